@@ -1,0 +1,1 @@
+"""The ACE model and everything needed to run it without a host."""

@@ -1,0 +1,260 @@
+"""Building blocks of the ACE transformer.
+
+Every layer with weights is built from ``operations`` (``torch.nn`` or a host's replacement with the same classes), so
+that a host can store weights in fp8, keep them in main memory or patch them without a fork of this file.
+
+Shapes: B batch, N tokens of all frames, L text tokens of all frames, D width, H heads, d head dimension.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from .config import ACEConfig
+from .layout import TextGroup
+
+# (q (B, H, N, d), k (B, H, M, d), v (B, H, M, d), additive mask (B, 1, N, M) or None) -> (B, N, H·d)
+Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, "torch.Tensor | None"], torch.Tensor]
+RopeTable = tuple[torch.Tensor, torch.Tensor]  # cosines and signed sines, each (N, 1, d)
+
+
+def torch_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    """Multi-head attention by PyTorch: (B, H, N, d) x (B, H, M, d) -> (B, N, H·d)."""
+    out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    return out.transpose(1, 2).flatten(2)  # (B, N, H·d)
+
+
+def timestep_embedding(timesteps: torch.Tensor, width: int, max_period: float = 10000.0) -> torch.Tensor:
+    """Sinusoidal embedding, cosines first: (B,) -> (B, width), float32."""
+    half = width // 2
+    exponents = torch.arange(half, dtype=torch.float32, device=timesteps.device) / half
+    angles = timesteps.float()[:, None] * torch.exp(-math.log(max_period) * exponents)  # (B, width / 2)
+    return torch.cat((angles.cos(), angles.sin()), dim=-1)  # (B, width)
+
+
+def rope_table(sizes: Sequence[tuple[int, int]], dims: Sequence[int], device: torch.device | str) -> RopeTable:
+    """Rotation angles of every token over (frame, row, column), for all frames of a layout.
+
+    Args:
+        sizes: (rows, columns) of each frame in tokens, the target first.
+        dims: share of the head dimension for frame, row and column; sums to d.
+
+    Returns:
+        cosines and sines, each (N, 1, d) float32, each angle repeated for its pair; the sines carry the sign with
+        which the other member of the pair enters the rotation.
+    """
+    angles = []
+    frequencies = [10000.0 ** (-torch.arange(0, dim, 2, dtype=torch.float64, device=device) / dim) for dim in dims]
+    for index, (rows, columns) in enumerate(sizes):
+        axes = (
+            torch.full((rows, columns), index, dtype=torch.float64, device=device),
+            torch.arange(rows, dtype=torch.float64, device=device)[:, None].expand(rows, columns),
+            torch.arange(columns, dtype=torch.float64, device=device)[None].expand(rows, columns),
+        )
+        per_axis = [axis[..., None] * freq for axis, freq in zip(axes, frequencies, strict=True)]
+        angles.append(torch.cat(per_axis, dim=-1).flatten(0, 1))  # (rows·columns, d / 2)
+    angle = torch.cat(angles)[:, None]  # (N, 1, d / 2)
+    sin = angle.sin()
+    return (
+        angle.cos().repeat_interleave(2, dim=-1).float(),
+        torch.stack((-sin, sin), dim=-1).flatten(-2).float(),
+    )
+
+
+def apply_rope(x: torch.Tensor, rope: RopeTable) -> torch.Tensor:
+    """Rotates adjacent pairs: x (B, N, H, d) -> (B, N, H, d), computed in float32."""
+    cos, sin = rope
+    swapped = x.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
+    return torch.addcmul(x * cos, swapped, sin).to(x.dtype)
+
+
+def modulate(x: torch.Tensor, shift: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """x (B, N, D) · (1 + scale) + shift, with shift and scale (B, 1, D)."""
+    return torch.addcmul(shift, x, 1 + scale)
+
+
+def read_table(table: nn.Module, like: torch.Tensor) -> torch.Tensor:
+    """All rows of an embedding used as a learned table: (rows, D) in the dtype of ``like``.
+
+    Modulation tables are embeddings, not bare parameters, because hosts patch, offload and cast the weights of layers
+    only.
+    """
+    return table(torch.arange(table.num_embeddings, device=like.device)).to(like.dtype)
+
+
+class PatchEmbed(nn.Module):
+    """Latent and mask channels -> tokens, by a strided convolution."""
+
+    def __init__(self, config: ACEConfig, *, operations: Any, **factory: Any) -> None:
+        super().__init__()
+        self.proj = operations.Conv2d(
+            config.latent_channels + config.mask_channels,
+            config.hidden_size,
+            kernel_size=config.patch_size,
+            stride=config.patch_size,
+            **factory,
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, C + 1, H, W) -> (B, H/p · W/p, D)."""
+        return self.proj(x).flatten(2).transpose(1, 2)
+
+
+class TimestepEmbedder(nn.Module):
+    """Diffusion timestep -> vector."""
+
+    def __init__(self, config: ACEConfig, *, operations: Any, **factory: Any) -> None:
+        super().__init__()
+        self.width = config.frequency_embedding_size
+        self.mlp = nn.Sequential(
+            operations.Linear(self.width, config.hidden_size, **factory),
+            nn.SiLU(),
+            operations.Linear(config.hidden_size, config.hidden_size, **factory),
+        )
+
+    def forward(self, timesteps: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """(B,) -> (B, D)."""
+        return self.mlp(timestep_embedding(timesteps, self.width).to(dtype))
+
+
+class Mlp(nn.Module):
+    """fc1, GELU (tanh), fc2: (…, in) -> (…, out)."""
+
+    def __init__(self, in_size: int, hidden: int, out_size: int, *, operations: Any, **factory: Any) -> None:
+        super().__init__()
+        self.fc1 = operations.Linear(in_size, hidden, **factory)
+        self.fc2 = operations.Linear(hidden, out_size, **factory)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
+
+
+class _Projections(nn.Module):
+    """The weights that self- and cross-attention have in common, under their published names.
+
+    The published code normalises both q and k with ``norm_q`` and leaves ``norm_k`` unused. Its weights are trained
+    that way, so the same is done here; ``norm_k`` exists for the sake of lossless checkpoints.
+    """
+
+    def __init__(self, config: ACEConfig, *, operations: Any, **factory: Any) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.heads = config.num_heads
+        self.q = operations.Linear(width, width, **factory)
+        self.k = operations.Linear(width, width, **factory)
+        self.v = operations.Linear(width, width, **factory)
+        self.o = operations.Linear(width, width, **factory)
+        self.norm_q = operations.RMSNorm(width, eps=1e-6, **factory)
+        self.norm_k = operations.RMSNorm(width, eps=1e-6, **factory)
+
+    def split_heads(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, N, H·d) -> (B, N, H, d)."""
+        return x.unflatten(-1, (self.heads, -1))
+
+
+class SelfAttention(_Projections):
+    """Attention of all tokens of all frames of a sample to each other, with 3D RoPE."""
+
+    def forward(
+        self, x: torch.Tensor, rope: RopeTable, attention: Attention, queries: int | None = None
+    ) -> torch.Tensor:
+        """x (B, N, D) -> (B, queries or N, D); only the first ``queries`` tokens ask."""
+        q = self.split_heads(self.norm_q(self.q(x[:, :queries])))  # (B, Q, H, d)
+        k = self.split_heads(self.norm_q(self.k(x)))  # (B, N, H, d)
+        v = self.split_heads(self.v(x))  # (B, N, H, d)
+        q = apply_rope(q, (rope[0][:queries], rope[1][:queries]))
+        k = apply_rope(k, rope)
+        return self.o(attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), None))
+
+
+class CrossAttention(_Projections):
+    """Attention of each frame's tokens to that frame's text only."""
+
+    def forward(
+        self,
+        x: torch.Tensor,
+        text: torch.Tensor,
+        groups: Sequence[TextGroup],
+        masks: Sequence[torch.Tensor | None],
+        attention: Attention,
+    ) -> torch.Tensor:
+        """x (B, N, D), text (B, L, D) -> (B, N, D).
+
+        Args:
+            groups: runs of neighbouring frames with as many image and text tokens each, so that a run is one call.
+            masks: per group, additive (B·frames, 1, 1, text tokens) for padded text, or None.
+        """
+        q = self.norm_q(self.q(x))  # (B, N, D)
+        k = self.norm_q(self.k(text))  # (B, L, D)
+        v = self.v(text)  # (B, L, D)
+        pieces = []
+        for group, mask in zip(groups, masks, strict=True):
+            # (B, frames·tokens, D) -> (B·frames, H, tokens, d)
+            q_g = self.split_heads(q[:, group.image_span].reshape(-1, group.image_tokens, q.shape[-1])).transpose(1, 2)
+            k_g = self.split_heads(k[:, group.text_span].reshape(-1, group.text_tokens, k.shape[-1])).transpose(1, 2)
+            v_g = self.split_heads(v[:, group.text_span].reshape(-1, group.text_tokens, v.shape[-1])).transpose(1, 2)
+            if mask is not None:
+                mask = mask.expand(-1, -1, group.image_tokens, -1)  # (B·frames, 1, tokens, text tokens)
+            out = attention(q_g, k_g, v_g, mask)  # (B·frames, tokens, D)
+            pieces.append(out.reshape(x.shape[0], -1, x.shape[-1]))
+        return self.o(pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1))
+
+
+class Block(nn.Module):
+    """Self-attention, cross-attention and MLP, modulated by the timestep."""
+
+    def __init__(self, config: ACEConfig, *, operations: Any, **factory: Any) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.scale_shift_table = operations.Embedding(6, width, **factory)
+        self.norm1 = operations.LayerNorm(width, eps=1e-6, elementwise_affine=False, **factory)
+        self.attn = SelfAttention(config, operations=operations, **factory)
+        self.cross_attn = CrossAttention(config, operations=operations, **factory)
+        self.norm2 = operations.LayerNorm(width, eps=1e-6, elementwise_affine=False, **factory)
+        self.mlp = Mlp(width, config.mlp_size, width, operations=operations, **factory)
+
+    def forward(
+        self,
+        x: torch.Tensor,
+        modulation: torch.Tensor,
+        rope: RopeTable,
+        text: torch.Tensor,
+        groups: Sequence[TextGroup],
+        masks: Sequence[torch.Tensor | None],
+        attention: Attention,
+        queries: int | None = None,
+    ) -> torch.Tensor:
+        """x (B, N, D), modulation (B, 6, D), text (B, L, D) -> (B, queries or N, D).
+
+        With ``queries`` only the first so many tokens are computed. ``groups`` must then cover just these: the last
+        block needs no more than the target frame.
+        """
+        table = read_table(self.scale_shift_table, x)  # (6, D)
+        shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = (table + modulation).unsqueeze(2).unbind(1)  # (B, 1, D)
+        attended = self.attn(modulate(self.norm1(x), shift_a, scale_a), rope, attention, queries)
+        x = torch.addcmul(x[:, :queries], gate_a, attended)
+        x = x + self.cross_attn(x, text, groups, masks, attention)
+        return torch.addcmul(x, gate_m, self.mlp(modulate(self.norm2(x), shift_m, scale_m)))
+
+
+class FinalLayer(nn.Module):
+    """Tokens -> patches, modulated by the timestep embedding itself."""
+
+    def __init__(self, config: ACEConfig, *, operations: Any, **factory: Any) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.scale_shift_table = operations.Embedding(2, width, **factory)
+        self.norm_final = operations.LayerNorm(width, eps=1e-6, elementwise_affine=False, **factory)
+        self.linear = operations.Linear(width, config.patch_size**2 * config.out_channels, **factory)
+
+    def forward(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        """x (B, N, D), t (B, D) -> (B, N, p·p·C)."""
+        table = read_table(self.scale_shift_table, x)  # (2, D)
+        shift, scale = (table + t[:, None]).unsqueeze(2).unbind(1)  # (B, 1, D)
+        return self.linear(modulate(self.norm_final(x), shift, scale))

@@ -1,0 +1,147 @@
+"""DDIM sampling of an ACE model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from .conditioning import Conditioning, concatenate, same_layout
+from .model import ACEModel, PreparedConditioning
+from .schedule import NoiseSchedule, trailing_timesteps
+
+# Batching both branches of guidance saves launches and reloading of weights but costs memory and padded text; past
+# this many image tokens a sample it no longer pays (benchmarks/RESULTS.md).
+_BATCH_GUIDANCE_BELOW = 512
+
+
+@dataclass(frozen=True, eq=False)
+class SamplerStep:
+    """State after one step, given to the callback.
+
+    Attributes:
+        index: 0-based number of the step just done.
+        total: steps of the run.
+        timestep: timestep at which the model was evaluated.
+        latent: (B, 4, H, W) the noisy latent after the step.
+        denoised: (B, 4, H, W) the present estimate of the clean latent, for previews.
+    """
+
+    index: int
+    total: int
+    timestep: int
+    latent: torch.Tensor
+    denoised: torch.Tensor
+
+
+StepCallback = Callable[[SamplerStep], None]
+
+
+def draw_noise(shape: Sequence[int], seed: int | Sequence[int]) -> torch.Tensor:
+    """Standard normal noise (B, C, H, W), the same on every device because it is drawn on the CPU.
+
+    Args:
+        shape: (B, C, H, W).
+        seed: one number for the whole batch, drawn in one go as ComfyUI does; or B numbers, one for each sample, each
+            giving what it gives alone.
+
+    Raises:
+        ValueError: the number of seeds is not the batch size.
+    """
+    if isinstance(seed, int):
+        return torch.randn(tuple(shape), generator=torch.Generator().manual_seed(seed))
+    if len(seed) != shape[0]:
+        raise ValueError(f"{len(seed)} seeds were given for a batch of {shape[0]}; give one seed, or one for each sample")
+    return torch.cat([draw_noise((1, *shape[1:]), int(one)) for one in seed])
+
+
+def guide(
+    conditional: torch.Tensor, unconditional: torch.Tensor, guidance_scale: float, guidance_rescale: float
+) -> torch.Tensor:
+    """Classifier-free guidance with rescaling (Lin et al. 2023, "Common Diffusion Noise Schedules…", section 3.4).
+
+    Works on eps as well as on anything proportional to it: (B, C, H, W) -> (B, C, H, W).
+    """
+    guided = unconditional + guidance_scale * (conditional - unconditional)
+    if guidance_rescale == 0.0:
+        return guided
+    dims = tuple(range(1, guided.ndim))
+    ratio = conditional.std(dims, keepdim=True) / guided.std(dims, keepdim=True)
+    return guided * (guidance_rescale * ratio + (1.0 - guidance_rescale))
+
+
+@torch.no_grad()
+def sample(
+    model: ACEModel,
+    noise: torch.Tensor,
+    positive: Conditioning,
+    negative: Conditioning | None = None,
+    *,
+    steps: int = 20,
+    guidance_scale: float = 4.5,
+    guidance_rescale: float = 0.5,
+    callback: StepCallback | None = None,
+) -> torch.Tensor:
+    """DDIM (Song et al. 2020, eta = 0) on trailing timesteps, with guidance.
+
+    Args:
+        model: on the device where sampling shall run.
+        noise: (B, 4, H, W), standard normal; see :func:`draw_noise`.
+        positive: conditioning of batch B or 1.
+        negative: the unconditional branch; None, or a guidance scale of 1, switches guidance off.
+        steps: 1 … 1000.
+        guidance_scale: strength of guidance; the published default is 4.5.
+        guidance_rescale: 0 … 1, how far the guided prediction is scaled back to the spread of the conditional one.
+        callback: called after every step; an exception it raises cancels the run and passes through.
+
+    Returns:
+        (B, 4, H, W) float32 clean latent (still scaled), on the model's device.
+    """
+    schedule = NoiseSchedule()
+    timesteps = trailing_timesteps(steps)
+    latent = noise.to(model.device, torch.float32)
+    predict = _Predictor(model, latent, positive, negative if guidance_scale != 1.0 else None)
+    for index, timestep in enumerate(timesteps):
+        eps = predict(latent, timestep, guidance_scale, guidance_rescale)
+        signal, sigma = schedule.signal_and_noise(timestep)
+        next_signal, next_sigma = schedule.signal_and_noise(timesteps[index + 1] if index + 1 < steps else None)
+        denoised = (latent - sigma * eps) / signal
+        latent = next_signal * denoised + next_sigma * eps
+        if callback is not None:
+            callback(SamplerStep(index, steps, timestep, latent, denoised))
+    return latent
+
+
+class _Predictor:
+    """Guided eps of a latent, with all that is constant over a run prepared once."""
+
+    def __init__(
+        self, model: ACEModel, latent: torch.Tensor, positive: Conditioning, negative: Conditioning | None
+    ) -> None:
+        self.model, self.dtype = model, model.dtype
+        like = latent.to(self.dtype)
+        self.batched = negative is not None and self._worth_batching(latent, positive, negative)
+        if self.batched:
+            both = concatenate(positive.to(latent.device), negative.to(latent.device), latent.shape[0])
+            self.branches = [model.prepare(both, torch.cat((like, like)))]
+        else:
+            self.branches = [model.prepare(branch, like) for branch in (positive, negative) if branch is not None]
+
+    @staticmethod
+    def _worth_batching(latent: torch.Tensor, positive: Conditioning, negative: Conditioning) -> bool:
+        pixels = sum(t.shape[-1] * t.shape[-2] for t in (latent, *positive.references))
+        return same_layout(positive, negative) and pixels // 4 < _BATCH_GUIDANCE_BELOW
+
+    def __call__(self, latent: torch.Tensor, timestep: int, scale: float, rescale: float) -> torch.Tensor:
+        x, t = latent.to(self.dtype), torch.full((1,), timestep, device=latent.device)
+        if self.batched:
+            conditional, unconditional = self._eps(torch.cat((x, x)), t, self.branches[0]).chunk(2)
+        elif len(self.branches) == 2:
+            conditional, unconditional = (self._eps(x, t, branch) for branch in self.branches)
+        else:
+            return self._eps(x, t, self.branches[0])
+        return guide(conditional, unconditional, scale, rescale)
+
+    def _eps(self, x: torch.Tensor, t: torch.Tensor, prepared: PreparedConditioning) -> torch.Tensor:
+        return self.model(x, t, prepared).float()

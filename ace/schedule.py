@@ -1,0 +1,53 @@
+"""The noise schedule ACE was trained with, and the timesteps its samplers visit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+
+
+@dataclass(frozen=True)
+class NoiseSchedule:
+    """Betas linear in the timestep (Ho et al. 2020, section 4).
+
+    Everything is computed in float64: near the last step 1 - alpha_bar is so close to 1 that float32 loses the digits
+    that decide where a whole sampling run ends.
+    """
+
+    beta_start: float = 1e-4
+    beta_end: float = 0.02
+    num_timesteps: int = 1000
+
+    @cached_property
+    def alphas_cumprod(self) -> torch.Tensor:
+        """alpha_bar_t, (num_timesteps,) float64."""
+        betas = torch.linspace(self.beta_start, self.beta_end, self.num_timesteps, dtype=torch.float64)
+        return torch.cumprod(1.0 - betas, dim=0)
+
+    def signal_and_noise(self, timestep: int | None) -> tuple[float, float]:
+        """(sqrt(alpha_bar_t), sqrt(1 - alpha_bar_t)); None stands for the clean end, (1, 0)."""
+        if timestep is None:
+            return 1.0, 0.0
+        alpha_bar = self.alphas_cumprod[timestep].item()
+        return alpha_bar**0.5, (1.0 - alpha_bar) ** 0.5
+
+    def add_noise(self, clean: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+        """x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) noise; all (B, C, H, W), timesteps (B,) integers."""
+        alpha_bar = self.alphas_cumprod.to(timesteps.device)[timesteps].view(-1, *[1] * (clean.ndim - 1))
+        return alpha_bar.sqrt().to(clean.dtype) * clean + (1.0 - alpha_bar).sqrt().to(clean.dtype) * noise
+
+
+def trailing_timesteps(steps: int, num_timesteps: int = 1000) -> list[int]:
+    """Evenly spaced timesteps from the noisiest down ("trailing", Lin et al. 2023): 999, 999 - 1000/n, …
+
+    Fractions are resolved as ComfyUI's "simple" scheduler does, so that both visit the same steps for every n.
+
+    Raises:
+        ValueError: ``steps`` is not in 1 … ``num_timesteps``.
+    """
+    if not 1 <= steps <= num_timesteps:
+        raise ValueError(f"steps must be between 1 and {num_timesteps}, got {steps}")
+    stride = num_timesteps / steps
+    return [num_timesteps - 1 - int(index * stride) for index in range(steps)]
