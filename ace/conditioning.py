@@ -88,6 +88,10 @@ class Conditioning:
         """Samples described; 1 also serves any larger batch."""
         return max(text.shape[0] for text in (*self.context, *self.references))
 
+    def replace_context(self, context: Sequence[torch.Tensor]) -> Conditioning:
+        """The same images with other, unpadded texts."""
+        return replace(self, context=tuple(context), context_masks=())
+
     def map(self, function: Callable[[torch.Tensor], torch.Tensor]) -> Conditioning:
         """The same conditioning with ``function`` applied to every tensor."""
 
@@ -153,9 +157,7 @@ def concatenate(first: Conditioning, second: Conditioning, batch_size: int) -> C
         context_masks.append(None if mask.all() else mask)
 
     none = (None,) * first.num_references
-    references = tuple(
-        torch.cat([rows(a), rows(b)]) for a, b in zip(first.references, second.references, strict=True)
-    )
+    references = tuple(torch.cat([rows(a), rows(b)]) for a, b in zip(first.references, second.references, strict=True))
     pairs = zip(first.reference_masks or none, second.reference_masks or none, strict=True)
     target_masks = [mask for mask in (first.target_mask, second.target_mask) if mask is not None]
     target = masks([(first.target_mask, second.target_mask)], target_masks[:1]) if target_masks else (None,)

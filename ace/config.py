@@ -55,7 +55,9 @@ class ACEConfig:
                 "choose an even head dimension"
             )
         if self.out_channels < self.latent_channels:
-            raise ValueError(f"out_channels {self.out_channels} must be at least latent_channels {self.latent_channels}")
+            raise ValueError(
+                f"out_channels {self.out_channels} must be at least latent_channels {self.latent_channels}"
+            )
 
     @property
     def head_dim(self) -> int:

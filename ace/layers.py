@@ -49,22 +49,33 @@ def rope_table(sizes: Sequence[tuple[int, int]], dims: Sequence[int], device: to
         cosines and sines, each (N, 1, d) float32, each angle repeated for its pair; the sines carry the sign with
         which the other member of the pair enters the rotation.
     """
-    angles = []
-    frequencies = [10000.0 ** (-torch.arange(0, dim, 2, dtype=torch.float64, device=device) / dim) for dim in dims]
-    for index, (rows, columns) in enumerate(sizes):
-        axes = (
-            torch.full((rows, columns), index, dtype=torch.float64, device=device),
-            torch.arange(rows, dtype=torch.float64, device=device)[:, None].expand(rows, columns),
-            torch.arange(columns, dtype=torch.float64, device=device)[None].expand(rows, columns),
-        )
-        per_axis = [axis[..., None] * freq for axis, freq in zip(axes, frequencies, strict=True)]
-        angles.append(torch.cat(per_axis, dim=-1).flatten(0, 1))  # (rows·columns, d / 2)
-    angle = torch.cat(angles)[:, None]  # (N, 1, d / 2)
-    sin = angle.sin()
-    return (
-        angle.cos().repeat_interleave(2, dim=-1).float(),
-        torch.stack((-sin, sin), dim=-1).flatten(-2).float(),
+    frame, row, column = (
+        _axis_table(length, dim, device)
+        for length, dim in zip((len(sizes), *map(max, zip(*sizes, strict=True))), dims, strict=True)
     )
+    tables = []
+    for index, (rows, columns) in enumerate(sizes):
+        shape = (2, rows, columns, -1)
+        axes = (
+            frame[:, index, None, None].expand(shape),
+            row[:, :rows, None].expand(shape),
+            column[:, None, :columns].expand(shape),
+        )
+        tables.append(torch.cat(axes, dim=-1).flatten(1, 2))  # (2, rows·columns, d)
+    cos, sin = torch.cat(tables, dim=1)[:, :, None]  # (N, 1, d) each
+    return cos, sin
+
+
+def _axis_table(length: int, dim: int, device: torch.device | str) -> torch.Tensor:
+    """(2, length, dim): cosines and signed sines of positions 0 … length - 1.
+
+    Angles are formed in float64 on the CPU, since not every device has float64; the table is small.
+    """
+    frequencies = 10000.0 ** (-torch.arange(0, dim, 2, dtype=torch.float64) / dim)
+    angles = torch.arange(length, dtype=torch.float64)[:, None] * frequencies  # (length, dim / 2)
+    sin = angles.sin()
+    pairs = torch.stack((angles.cos().repeat_interleave(2, dim=-1), torch.stack((-sin, sin), dim=-1).flatten(-2)))
+    return pairs.to(torch.float32).to(device)
 
 
 def apply_rope(x: torch.Tensor, rope: RopeTable) -> torch.Tensor:

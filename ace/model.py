@@ -13,7 +13,17 @@ from torch import nn
 
 from .conditioning import Conditioning
 from .config import ACEConfig
-from .layers import Attention, Block, FinalLayer, Mlp, PatchEmbed, RopeTable, TimestepEmbedder, rope_table, torch_attention
+from .layers import (
+    Attention,
+    Block,
+    FinalLayer,
+    Mlp,
+    PatchEmbed,
+    RopeTable,
+    TimestepEmbedder,
+    rope_table,
+    torch_attention,
+)
 from .layout import Layout
 
 
@@ -202,7 +212,9 @@ class ACEModel(nn.Module):
                 "give one conditioning for all or one for each"
             )
         mask = conditioning.target_mask
-        if mask is not None and (mask.ndim != 4 or mask.shape[-2:] != x.shape[-2:] or mask.shape[0] not in (1, x.shape[0])):
+        if mask is not None and (
+            mask.ndim != 4 or mask.shape[-2:] != x.shape[-2:] or mask.shape[0] not in (1, x.shape[0])
+        ):
             raise ValueError(
                 f"target_mask must be (B, 1, {x.shape[-2]}, {x.shape[-1]}) like the latent, got {tuple(mask.shape)}"
             )
@@ -226,8 +238,11 @@ class ACEModel(nn.Module):
     def _unpatchify(self, patches: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
         """(B, h·w, p·p·C) -> (B, C, h·p, w·p)."""
         p, (h, w) = self.config.patch_size, grid
-        return patches.unflatten(1, (h, w)).unflatten(-1, (p, p, -1)).permute(0, 5, 1, 3, 2, 4).reshape(
-            patches.shape[0], -1, h * p, w * p
+        return (
+            patches.unflatten(1, (h, w))
+            .unflatten(-1, (p, p, -1))
+            .permute(0, 5, 1, 3, 2, 4)
+            .reshape(patches.shape[0], -1, h * p, w * p)
         )
 
     @staticmethod
@@ -241,6 +256,8 @@ class ACEModel(nn.Module):
             torch.ones(1, text.shape[1], dtype=torch.bool, device=x.device) if masks[k] is None else masks[k]
             for k, text in zip(frames, lengths, strict=True)
         ]
-        valid = torch.stack([row.expand(x.shape[0], -1) for row in rows], dim=1).flatten(0, 1)  # (B·frames, text tokens)
+        valid = torch.stack([row.expand(x.shape[0], -1) for row in rows], dim=1).flatten(
+            0, 1
+        )  # (B·frames, text tokens)
         additive = torch.zeros(valid.shape, dtype=x.dtype, device=x.device).masked_fill_(~valid, float("-inf"))
         return additive[:, None, None]

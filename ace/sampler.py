@@ -52,7 +52,9 @@ def draw_noise(shape: Sequence[int], seed: int | Sequence[int]) -> torch.Tensor:
     if isinstance(seed, int):
         return torch.randn(tuple(shape), generator=torch.Generator().manual_seed(seed))
     if len(seed) != shape[0]:
-        raise ValueError(f"{len(seed)} seeds were given for a batch of {shape[0]}; give one seed, or one for each sample")
+        raise ValueError(
+            f"{len(seed)} seeds were given for a batch of {shape[0]}; give one seed, or one for each sample"
+        )
     return torch.cat([draw_noise((1, *shape[1:]), int(one)) for one in seed])
 
 

@@ -1,0 +1,115 @@
+"""LongContext -> Conditioning: sizes, latents and text of every frame, for both branches of guidance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from .conditioning import Conditioning
+from .indicators import MAX_IMAGES
+from .lcu import LongContext, Notify, ResolvedContext, resolve, silent
+from .preprocess import LATENT_PIXELS, Fit, fit_image, fit_mask, mask_to_latent
+from .resolution import Resolution
+from .text import TextEncoder, encode_indicators, encode_text
+from .vae import ImageVAE
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedContext:
+    """What a sampler needs to answer a long context.
+
+    Attributes:
+        positive, negative: both branches of guidance; they share images, masks and history.
+        latent_shape: (B, 4, h, w) of the target.
+        target_fit: how the edited image was cropped and scaled, to bring the result back to its own size; None when a
+            picture is made from text alone.
+        resolved: the frames as the model sees them.
+    """
+
+    positive: Conditioning
+    negative: Conditioning
+    latent_shape: tuple[int, int, int, int]
+    target_fit: Fit | None
+    resolved: ResolvedContext
+
+
+def encode(
+    context: LongContext,
+    text_encoder: TextEncoder,
+    vae: ImageVAE,
+    *,
+    resolution: Resolution,
+    negative_prompt: str = "",
+    notify: Notify = silent,
+) -> EncodedContext:
+    """Prepares, encodes and orders everything the transformer is given beside noise.
+
+    Args:
+        resolution: decides the size of every image and, without an image to edit, of the result.
+        negative_prompt: replaces the last instruction in the negative branch.
+        notify: told about whatever is changed or dropped on the way.
+
+    Raises:
+        ValueError: see :func:`ace.lcu.resolve`.
+    """
+    resolved = resolve(context, notify)
+    latents, masks, fits = [], [], []
+    for frame in resolved.frames:
+        fit = resolution.fit(*frame.image.shape[1:3])
+        latents.append(vae.encode(fit_image(frame.image, fit)))
+        masks.append(None if frame.mask is None else _latent_mask(frame.mask, fit, notify))
+        if fit.crops:
+            notify(f"{frame.indicator}: {fit.describe()}")
+        fits.append(fit)
+
+    if resolved.target is None:
+        size, target_mask, target_fit = tuple(side // LATENT_PIXELS for side in resolution.canvas), None, None
+    else:
+        size = tuple(latents[resolved.target].shape[-2:])
+        target_mask, target_fit = masks[resolved.target], fits[resolved.target]
+
+    count = len(latents)
+    if count == MAX_IMAGES:
+        notify(
+            f"{count} pictures are more than the published models were trained with; the last one and the result are "
+            "told apart by a word the model does not know"
+        )
+    texts = [resolved.instruction, *(frame.instruction for frame in resolved.frames)]
+    embedded = {text: encode_text(text, text_encoder, notify) for text in dict.fromkeys([*texts, negative_prompt])}
+    positive = Conditioning(
+        context=[embedded[text] for text in texts],
+        indicator_embeddings=encode_indicators(text_encoder, max(count + 1, MAX_IMAGES)),
+        target_mask=target_mask,
+        references=latents,
+        reference_masks=masks,
+    )
+    # Only the last instruction is replaced: earlier images and rounds keep theirs.
+    negative_texts = [negative_prompt, *texts[1:]]
+    if resolved.frames and resolved.frames[-1].round == resolved.rounds - 1:
+        negative_texts[-1] = negative_prompt
+    negative = positive.replace_context([embedded[text] for text in negative_texts])
+    batch = max((latent.shape[0] for latent in latents), default=1)
+    return EncodedContext(positive, negative, (batch, 4, *size), target_fit, resolved)
+
+
+def _latent_mask(mask: torch.Tensor, fit: Fit, notify: Notify) -> torch.Tensor:
+    """(B, H, W) of any values -> binary (B, 1, h, w); for a sample whose mask marks nothing, all ones."""
+    mask = fit_mask(mask, fit)
+    marked = mask.flatten(1).any(dim=1)[:, None, None]
+    return mask_to_latent(torch.where(marked, mask, 1.0), notify)
+
+
+def expand_batch(encoded: EncodedContext, batch_size: int) -> tuple[int, int, int, int]:
+    """Shape of the noise for ``batch_size`` variants of a context.
+
+    Raises:
+        ValueError: the context holds a batch of pictures and variants were asked for as well.
+    """
+    batch, *rest = encoded.latent_shape
+    if batch > 1 and batch_size not in (1, batch):
+        raise ValueError(
+            f"the condition images are a batch of {batch}, which makes {batch} results; a batch size of {batch_size} "
+            "does not fit: set it to 1"
+        )
+    return (max(batch, batch_size), *rest)

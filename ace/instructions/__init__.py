@@ -1,0 +1,27 @@
+"""Instructions for the paper's tasks: 8 families, their subtasks, several phrasings of each in English and Chinese.
+
+>>> from comfyui_ace.ace import instructions
+>>> instructions.render("element-object-remove", {"object": "the parked car"}, seed=3)
+"""
+
+from __future__ import annotations
+
+from .registry import LANGUAGE_NOTE, SlotHelp, connect_help, describe, families, get_template, slot_help, subtasks
+from .render import bilingual, render
+from .template import LANGUAGES, Slot, Template
+
+__all__ = [
+    "LANGUAGES",
+    "LANGUAGE_NOTE",
+    "Slot",
+    "SlotHelp",
+    "Template",
+    "bilingual",
+    "connect_help",
+    "describe",
+    "families",
+    "get_template",
+    "render",
+    "slot_help",
+    "subtasks",
+]

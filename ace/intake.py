@@ -1,0 +1,43 @@
+"""Pictures and masks as they come, made into condition images."""
+
+from __future__ import annotations
+
+import torch
+
+from .indicators import INDICATORS
+from .lcu import ConditionImage, Notify, silent
+from .preprocess import as_mask, binarize, resize_mask, same_aspect, to_rgb
+
+
+def condition_image(
+    image: torch.Tensor,
+    mask: torch.Tensor | None = None,
+    indicator: str = INDICATORS[0],
+    notify: Notify = silent,
+) -> ConditionImage:
+    """A condition image from a picture of 1 to 4 channels (B, H, W, C) and a mask (B or 1, H, W) or (H, W).
+
+    A mask that marks nothing counts as none, whatever its size: ComfyUI's LoadImage gives one of 64 x 64 for every
+    picture without transparency. A mask of the picture's shape but another scale is scaled to it.
+
+    Raises:
+        ValueError: not a picture, not a mask, or the mask has another shape than the picture.
+    """
+    image = to_rgb(image, notify, f"the picture for {indicator}")
+    return ConditionImage(image, None if mask is None else _match(mask, image, indicator, notify), indicator)
+
+
+def _match(mask: torch.Tensor, image: torch.Tensor, indicator: str, notify: Notify) -> torch.Tensor | None:
+    mask = as_mask(mask, f"the mask of {indicator}")
+    if not binarize(mask).any():
+        return None
+    (height, width), (mask_height, mask_width) = image.shape[1:3], mask.shape[1:]
+    if (height, width) == (mask_height, mask_width):
+        return mask
+    if not same_aspect(height, width, mask_height, mask_width):
+        raise ValueError(
+            f"the mask of {indicator} is {mask_width}x{mask_height} and its picture {width}x{height}, which is another "
+            "shape; make the mask on this picture, or crop or stretch it to the same shape first"
+        )
+    notify(f"the mask of {indicator} was scaled from {mask_width}x{mask_height} to its picture's {width}x{height}")
+    return resize_mask(mask, height, width)

@@ -1,0 +1,56 @@
+"""Picture files <-> tensors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from .files import whole_file
+from .lcu import Notify, silent
+from .preprocess import to_rgb
+
+
+def load_picture(path: str | Path, notify: Notify = silent) -> torch.Tensor:
+    """A picture file, turned upright, transparency laid on white: (1, H, W, 3) float, 0 … 1.
+
+    Raises:
+        ValueError: no such file, or no picture that can be read.
+    """
+    with _open(path) as picture:
+        mode = "RGBA" if picture.has_transparency_data else "RGB"
+        return to_rgb(_to_tensor(picture.convert(mode)), notify)
+
+
+def load_mask(path: str | Path) -> torch.Tensor:
+    """A mask file, white where the picture may change: (1, H, W) float, 0 … 1. Of a transparent file the alpha counts."""
+    with _open(path) as picture:
+        grey = picture.convert("RGBA").getchannel("A") if picture.has_transparency_data else picture.convert("L")
+        return _to_tensor(grey.convert("L"))[..., 0]
+
+
+def save_picture(image: torch.Tensor, path: str | Path) -> Path:
+    """One picture (H, W, 3), 0 … 1 -> file, by extension; written under a temporary name and renamed."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = (image.clamp(0, 1) * 255).to(torch.uint8).cpu().numpy()
+    with whole_file(path) as temporary:
+        Image.fromarray(pixels).save(temporary, format=Image.registered_extensions().get(path.suffix.lower(), "PNG"))
+    return path
+
+
+def _open(path: str | Path) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(Image.open(path))
+    except FileNotFoundError:
+        raise ValueError(f"there is no file {path}") from None
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path} is not a picture that can be read: {error}") from None
+
+
+def _to_tensor(picture: Image.Image) -> torch.Tensor:
+    """(1, H, W, C) float, 0 … 1."""
+    pixels = np.asarray(picture, dtype=np.float32) / 255.0
+    return torch.from_numpy(pixels.reshape(1, *pixels.shape[:2], -1))

@@ -1,0 +1,130 @@
+"""Instructions -> text embeddings: cleaning, tokens and the T5 encoder."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from .indicators import INDICATORS, SPECIAL_TOKENS, split_special_tokens
+from .lcu import Notify, silent
+
+MAX_TOKENS = 120  # including the end token
+END_TOKEN = 1
+# Plain T5 tokenizers end at 32099; T5's embedding table has 32128 rows.
+_FIRST_SPECIAL_ID = 32100
+
+
+class TextEncoder(Protocol):
+    """Anything that turns token ids into embeddings.
+
+    Attributes:
+        tokenizer: a Hugging Face tokenizer of the T5 family.
+    """
+
+    tokenizer: Any
+
+    def embed(self, token_ids: Sequence[int]) -> torch.Tensor:
+        """L ids -> (1, L, Y)."""
+        ...
+
+
+def clean(text: str) -> str:
+    """Repairs encoding accidents, unescapes HTML twice and collapses white space, as ACE's training did."""
+    import ftfy
+
+    text = html.unescape(html.unescape(ftfy.fix_text(text)))
+    return " ".join(text.split())
+
+
+def special_ids(tokenizer: Any) -> dict[str, int]:
+    """Ids of ACE's special tokens: the tokenizer's own where it has them, else those they get in a plain T5."""
+    vocabulary = tokenizer.get_vocab()
+    return {token: vocabulary.get(token, _FIRST_SPECIAL_ID + k) for k, token in enumerate(SPECIAL_TOKENS)}
+
+
+def tokenize(text: str, tokenizer: Any, notify: Notify = silent) -> list[int]:
+    """Instruction -> at most 120 token ids, the last one the end token.
+
+    The pieces between special tokens are tokenized one by one, so that any T5 tokenizer gives the same ids whether or
+    not it knows the special tokens.
+    """
+    special = special_ids(tokenizer)
+    ids: list[int] = []
+    for piece in split_special_tokens(clean(text)):
+        if piece in special:
+            ids.append(special[piece])
+        else:
+            ids += [token for token in tokenizer(piece)["input_ids"] if token != END_TOKEN]
+    if len(ids) >= MAX_TOKENS:
+        dropped = tokenizer.decode(ids[MAX_TOKENS - 1 :])
+        notify(
+            f"the instruction is {len(ids) + 1} tokens long and ACE reads {MAX_TOKENS}; this end was left out: «{dropped}»"
+        )
+        ids = ids[: MAX_TOKENS - 1]
+    return [*ids, END_TOKEN]
+
+
+def encode_text(text: str, encoder: TextEncoder, notify: Notify = silent) -> torch.Tensor:
+    """Instruction -> (1, L, Y), L at most 120."""
+    return encoder.embed(tokenize(text, encoder.tokenizer, notify))
+
+
+def encode_indicators(encoder: TextEncoder, count: int = len(INDICATORS)) -> torch.Tensor:
+    """The I-Emb table: first embedding of each indicator encoded alone, (count, Y).
+
+    The published table has ten rows. Ten condition images need an eleventh, for the target: the word that would come
+    next, which the published models were not trained with.
+    """
+    words = [*INDICATORS, f"{{image{len(INDICATORS)}}}"][:count]
+    return torch.cat([encoder.embed(tokenize(word, encoder.tokenizer))[:, 0] for word in words])
+
+
+class T5TextEncoder:
+    """T5 through transformers, for use without a host.
+
+    Args:
+        model: a ``transformers.T5EncoderModel`` in eval mode.
+        tokenizer: its tokenizer.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any) -> None:
+        self.model, self.tokenizer = model, tokenizer
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path,
+        tokenizer: str | Path | None = None,
+        *,
+        dtype: torch.dtype = torch.bfloat16,
+        device: torch.device | str = "cpu",
+    ) -> T5TextEncoder:
+        """Opens a folder in transformers' layout.
+
+        Args:
+            tokenizer: folder of the tokenizer, if it is another one.
+
+        Raises:
+            ValueError: the folder holds no T5 encoder or no tokenizer.
+        """
+        from transformers import AutoTokenizer, T5EncoderModel
+
+        for name, path in (("text encoder", folder), ("tokenizer", tokenizer or folder)):
+            if not Path(path).is_dir():
+                raise ValueError(f"the {name} must be a folder in transformers' layout (config.json, …), got {path}")
+        try:
+            model = T5EncoderModel.from_pretrained(str(folder), dtype=dtype, local_files_only=True)
+            words = AutoTokenizer.from_pretrained(str(tokenizer or folder), local_files_only=True)
+        except (OSError, ValueError, KeyError) as error:
+            raise ValueError(f"no T5 encoder and tokenizer could be opened in {folder}: {error}") from error
+        return cls(model.eval().to(device), words)
+
+    @torch.no_grad()
+    def embed(self, token_ids: Sequence[int]) -> torch.Tensor:
+        """L ids -> (1, L, Y) float32."""
+        ids = torch.tensor([list(token_ids)], device=self.model.device)
+        return self.model(input_ids=ids).last_hidden_state.float()

@@ -1,0 +1,121 @@
+"""CLIP, VAE and what is to be done -> CONDITIONING and an empty latent."""
+
+from __future__ import annotations
+
+import comfy.model_management
+import torch
+from comfy_api.latest import io
+
+from ..ace.conditioning import Conditioning
+from ..ace.encode import EncodedContext, encode, expand_batch
+from ..ace.vae import LATENT_SCALE
+from .condition import as_context
+from .messages import Messages
+from .model import INDICATORS, REFERENCE_MASKS, REFERENCES, TARGET_MASK, TEXT_LENGTHS
+from .resolution import resolution_input, to_resolution
+from .text_encoder import HostTextEncoder
+from .types import AceContext, AceUnit, schema
+from .vae import HostVAE
+
+
+def context_input() -> io.MultiType.Input:
+    return io.MultiType.Input(
+        "context",
+        types=[AceContext, AceUnit],
+        tooltip="What is to be done: a Condition Unit, or a Long-Context Condition with earlier rounds.",
+    )
+
+
+def negative_input() -> io.String.Input:
+    return io.String.Input(
+        "negative",
+        multiline=True,
+        default="",
+        placeholder="what to avoid (may stay empty)",
+        tooltip="Takes the place of the instruction in the branch that guidance moves away from.",
+    )
+
+
+def batch_size_input() -> io.Int.Input:
+    return io.Int.Input(
+        "batch_size", default=1, min=1, max=64, tooltip="Variants made at once, each from its own noise."
+    )
+
+
+def to_host_conditioning(conditioning: Conditioning) -> list:
+    """Conditioning -> CONDITIONING as core's nodes and samplers handle it (keys: see ``nodes/model.py``)."""
+    values = {
+        TEXT_LENGTHS: tuple(text.shape[1] for text in conditioning.context),
+        INDICATORS: conditioning.indicator_embeddings[None],
+    }
+    if conditioning.references:
+        values[REFERENCES] = [latent / LATENT_SCALE for latent in conditioning.references]
+    if any(mask is not None for mask in conditioning.reference_masks):
+        values[REFERENCE_MASKS] = [
+            latent.new_ones(1, 1, *latent.shape[-2:]) if mask is None else mask
+            for latent, mask in zip(conditioning.references, conditioning.reference_masks, strict=True)
+        ]
+    if conditioning.target_mask is not None:
+        values[TARGET_MASK] = conditioning.target_mask
+    return [[torch.cat(conditioning.context, dim=1), values]]
+
+
+def encode_context(cls, clip, vae, context, resolution, negative, model) -> EncodedContext:
+    """The one call behind the nodes Encode and Sampler."""
+    return encode(
+        as_context(context),
+        HostTextEncoder(clip),
+        HostVAE(vae),
+        resolution=to_resolution(resolution, model),
+        negative_prompt=negative,
+        notify=Messages(cls.hidden.unique_id),
+    )
+
+
+def empty_latent(encoded: EncodedContext, batch_size: int) -> dict:
+    """Zeros of the target's size, the host's sign for "start from noise"."""
+    shape = expand_batch(encoded, batch_size)
+    return {"samples": torch.zeros(shape, device=comfy.model_management.intermediate_device())}
+
+
+class EncodeNode(io.ComfyNode):
+    """For KSampler and everything else that takes CONDITIONING."""
+
+    @classmethod
+    def define_schema(cls):
+        return schema(
+            node_id="ACEEncode",
+            display_name="ACE Edit: Encode",
+            description="Turns instruction and pictures into conditioning for KSampler and other core samplers. Use "
+            "“ACE Edit: Guidance Rescale” on the model, sampler ddim or euler and scheduler simple to get what ACE's own "
+            "sampler gives.",
+            search_aliases=["conditioning", "CLIPTextEncode", "LCU"],
+            inputs=[
+                io.Clip.Input("clip", tooltip="T5 v1.1 XXL, from Load Bundle or Load Text Encoder."),
+                io.Vae.Input("vae", tooltip="A VAE of Stable Diffusion 1.x."),
+                context_input(),
+                negative_input(),
+                resolution_input(),
+                batch_size_input(),
+                io.Model.Input(
+                    "model",
+                    optional=True,
+                    tooltip="Only asked for the size it was trained at, when resolution is “as the model”.",
+                ),
+            ],
+            outputs=[
+                io.Conditioning.Output(display_name="positive", tooltip="For a sampler's positive input."),
+                io.Conditioning.Output(display_name="negative", tooltip="Same pictures, negative text."),
+                io.Latent.Output(display_name="latent", tooltip="Empty, of the size the result will have."),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(cls, clip, vae, context, negative, resolution, batch_size, model=None) -> io.NodeOutput:
+        encoded = encode_context(cls, clip, vae, context, resolution, negative, model)
+        return io.NodeOutput(
+            to_host_conditioning(encoded.positive),
+            to_host_conditioning(encoded.negative),
+            empty_latent(encoded, batch_size),
+        )

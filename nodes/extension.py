@@ -1,0 +1,25 @@
+"""The list of nodes."""
+
+from __future__ import annotations
+
+from comfy_api.latest import ComfyExtension, io
+
+from .condition import ConditionImageNode, ConditionUnitNode, LongContextNode
+from .encode import EncodeNode
+from .loaders import LoadBundleNode, LoadModelNode, LoadTextEncoderNode
+from .sampling import GuidanceRescaleNode, SamplerNode
+
+
+class ACEExtension(ComfyExtension):
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return [
+            LoadBundleNode,
+            LoadModelNode,
+            LoadTextEncoderNode,
+            ConditionImageNode,
+            ConditionUnitNode,
+            LongContextNode,
+            EncodeNode,
+            GuidanceRescaleNode,
+            SamplerNode,
+        ]

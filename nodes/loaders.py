@@ -1,0 +1,170 @@
+"""Nodes that open models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import comfy.utils
+import folder_paths
+import torch
+from comfy_api.latest import io
+
+from ..ace.bundle import PUBLISHED, manual_instructions, preset_by_name
+from ..ace.checkpoint import read_checkpoint
+from . import paths
+from .model import load_patcher
+from .text_encoder import load_clip_file, load_clip_folder
+from .types import schema
+from .vae import load_vae
+
+_WEIGHT_DTYPES = {
+    "default": None,
+    "fp8_e4m3fn": torch.float8_e4m3fn,
+    "fp8_e5m2": torch.float8_e5m2,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+    "fp32": torch.float32,
+}
+_NOTHING_YET = "(none: put ACE models into models/ace)"
+
+
+def _weight_dtype_input() -> io.Combo.Input:
+    return io.Combo.Input(
+        "weight_dtype",
+        options=list(_WEIGHT_DTYPES),
+        tooltip="How the weights are kept in memory. “default” lets ComfyUI decide; fp8 halves the memory of bf16.",
+    )
+
+
+def _open_model(path: str | Path, weight_dtype: str, max_tokens: int):
+    return load_patcher(read_checkpoint(path), max_tokens, _WEIGHT_DTYPES[weight_dtype])
+
+
+class LoadModelNode(io.ComfyNode):
+    """File in models/ace -> MODEL."""
+
+    @classmethod
+    def define_schema(cls):
+        return schema(
+            node_id="ACELoadModel",
+            display_name="ACE Edit: Load Model",
+            category="loaders",
+            description="Opens an ACE diffusion transformer from models/ace: the published .pth, .safetensors, what "
+            "ModelSave writes, or a PixArt-α checkpoint to start a training from.",
+            search_aliases=["ACE checkpoint", "load diffusion model", "UNETLoader"],
+            inputs=[
+                io.Combo.Input(
+                    "model_name",
+                    options=paths.model_names() or [_NOTHING_YET],
+                    tooltip="Files in models/ace and its sub-folders.",
+                ),
+                _weight_dtype_input(),
+            ],
+            outputs=[io.Model.Output(tooltip="Works with KSampler, LoRA loaders, ModelSave and ModelMerge.")],
+        )
+
+    @classmethod
+    def execute(cls, model_name, weight_dtype) -> io.NodeOutput:
+        if model_name == _NOTHING_YET:
+            repository = next(iter(PUBLISHED.values()))
+            folder = paths.roots()[0] / next(iter(PUBLISHED))
+            raise ValueError(f"there is no ACE model yet. {manual_instructions(repository, folder)}")
+        size = preset_by_name(Path(model_name).as_posix()).max_tokens
+        return io.NodeOutput(_open_model(paths.model_path(model_name), weight_dtype, size))
+
+
+class LoadTextEncoderNode(io.ComfyNode):
+    """File in models/text_encoders -> CLIP."""
+
+    @classmethod
+    def define_schema(cls):
+        return schema(
+            node_id="ACELoadTextEncoder",
+            display_name="ACE Edit: Load Text Encoder",
+            category="loaders",
+            description="Opens T5 v1.1 XXL, the text encoder ACE was trained with. Any t5xxl file you have for FLUX or "
+            "SD3 is the right one.",
+            search_aliases=["T5", "t5xxl", "CLIPLoader"],
+            inputs=[
+                io.Combo.Input(
+                    "text_encoder_name",
+                    options=folder_paths.get_filename_list("text_encoders"),
+                    tooltip="A t5xxl file in models/text_encoders, for example t5xxl_fp8_e4m3fn.safetensors.",
+                )
+            ],
+            outputs=[io.Clip.Output(tooltip="For Encode or Sampler.")],
+        )
+
+    @classmethod
+    def execute(cls, text_encoder_name) -> io.NodeOutput:
+        return io.NodeOutput(load_clip_file(folder_paths.get_full_path_or_raise("text_encoders", text_encoder_name)))
+
+
+class LoadBundleNode(io.ComfyNode):
+    """Folder in models/ace -> MODEL, CLIP, VAE."""
+
+    @classmethod
+    def define_schema(cls):
+        return schema(
+            node_id="ACELoadBundle",
+            display_name="ACE Edit: Load Bundle",
+            category="loaders",
+            description="Opens model, text encoder and VAE of one downloaded ACE model at once, and downloads a "
+            "published one if you say so.",
+            search_aliases=["ACE", "download", "checkpoint", "load all"],
+            inputs=[
+                io.Combo.Input(
+                    "bundle",
+                    options=paths.bundle_names(),
+                    tooltip="Folders in models/ace that hold a whole model, and the published models.",
+                ),
+                io.Boolean.Input(
+                    "download",
+                    default=False,
+                    label_on="download if missing",
+                    label_off="never download",
+                    tooltip="Only if this is on, a published model that is not on disk is fetched from Hugging Face "
+                    "(about 20 GB, most of it the text encoder). Can be interrupted and resumed.",
+                ),
+                _weight_dtype_input(),
+            ],
+            outputs=[
+                io.Model.Output(tooltip="The diffusion transformer."),
+                io.Clip.Output(tooltip="The T5 text encoder."),
+                io.Vae.Output(tooltip="The VAE."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, bundle, download, weight_dtype) -> io.NodeOutput:
+        found = paths.installed_bundle(bundle) if not download else None
+        if found is None:
+            found = cls._download(bundle, download)
+        model = _open_model(found.dit, weight_dtype, found.defaults.max_tokens)
+        clip = (
+            load_clip_folder(found.text_encoder, found.tokenizer)
+            if found.text_encoder.is_dir()
+            else load_clip_file(str(found.text_encoder))
+        )
+        return io.NodeOutput(model, clip, load_vae(found.vae))
+
+    @staticmethod
+    def _download(name: str, allowed: bool):
+        root = paths.roots()[0]
+        if name not in PUBLISHED:
+            raise ValueError(f"there is no folder {name} in {root} any more; refresh the page and choose again")
+        if not allowed:
+            raise ValueError(
+                f"{name} is not on this machine. Switch “download” on to fetch it, or place it by hand: "
+                f"{manual_instructions(PUBLISHED[name], root / name)}"
+            )
+        from ..ace.download import download
+
+        bar: list[comfy.utils.ProgressBar] = []
+
+        def progress(done: int, total: int, _file: str) -> None:
+            if not bar:
+                bar.append(comfy.utils.ProgressBar(total))
+            bar[0].update_absolute(done, total)  # also raises when the user cancels
+
+        return download(name, root, progress=progress)

@@ -1,0 +1,27 @@
+"""Telling the artist what was dropped, added or ignored: on the node and in the log."""
+
+from __future__ import annotations
+
+import logging
+
+
+class Messages:
+    """Collects notices of one node execution; a function of the kind that ``ace`` takes as ``notify``.
+
+    Args:
+        node_id: the node to write on; None writes to the log only.
+    """
+
+    def __init__(self, node_id: str | None) -> None:
+        self.node_id = node_id
+        self.lines: list[str] = []
+
+    def __call__(self, message: str) -> None:
+        if message in self.lines:
+            return
+        self.lines.append(message)
+        logging.info("ACE Edit: %s", message)
+        if self.node_id is not None:
+            from server import PromptServer
+
+            PromptServer.instance.send_progress_text("\n".join(self.lines), self.node_id)

@@ -1,0 +1,218 @@
+"""ACE as a native ComfyUI MODEL: core samplers, LoRA, merging, saving, previews and low-VRAM modes work on it."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import asdict
+
+import comfy.conds
+import comfy.latent_formats
+import comfy.model_base
+import comfy.model_management
+import comfy.model_patcher
+import comfy.patcher_extension
+import comfy.supported_models_base
+import comfy.utils
+import torch
+from comfy.ldm.modules.attention import optimized_attention, optimized_attention_masked
+
+from ..ace.checkpoint import Checkpoint, config_tensors, to_model_keys, to_published_keys
+from ..ace.conditioning import Conditioning
+from ..ace.config import ACEConfig
+from ..ace.model import ACEModel
+
+# Keys of a CONDITIONING's dictionary. The text lies in its first element, all frames' tokens one after the other,
+# because that is what core's conditioning nodes work on; `reference_latents` is core's own key for edit models.
+TEXT_LENGTHS = "ace_text_lengths"  # tuple of int: tokens of each frame, the target's first
+INDICATORS = "ace_indicators"  # (1, frames or more, Y)
+TARGET_MASK = "ace_target_mask"  # (B or 1, 1, H, W)
+REFERENCE_MASKS = "ace_reference_masks"  # list of (B or 1, 1, h, w), one for each of the first references
+REFERENCES = "reference_latents"  # list of (B or 1, 4, h, w), not scaled
+
+
+def _with_float_tables(operations):
+    """The host's operations with an embedding that reads its rows in float32, whatever they are stored in.
+
+    The model reads its modulation tables by index alone; only the host's embedding knows how to cast stored fp8.
+    """
+
+    class Embedding(operations.Embedding):
+        def forward(self, index: torch.Tensor) -> torch.Tensor:
+            return super().forward(index, out_dtype=torch.float32)
+
+    return type("ACEOperations", (operations,), {"Embedding": Embedding})
+
+
+class HostACEModel(ACEModel):
+    """The transformer with the call signature of ComfyUI's diffusion models."""
+
+    dtype = None  # the dtype that the host chose, where the base class asks the weights
+
+    def __init__(self, image_model=None, dtype=None, device=None, operations=None, **config):
+        super().__init__(ACEConfig(**config), dtype=dtype, device=device, operations=_with_float_tables(operations))
+        self.dtype = dtype
+
+    def forward(self, x, timesteps, context=None, control=None, transformer_options={}, **kwargs):  # noqa: B006
+        wrappers = comfy.patcher_extension.get_all_wrappers(
+            comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL, transformer_options
+        )
+        executor = comfy.patcher_extension.WrapperExecutor.new_class_executor(self._forward, self, wrappers)
+        return executor.execute(x, timesteps, context, control, transformer_options, **kwargs)
+
+    def _forward(self, x, timesteps, context, control=None, transformer_options={}, **kwargs):  # noqa: B006
+        def attention(q, k, v, mask):
+            function = optimized_attention if mask is None else optimized_attention_masked
+            return function(q, k, v, q.shape[1], mask=mask, skip_reshape=True, transformer_options=transformer_options)
+
+        conditioning = Conditioning(
+            context=context.split(kwargs[TEXT_LENGTHS], dim=1),
+            indicator_embeddings=kwargs[INDICATORS][0],
+            target_mask=kwargs.get(TARGET_MASK),
+            references=kwargs.get("ref_latents", ()),
+            reference_masks=kwargs.get(REFERENCE_MASKS, ()),
+        )
+        return super().forward(x, timesteps, conditioning, attention=attention)
+
+
+class ACEBase(comfy.model_base.BaseModel):
+    """Turns CONDITIONING into what the transformer takes."""
+
+    def __init__(self, model_config, device=None):
+        super().__init__(model_config, device=device, unet_model=HostACEModel)
+        self.memory_usage_factor_conds = ("ref_latents",)
+
+    def extra_conds(self, **kwargs):
+        out = super().extra_conds(**kwargs)
+        device, text, indicators = kwargs["device"], kwargs.get("cross_attn"), kwargs.get(INDICATORS)
+        if text is None or indicators is None:
+            raise ValueError(
+                "this conditioning was not made for ACE: it lacks the embeddings that tie words like {image} to pictures. "
+                "Make it with the node “ACE Edit: Encode” (reference latents can then be added with core's ReferenceLatent)"
+            )
+        references = kwargs.get(REFERENCES) or []
+        text, lengths = self._frame_texts(text, kwargs.get(TEXT_LENGTHS), len(references))
+        out["c_crossattn"] = comfy.conds.CONDRegular(text)
+        out[TEXT_LENGTHS] = comfy.conds.CONDConstant(lengths)
+        out[INDICATORS] = comfy.conds.CONDRegular(indicators.to(device))
+        if references:
+            latents = [self.process_latent_in(latent).to(device) for latent in references]
+            out["ref_latents"] = comfy.conds.CONDList(latents)
+            given = kwargs.get(REFERENCE_MASKS) or []
+            masks = [
+                (given[k] if k < len(given) else latent.new_ones(1, 1, *latent.shape[-2:])).to(device)
+                for k, latent in enumerate(latents)
+            ]
+            out[REFERENCE_MASKS] = comfy.conds.CONDList(masks)
+        mask = self._target_mask(kwargs)
+        if mask is not None:
+            out[TARGET_MASK] = comfy.conds.CONDNoiseShape(mask.to(device))
+        return out
+
+    def extra_conds_shapes(self, **kwargs):
+        references = kwargs.get(REFERENCES)
+        if not references:
+            return {}
+        return {"ref_latents": [1, self.latent_format.latent_channels, sum(math.prod(r.shape[2:]) for r in references)]}
+
+    @staticmethod
+    def _frame_texts(text: torch.Tensor, lengths: tuple[int, ...] | None, references: int):
+        """Text of every frame: references that came later, by core's ReferenceLatent, get the target's text."""
+        lengths = lengths or (text.shape[1],)
+        if sum(lengths) != text.shape[1] or len(lengths) > references + 1:
+            raise ValueError(
+                f"this conditioning has {text.shape[1]} text tokens for {references} reference images, but was encoded for "
+                f"{len(lengths) - 1} images with {lengths} tokens; nodes that join or shorten conditionings, or take "
+                "reference latents away, do not work on ACE's: encode the instruction as a whole instead"
+            )
+        missing = references + 1 - len(lengths)
+        if missing:
+            target = text[:, : lengths[0]]
+            text = torch.cat([text, *[target] * missing], dim=1)
+        return text, (*lengths, *[lengths[0]] * missing)
+
+    @staticmethod
+    def _target_mask(kwargs) -> torch.Tensor | None:
+        """(B or 1, 1, H, W) of the latent's size, from our own key or from a latent noise mask."""
+        mask, noise = kwargs.get(TARGET_MASK), kwargs["noise"]
+        if mask is None:
+            mask = kwargs.get("denoise_mask")
+            if mask is None:
+                return None
+            mask = mask[:, :1].round()
+        if mask.shape[-2:] != noise.shape[-2:]:
+            mask = torch.nn.functional.interpolate(mask.float(), size=noise.shape[-2:], mode="nearest-exact")
+        return mask
+
+
+class ACEHostConfig(comfy.supported_models_base.BASE):
+    """What ComfyUI wants to know about a model family."""
+
+    unet_config = {}
+    unet_extra_config = {}
+    latent_format = comfy.latent_formats.SD15
+    # ComfyUI calls betas that are linear in time "sqrt_linear".
+    sampling_settings = {"beta_schedule": "sqrt_linear", "linear_start": 1e-4, "linear_end": 0.02, "timesteps": 1000}
+    memory_usage_factor = 0.5
+    supported_inference_dtypes = [torch.bfloat16, torch.float16, torch.float32]
+
+    def __init__(self, config: ACEConfig, max_tokens: int):
+        super().__init__(asdict(config))
+        self.ace_config = config
+        self.ace_max_tokens = max_tokens
+
+    def get_model(self, state_dict, prefix="", device=None):
+        return ACEBase(self, device=device)
+
+    def process_unet_state_dict(self, state_dict):
+        return to_model_keys(state_dict)
+
+    def process_unet_state_dict_for_saving(self, state_dict):
+        # ModelSave writes no metadata of ours, so the head count travels as tensors.
+        published = {**to_published_keys(state_dict), **config_tensors(self.ace_config)}
+        return super().process_unet_state_dict_for_saving(published)
+
+
+def load_patcher(checkpoint: Checkpoint, max_tokens: int, weight_dtype: torch.dtype | None = None):
+    """Checkpoint -> ModelPatcher on the host's devices.
+
+    Args:
+        max_tokens: patch tokens per image the model was trained with; kept for nodes that choose sizes.
+        weight_dtype: storage dtype; None lets the host decide.
+    """
+    management = comfy.model_management
+    state_dict = dict(checkpoint.state_dict)
+    parameters = comfy.utils.calculate_parameters(state_dict)
+    config = ACEHostConfig(checkpoint.config, max_tokens)
+    supported = config.supported_inference_dtypes
+    load_device, offload_device = management.get_torch_device(), management.unet_offload_device()
+    if weight_dtype is None:
+        weight_dtype = management.unet_dtype(
+            device=load_device,
+            model_params=parameters,
+            supported_dtypes=supported,
+            weight_dtype=comfy.utils.weight_dtype(state_dict),
+        )
+    config.set_inference_dtype(weight_dtype, management.unet_manual_cast(weight_dtype, load_device, supported))
+    model = config.get_model(state_dict, device=management.unet_inital_load_device(parameters, weight_dtype))
+    # Newer hosts load straight into a patcher that pages weights in; `main.py` rebinds the name, so it is read late.
+    patcher_class = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
+    patcher = patcher_class(model, load_device=load_device, offload_device=offload_device)
+    assign = {"assign": True} if getattr(patcher, "is_dynamic", bool)() else {}
+    model.load_model_weights(state_dict, "", **assign)
+    logging.info("ACE Edit: loaded %s (%s)", checkpoint.path.name, checkpoint.source)
+    return patcher
+
+
+def require_ace(model) -> ACEHostConfig:
+    """The ACE configuration behind a MODEL.
+
+    Raises:
+        ValueError: the MODEL is of another family.
+    """
+    config = getattr(model.model, "model_config", None)
+    if not isinstance(config, ACEHostConfig):
+        raise ValueError(
+            f"this MODEL is a {type(model.model).__name__}, not an ACE model; load one with “ACE Edit: Load Model”"
+        )
+    return config

@@ -1,0 +1,56 @@
+"""Where the pack's models lie: ``models/ace`` and whatever extra_model_paths.yaml adds to it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import folder_paths
+
+from ..ace.bundle import COMPONENTS, PUBLISHED, Bundle, find_bundle, list_bundles
+
+FOLDER = "ace"
+# Inside a bundle only the transformer is a model that Load Model opens.
+_OTHER_PARTS = tuple(f"/{part}/" for part in COMPONENTS if part != "dit")
+
+
+def register() -> None:
+    """Makes ``models/ace`` known to ComfyUI, keeping folders that were configured before."""
+    default = os.path.join(folder_paths.models_dir, FOLDER)
+    folders, extensions = folder_paths.folder_names_and_paths.get(FOLDER, ([], set()))
+    if default not in folders:
+        folders.append(default)
+    # Folders added by configuration alone come with an empty set, which would list every file.
+    folder_paths.folder_names_and_paths[FOLDER] = (folders, set(extensions) | folder_paths.supported_pt_extensions)
+
+
+def model_names() -> list[str]:
+    """Transformer files in the model folders, bundles' other parts left out."""
+    names = folder_paths.get_filename_list(FOLDER)
+    return [name for name in names if not any(part in f"/{Path(name).as_posix()}" for part in _OTHER_PARTS)]
+
+
+def model_path(name: str) -> str:
+    return folder_paths.get_full_path_or_raise(FOLDER, name)
+
+
+def roots() -> list[Path]:
+    return [Path(folder) for folder in folder_paths.get_folder_paths(FOLDER)]
+
+
+def bundle_names() -> list[str]:
+    """Complete bundles on disk, then the published ones."""
+    found = [bundle.name for root in roots() for bundle in list_bundles(root)]
+    return list(dict.fromkeys([*found, *PUBLISHED]))
+
+
+def installed_bundle(name: str) -> Bundle | None:
+    """The bundle of that name, or None when no model folder has it.
+
+    Raises:
+        BundleError: the folder is there but incomplete.
+    """
+    for root in roots():
+        if (root / name).is_dir():
+            return find_bundle(root / name)
+    return None

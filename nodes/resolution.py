@@ -1,0 +1,64 @@
+"""The choice of size that Encode and Sampler share."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..ace.resolution import Resolution
+from .model import require_ace
+
+_AS_MODEL, _SMALL, _LARGE = "as the model", "512 px model", "1024 px model"
+_MEGAPIXELS, _EXACT = "megapixels", "exact size"
+_PUBLISHED_TOKENS = {_SMALL: 1024, _LARGE: 4096}
+
+
+def resolution_input() -> io.DynamicCombo.Input:
+    side = {"min": 16, "max": 8192, "step": 16}
+    return io.DynamicCombo.Input(
+        "resolution",
+        options=[
+            io.DynamicCombo.Option(_AS_MODEL, []),
+            io.DynamicCombo.Option(_SMALL, []),
+            io.DynamicCombo.Option(_LARGE, []),
+            io.DynamicCombo.Option(
+                _MEGAPIXELS,
+                [
+                    io.Float.Input(
+                        "megapixels",
+                        default=0.25,
+                        min=0.01,
+                        max=16.0,
+                        step=0.01,
+                        tooltip="Area of every picture in millions of pixels; its shape is kept. Small ones are enlarged.",
+                    )
+                ],
+            ),
+            io.DynamicCombo.Option(
+                _EXACT,
+                [
+                    io.Int.Input("width", default=512, tooltip="Width of the result, a multiple of 16.", **side),
+                    io.Int.Input("height", default=512, tooltip="Height of the result, a multiple of 16.", **side),
+                ],
+            ),
+        ],
+        tooltip="Size the model works at. “as the model”: pictures are scaled down to the size it was trained at, never "
+        "up. “exact size” also sets the size of pictures made from text alone.",
+    )
+
+
+def to_resolution(choice: dict, model) -> Resolution:
+    """The widget's value -> Resolution.
+
+    Args:
+        model: MODEL to ask for its trained size, or None.
+    """
+    kind = choice["resolution"]
+    if kind == _MEGAPIXELS:
+        return Resolution.megapixels(choice["megapixels"])
+    if kind == _EXACT:
+        return Resolution.exact(choice["height"], choice["width"])
+    if kind == _AS_MODEL:
+        return Resolution.published(
+            require_ace(model).ace_max_tokens if model is not None else _PUBLISHED_TOKENS[_SMALL]
+        )
+    return Resolution.published(_PUBLISHED_TOKENS[kind])

@@ -1,0 +1,145 @@
+"""Guidance rescale for core samplers, and the sampler that does everything in one node."""
+
+from __future__ import annotations
+
+import comfy.sample
+import latent_preview
+from comfy_api.latest import io
+
+from ..ace.sampler import guide
+from ..ace.vae import LATENT_SCALE
+from .encode import (
+    batch_size_input,
+    context_input,
+    empty_latent,
+    encode_context,
+    negative_input,
+    to_host_conditioning,
+)
+from .model import require_ace
+from .resolution import resolution_input
+from .types import schema
+from .vae import HostVAE
+
+# DDIM without added noise is Euler's method in ComfyUI's variables; "simple" visits the trailing timesteps.
+_SAMPLER, _SCHEDULER = "ddim", "simple"
+
+
+def rescale_input() -> io.Float.Input:
+    return io.Float.Input(
+        "guidance_rescale",
+        default=0.5,
+        min=0.0,
+        max=1.0,
+        step=0.05,
+        tooltip="0 … 1: how far strong guidance is brought back to a natural contrast. ACE was tuned with 0.5.",
+    )
+
+
+def with_guidance_rescale(model, guidance_rescale: float):
+    """A clone of MODEL whose guided prediction is scaled back as ACE's own sampler does."""
+
+    def guided(args):
+        # At a scale of 1 the host skips the unconditional branch and passes zeros for it.
+        if args["cond_scale"] == 1.0:
+            return args["cond"]
+        return guide(args["cond"], args["uncond"], args["cond_scale"], guidance_rescale)
+
+    model = model.clone()
+    model.set_model_sampler_cfg_function(guided)
+    return model
+
+
+class GuidanceRescaleNode(io.ComfyNode):
+    """MODEL -> MODEL."""
+
+    @classmethod
+    def define_schema(cls):
+        return schema(
+            node_id="ACEGuidanceRescale",
+            display_name="ACE Edit: Guidance Rescale",
+            category="model",
+            description="Makes core samplers guide the way ACE's sampler does. Core's RescaleCFG works on another "
+            "quantity and gives another result.",
+            search_aliases=["CFG rescale", "RescaleCFG"],
+            inputs=[io.Model.Input("model", tooltip="An ACE model."), rescale_input()],
+            outputs=[io.Model.Output(tooltip="For KSampler and other samplers.")],
+        )
+
+    @classmethod
+    def execute(cls, model, guidance_rescale) -> io.NodeOutput:
+        return io.NodeOutput(with_guidance_rescale(model, guidance_rescale))
+
+
+class SamplerNode(io.ComfyNode):
+    """MODEL, CLIP, VAE and what is to be done -> IMAGE, LATENT."""
+
+    @classmethod
+    def define_schema(cls):
+        return schema(
+            node_id="ACESampler",
+            display_name="ACE Edit: Sampler",
+            description="Edits or makes a picture from an instruction: encoding, sampling and decoding in one node.",
+            search_aliases=["edit image", "generate", "KSampler", "instruct"],
+            inputs=[
+                io.Model.Input("model", tooltip="An ACE model; LoRAs may be applied before."),
+                io.Clip.Input("clip", tooltip="T5 v1.1 XXL, from Load Bundle or Load Text Encoder."),
+                io.Vae.Input("vae", tooltip="A VAE of Stable Diffusion 1.x."),
+                context_input(),
+                negative_input(),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFFFFFFFFFF,
+                    control_after_generate=True,
+                    tooltip="Same seed, same result, on any device.",
+                ),
+                io.Int.Input(
+                    "steps",
+                    default=20,
+                    min=1,
+                    max=1000,
+                    tooltip="20 for the 512 px model, 50 for the 1024 px model.",
+                ),
+                io.Float.Input(
+                    "cfg",
+                    default=4.5,
+                    min=0.0,
+                    max=30.0,
+                    step=0.1,
+                    tooltip="Guidance scale: how closely the instruction is followed. 1 switches guidance off, which "
+                    "takes half the time.",
+                ),
+                rescale_input(),
+                resolution_input(),
+                batch_size_input(),
+            ],
+            outputs=[
+                io.Image.Output(display_name="image", tooltip="The result, in the size the model worked at."),
+                io.Latent.Output(display_name="latent", tooltip="The result before decoding."),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls, model, clip, vae, context, negative, seed, steps, cfg, guidance_rescale, resolution, batch_size
+    ) -> io.NodeOutput:
+        require_ace(model)
+        encoded = encode_context(cls, clip, vae, context, resolution, negative, model)
+        latent = empty_latent(encoded, batch_size)["samples"]
+        samples = comfy.sample.sample(
+            with_guidance_rescale(model, guidance_rescale),
+            comfy.sample.prepare_noise(latent, seed),
+            steps,
+            cfg,
+            _SAMPLER,
+            _SCHEDULER,
+            to_host_conditioning(encoded.positive),
+            to_host_conditioning(encoded.negative),
+            latent,
+            callback=latent_preview.prepare_callback(model, steps),
+            seed=seed,
+        )
+        return io.NodeOutput(HostVAE(vae).decode(samples * LATENT_SCALE), {"samples": samples})

@@ -1,0 +1,116 @@
+"""T5 through the host's CLIP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import comfy.sd
+import comfy.sd1_clip
+import comfy.utils
+import folder_paths
+import torch
+from comfy.text_encoders import pixart_t5
+
+from ..ace.containers import read_container
+
+# What a T5's config.json says of its shape; everything else is the same in all of T5 v1.1.
+_SHAPE_KEYS = ("d_ff", "d_kv", "d_model", "num_heads", "num_layers", "vocab_size")
+
+
+class HostTextEncoder:
+    """The T5 inside any CLIP that has one: PixArt's, SD3's and FLUX's all hold the T5 v1.1 XXL that ACE reads.
+
+    Args:
+        clip: the host's CLIP object.
+
+    Raises:
+        ValueError: it holds no T5.
+    """
+
+    def __init__(self, clip) -> None:
+        self._t5 = getattr(clip.cond_stage_model, "t5xxl", None)
+        words = getattr(clip.tokenizer, "clip_t5xxl", None) or getattr(clip.tokenizer, "t5xxl", None)
+        if self._t5 is None or words is None:
+            raise ValueError(
+                f"this CLIP is a {type(clip.cond_stage_model).__name__} without a T5; ACE reads T5 v1.1 XXL: load "
+                "a t5xxl file with “ACE Edit: Load Text Encoder” or core's CLIPLoader (type pixart)"
+            )
+        self._clip = clip
+        self.tokenizer = words.tokenizer
+
+    def embed(self, token_ids: Sequence[int]) -> torch.Tensor:
+        """L ids -> (1, L, Y) float32, on the host's intermediate device."""
+        clip = self._clip
+        clip.cond_stage_model.reset_clip_options()
+        clip.load_model()
+        clip.cond_stage_model.set_clip_options({"execution_device": clip.patcher.load_device})
+        return self._t5.encode_token_weights([[(int(token), 1.0) for token in token_ids]])[0].float()
+
+
+def load_clip_file(path: str):
+    """A single T5 file (any t5xxl that FLUX or SD3 uses) -> CLIP.
+
+    Raises:
+        ValueError: the file holds no T5 v1.1 XXL encoder.
+    """
+    clip = comfy.sd.load_clip(
+        ckpt_paths=[path],
+        embedding_directory=folder_paths.get_folder_paths("embeddings"),
+        clip_type=comfy.sd.CLIPType.PIXART,
+    )
+    if not hasattr(clip.cond_stage_model, "t5xxl"):
+        raise ValueError(
+            f"{Path(path).name} holds a {type(clip.cond_stage_model).__name__}, not T5 v1.1 XXL; choose a t5xxl file "
+            "(t5xxl_fp16.safetensors, t5xxl_fp8_e4m3fn.safetensors, …), the same that FLUX and SD3 use"
+        )
+    return clip
+
+
+def load_clip_folder(folder: Path, tokenizer: Path):
+    """A folder in transformers' layout (one file or shards) and its tokenizer -> CLIP.
+
+    Small encoders work as well as T5 v1.1 XXL, because the shape comes from the folder's ``config.json``.
+    """
+    files = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
+    state_dict: dict[str, torch.Tensor] = {}
+    for file in files:
+        state_dict |= read_container(file).tensors
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+
+    class Target:
+        params: dict = {}
+        clip = pixart_t5.pixart_te(dtype_t5=comfy.utils.weight_dtype(state_dict))
+        tokenizer = pixart_t5.PixArtTokenizer
+
+    return comfy.sd.CLIP(
+        Target,
+        tokenizer_data={"clip_t5xxl_tokenizer_class": _tokenizer_class(tokenizer, config["d_model"])},
+        parameters=comfy.utils.calculate_parameters(state_dict),
+        state_dict=[state_dict],
+        model_options={"t5xxl_model_config": {key: config[key] for key in _SHAPE_KEYS if key in config}},
+    )
+
+
+def _tokenizer_class(folder: Path, width: int) -> type:
+    """The host's T5 tokenizer, reading its vocabulary from ``folder`` instead of the host's own."""
+    from transformers import AutoTokenizer
+
+    class FolderTokenizer(comfy.sd1_clip.SDTokenizer):
+        def __init__(self, embedding_directory=None, tokenizer_data={}):  # noqa: B006
+            super().__init__(
+                str(folder),
+                embedding_directory=embedding_directory,
+                pad_with_end=False,
+                embedding_size=width,
+                embedding_key="t5xxl",
+                tokenizer_class=AutoTokenizer,
+                has_start_token=False,
+                pad_to_max_length=False,
+                max_length=99999999,
+                min_length=1,
+                tokenizer_data=tokenizer_data,
+            )
+
+    return FolderTokenizer

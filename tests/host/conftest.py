@@ -1,0 +1,132 @@
+"""Fixtures for tests in a real ComfyUI. Without one, everything here is skipped with a word on how to get it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from host.browser import BrowserNotFound, ComfyPage, launch_chromium
+from host.comfy_server import PACK_ROOT, ComfyServer, HostNotFound, find_host
+
+HERE = Path(__file__).resolve().parent
+PROBE_PACK = HERE / "probe_pack"
+NOVRAM_PACK = HERE / "novram_pack"
+_LOG_MARKS = pytest.StashKey[dict]()
+
+
+def pytest_collection_modifyitems(items):
+    here = [item for item in items if HERE in item.path.parents]
+    if not here:
+        return
+    try:
+        find_host()
+        absent = None
+    except HostNotFound as error:
+        if os.environ.get("COMFYUI_DIR"):  # asked for by name: a typo must not pass for "no host here"
+            raise pytest.UsageError(str(error)) from error
+        absent = pytest.mark.skip(reason=str(error))
+    for item in here:
+        item.add_marker(pytest.mark.host)
+        if absent is not None:
+            item.add_marker(absent)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    """Show what the host printed during a test that failed."""
+    report = yield
+    if report.when == "call" and report.failed:
+        for name, value in getattr(item, "funcargs", {}).items():
+            if isinstance(value, ComfyServer):
+                since = item.stash.get(_LOG_MARKS, {}).get(name, 0)
+                report.sections.append((f"ComfyUI log ({name})", value.log_text(since)[-8000:]))
+            elif isinstance(value, ComfyPage):
+                screenshot = value.screenshot(f"failed-{item.name}")
+                report.sections.append(("browser", "\n".join([f"screenshot: {screenshot}", *map(str, value.errors)])))
+    return report
+
+
+def pytest_runtest_call(item):
+    servers = {name: value for name, value in item.funcargs.items() if isinstance(value, ComfyServer)}
+    item.stash[_LOG_MARKS] = {name: server.log_mark() for name, server in servers.items() if server.running}
+
+
+@pytest.fixture(scope="session")
+def comfy():
+    """The server that most tests share: the pack as "ace-edit", and the harness's own probe pack."""
+    with ComfyServer(packs={"ace-edit": PACK_ROOT, "probe": PROBE_PACK}) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def start_comfy():
+    """Start a server of one's own: ``start_comfy("--cache-none", packs={...}, env={...})``; ended with the module.
+
+    A start costs ten seconds and more; stop a server early with ``with start_comfy(...) as server:``.
+    """
+    servers = []
+
+    def start(*args, **kwargs) -> ComfyServer:
+        server = ComfyServer(*args, **kwargs)
+        servers.append(server)
+        return server.start()
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def start_novram(start_comfy):
+    """``start_comfy`` for a server that keeps models off the device: --novram, or on the CPU what it amounts to."""
+
+    def start(*args, packs=None, **kwargs) -> ComfyServer:
+        packs = {"ace-edit": PACK_ROOT} if packs is None else packs
+        if _host_has_gpu():
+            return start_comfy("--novram", *args, packs=packs, **kwargs)
+        return start_comfy(*args, packs={**packs, "novram": NOVRAM_PACK}, **kwargs)
+
+    return start
+
+
+def _host_has_gpu() -> bool:
+    check = "import sys, torch; sys.exit(not torch.cuda.is_available())"
+    return subprocess.run([find_host().python, "-c", check]).returncode == 0
+
+
+@pytest.fixture(scope="session")
+def ace_models(comfy):
+    """Put a folder of model files under models/ace of the shared server: ``names = ace_models(folder)``."""
+    return comfy.add_models
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium, started once; skips when it or Playwright is missing."""
+    try:
+        with launch_chromium() as chromium:
+            yield chromium
+    except BrowserNotFound as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def open_page(browser):
+    """Open the front end of any server: ``open_page(server, locale="de")``; closed with the test."""
+    pages = []
+
+    def open_(server, **kwargs) -> ComfyPage:
+        pages.append(ComfyPage(browser, server, **kwargs))
+        return pages[-1]
+
+    yield open_
+    for page in pages:
+        page.close()
+
+
+@pytest.fixture
+def browser_page(open_page, comfy):
+    """The front end of the shared server, ready, with an empty memory of its own."""
+    return open_page(comfy)

@@ -1,0 +1,94 @@
+"""A small pack that gives the harness something to watch: progress, previews, messages, failures, slow work."""
+
+import time
+
+import comfy.model_management
+import comfy.model_patcher
+import comfy.ops
+import comfy.utils
+import torch
+from comfy_api.latest import ComfyExtension, io
+from PIL import Image
+from server import PromptServer
+
+
+class ProbeSteps(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ProbeSteps",
+            category="probe",
+            inputs=[
+                io.Image.Input("image"),
+                io.Int.Input("steps", default=3, min=1, max=1000),
+                io.Float.Input("seconds", default=0.0, min=0.0, max=60.0),
+            ],
+            outputs=[io.Image.Output()],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(cls, image, steps, seconds):
+        bar = comfy.utils.ProgressBar(steps)
+        for step in range(steps):
+            time.sleep(seconds)
+            bar.update_absolute(step + 1, steps, ("JPEG", Image.new("RGB", (32, 16), (step % 256, 0, 0)), 512))
+        PromptServer.instance.send_progress_text(f"{steps} steps, ünï", cls.hidden.unique_id)
+        return io.NodeOutput(image)
+
+
+class ProbeFail(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ProbeFail",
+            category="probe",
+            inputs=[io.Image.Input("image"), io.String.Input("message", default="no")],
+            outputs=[io.Image.Output()],
+        )
+
+    @classmethod
+    def execute(cls, image, message):
+        raise ValueError(message)
+
+
+class ProbeNoise(io.ComfyNode):
+    """Never the same twice, so a cached output shows."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ProbeNoise",
+            category="probe",
+            inputs=[io.Int.Input("size", default=32, min=1, max=512)],
+            outputs=[io.Image.Output()],
+        )
+
+    @classmethod
+    def execute(cls, size):
+        return io.NodeOutput(torch.rand(1, size, size, 3))
+
+
+class ProbeLoad(io.ComfyNode):
+    """Loads a model of a few small layers as a sampler would and says whether it stayed off the device."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(node_id="ProbeLoad", category="probe", inputs=[], outputs=[io.Boolean.Output()])
+
+    @classmethod
+    def execute(cls):
+        layers = torch.nn.Sequential(*(comfy.ops.disable_weight_init.Linear(8, 8) for _ in range(3)))
+        device = comfy.model_management.get_torch_device()
+        patcher = comfy.model_patcher.ModelPatcher(layers, load_device=device, offload_device=torch.device("cpu"))
+        comfy.model_management.load_models_gpu([patcher])
+        return io.NodeOutput(patcher.model.model_lowvram)
+
+
+class ProbeExtension(ComfyExtension):
+    async def get_node_list(self):
+        return [ProbeSteps, ProbeFail, ProbeNoise, ProbeLoad]
+
+
+async def comfy_entrypoint():
+    return ProbeExtension()
