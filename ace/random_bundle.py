@@ -12,7 +12,7 @@ from .bundle import Bundle, find_bundle
 from .checkpoint import save_checkpoint
 from .config import ACEConfig
 from .files import whole_file
-from .indicators import SPECIAL_TOKENS
+from .indicators import SPECIAL_TOKENS, split_special_tokens
 from .init import initialise
 from .model import ACEModel
 from .vae_names import to_ldm_names
@@ -109,7 +109,8 @@ def write_tokenizer(folder: Path, corpus: Iterable[str], vocabulary_size: int = 
         initial_alphabet=[chr(code) for code in range(33, 127)],
         show_progress=False,
     )
-    tokenizer.train_from_iterator(corpus, trainer)
+    pieces = (piece for line in corpus for piece in split_special_tokens(line) if piece not in SPECIAL_TOKENS)
+    tokenizer.train_from_iterator(pieces, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,

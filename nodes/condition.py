@@ -73,7 +73,7 @@ class ConditionUnitNode(io.ComfyNode):
                 io.Autogrow.Input(
                     "more",
                     template=io.Autogrow.TemplatePrefix(
-                        AceImage.Input("image", optional=True, tooltip="A further picture; its indicator says which."),
+                        AceImage.Input("image", tooltip="A further picture; its indicator says which."),
                         prefix="image",
                         min=0,
                         max=MAX_IMAGES - 1,

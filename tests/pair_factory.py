@@ -18,7 +18,7 @@ def half_mask(height: int = 24, width: int = 32) -> np.ndarray:
     return mask
 
 
-def pair(seed: int, **changes) -> Pair:
+def pair(seed: int, /, **changes) -> Pair:
     """A pair that passes every check: the result is the source inverted."""
     source = picture(seed)
     values = {"source": source, "target": 255 - source, "instruction": "{image} as a negative", "seed": seed}

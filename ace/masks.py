@@ -1,0 +1,169 @@
+"""Masks as artists make them, prepared for the model: (B, H, W) float32 in [0, 1], 1 = may change.
+
+The model wants a binary mask at the picture's size. Soft edges are for pasting its result back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from .morphology import feather as feather_mask
+from .morphology import grow as grow_mask
+from .preprocess import (
+    MASK_THRESHOLD,
+    Notify,
+    as_mask,
+    aspect_box,
+    binarize,
+    check_image,
+    log_notice,
+    resize_mask,
+)
+
+INPAINT_FILLS = {
+    "blank": "The masked pixels are blanked before the model sees them: it cannot keep what was there. "
+    "For filling holes, removing, and painting something new from words.",
+    "keep": "The model sees what is under the mask and changes it as told. "
+    "For local edits that build on what is there, such as a new colour or expression.",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedMask:
+    """One mask in its two forms.
+
+    Attributes:
+        binary: (B, H, W) of zeros and ones, for the model.
+        soft: (B, H, W), 0 wherever ``binary`` is 0 and rising inward, for pasting back.
+    """
+
+    binary: torch.Tensor
+    soft: torch.Tensor
+
+
+def prepare_mask(
+    mask: torch.Tensor,
+    *,
+    image: torch.Tensor | None = None,
+    threshold: float = MASK_THRESHOLD,
+    invert: bool = False,
+    grow: int = 0,
+    corners: str = "round",
+    feather: int = 0,
+    unite: bool = False,
+    when_aspect_differs: str = "error",
+    notify: Notify = log_notice,
+) -> PreparedMask:
+    """Everything an artist does to a mask, in this order: fit, threshold, invert, unite, grow, feather.
+
+    Args:
+        mask: (B, H, W).
+        image: (B, H, W, C) that the mask is for; the mask gets its size. Pixels below are those of the result.
+        threshold: what lies above may change.
+        grow: pixels to grow by; negative shrinks.
+        corners: "round" or "square" growth.
+        feather: pixels over which ``soft`` rises inward from the edge. To replace the whole painted area at full
+            strength, grow by the same amount.
+        unite: one mask for the batch: what any of its masks marks.
+        when_aspect_differs: see ``fit_to_image``.
+        notify: told when nothing or everything is left marked.
+    """
+    mask = as_mask(mask)
+    if image is not None:
+        check_image(image)
+        mask = fit_to_image(mask, *image.shape[1:3], when_aspect_differs)
+    binary = binarize(mask, threshold)
+    if invert:
+        binary = 1 - binary
+    if unite:
+        binary = union(binary)
+    binary = grow_mask(binary, grow, corners)
+    marked = coverage(binary)
+    for word, rows in (("nothing", marked == 0), ("the whole picture", marked == 1)):
+        if rows.any():
+            notify(f"mask {_numbers(rows)} marks {word}; the model may then change the whole picture")
+    return PreparedMask(binary, feather_mask(binary, feather))
+
+
+def fit_to_image(mask: torch.Tensor, height: int, width: int, when_aspect_differs: str = "error") -> torch.Tensor:
+    """Mask (B, h, w) at a picture's size, (B, height, width), by picking nearest pixels; values stay what they were.
+
+    An empty mask fits every picture: ComfyUI's Load Image gives one of 64x64 for a picture without alpha.
+
+    Args:
+        when_aspect_differs: what to do with a mask of another aspect ratio: raise an "error", "crop" its centre, or
+            "stretch" it.
+    """
+    mask = as_mask(mask)
+    if not mask.any():
+        return mask.new_zeros(mask.shape[0], height, width)
+    try:
+        box = aspect_box(*mask.shape[1:], height, width, when_aspect_differs)
+    except ValueError as error:
+        raise ValueError(f"the mask does not belong to this picture: {error}") from None
+    return resize_mask(mask[:, box.rows, box.columns], height, width)
+
+
+def from_alpha(image: torch.Tensor, marks: str = "transparent") -> torch.Tensor:
+    """Mask (B, H, W) from the alpha of an image (B, H, W, 4) or, grey with alpha, (B, H, W, 2).
+
+    Args:
+        marks: which pixels may change: the "transparent" ones, a hole cut into a picture, as ComfyUI's Load Image reads
+            alpha; or the "opaque" ones, a layer painted on.
+    """
+    check_image(image)
+    if image.shape[3] not in (2, 4):
+        raise ValueError(
+            f"the image has {image.shape[3]} channels and no alpha; "
+            "load it with a node that keeps alpha, or use Load Image's mask output"
+        )
+    if marks not in ("transparent", "opaque"):
+        raise ValueError(f'marks is "{marks}"; expected "transparent" or "opaque"')
+    alpha = image[..., -1].to(torch.float32)
+    return alpha.clone() if marks == "opaque" else 1 - alpha
+
+
+def union(mask: torch.Tensor) -> torch.Tensor:
+    """What any mask of a batch marks: (B, H, W) -> (1, H, W)."""
+    return as_mask(mask).amax(dim=0, keepdim=True)
+
+
+def coverage(mask: torch.Tensor) -> torch.Tensor:
+    """Share of pixels the binary mask marks: (B, H, W) -> (B,) in [0, 1]; 0 is an empty mask, 1 a full one."""
+    return binarize(mask).mean(dim=(1, 2), dtype=torch.float64)
+
+
+def fill_empty(mask: torch.Tensor | None, batch: int, height: int, width: int) -> torch.Tensor:
+    """Binary mask (B, H, W) by the model's convention: a missing or empty mask means that everything may change."""
+    if mask is None:
+        return torch.ones(batch, height, width)
+    mask = binarize(mask)
+    return torch.where(mask.amax(dim=(1, 2), keepdim=True) > 0, mask, torch.ones_like(mask))
+
+
+def inpaint_image(image: torch.Tensor, mask: torch.Tensor, fill: str = "blank") -> torch.Tensor:
+    """The condition image of an edit under a mask, (B, H, W, C).
+
+    Args:
+        image: (B, H, W, C), already at the model's size: blanking before scaling would smear the hole's edge.
+        mask: (B, H, W) or (1, H, W), of the same size.
+        fill: a key of ``INPAINT_FILLS``: "blank" sets the masked pixels to black, -1 in the model's range, as the
+            published model was trained for inpainting; "keep" leaves them.
+    """
+    check_image(image)
+    if fill not in INPAINT_FILLS:
+        raise ValueError(f'fill is "{fill}"; expected one of {", ".join(INPAINT_FILLS)}')
+    mask = binarize(mask)
+    if mask.shape[1:] != image.shape[1:3] or mask.shape[0] not in (1, image.shape[0]):
+        raise ValueError(
+            f"the mask has shape {tuple(mask.shape)} and the image {tuple(image.shape)}; fit the mask to the image"
+        )
+    return image if fill == "keep" else image.masked_fill(mask[..., None] > 0, 0.0)
+
+
+def _numbers(rows: torch.Tensor) -> str:
+    """ "1" or "2, 5 and 7" of the True entries, counted from 1."""
+    numbers = [str(index + 1) for index in rows.nonzero().flatten().tolist()]
+    return " and ".join(filter(None, (", ".join(numbers[:-1]), numbers[-1])))

@@ -1,0 +1,31 @@
+"""Parameters that carry their own bounds and help, so that a node and the command line can be made from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+
+def number(default: int | float, least: int | float, most: int | float, help: str, step: int | float = 1) -> Any:
+    """A numeric field of a ``Parameters`` dataclass, both bounds included."""
+    return field(default=default, metadata={"least": least, "most": most, "step": step, "help": help})
+
+
+def switch(default: bool, help: str) -> Any:
+    """A yes-or-no field of a ``Parameters`` dataclass."""
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Base of frozen dataclasses whose numeric fields are checked against their bounds.
+
+    Raises:
+        ValueError: a number is out of bounds; the message names it.
+    """
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            bounds, value = item.metadata, getattr(self, item.name)
+            if "least" in bounds and not bounds["least"] <= value <= bounds["most"]:
+                raise ValueError(f"{item.name} is {value}; expected {bounds['least']} to {bounds['most']}")

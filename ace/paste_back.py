@@ -1,0 +1,161 @@
+"""Paste an edited result back over its source: every pixel outside the mask stays bit for bit what it was."""
+
+from __future__ import annotations
+
+import torch
+
+from .morphology import feather as feather_mask
+from .morphology import grow
+from .outpaint import Placement
+from .preprocess import (
+    Box,
+    Fit,
+    Notify,
+    as_mask,
+    binarize,
+    check_image,
+    fit_of_result,
+    log_notice,
+    resize_mask,
+    to_rgb,
+    undo_fit,
+)
+
+RING_PIXELS = 32
+MAX_GAIN = 2.0
+"""Colour matching changes contrast by no more than this: a flat ring says little about the contrast inside."""
+
+
+def paste_back(
+    original: torch.Tensor,
+    result: torch.Tensor,
+    mask: torch.Tensor,
+    *,
+    fit: Fit | None = None,
+    feather: int | None = 8,
+    match_colors: bool = False,
+    ring: int = RING_PIXELS,
+    notify: Notify = log_notice,
+) -> torch.Tensor:
+    """Put ``result`` into ``original`` where the mask marks.
+
+    Args:
+        original: (B, H, W, C), the source at its own size. Alpha, where it has one, is returned as it was.
+        result: (B, h, w, C'), what the model made of it, at the size ``fit`` gave it.
+        mask: (B, H, W) of the source's size, or of the result's.
+        fit: how the source was prepared; None works it out by the published rule and the two sizes.
+        feather: pixels of the source over which the result fades in from the mask's edge inward. None takes the mask's
+            own values as weights, such as a prepared soft mask.
+        match_colors: shift the result's colours so that around the mask, where both show the same, mean and contrast
+            agree with the source.
+        ring: width in pixels of the band around the mask that colours are compared on.
+
+    Returns:
+        (B, H, W, C), C at least 3; equal to ``original`` in every bit where the mask is 0.
+
+    Raises:
+        ValueError: sizes or batches do not belong together.
+    """
+    original = _with_colors(original)
+    result = to_rgb(result, notify, "result").to(original.device)
+    fit = fit or fit_of_result(*original.shape[1:3], *result.shape[1:3])
+    if original.shape[1:3] != (fit.source_height, fit.source_width):
+        raise ValueError(
+            f"the original is {original.shape[2]}x{original.shape[1]}, but the fit was made for "
+            f"{fit.source_width}x{fit.source_height}; connect the picture that the result was made from"
+        )
+    region, box = undo_fit(result, fit)
+    inner = _mask_in_box(as_mask(mask).to(original.device), fit, notify)
+    base, region, inner = _same_batch(original, region, inner)
+    below = base[:, box.rows, box.columns]
+    if match_colors:
+        region = match_seam_colors(region, below[..., :3], inner, ring, notify)
+    weight = (inner if feather is None else feather_mask(inner, feather))[..., None]
+    pasted = base.clone()
+    # `where` keeps the pixels of weight 0 exact whatever the arithmetic of the blend does.
+    pasted[:, box.rows, box.columns, :3] = torch.where(
+        weight > 0, torch.lerp(below[..., :3], region, weight), below[..., :3]
+    )
+    return pasted
+
+
+def paste_back_outpainting(
+    original: torch.Tensor, result: torch.Tensor, placement: Placement, mask: torch.Tensor | None = None, **options
+) -> torch.Tensor:
+    """Put the picture that was extended back into the outpainted result.
+
+    The canvas around the picture continues its edge pixels, so that a feathered seam fades from them and not from black.
+
+    Args:
+        original: (B, H, W, C), the picture before it was extended.
+        result: (B, h, w, C'), the model's result for the whole canvas.
+        mask: the canvas's mask, where more than the border may change.
+        options: as for ``paste_back``.
+
+    Returns:
+        (B, canvas_height, canvas_width, C).
+    """
+    canvas = placement.extend(_with_colors(original), continue_edges=True)
+    return paste_back(canvas, result, placement.mask() if mask is None else mask, **options)
+
+
+def match_seam_colors(
+    region: torch.Tensor, source: torch.Tensor, mask: torch.Tensor, ring: int = RING_PIXELS, notify: Notify = log_notice
+) -> torch.Tensor:
+    """Give ``region`` (B, H, W, 3) the per-channel mean and contrast of ``source`` on a ring around the mask (B, H, W).
+
+    Where a mask leaves no ring, that sample is returned unchanged and ``notify`` is told.
+    """
+    inside = binarize(mask)
+    around = (grow(inside, ring) - inside)[..., None]
+    count = around.sum((1, 2), keepdim=True)
+    if (count == 0).any():
+        notify("colours were not matched: there is no pixel around the mask to compare on")
+    got_mean, got_deviation = _moments(region, around, count)
+    want_mean, want_deviation = _moments(source, around, count)
+    gain = ((want_deviation + 1e-3) / (got_deviation + 1e-3)).clamp(1 / MAX_GAIN, MAX_GAIN)
+    matched = ((region - got_mean) * gain + want_mean).clamp_(0, 1)
+    return torch.where(count > 0, matched, region)
+
+
+def _moments(image: torch.Tensor, weight: torch.Tensor, count: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and standard deviation per sample and channel, (B, 1, 1, C), over the pixels ``weight`` picks."""
+    count = count.clamp(min=1)
+    mean = (image * weight).sum((1, 2), keepdim=True) / count
+    variance = ((image - mean).square() * weight).sum((1, 2), keepdim=True) / count
+    return mean, variance.sqrt()
+
+
+def _with_colors(image: torch.Tensor) -> torch.Tensor:
+    """Repeat a grey channel so that colour can be pasted in; alpha stays behind it."""
+    check_image(image, "original")
+    image = image.to(torch.float32)
+    if image.shape[3] >= 3:
+        return image
+    return torch.cat([image[..., :1].expand(-1, -1, -1, 3), image[..., 1:]], dim=3)
+
+
+def _mask_in_box(mask: torch.Tensor, fit: Fit, notify: Notify) -> torch.Tensor:
+    """The mask on the source's pixels that the fit kept, (B, crop.height, crop.width)."""
+    box: Box = fit.crop
+    size = tuple(mask.shape[1:])
+    if size == (fit.source_height, fit.source_width):
+        inner = mask[:, box.rows, box.columns]
+        if fit.crops and inner.count_nonzero() < mask.count_nonzero():
+            notify("the mask reaches beyond the part of the picture that was given to the model; the rest is unchanged")
+        return inner
+    if size == (fit.height, fit.width):
+        return resize_mask(mask, box.height, box.width)
+    raise ValueError(
+        f"the mask is {size[1]}x{size[0]}; expected the original's size, {fit.source_width}x{fit.source_height}, "
+        f"or the result's, {fit.width}x{fit.height}"
+    )
+
+
+def _same_batch(*tensors: torch.Tensor) -> list[torch.Tensor]:
+    """Repeat batches of 1 to the size of the others."""
+    batch = max(tensor.shape[0] for tensor in tensors)
+    if any(tensor.shape[0] not in (1, batch) for tensor in tensors):
+        counts = ", ".join(str(tensor.shape[0]) for tensor in tensors)
+        raise ValueError(f"original, result and mask are batches of {counts}; each must hold 1 or the same number")
+    return [tensor.expand(batch, *tensor.shape[1:]) for tensor in tensors]

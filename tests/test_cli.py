@@ -1,0 +1,151 @@
+"""The command line as a user types it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from comfyui_ace.ace.pictures import load_mask, load_picture, save_picture
+from comfyui_ace.ace.random_bundle import make_random_bundle
+from comfyui_ace.cli import main
+from PIL import Image
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    root = tmp_path_factory.mktemp("models")
+    make_random_bundle(root / "ace-random")
+    return root
+
+
+@pytest.fixture
+def folder(models, tmp_path, monkeypatch):
+    """A working folder with two photos and a mask, and one model to be found."""
+    monkeypatch.setenv("ACE_MODELS", str(models))
+    monkeypatch.chdir(tmp_path)
+    Image.linear_gradient("L").convert("RGB").resize((96, 64)).save("photo.png")
+    Image.radial_gradient("L").convert("RGB").resize((64, 64)).save("other.jpg")
+    Image.linear_gradient("L").resize((96, 64)).point(lambda v: 255 * (v > 128)).save("mask.png")
+    return tmp_path
+
+
+def test_edit_writes_picture_and_rounds(folder, capsys):
+    assert (
+        main(["edit", "make it snow", "photo.png", "--mask", "mask.png", "-o", "out/snow.png", "--steps", "2", "-q"])
+        == 0
+    )
+    assert Image.open("out/snow.png").size == (96, 64)
+    rounds = json.loads((folder / "out" / "snow.json").read_text())
+    assert rounds == [
+        {
+            "instruction": "make it snow",
+            "images": [{"indicator": "{image}", "image": "../photo.png", "mask": "../mask.png"}],
+        }
+    ]
+    out, err = capsys.readouterr()
+    assert out.strip().endswith("snow.png") and "{image} was put before it" in err
+
+
+def test_second_round_goes_on_from_the_first(folder):
+    first = ["edit", "{image} snow", "photo.png", "-o", "one.png", "--steps", "1", "-q"]
+    second = ["edit", "{image} night", "one.png", "--history", "one.json", "-o", "two.png", "--steps", "1", "-q"]
+    assert main(first) == 0 and main(second) == 0
+    assert [one["instruction"] for one in json.loads((folder / "two.json").read_text())] == [
+        "{image} snow",
+        "{image} night",
+    ]
+    (folder / "forgetful.png").write_bytes((folder / "two.png").read_bytes())
+    assert main([*second[:3], "-o", "forgetful.png", "--steps", "1", "-q"]) == 0
+    assert load_picture("two.png").ne(load_picture("forgetful.png")).any()
+
+
+def test_several_seeds_make_several_files(folder):
+    arguments = ["edit", "{image} in {image1}", "photo.png", "other.jpg", "--seed", "1", "2", "-o", "out.png"]
+    assert main([*arguments, "--steps", "1", "-q"]) == 0
+    assert sorted(path.name for path in folder.glob("out*.png")) == ["out-1.png", "out-2.png"]
+
+
+def test_generate_takes_a_size(folder):
+    assert main(["generate", "a house", "--size", "96x48", "--steps", "1", "-q", "-o", "house.webp"]) == 0
+    assert Image.open("house.webp").size == (96, 48)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["edit", "{image1}", "photo.png"], "names {image1}"),
+        (["edit", "x", "absent.png"], "there is no file"),
+        (["edit", "x", "photo.png", "--mask", "{image3}=mask.png"], "{image3}"),
+        (["edit", "x", "photo.png", "-o", "out.txt"], "no extension of a picture"),
+        (["edit", "x", "photo.png", "-m", "nothing"], "no ACE model named nothing"),
+        (["edit", "x", "photo.png", "--history", "photo.png"], "not a history"),
+        (["edit", "x", "photo.png", "--device", "warp"], "'warp' cannot be used"),
+        (["generate", "x", "--size", "100x100"], "try 96x96"),
+        (["generate", "x", "--size", "big"], "512x768"),
+        (["generate", "x", "--size", "64x64", "--megapixels", "1"], "exclude each other"),
+        (["convert", "photo.png", "out.safetensors"], "photo.png"),
+    ],
+)
+def test_failures_are_explained_and_leave_nothing(folder, capsys, arguments, message):
+    before = sorted(folder.rglob("*"))
+    assert main(arguments) == 1
+    assert message in capsys.readouterr().err
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_bad_usage_exits_with_2(capsys):
+    for arguments in ([], ["edit"], ["paint"], ["download", "ACE-9000"]):
+        with pytest.raises(SystemExit) as exit_info:
+            main(arguments)
+        assert exit_info.value.code == 2
+    capsys.readouterr()
+
+
+def test_help_of_every_command_fits_its_options():
+    done = subprocess.run(
+        [sys.executable, "-m", "comfyui_ace.cli", "--help"], capture_output=True, text=True, check=True
+    )
+    for command in ("edit", "generate", "demo", "download", "convert"):
+        assert command in done.stdout
+        helped = subprocess.run(
+            [sys.executable, "-m", "comfyui_ace.cli", command, "--help"], capture_output=True, text=True
+        )
+        assert helped.returncode == 0 and "usage: comfyui-ace" in helped.stdout
+
+
+def test_convert_reads_back(models, folder, capsys):
+    source = next((models / "ace-random" / "models" / "dit").iterdir())
+    assert main(["convert", str(source), "half.safetensors", "--dtype", "fp16"]) == 0
+    assert "float16" in capsys.readouterr().out.replace("fp16", "float16")
+    assert main(["convert", str(source), "half.safetensors"]) == 1
+
+
+def test_demo_says_that_its_weights_are_random(tmp_path, capsys):
+    assert main(["demo", "-o", str(tmp_path / "demo")]) == 0
+    assert "RANDOM WEIGHTS" in capsys.readouterr().out
+    assert (tmp_path / "demo" / "edited.png").is_file() and (tmp_path / "demo" / "generated.png").is_file()
+
+
+def test_importing_the_command_loads_nothing_heavy():
+    code = (
+        "import sys, comfyui_ace.cli as c; c.build_parser();"
+        "print([m for m in ('transformers', 'diffusers', 'peft', 'kornia', 'huggingface_hub') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_pictures_round_trip_and_masks_prefer_alpha(tmp_path):
+    image = torch.rand(9, 7, 3)
+    levels = (image * 255).to(torch.uint8)
+    save_picture(levels / 255 + 0.5 / 255, tmp_path / "p.png")
+    assert torch.equal((load_picture(tmp_path / "p.png")[0] * 255).round().to(torch.uint8), levels)
+    picture = Image.new("RGBA", (4, 4), (255, 0, 0, 0))
+    picture.putpixel((1, 2), (0, 255, 0, 255))
+    picture.save(tmp_path / "alpha.png")
+    assert load_mask(tmp_path / "alpha.png").nonzero().tolist() == [[0, 2, 1]]
+    told = []
+    assert load_picture(tmp_path / "alpha.png", told.append)[0, 0, 0].tolist() == [1, 1, 1] and len(told) == 1

@@ -1,0 +1,23 @@
+"""What can go wrong with pairs on disk, each error in the words of the person who has to act on it."""
+
+from __future__ import annotations
+
+
+class DatasetError(Exception):
+    """A dataset cannot be opened, written or read; the message says what to do."""
+
+
+class DatasetNameError(DatasetError, ValueError):
+    """A dataset name that could leave the datasets folder or that some system cannot store."""
+
+
+class ImageError(DatasetError, ValueError):
+    """A picture that cannot be read, is too large, or has values that mean nothing."""
+
+
+class PairError(DatasetError, ValueError):
+    """A pair that the caller put together wrongly (as opposed to one that a check turns down)."""
+
+
+class RowError(DatasetError, ValueError):
+    """A line of metadata that does not describe a pair of this format."""

@@ -1,0 +1,100 @@
+"""Perceptual hashes: pictures that look the same have hashes that differ in few bits.
+
+A picture's fingerprint is a difference hash of its luminance (64 bits across, 64 down, on an 8x8 grid) and the mean
+colours of its quarters, because a difference hash alone does not see a change of colour.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+HASH_BYTES = 16
+COLOUR_BYTES = 12
+FINGERPRINT_BYTES = HASH_BYTES + COLOUR_BYTES
+_POPCOUNT = np.array([bin(value).count("1") for value in range(256)], dtype=np.uint8)
+
+
+def fingerprint(pixels: np.ndarray) -> bytes:
+    """28 bytes for (H, W, 3) uint8."""
+    image = Image.fromarray(pixels)
+    grey = np.asarray(image.convert("L").resize((9, 9), Image.Resampling.BOX), dtype=np.int16)
+    across = grey[:8, 1:] > grey[:8, :8]
+    down = grey[1:, :8] > grey[:8, :8]
+    bits = np.packbits(np.concatenate([across.ravel(), down.ravel()]))
+    quarters = np.asarray(image.resize((2, 2), Image.Resampling.BOX), dtype=np.uint8)
+    return bits.tobytes() + quarters.tobytes()
+
+
+@dataclass(frozen=True)
+class PairFingerprint:
+    """What two pairs must share to be near-duplicates.
+
+    group: 8 bytes; the exact words, masks and references. Only pairs of one group are compared.
+    looks: fingerprints of source and target (56 bytes; the source's is zero where there is none).
+    """
+
+    group: bytes
+    looks: bytes
+
+    def to_text(self) -> str:
+        return (self.group + self.looks).hex()
+
+    @classmethod
+    def from_text(cls, text: str) -> PairFingerprint | None:
+        """None where a row carries no usable fingerprint (a dataset that another program wrote)."""
+        try:
+            data = bytes.fromhex(text)
+        except ValueError:
+            return None
+        if len(data) != 8 + 2 * FINGERPRINT_BYTES:
+            return None
+        return cls(data[:8], data[8:])
+
+
+def pair_fingerprint(
+    source: np.ndarray | None, target: np.ndarray, instruction: str, exact: list[str], history: tuple[str, ...]
+) -> PairFingerprint:
+    """`exact` are the content hashes of everything that must be equal, not merely alike: references and masks."""
+    group = hashlib.sha256("\x00".join([instruction, *exact, *history]).encode()).digest()[:8]
+    first = bytes(FINGERPRINT_BYTES) if source is None else fingerprint(source)
+    return PairFingerprint(group, first + fingerprint(target))
+
+
+class FingerprintTable:
+    """The fingerprints of one group as one array, so that a look-up among many thousands is one numpy expression."""
+
+    def __init__(self) -> None:
+        self._looks = np.zeros((16, 2 * FINGERPRINT_BYTES), dtype=np.uint8)
+        self._ids: list[str] = []
+
+    def add(self, pair_id: str, looks: bytes) -> None:
+        if len(self._ids) == len(self._looks):
+            self._looks = np.concatenate([self._looks, np.zeros_like(self._looks)])
+        self._looks[len(self._ids)] = np.frombuffer(looks, dtype=np.uint8)
+        self._ids.append(pair_id)
+
+    def nearest(self, looks: bytes, max_colour: float) -> tuple[str, int] | None:
+        """Id of the most alike pair and the bits by which it differs (the worse of source and target).
+
+        Pairs whose mean colours differ by more than `max_colour` levels anywhere are left out.
+        """
+        if not self._ids:
+            return None
+        known = self._looks[: len(self._ids)]
+        wanted = np.frombuffer(looks, dtype=np.uint8)
+        bits, colour = [], []
+        for start in (0, FINGERPRINT_BYTES):
+            middle, end = start + HASH_BYTES, start + FINGERPRINT_BYTES
+            bits.append(_POPCOUNT[known[:, start:middle] ^ wanted[start:middle]].sum(axis=1, dtype=np.int32))
+            difference = known[:, middle:end].astype(np.int16) - wanted[middle:end].astype(np.int16)
+            colour.append(np.abs(difference).max(axis=1))
+        distance = np.maximum(*bits)
+        candidates = np.flatnonzero(np.maximum(*colour) <= max_colour)
+        if not len(candidates):
+            return None
+        best = candidates[distance[candidates].argmin()]
+        return self._ids[best], int(distance[best])

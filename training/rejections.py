@@ -1,0 +1,133 @@
+"""The side list: every pair that was turned down, with the reason, the numbers and a small picture."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from .storage import append_line, make_folder, write_atomic
+from .tail import LineTail
+
+if TYPE_CHECKING:
+    from .checks import Finding
+    from .prepare import PreparedPair
+
+REJECTED = "rejected.jsonl"
+THUMBNAILS = "rejected"
+THUMBNAIL_SIDE = 128
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """One pair that was not kept. findings: dictionaries with check, value, limit and message."""
+
+    created: str
+    name: str
+    reason: str
+    findings: tuple[dict, ...]
+    instruction: str
+    seed: int | None
+    tags: tuple[str, ...]
+    workflow: str | None
+    source_hash: str
+    content_hash: str
+    thumbnail: str | None
+
+
+class RejectionList:
+    """`rejected.jsonl` of one dataset. The same pair turned down for the same reasons is listed once."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._tail = LineTail(folder / REJECTED)
+        self._known: set[tuple[str, tuple[str, ...]]] = set()
+        self.by_check: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def refresh(self) -> None:
+        restarted, lines = self._tail.read()
+        if restarted:
+            self._known.clear()
+            self.by_check.clear()
+        for _, line in lines:
+            entry = _parse(line)
+            if entry is not None and _key(entry) not in self._known:
+                self._known.add(_key(entry))
+                self.by_check.update({finding["check"] for finding in entry.findings})
+
+    def add(self, pair: PreparedPair, findings: tuple[Finding, ...]) -> Rejection:
+        """Record a rejection. The dataset's lock must be held."""
+        entry = Rejection(
+            created=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            name=pair.name,
+            reason="; ".join(finding.message for finding in findings),
+            findings=tuple(finding.to_dict() for finding in findings),
+            instruction=pair.instruction,
+            seed=pair.seed,
+            tags=pair.tags,
+            workflow=pair.workflow,
+            source_hash=pair.source_hash,
+            content_hash=pair.content_hash,
+            thumbnail=f"{THUMBNAILS}/{pair.content_hash[:16]}.jpg",
+        )
+        self.refresh()
+        if _key(entry) in self._known:
+            return entry
+        picture = self._folder / entry.thumbnail
+        make_folder(self._folder, THUMBNAILS)
+        if not picture.exists():
+            write_atomic(picture, _thumbnail(pair.source, pair.target))
+        append_line(self._folder / REJECTED, json.dumps(asdict(entry), ensure_ascii=False).encode())
+        self.refresh()
+        return entry
+
+    def __iter__(self) -> Iterator[Rejection]:
+        """Oldest first; lines that cannot be read are passed over."""
+        try:
+            file = open(self._folder / REJECTED, "rb")  # noqa: SIM115
+        except FileNotFoundError:
+            return
+        with file:
+            yield from (entry for entry in map(_parse, file) if entry is not None)
+
+
+def _key(entry: Rejection) -> tuple[str, tuple[str, ...]]:
+    return entry.content_hash, tuple(finding["check"] for finding in entry.findings)
+
+
+def _parse(line: bytes) -> Rejection | None:
+    try:
+        data = json.loads(line)
+        data["findings"] = tuple({"check": str(f["check"]), **f} for f in data["findings"])
+        data["tags"] = tuple(data["tags"])
+        entry = Rejection(**data)
+        texts = (entry.created, entry.name, entry.reason, entry.instruction, entry.content_hash, entry.thumbnail or "")
+        return entry if all(isinstance(text, str) for text in texts) else None
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _thumbnail(source: np.ndarray | None, target: np.ndarray) -> bytes:
+    """Source and target side by side as a small JPEG."""
+    parts = [Image.fromarray(pixels) for pixels in (source, target) if pixels is not None]
+    for part in parts:
+        part.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    sheet = Image.new("RGB", (sum(part.width for part in parts), max(part.height for part in parts)), "gray")
+    left = 0
+    for part in parts:
+        sheet.paste(part, (left, 0))
+        left += part.width
+    buffer = io.BytesIO()
+    sheet.save(buffer, "JPEG", quality=80)
+    return buffer.getvalue()

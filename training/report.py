@@ -1,0 +1,287 @@
+"""`dataset report`: pages that show the pairs side by side, to be looked at in any browser without a network.
+
+Every page carries its own thumbnails and style; large datasets get several pages, so that none is slow to open.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import datetime, timezone
+from html import escape
+from itertools import islice
+from pathlib import Path
+
+from PIL import Image, ImageOps
+
+from .errors import DatasetError, ImageError
+from .images import image_size, read_image
+from .pairs import Dataset
+from .rejections import Rejection
+from .rows import PairRow
+from .storage import explained, safe_file
+from .verify import parallel
+
+PAGE_SIZE = 100
+THUMBNAIL_SIDE = 160
+
+_STYLE = """
+:root { color-scheme: light dark; --line: #8884; --soft: #8882; }
+body { font: 14px/1.45 system-ui, sans-serif; margin: 1.5rem auto; max-width: 1200px; padding: 0 1rem; }
+h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
+table { border-collapse: collapse; } td, th { padding: .2rem .7rem .2rem 0; text-align: left; vertical-align: top; }
+nav { margin: 1rem 0; display: flex; flex-wrap: wrap; gap: .3rem; }
+nav a, nav b { padding: .1rem .5rem; border: 1px solid var(--line); border-radius: .3rem; text-decoration: none; }
+.pair { display: flex; flex-wrap: wrap; gap: .8rem; padding: .8rem 0; border-top: 1px solid var(--line); }
+figure { margin: 0; } figcaption { font-size: .8rem; opacity: .75; }
+figure img { display: block; min-width: 32px; min-height: 32px; max-width: 160px; background: var(--soft); }
+.words { flex: 1 1 22rem; } .words p { margin: 0 0 .3rem; overflow-wrap: anywhere; }
+.facts { font-size: .85rem; opacity: .85; } .validation { border-left: 4px solid #46c; padding-left: .6rem; }
+.bad { color: #c33; } input { font: inherit; padding: .3rem; width: 22rem; max-width: 100%; }
+"""
+_FILTER = """
+document.getElementById('find').addEventListener('input', function () {
+  var wanted = this.value.toLowerCase();
+  document.querySelectorAll('.pair').forEach(function (pair) {
+    pair.style.display = pair.textContent.toLowerCase().indexOf(wanted) < 0 ? 'none' : '';
+  });
+});
+"""
+
+
+def write_report(
+    dataset: Dataset,
+    output: str | os.PathLike | None = None,
+    *,
+    page_size: int = PAGE_SIZE,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Write the pages into a new folder and return the first page.
+
+    output: a folder that is not there yet; by default `report` (or `report-2` …) inside the dataset.
+    """
+    folder = _new_folder(dataset.folder, output)
+    total = sum(1 for _ in dataset.rows())
+    pages = max(1, -(-total // page_size))
+    summary = _Summary()
+    rows = iter(dataset.rows())
+    done = 0
+    try:
+        folder.mkdir(parents=True)
+        for page in range(1, pages + 1):
+            cards = []
+            chunk = list(islice(rows, page_size))
+            for row, card in zip(chunk, parallel(lambda r: _card(dataset.folder, folder, r), chunk), strict=True):
+                cards.append(card.html)
+                summary.add(row, card.size)
+                done += 1
+                if progress is not None:
+                    progress(done, total)
+            _write(folder / _page_name(page), dataset.name, _navigation(page, pages), _FIND, *cards)
+        head = [summary.html(dataset), *_rejected(dataset)]
+        _write(folder / "index.html", dataset.name, *head, _navigation(0, pages))
+    except OSError as error:
+        raise explained(error, folder) from error
+    return folder / "index.html"
+
+
+def _new_folder(base: Path, output: str | os.PathLike | None) -> Path:
+    if output is not None:
+        folder = Path(output)
+        if os.path.lexists(folder):
+            raise DatasetError(f"{folder} is there already. Choose another output; nothing existing is overwritten.")
+        return folder
+    number = 1
+    while os.path.lexists(base / (f"report-{number}" if number > 1 else "report")):
+        number += 1
+    return base / (f"report-{number}" if number > 1 else "report")
+
+
+def _page_name(page: int) -> str:
+    return f"pairs-{page:04d}.html"
+
+
+_FIND = '<p><input id="find" placeholder="Show only pairs with these words" autocomplete="off"></p>'
+
+
+def _write(path: Path, title: str, *parts: str) -> None:
+    script = f"<script>{_FILTER}</script>" if _FIND in parts else ""
+    text = (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width">'
+        # Nothing on these pages may be fetched from anywhere, whatever an instruction contains.
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
+        "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">"
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>\n"
+        + "\n".join(parts)
+        + f"\n{script}</body></html>\n"
+    )
+    path.write_text(text, encoding="utf-8")
+
+
+def _navigation(current: int, pages: int) -> str:
+    links = ["<b>Overview</b>" if current == 0 else '<a href="index.html">Overview</a>']
+    for page in range(1, pages + 1):
+        links.append(f"<b>{page}</b>" if page == current else f'<a href="{_page_name(page)}">{page}</a>')
+    return f"<nav>{''.join(links)}</nav>"
+
+
+class _Card:
+    """One pair as HTML, and its result's (height, width), None where the file cannot be read."""
+
+    def __init__(self, html: str, size: tuple[int, int] | None):
+        self.html, self.size = html, size
+
+
+def _card(base: Path, folder: Path, row: PairRow) -> _Card:
+    masks = row.masks_by_index
+    figures = []
+    for index, name in enumerate(row.image_files):
+        label = "source" if index == 0 else f"reference {index}"
+        figures.append(_figure(base, folder, name, label))
+        if index in masks:
+            figures.append(_figure(base, folder, masks[index], f"mask of the {label}"))
+    figures.append(_figure(base, folder, row.target_file_name, "result"))
+    size = _size(base, row.target_file_name)
+    facts = {
+        "id": row.id,
+        "split": row.split,
+        "seed": "" if row.seed is None else str(row.seed),
+        "weight": f"{row.weight:g}",
+        "scores": _scores(row.scores),
+        "tags": ", ".join(row.tags),
+        "history": ", ".join(row.history),
+        "workflow": (row.workflow or "")[:12],
+        "created": row.created,
+    }
+    lines = " · ".join(f"{name} {escape(value)}" for name, value in facts.items() if value)
+    prompt = f"<p><i>{escape(row.prompt)}</i></p>" if row.prompt != row.instruction else ""
+    words = f'<div class="words"><p>{escape(row.instruction)}</p>{prompt}<p class="facts">{lines}</p></div>'
+    return _Card(f'<div class="pair {escape(row.split)}" id="{escape(row.id)}">{"".join(figures)}{words}</div>', size)
+
+
+def _figure(base: Path, folder: Path, name: str, label: str) -> str:
+    try:
+        loaded = Image.fromarray(read_image(safe_file(base, name)).pixels)
+    except (ImageError, DatasetError) as error:
+        return f'<figure><div class="bad">{escape(str(error))}</div><figcaption>{escape(label)}</figcaption></figure>'
+    size = f"{loaded.width}×{loaded.height}"
+    picture = f'<img alt="" src="{_thumbnail(loaded)}">'
+    link = escape(Path(os.path.relpath(base / name, folder)).as_posix())
+    return f'<figure><a href="{link}">{picture}</a><figcaption>{escape(label)} {size}</figcaption></figure>'
+
+
+def _thumbnail(image: Image.Image) -> str:
+    small = ImageOps.contain(image, (THUMBNAIL_SIDE, THUMBNAIL_SIDE)) if max(image.size) > THUMBNAIL_SIDE else image
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=78)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _size(base: Path, name: str) -> tuple[int, int] | None:
+    try:
+        return image_size(safe_file(base, name))
+    except (ImageError, DatasetError):
+        return None
+
+
+def _scores(scores) -> str:
+    parts = []
+    for key, value in scores.items():
+        text = f"({_scores(value)})" if isinstance(value, dict) else f"{value:.3g}" if _is_number(value) else str(value)
+        parts.append(f"{key} {text}")
+    return ", ".join(parts)
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+class _Summary:
+    """Numbers for the overview, gathered while the pages are written."""
+
+    def __init__(self) -> None:
+        self.splits: Counter[str] = Counter()
+        self.sizes: Counter[str] = Counter()
+        self.images: Counter[int] = Counter()
+        self.tags: Counter[str] = Counter()
+        self.sources: set[str] = set()
+        self.seeds: set[int] = set()
+        self.masked = 0
+        self.rounds = 0
+        self.scores: dict[str, list[float]] = {}
+
+    def add(self, row: PairRow, size: tuple[int, int] | None) -> None:
+        self.splits[row.split] += 1
+        self.sizes["unreadable" if size is None else f"{size[1]}×{size[0]}"] += 1
+        self.images[len(row.image_files)] += 1
+        self.tags.update(row.tags)
+        self.sources.add(row.source_hash)
+        if row.seed is not None:
+            self.seeds.add(row.seed)
+        self.masked += bool(row.mask_file_names)
+        self.rounds += bool(row.history)
+        for name, value in _flat_scores(row.scores):
+            self.scores.setdefault(name, []).append(value)
+
+    def html(self, dataset: Dataset) -> str:
+        counts = dataset.counts()
+        rows = {
+            "pairs": f"{sum(self.splits.values())} ({_counted(self.splits)})",
+            "different sources": str(len(self.sources)),
+            "different seeds": str(len(self.seeds)),
+            "condition images a pair": _counted(self.images),
+            "pairs with masks": str(self.masked),
+            "later rounds": str(self.rounds),
+            "sizes of results": _counted(self.sizes),
+            "tags": _counted(self.tags) or "none",
+            "turned down": f"{counts.rejected} ({_counted(Counter(counts.by_check))})" if counts.rejected else "none",
+            "written": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        }
+        for name, values in self.scores.items():
+            values = sorted(values)
+            middle = values[len(values) // 2]
+            rows[f"score {name}"] = f"{values[0]:.3g} to {values[-1]:.3g}, median {middle:.3g}, {len(values)} pairs"
+        cells = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in rows.items())
+        return f"<table>{cells}</table>"
+
+
+def _flat_scores(scores, prefix: str = "") -> Iterable[tuple[str, float]]:
+    for key, value in scores.items():
+        if isinstance(value, dict):
+            yield from _flat_scores(value, f"{prefix}{key}.")
+        elif _is_number(value):
+            yield f"{prefix}{key}", float(value)
+
+
+def _counted(counter: Counter, most: int = 12) -> str:
+    parts = [f"{name}: {count}" for name, count in counter.most_common(most)]
+    if len(counter) > most:
+        parts.append(f"{len(counter) - most} more")
+    return ", ".join(parts)
+
+
+def _rejected(dataset: Dataset, most: int = 200) -> list[str]:
+    """The latest of the side list; all of it is in `rejected.jsonl`."""
+    entries = list(dataset.rejected())
+    if not entries:
+        return []
+    cards = [_rejected_card(dataset.folder, entry) for entry in reversed(entries[-most:])]
+    shown = f", the latest {most} of them" if len(entries) > most else ""
+    return [f"<h2>Turned down: {len(entries)}{shown}</h2>", *cards]
+
+
+def _rejected_card(base: Path, entry: Rejection) -> str:
+    picture = ""
+    try:
+        if entry.thumbnail and Path(entry.thumbnail).parts[:-1] == ("rejected",):
+            loaded = Image.fromarray(read_image(safe_file(base, entry.thumbnail)).pixels)
+            picture = f'<figure><img alt="" src="{_thumbnail(loaded)}"></figure>'
+    except (ImageError, DatasetError):
+        pass  # the reason is what matters
+    seed = "" if entry.seed is None else f" · seed {entry.seed}"
+    facts = f'<p class="facts">{escape(entry.name)}{seed} · {escape(entry.created)}</p>'
+    return f'<div class="pair">{picture}<div class="words"><p>{escape(entry.reason)}</p>{facts}</div></div>'
