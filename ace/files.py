@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -50,19 +50,16 @@ def gigabytes(size: int) -> str:
     return f"{size} bytes"
 
 
-def checksum(path: Path, algorithm: str = "sha256", prefix: bytes = b"", each: Callable[[], None] | None = None) -> str:
+def checksum(path: Path, algorithm: str = "sha256", prefix: bytes = b"") -> str:
     """Hex digest of a file, read in blocks of 4 MiB.
 
     Args:
         path: the file.
         algorithm: a name that hashlib knows.
         prefix: bytes hashed before the file's own.
-        each: called after every block; may raise to cancel.
     """
     digest = hashlib.new(algorithm, prefix)
     with path.open("rb") as file:
         while block := file.read(1 << 22):
             digest.update(block)
-            if each is not None:
-                each()
     return digest.hexdigest()

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from host.comfy_client import ComfyClient
 from host.graph import Graph, NodeRef
+from host.host_requirements import host_requirements
 from host.results import Event, Preview, PromptError, PromptFailed, Result
 
 __all__ = [
@@ -203,6 +204,8 @@ class ComfyServer(ComfyClient):
         # Nothing may be downloaded behind a test's back; a path of the tests' own Python must not leak into the host's.
         env.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1")
         env.pop("PYTHONPATH", None)
+        if requirements := host_requirements(self.host.python):
+            env["PYTHONPATH"] = str(requirements)
         env.update(self.env)
         with self._log_path.open("wb") as log:
             self._process = subprocess.Popen(

@@ -103,6 +103,33 @@ def ace_models(comfy):
 
 
 @pytest.fixture(scope="session")
+def bundle(comfy, tmp_path_factory):
+    """A small bundle with random weights, in the shared server's models/ace under the name edits.BUNDLE."""
+    from comfyui_ace.ace.random_bundle import make_random_bundle  # diffusers and transformers: slow to import
+    from host.edits import BUNDLE
+
+    made = make_random_bundle(tmp_path_factory.mktemp("bundle") / BUNDLE)
+    comfy.add_model(made.folder)
+    return made
+
+
+@pytest.fixture(scope="session")
+def pipeline(bundle):
+    """The same bundle without a host."""
+    from comfyui_ace.ace.pipeline import ACEPipeline
+
+    return ACEPipeline.load(bundle)
+
+
+@pytest.fixture(scope="session")
+def photo(comfy):
+    """The input file that LoadImage takes for ``edits.photo()``."""
+    from host.edits import photo
+
+    return comfy.upload_image(photo(), "photo.png")
+
+
+@pytest.fixture(scope="session")
 def browser():
     """Chromium, started once; skips when it or Playwright is missing."""
     try:
