@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
 from .conditioning import Conditioning
+from .frames import fit_frames
 from .indicators import MAX_IMAGES
 from .lcu import LongContext, Notify, ResolvedContext, resolve, silent
-from .preprocess import LATENT_PIXELS, Fit, fit_image, fit_mask, mask_to_latent
+from .preprocess import LATENT_PIXELS, Fit
 from .resolution import Resolution
 from .text import TextEncoder, encode_indicators, encode_text
 from .vae import ImageVAE
@@ -54,35 +53,21 @@ def encode(
         ValueError: see :func:`ace.lcu.resolve`.
     """
     resolved = resolve(context, notify)
-    latents, masks, fits = [], [], []
-    for frame in resolved.frames:
-        fit = resolution.fit(*frame.image.shape[1:3])
-        latents.append(vae.encode(fit_image(frame.image, fit)))
-        masks.append(None if frame.mask is None else _latent_mask(frame.mask, fit, notify))
-        if fit.crops:
-            notify(f"{frame.indicator}: {fit.describe()}")
-        fits.append(fit)
-
+    fitted = fit_frames(resolved, resolution, notify)
+    latents = [vae.encode(each.image()) for each in fitted]
     if resolved.target is None:
         size, target_mask, target_fit = tuple(side // LATENT_PIXELS for side in resolution.canvas), None, None
     else:
-        size = tuple(latents[resolved.target].shape[-2:])
-        target_mask, target_fit = masks[resolved.target], fits[resolved.target]
-
-    count = len(latents)
-    if count == MAX_IMAGES:
-        notify(
-            f"{count} pictures are more than the published models were trained with; the last one and the result are "
-            "told apart by a word the model does not know"
-        )
+        target = fitted[resolved.target]
+        size, target_mask, target_fit = tuple(latents[resolved.target].shape[-2:]), target.mask, target.fit
     texts = [resolved.instruction, *(frame.instruction for frame in resolved.frames)]
     embedded = {text: encode_text(text, text_encoder, notify) for text in dict.fromkeys([*texts, negative_prompt])}
     positive = Conditioning(
         context=[embedded[text] for text in texts],
-        indicator_embeddings=encode_indicators(text_encoder, max(count + 1, MAX_IMAGES)),
+        indicator_embeddings=encode_indicators(text_encoder, max(len(fitted) + 1, MAX_IMAGES)),
         target_mask=target_mask,
         references=latents,
-        reference_masks=masks,
+        reference_masks=[each.mask for each in fitted],
     )
     # Only the last instruction is replaced: earlier images and rounds keep theirs.
     negative_texts = [negative_prompt, *texts[1:]]
@@ -91,13 +76,6 @@ def encode(
     negative = positive.replace_context([embedded[text] for text in negative_texts])
     batch = max((latent.shape[0] for latent in latents), default=1)
     return EncodedContext(positive, negative, (batch, 4, *size), target_fit, resolved)
-
-
-def _latent_mask(mask: torch.Tensor, fit: Fit, notify: Notify) -> torch.Tensor:
-    """(B, H, W) of any values -> binary (B, 1, h, w); for a sample whose mask marks nothing, all ones."""
-    mask = fit_mask(mask, fit)
-    marked = mask.flatten(1).any(dim=1)[:, None, None]
-    return mask_to_latent(torch.where(marked, mask, 1.0), notify)
 
 
 def expand_batch(encoded: EncodedContext, batch_size: int) -> tuple[int, int, int, int]:

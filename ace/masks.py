@@ -135,14 +135,6 @@ def coverage(mask: torch.Tensor) -> torch.Tensor:
     return binarize(mask).mean(dim=(1, 2), dtype=torch.float64)
 
 
-def fill_empty(mask: torch.Tensor | None, batch: int, height: int, width: int) -> torch.Tensor:
-    """Binary mask (B, H, W) by the model's convention: a missing or empty mask means that everything may change."""
-    if mask is None:
-        return torch.ones(batch, height, width)
-    mask = binarize(mask)
-    return torch.where(mask.amax(dim=(1, 2), keepdim=True) > 0, mask, torch.ones_like(mask))
-
-
 def inpaint_image(image: torch.Tensor, mask: torch.Tensor, fill: str = "blank") -> torch.Tensor:
     """The condition image of an edit under a mask, (B, H, W, C).
 

@@ -37,8 +37,9 @@ def grow(mask: torch.Tensor, radius: int, corners: str = "round") -> torch.Tenso
 def feather(mask: torch.Tensor, radius: int) -> torch.Tensor:
     """Soft mask (B, H, W) that rises from the edge of the binary mask inward over ``radius`` pixels.
 
-    It is exactly 0 wherever the binary mask is 0. Parts thinner than twice the radius rise faster, so that each still
-    reaches 1 along its middle and no stroke is lost. The picture's edge is not faded.
+    It is exactly 0 wherever the binary mask is 0 and above 0 elsewhere. Parts thinner than twice the radius rise
+    faster, so that they too reach 1 along their middle (less, where a thicker part lies within the radius) and no stroke
+    is lost. The picture's edge is not faded.
     """
     if radius < 0:
         raise ValueError(f"the feather is {radius} pixels; it must be 0 or more")

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from .registry import LANGUAGE_NOTE, SlotHelp, connect_help, describe, families, get_template, slot_help, subtasks
-from .render import bilingual, render
+from .render import bilingual, render, unreadable_letters
 from .template import LANGUAGES, Slot, Template
 
 __all__ = [
@@ -24,4 +24,5 @@ __all__ = [
     "render",
     "slot_help",
     "subtasks",
+    "unreadable_letters",
 ]

@@ -154,18 +154,26 @@ def _spell(words: str) -> str:
     return " ".join(letters)
 
 
-def _warn_unreadable(values: Mapping[str, str], notify: Notify) -> None:
-    """T5's vocabulary has Latin letters; of other scripts it knows next to nothing (measured: no Chinese at all)."""
-    for name, words in values.items():
-        foreign = [
+def unreadable_letters(text: str) -> str:
+    """The letters that T5's vocabulary lacks, each once.
+
+    It has Latin letters; of other scripts it knows next to nothing (measured: no Chinese at all).
+    """
+    return "".join(
+        dict.fromkeys(
             letter
-            for letter in unicodedata.normalize("NFKC", words)
+            for letter in unicodedata.normalize("NFKC", text)
             if letter.isalpha() and not unicodedata.name(letter, "").startswith("LATIN ")
-        ]
-        if foreign:
+        )
+    )
+
+
+def _warn_unreadable(values: Mapping[str, str], notify: Notify) -> None:
+    for name, words in values.items():
+        if foreign := unreadable_letters(words):
             notify(
                 f"[{name}] contains letters that the text encoder of the published models cannot read "
-                f"({''.join(dict.fromkeys(foreign))[:12]}): write it in English"
+                f"({foreign[:12]}): write it in English"
             )
 
 

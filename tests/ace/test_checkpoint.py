@@ -17,7 +17,14 @@ from comfyui_ace.ace.config import ACEConfig
 from comfyui_ace.ace.model import ACEModel
 from safetensors.torch import save_file
 
-from .tiny_weights import CONFIG, HEADER, assert_same
+from .tiny_weights import (  # noqa: F401
+    CONFIG,
+    HEADER,
+    assert_same,
+    tiny_file_fixture,
+    tiny_model_fixture,
+    tiny_weights_fixture,
+)
 
 
 def published_size():

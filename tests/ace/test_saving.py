@@ -18,7 +18,14 @@ from comfyui_ace.ace.files import whole_file
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from .tiny_weights import CONFIG, HEADER, assert_same
+from .tiny_weights import (  # noqa: F401
+    CONFIG,
+    HEADER,
+    assert_same,
+    tiny_file_fixture,
+    tiny_model_fixture,
+    tiny_weights_fixture,
+)
 
 
 def test_saving_a_model_writes_published_names_and_the_header(tmp_path, tiny_model, tiny_weights):

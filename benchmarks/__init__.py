@@ -1,0 +1,4 @@
+"""Measurements of speed and memory, as ratios within one run: ``comfyui-ace benchmark``.
+
+Results with a description of the machine are in RESULTS.md.
+"""

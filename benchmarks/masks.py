@@ -1,0 +1,133 @@
+"""Time and memory of the mask, size and condition-image functions on one large picture.
+
+    python benchmarks/masks.py [--size 4096] [--threads N] [--only NAME ...]
+
+Each operation runs in a process of its own, once on a small picture to import what it needs and then once on the large
+one. "Peak" is how far the process's resident memory rises above what it held with the inputs loaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from comfyui_ace.ace import masks, outpaint, paste_back, preprocess, random_masks
+from comfyui_ace.ace.condition_images import CONDITION_IMAGES, ColorMap, make_condition_image
+from comfyui_ace.ace.morphology import feather, grow
+
+Operation = Callable[[torch.Tensor, torch.Tensor], object]
+
+
+def paste(image: torch.Tensor, mask: torch.Tensor, **options) -> torch.Tensor:
+    fit = preprocess.published_fit(*image.shape[1:3], 4096)
+    result = torch.full((1, fit.height, fit.width, 3), 0.5)
+    return paste_back.paste_back(image, result, mask, fit=fit, **options)
+
+
+def extend(image: torch.Tensor, _mask: torch.Tensor) -> outpaint.Outpainting:
+    return outpaint.outpaint(image, outpaint.place_by_ratio(*image.shape[1:3], left=0.25, right=0.25))
+
+
+def fit_down(image: torch.Tensor, _mask: torch.Tensor) -> torch.Tensor:
+    return preprocess.fit_image(image, preprocess.published_fit(*image.shape[1:3], 4096))
+
+
+def draw_strokes(image: torch.Tensor, _mask: torch.Tensor) -> torch.Tensor:
+    return random_masks.random_masks(*image.shape[1:3], kind="strokes", style="thin")
+
+
+OPERATIONS: dict[str, Operation] = {
+    "threshold": lambda image, mask: preprocess.binarize(mask),
+    "grow 16, round": lambda image, mask: grow(mask, 16),
+    "grow 64, round": lambda image, mask: grow(mask, 64),
+    "grow 64, square": lambda image, mask: grow(mask, 64, "square"),
+    "shrink 64, round": lambda image, mask: grow(mask, -64),
+    "feather 16": lambda image, mask: feather(mask, 16),
+    "feather 64": lambda image, mask: feather(mask, 64),
+    "prepare: fit, grow 16, feather 16": lambda image, mask: masks.prepare_mask(
+        mask[:, ::2, ::2], image=image, grow=16, feather=16
+    ),
+    "inpaint: blank": lambda image, mask: masks.inpaint_image(image, mask),
+    "outpaint by a quarter": extend,
+    "random strokes": draw_strokes,
+    "to RGB, checked": lambda image, mask: preprocess.to_rgb(image),
+    "fit by the published rule": fit_down,
+    "paste back, feather 16": lambda image, mask: paste(image, mask, feather=16),
+    "paste back, colours matched": lambda image, mask: paste(image, mask, feather=16, match_colors=True),
+    **{
+        f"condition image: {name}": lambda image, mask, name=name: make_condition_image(name, image)
+        for name in CONDITION_IMAGES
+    },
+    "condition image: color_map, 16 colours": lambda image, mask: make_condition_image(
+        "color_map", image, ColorMap(block=16, colors=16)
+    ),
+}
+
+
+def inputs(size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """A picture with detail at every scale (1, size, size, 3) and a mask of boxes over most of it (1, size, size)."""
+    generator = torch.Generator().manual_seed(0)
+    picture = torch.zeros(1, 3, size, size)
+    for cells in (4, 16, 64, 256):
+        octave = torch.rand(1, 3, cells, cells, generator=generator)
+        picture += F.interpolate(octave, size=(size, size), mode="bilinear") * (4 / cells) ** 0.5
+    picture = (picture - picture.min()) / (picture.max() - picture.min())
+    mask = torch.zeros(1, size, size)
+    mask[:, size // 16 : -size // 16, size // 16 : size // 2 - 8] = 1
+    mask[:, size // 16 : -size // 16, size // 2 + 8 : -size // 16] = 1
+    return picture.permute(0, 2, 3, 1).contiguous(), mask
+
+
+def peak_bytes() -> int | None:
+    """Largest resident memory of this process so far; None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def measure(name: str, size: int, threads: int) -> dict[str, float | None]:
+    torch.set_num_threads(threads)
+    operation = OPERATIONS[name]
+    with torch.inference_mode():
+        operation(*inputs(128))
+        image, mask = inputs(size)
+        before, start = peak_bytes(), time.perf_counter()
+        operation(image, mask)
+        seconds = time.perf_counter() - start
+    peak = None if before is None else (peak_bytes() - before) / 2**20
+    return {"seconds": seconds, "peak_mib": peak}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, default=4096, help="side of the square picture in pixels")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads torch may use")
+    parser.add_argument("--only", nargs="+", choices=OPERATIONS, metavar="NAME", help="run only these operations")
+    parser.add_argument("--child", choices=OPERATIONS, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        print(json.dumps(measure(arguments.child, arguments.size, arguments.threads)))
+        return
+    picture_mib = arguments.size**2 * 3 * 4 / 2**20
+    print(f"{arguments.size}x{arguments.size} float32 ({picture_mib:.0f} MiB), {arguments.threads} CPU threads\n")
+    print(f"| {'operation':40} | seconds | peak MiB |\n| {'-' * 40} | ------: | -------: |")
+    for name in arguments.only or OPERATIONS:
+        command = [sys.executable, __file__, "--child", name]
+        command += ["--size", str(arguments.size), "--threads", str(arguments.threads)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        row = json.loads(done.stdout.splitlines()[-1])
+        peak = "-" if row["peak_mib"] is None else f"{row['peak_mib']:.0f}"
+        print(f"| {name:40} | {row['seconds']:7.2f} | {peak:>8} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Tables of results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from .timing import Estimate
+
+Cell = str | int | float | Estimate | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Results of one benchmark.
+
+    Attributes:
+        title: what was measured.
+        columns: headings, with units.
+        rows: one value a column; numbers stay numbers until they are shown.
+        notes: what a reader must know to judge the numbers.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[Cell, ...]]
+    notes: tuple[str, ...] = ()
+
+    def markdown(self) -> str:
+        lines = [f"## {self.title}", "", _line(self.columns), _line(["---"] * len(self.columns))]
+        lines += [_line([_show(cell) for cell in row]) for row in self.rows]
+        lines += ["", *self.notes] if self.notes else []
+        return "\n".join(lines) + "\n"
+
+    def as_dict(self) -> dict:
+        """For JSON: rows as mappings; an estimate as {median, low, high}."""
+        plain = [[asdict(cell) if isinstance(cell, Estimate) else cell for cell in row] for row in self.rows]
+        rows = [dict(zip(self.columns, row, strict=True)) for row in plain]
+        return {"title": self.title, "rows": rows, "notes": list(self.notes)}
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _show(cell: Cell) -> str:
+    if cell is None:
+        return "–"
+    if isinstance(cell, float):
+        return f"{cell:.3g}" if abs(cell) < 100 else f"{cell:,.0f}"
+    if isinstance(cell, Estimate):
+        digits = max(0, min(4, 3 - len(str(int(abs(cell.median)))) + (abs(cell.median) < 1) + (abs(cell.median) < 0.1)))
+        return format(cell, f".{digits}f")
+    return str(cell)
