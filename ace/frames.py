@@ -8,6 +8,7 @@ import torch
 
 from .indicators import MAX_IMAGES
 from .lcu import Frame, Notify, ResolvedContext, silent
+from .masks import inpaint_image
 from .preprocess import Fit, fit_image, fit_mask, mask_to_latent
 from .resolution import Resolution
 
@@ -27,13 +28,14 @@ class FittedFrame:
     mask: torch.Tensor | None
 
     def image(self) -> torch.Tensor:
-        """(B, fit.height, fit.width, 3)."""
-        return fit_image(self.frame.image, self.fit)
+        """(B, fit.height, fit.width, 3); blanked after scaling, so that the edge of the hole is not smeared."""
+        image = fit_image(self.frame.image, self.fit)
+        if self.frame.mask is None or self.frame.fill == "keep":
+            return image
+        return inpaint_image(image, fit_mask(self.frame.mask, self.fit), self.frame.fill)
 
 
-def fit_frames(
-    resolved: ResolvedContext, resolution: Resolution, notify: Notify = silent
-) -> tuple[FittedFrame, ...]:
+def fit_frames(resolved: ResolvedContext, resolution: Resolution, notify: Notify = silent) -> tuple[FittedFrame, ...]:
     """Gives every frame its size, and its mask the latent's.
 
     Args:

@@ -14,17 +14,23 @@ def condition_image(
     mask: torch.Tensor | None = None,
     indicator: str = INDICATORS[0],
     notify: Notify = silent,
+    *,
+    fill: str = "keep",
 ) -> ConditionImage:
     """A condition image from a picture of 1 to 4 channels (B, H, W, C) and a mask (B or 1, H, W) or (H, W).
 
     A mask that marks nothing counts as none, whatever its size: ComfyUI's LoadImage gives one of 64 x 64 for every
     picture without transparency. A mask of the picture's shape but another scale is scaled to it.
 
+    Args:
+        fill: see :class:`ConditionImage`.
+
     Raises:
         ValueError: not a picture, not a mask, or the mask has another shape than the picture.
     """
     image = to_rgb(image, notify, f"the picture for {indicator}")
-    return ConditionImage(image, None if mask is None else _match(mask, image, indicator, notify), indicator)
+    mask = None if mask is None else _match(mask, image, indicator, notify)
+    return ConditionImage(image, mask, indicator, fill)
 
 
 def _match(mask: torch.Tensor, image: torch.Tensor, indicator: str, notify: Notify) -> torch.Tensor | None:

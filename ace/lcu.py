@@ -13,6 +13,7 @@ from itertools import pairwise
 import torch
 
 from .indicators import INDICATORS, MAX_IMAGES, indicator, mentioned, normalise, number_of, rename
+from .masks import INPAINT_FILLS
 
 Notify = Callable[[str], None]
 
@@ -29,13 +30,17 @@ class ConditionImage:
         image: (B, H, W, 3) float, 0 … 1. A batch means one edit for each picture.
         mask: (B or 1, H, W) float, 0 … 1, 1 where the picture may change; None means everywhere.
         indicator: ``{image}``, ``{image1}`` … ``{image9}``; other spellings are normalised.
+        fill: what the model sees under the mask, a key of ``INPAINT_FILLS``: "keep" shows it the picture, "blank" black.
     """
 
     image: torch.Tensor
     mask: torch.Tensor | None = None
     indicator: str = INDICATORS[0]
+    fill: str = "keep"
 
     def __post_init__(self) -> None:
+        if self.fill not in INPAINT_FILLS:
+            raise ValueError(f'fill is "{self.fill}"; expected one of {", ".join(INPAINT_FILLS)}')
         object.__setattr__(self, "indicator", indicator(number_of(self.indicator)))
         if self.image.ndim != 4 or self.image.shape[-1] != 3 or 0 in self.image.shape:
             raise ValueError(
@@ -158,7 +163,7 @@ class Frame:
     """One condition image as the model will see it.
 
     Attributes:
-        image, mask: as in :class:`ConditionImage`.
+        image, mask, fill: as in :class:`ConditionImage`.
         instruction: text of this frame, its indicators counted over the whole context.
         indicator: the word for this frame over the whole context.
         round: index of the unit it comes from.
@@ -169,6 +174,7 @@ class Frame:
     instruction: str
     indicator: str
     round: int
+    fill: str = "keep"
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,7 +228,7 @@ def resolve(context: LongContext, notify: Notify = silent) -> ResolvedContext:
         instruction = rename(_complete(unit, notify if present else silent), numbers)
         for image in unit.images:
             number = numbers[image.number]
-            frames.append(Frame(image.image, image.mask, instruction, indicator(number), index))
+            frames.append(Frame(image.image, image.mask, instruction, indicator(number), index, image.fill))
         if present and unit.images:
             target = offset + next(
                 rank for rank, image in enumerate(unit.images) if unit.target in (None, image.indicator)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from .morphology import feather as feather_mask
+from .morphology import fill_holes as fill_mask
 from .morphology import grow as grow_mask
 from .preprocess import (
     MASK_THRESHOLD,
@@ -49,6 +50,7 @@ def prepare_mask(
     image: torch.Tensor | None = None,
     threshold: float = MASK_THRESHOLD,
     invert: bool = False,
+    fill_holes: bool = False,
     grow: int = 0,
     corners: str = "round",
     feather: int = 0,
@@ -56,12 +58,13 @@ def prepare_mask(
     when_aspect_differs: str = "error",
     notify: Notify = log_notice,
 ) -> PreparedMask:
-    """Everything an artist does to a mask, in this order: fit, threshold, invert, unite, grow, feather.
+    """Everything an artist does to a mask, in this order: fit, threshold, invert, unite, fill holes, grow, feather.
 
     Args:
         mask: (B, H, W).
         image: (B, H, W, C) that the mask is for; the mask gets its size. Pixels below are those of the result.
         threshold: what lies above may change.
+        fill_holes: mark what the mask encloses, such as the inside of an outline.
         grow: pixels to grow by; negative shrinks.
         corners: "round" or "square" growth.
         feather: pixels over which ``soft`` rises inward from the edge. To replace the whole painted area at full
@@ -79,6 +82,8 @@ def prepare_mask(
         binary = 1 - binary
     if unite:
         binary = union(binary)
+    if fill_holes:
+        binary = fill_mask(binary)
     binary = grow_mask(binary, grow, corners)
     marked = coverage(binary)
     for word, rows in (("nothing", marked == 0), ("the whole picture", marked == 1)):

@@ -27,7 +27,7 @@ def grow(mask: torch.Tensor, radius: int, corners: str = "round") -> torch.Tenso
         raise ValueError(f'corners is "{corners}"; expected one of {", ".join(CORNERS)}')
     inside = binarize(mask) > 0
     # Any pixel's nearest one outside the mask touches the mask, so to shrink, one pixel around it is margin enough.
-    window = _bounding_window(inside, margin=max(radius, 1))
+    window = bounding_window(inside, margin=max(radius, 1))
     if radius != 0 and window is not None:
         part = inside[window]
         inside[window] = _dilate(part, radius, corners) if radius > 0 else ~_dilate(~part, -radius, corners)
@@ -47,7 +47,7 @@ def feather(mask: torch.Tensor, radius: int) -> torch.Tensor:
     if radius == 0:
         return inside.to(torch.float32)
     soft = torch.zeros(inside.shape, device=inside.device)
-    window = _bounding_window(inside, margin=1)
+    window = bounding_window(inside, margin=1)
     if window is None:
         return soft
     depth = _squared_distance(~inside[window], radius)
@@ -57,6 +57,46 @@ def feather(mask: torch.Tensor, radius: int) -> torch.Tensor:
     return soft
 
 
+def fill_holes(mask: torch.Tensor) -> torch.Tensor:
+    """Binary mask (B, H, W) with everything marked that it encloses.
+
+    Enclosed is what cannot be reached from the picture's edge by steps up, down, left and right, so a line one pixel
+    wide that turns by 45 degrees still encloses. A shape that is open at the picture's edge is not filled.
+    """
+    inside = binarize(mask) > 0
+    window = bounding_window(inside, margin=1)
+    if window is None:
+        return inside.to(torch.float32)
+    free = ~inside[window]
+    reached = torch.zeros_like(free)
+    # Around the window lies either the picture's edge or a margin of free pixels.
+    for edge in (reached[:, 0], reached[:, -1], reached[:, :, 0], reached[:, :, -1]):
+        edge.fill_(True)
+    reached &= free
+    count = -1
+    while (grown := int(reached.sum())) != count:
+        count = grown
+        for dim in (1, 2):
+            reached = _spread(reached, free, dim)
+    inside[window] = ~reached
+    return inside.to(torch.float32)
+
+
+def _spread(reached: torch.Tensor, free: torch.Tensor, dim: int) -> torch.Tensor:
+    """Boolean (B, H, W), True along the whole of every run of ``free`` pixels along ``dim`` that holds a reached one."""
+    shape = [1, 1, 1]
+    shape[dim] = -1
+    places = torch.arange(1, free.shape[dim] + 1, dtype=torch.int32, device=free.device).view(shape)
+    spread = reached
+    for backward in (False, True):
+        source, open_ = (reached.flip(dim), free.flip(dim)) if backward else (reached, free)
+        last_wall = torch.where(open_, 0, places).cummax(dim).values
+        last_reached = torch.where(source, places, 0).cummax(dim).values
+        after = last_reached > last_wall
+        spread = spread | (after.flip(dim) if backward else after)
+    return spread & free
+
+
 def _dilate(inside: torch.Tensor, radius: int, corners: str) -> torch.Tensor:
     """Boolean (B, H, W), True within ``radius`` of a True."""
     if corners == "square":
@@ -64,8 +104,8 @@ def _dilate(inside: torch.Tensor, radius: int, corners: str) -> torch.Tensor:
     return _squared_distance(inside, radius) <= radius * radius
 
 
-def _bounding_window(inside: torch.Tensor, margin: int) -> tuple[slice, slice, slice] | None:
-    """Index of the rectangle that holds every True of a batch, with a margin; None where there is none."""
+def bounding_window(inside: torch.Tensor, margin: int = 0) -> tuple[slice, slice, slice] | None:
+    """Index of the rectangle that holds every True of a boolean (B, H, W), with a margin; None where there is none."""
     height, width = inside.shape[1:]
     rows = inside.any(dim=2).any(dim=0).nonzero()
     columns = inside.any(dim=1).any(dim=0).nonzero()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from .morphology import bounding_window, grow
 from .morphology import feather as feather_mask
-from .morphology import grow
 from .outpaint import Placement
 from .preprocess import (
     Box,
@@ -66,17 +66,23 @@ def paste_back(
         )
     region, box = undo_fit(result, fit)
     inner = _mask_in_box(as_mask(mask).to(original.device), fit, notify)
-    base, region, inner = _same_batch(original, region, inner)
-    below = base[:, box.rows, box.columns]
+    original, region, inner = _same_batch(original, region, inner)
     if match_colors:
-        region = match_seam_colors(region, below[..., :3], inner, ring, notify)
-    weight = (inner if feather is None else feather_mask(inner, feather))[..., None]
-    pasted = base.clone()
-    # `where` keeps the pixels of weight 0 exact whatever the arithmetic of the blend does.
-    pasted[:, box.rows, box.columns, :3] = torch.where(
-        weight > 0, torch.lerp(below[..., :3], region, weight), below[..., :3]
-    )
+        region = match_seam_colors(region, original[:, box.rows, box.columns, :3], inner, ring, notify)
+    weight = inner if feather is None else feather_mask(inner, feather)
+    pasted = original.clone()
+    _blend(pasted[:, box.rows, box.columns, :3], region, weight)
     return pasted
+
+
+def _blend(below: torch.Tensor, above: torch.Tensor, weight: torch.Tensor) -> None:
+    """Lay ``above`` (B, H, W, 3) over ``below`` in place, by weights (B, H, W); weight 0 leaves every bit alone."""
+    window = bounding_window(weight > 0)
+    if window is None:
+        return
+    below, above, weight = below[window], above[window], weight[window][..., None]
+    # `where` guards what the arithmetic of a blend may not: the sign of zero, infinities.
+    below.copy_(torch.where(weight > 0, torch.lerp(below, above, weight), below))
 
 
 def paste_back_outpainting(
@@ -107,23 +113,16 @@ def match_seam_colors(
     Where a mask leaves no ring, that sample is returned unchanged and ``notify`` is told.
     """
     inside = binarize(mask)
-    around = (grow(inside, ring) - inside)[..., None]
-    count = around.sum((1, 2), keepdim=True)
-    if (count == 0).any():
-        notify("colours were not matched: there is no pixel around the mask to compare on")
-    got_mean, got_deviation = _moments(region, around, count)
-    want_mean, want_deviation = _moments(source, around, count)
-    gain = ((want_deviation + 1e-3) / (got_deviation + 1e-3)).clamp(1 / MAX_GAIN, MAX_GAIN)
-    matched = ((region - got_mean) * gain + want_mean).clamp_(0, 1)
-    return torch.where(count > 0, matched, region)
-
-
-def _moments(image: torch.Tensor, weight: torch.Tensor, count: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and standard deviation per sample and channel, (B, 1, 1, C), over the pixels ``weight`` picks."""
-    count = count.clamp(min=1)
-    mean = (image * weight).sum((1, 2), keepdim=True) / count
-    variance = ((image - mean).square() * weight).sum((1, 2), keepdim=True) / count
-    return mean, variance.sqrt()
+    matched = region.clone()
+    for sample, around in enumerate(grow(inside, ring) > inside):
+        if not around.any():
+            notify("colours were not matched: there is no pixel around the mask to compare on")
+            continue
+        got, want = region[sample][around], source[sample][around]  # (pixels, 3)
+        gain = (want.std(0, correction=0) + 1e-3) / (got.std(0, correction=0) + 1e-3)
+        gain = gain.clamp(1 / MAX_GAIN, MAX_GAIN)
+        matched[sample].mul_(gain).add_(want.mean(0) - got.mean(0) * gain).clamp_(0, 1)
+    return matched
 
 
 def _with_colors(image: torch.Tensor) -> torch.Tensor:

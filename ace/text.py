@@ -27,8 +27,8 @@ class TextEncoder(Protocol):
 
     tokenizer: Any
 
-    def embed(self, token_ids: Sequence[int]) -> torch.Tensor:
-        """L ids -> (1, L, Y)."""
+    def embed(self, token_ids: Sequence[Sequence[int]]) -> torch.Tensor:
+        """B texts of L ids each -> (B, L, Y)."""
         ...
 
 
@@ -70,7 +70,7 @@ def tokenize(text: str, tokenizer: Any, notify: Notify = silent) -> list[int]:
 
 def encode_text(text: str, encoder: TextEncoder, notify: Notify = silent) -> torch.Tensor:
     """Instruction -> (1, L, Y), L at most 120."""
-    return encoder.embed(tokenize(text, encoder.tokenizer, notify))
+    return encoder.embed([tokenize(text, encoder.tokenizer, notify)])
 
 
 def encode_indicators(encoder: TextEncoder, count: int = len(INDICATORS)) -> torch.Tensor:
@@ -79,8 +79,11 @@ def encode_indicators(encoder: TextEncoder, count: int = len(INDICATORS)) -> tor
     The published table has ten rows. Ten condition images need an eleventh, for the target: the word that would come
     next, which the published models were not trained with.
     """
-    words = [*INDICATORS, f"{{image{len(INDICATORS)}}}"][:count]
-    return torch.cat([encoder.embed(tokenize(word, encoder.tokenizer))[:, 0] for word in words])
+    # One pass for all, each being its own token and the end: a large encoder spends its time on reading its weights.
+    table = encoder.embed([tokenize(word, encoder.tokenizer) for word in INDICATORS[:count]])[:, 0]
+    if count <= len(INDICATORS):
+        return table
+    return torch.cat([table, encode_text(f"{{image{len(INDICATORS)}}}", encoder)[:, 0]])
 
 
 class T5TextEncoder:
@@ -124,7 +127,7 @@ class T5TextEncoder:
         return cls(model.eval().to(device), words)
 
     @torch.no_grad()
-    def embed(self, token_ids: Sequence[int]) -> torch.Tensor:
-        """L ids -> (1, L, Y) float32."""
-        ids = torch.tensor([list(token_ids)], device=self.model.device)
+    def embed(self, token_ids: Sequence[Sequence[int]]) -> torch.Tensor:
+        """B texts of L ids each -> (B, L, Y) float32."""
+        ids = torch.tensor([list(text) for text in token_ids], device=self.model.device)
         return self.model(input_ids=ids).last_hidden_state.float()

@@ -184,10 +184,10 @@ def draw_line(pen: ImageDraw.ImageDraw, x: float, y: float, line: Sequence[Word]
     gap = face.width(" ")
     for position, word in enumerate(line):
         x += gap if word.spaced and position else 0
-        if word.chip is None:
-            x = face.draw(pen, x, y, word.text, color)
-        else:
+        if word.chip is not None:
             x = draw_chip(pen, x, y, word.text, face, word.chip)
+            continue
+        x = face.draw(pen, x, y, word.text, color)
 
 
 def draw_chip(pen: ImageDraw.ImageDraw, x: float, y: float, text: str, face: Face, chip: Color) -> float:

@@ -1,9 +1,9 @@
 """Time and memory of the mask, size and condition-image functions on one large picture.
 
-    python benchmarks/masks.py [--size 4096] [--threads N] [--only NAME ...]
+    python -m comfyui_ace.benchmarks.masks [--size 4096] [--threads N] [--only NAME ...]
 
 Each operation runs in a process of its own, once on a small picture to import what it needs and then once on the large
-one. "Peak" is how far the process's resident memory rises above what it held with the inputs loaded.
+one. The peak is how far the process's resident memory rises above what it held with the inputs loaded.
 """
 
 from __future__ import annotations
@@ -12,14 +12,18 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from comfyui_ace.ace import masks, outpaint, paste_back, preprocess, random_masks
-from comfyui_ace.ace.condition_images import CONDITION_IMAGES, ColorMap, make_condition_image
-from comfyui_ace.ace.morphology import feather, grow
+
+from ..ace import masks, outpaint, paste_back, preprocess, random_masks
+from ..ace.condition_images import CONDITION_IMAGES, ColorMap, make_condition_image
+from ..ace.morphology import feather, grow
+from .report import Table
 
 Operation = Callable[[torch.Tensor, torch.Tensor], object]
 
@@ -94,39 +98,50 @@ def peak_bytes() -> int | None:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def measure(name: str, size: int, threads: int) -> dict[str, float | None]:
-    torch.set_num_threads(threads)
+def measure(name: str, pictures: Path) -> tuple[float, float, float | None]:
+    """Wall seconds, CPU seconds and the rise of resident memory in MiB of one operation, in this process."""
     operation = OPERATIONS[name]
     with torch.inference_mode():
         operation(*inputs(128))
-        image, mask = inputs(size)
-        before, start = peak_bytes(), time.perf_counter()
+        image, mask = torch.load(pictures)
+        memory, wall, cpu = peak_bytes(), time.perf_counter(), time.process_time()
         operation(image, mask)
-        seconds = time.perf_counter() - start
-    peak = None if before is None else (peak_bytes() - before) / 2**20
-    return {"seconds": seconds, "peak_mib": peak}
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    return wall, cpu, None if memory is None else (peak_bytes() - memory) / 2**20
+
+
+def mask_table(size: int = 4096, threads: int | None = None, only: Sequence[str] = ()) -> Table:
+    """Measure operations, by default all, one child process each."""
+    threads = threads or torch.get_num_threads()
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        pictures = Path(folder) / "pictures.pt"
+        torch.save(inputs(size), pictures)
+        for name in only or OPERATIONS:
+            command = [sys.executable, "-m", __spec__.name, "--child", name, str(pictures), "--threads", str(threads)]
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+            rows.append((name, *json.loads(done.stdout.splitlines()[-1])))
+    return Table(
+        f"Masks and condition images at {size} x {size}",
+        ("operation", "wall (s)", "CPU (s)", "peak memory (MiB)"),
+        rows,
+        (f"{threads} CPU threads; the picture itself takes {size**2 * 12 / 2**20:.0f} MiB as float32.",),
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=4096, help="side of the square picture in pixels")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads torch may use")
-    parser.add_argument("--only", nargs="+", choices=OPERATIONS, metavar="NAME", help="run only these operations")
-    parser.add_argument("--child", choices=OPERATIONS, help=argparse.SUPPRESS)
+    parser.add_argument("--only", nargs="+", default=(), choices=OPERATIONS, metavar="NAME", help="run only these")
+    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
-        print(json.dumps(measure(arguments.child, arguments.size, arguments.threads)))
-        return
-    picture_mib = arguments.size**2 * 3 * 4 / 2**20
-    print(f"{arguments.size}x{arguments.size} float32 ({picture_mib:.0f} MiB), {arguments.threads} CPU threads\n")
-    print(f"| {'operation':40} | seconds | peak MiB |\n| {'-' * 40} | ------: | -------: |")
-    for name in arguments.only or OPERATIONS:
-        command = [sys.executable, __file__, "--child", name]
-        command += ["--size", str(arguments.size), "--threads", str(arguments.threads)]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        row = json.loads(done.stdout.splitlines()[-1])
-        peak = "-" if row["peak_mib"] is None else f"{row['peak_mib']:.0f}"
-        print(f"| {name:40} | {row['seconds']:7.2f} | {peak:>8} |", flush=True)
+        torch.set_num_threads(arguments.threads)
+        name, pictures = arguments.child
+        print(json.dumps(measure(name, Path(pictures))))
+    else:
+        print(mask_table(arguments.size, arguments.threads, arguments.only).markdown())
 
 
 if __name__ == "__main__":

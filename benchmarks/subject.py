@@ -21,7 +21,7 @@ class Setting:
 
     Attributes:
         device, dtype: of model and inputs.
-        quick: a model of a seventh of the depth, small pictures and few repeats, to see that all is in order.
+        quick: a model of a fraction of the depth, small pictures and few repeats, to see that all is in order.
     """
 
     device: torch.device
@@ -35,7 +35,7 @@ class Setting:
     @property
     def shallow(self) -> ACEConfig:
         """For ratios of things that every block repeats alike."""
-        return ACEConfig(depth=4)
+        return ACEConfig(depth=2 if self.quick else 4)
 
     @property
     def rounds(self) -> int:

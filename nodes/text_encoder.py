@@ -40,13 +40,15 @@ class HostTextEncoder:
         self._clip = clip
         self.tokenizer = words.tokenizer
 
-    def embed(self, token_ids: Sequence[int]) -> torch.Tensor:
-        """L ids -> (1, L, Y) float32, on the host's intermediate device."""
+    def embed(self, token_ids: Sequence[Sequence[int]]) -> torch.Tensor:
+        """B texts of L ids each -> (B, L, Y) float32, on the host's intermediate device."""
         clip = self._clip
         clip.cond_stage_model.reset_clip_options()
         clip.load_model()
         clip.cond_stage_model.set_clip_options({"execution_device": clip.patcher.load_device})
-        return self._t5.encode_token_weights([[(int(token), 1.0) for token in token_ids]])[0].float()
+        weighted = [[(int(token), 1.0) for token in text] for text in token_ids]
+        joined = self._t5.encode_token_weights(weighted)[0]  # (1, B·L, Y): the host lays the texts end to end
+        return joined.reshape(len(weighted), -1, joined.shape[-1]).float()
 
 
 def load_clip_file(path: str):

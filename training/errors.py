@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class DatasetError(Exception):
+class DatasetError(RuntimeError):
     """A dataset cannot be opened, written or read; the message says what to do."""
 
 

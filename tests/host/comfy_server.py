@@ -203,6 +203,7 @@ class ComfyServer(ComfyClient):
         env = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
         # Nothing may be downloaded behind a test's back; a path of the tests' own Python must not leak into the host's.
         env.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1")
+        env["OMP_NUM_THREADS"] = "1"  # models of tests are so small that threads would only wait for each other
         env.pop("PYTHONPATH", None)
         if requirements := host_requirements(self.host.python):
             env["PYTHONPATH"] = str(requirements)

@@ -105,20 +105,24 @@ def ace_models(comfy):
 @pytest.fixture(scope="session")
 def bundle(comfy, tmp_path_factory):
     """A small bundle with random weights, in the shared server's models/ace under the name edits.BUNDLE."""
-    from comfyui_ace.ace.random_bundle import make_random_bundle  # diffusers and transformers: slow to import
     from host.edits import BUNDLE
+    from host.loud_bundle import make_loud_bundle  # imports what a run without a host need not
 
-    made = make_random_bundle(tmp_path_factory.mktemp("bundle") / BUNDLE)
+    made = make_loud_bundle(tmp_path_factory.mktemp("bundle") / BUNDLE)
     comfy.add_model(made.folder)
     return made
 
 
 @pytest.fixture(scope="session")
 def pipeline(bundle):
-    """The same bundle without a host."""
+    """The same bundle without a host, on one thread as in the server: more would only wait for each other."""
+    import torch
     from comfyui_ace.ace.pipeline import ACEPipeline
 
-    return ACEPipeline.load(bundle)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield ACEPipeline.load(bundle)
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

@@ -49,10 +49,12 @@ class EditGraph(Graph):
 
     def __init__(self, **loader: Any) -> None:
         super().__init__()
-        loaded = self.node(
-            "ACELoadBundle", **{"bundle": BUNDLE, "download": False, "weight_dtype": "default", **loader}
-        )
+        loaded = self.load(**loader)
         self.model, self.clip, self.vae = loaded[0], loaded[1], loaded[2]
+
+    def load(self, bundle: str = BUNDLE, **loader: Any) -> NodeRef:
+        """Model, text encoder, VAE."""
+        return self.node("ACELoadBundle", **{"bundle": bundle, "download": False, "weight_dtype": "default", **loader})
 
     def picture(self, name: str, indicator: str = "{image}", **inputs: Any) -> NodeRef:
         """LoadImage and ACE Image; without ``mask=`` the mask of LoadImage is plugged in, as artists do."""

@@ -4,36 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
 
-from ..errors import DatasetError
+from ..formats import EXPORTS, find_format
 from ..pairs import Dataset
-from . import ai_toolkit, diffusion_pipe, musubi, parquet, simpletuner, webdataset
-from .base import Export, ExportOptions, ExportResult, as_dataset_error, open_export
+from .base import ExportOptions, ExportResult, as_dataset_error, open_export
 
-__all__ = ["FORMATS", "ExportOptions", "ExportResult", "export_dataset"]
-
-
-@dataclass(frozen=True)
-class Format:
-    """One trainer's form. summary: one line for the help text."""
-
-    summary: str
-    write: Callable[[Export], None]
-
-
-FORMATS: dict[str, Format] = {
-    "ai-toolkit": Format("folders and a YAML job; up to 3 condition images", ai_toolkit.write),
-    "diffusion-pipe": Format("folders and TOML files; 1 condition image", diffusion_pipe.write),
-    "musubi": Format("jsonl with numbered control paths and a TOML file; nothing is copied", musubi.write),
-    "simpletuner": Format(
-        "folders, multidatabackend.json and config.json; up to 3 condition images", simpletuner.write
-    ),
-    "diffusers": Format("parquet columns and a training command; 1 condition image", parquet.write_diffusers),
-    "webdataset": Format("tar shards", webdataset.write),
-    "huggingface": Format("parquet with all columns and a dataset card", parquet.write_huggingface),
-}
+__all__ = ["ExportOptions", "ExportResult", "export_dataset"]
 
 
 def export_dataset(
@@ -48,12 +24,11 @@ def export_dataset(
 
     split: only this one; by default both, each in its own files. What a trainer cannot take is counted in the result.
     """
-    if format not in FORMATS:
-        raise DatasetError(f"There is no export {format!r}. Choose one of: {', '.join(FORMATS)}.")
+    write = find_format(EXPORTS, format).load()
     export = open_export(dataset, output, split, options or ExportOptions())
     try:
         export.building.mkdir(parents=True)
-        FORMATS[format].write(export)
+        write(export)
         return export.finish()
     except OSError as error:
         raise as_dataset_error(error, export) from error

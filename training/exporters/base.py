@@ -92,8 +92,10 @@ class Export:
         return (self.folder / name).absolute().as_posix()
 
     def stored(self, name: str) -> str:
-        """Absolute path of a file of the dataset."""
-        return safe_file(self.dataset.folder, name).absolute().as_posix()
+        """Absolute path of a file of the dataset, which must be there."""
+        path = safe_file(self.dataset.folder, name)
+        os.stat(path)
+        return path.absolute().as_posix()
 
     def write(self, name: str, text: str, *, config: bool = False) -> None:
         path = self.building / name
@@ -125,7 +127,7 @@ class Export:
                 self.skipped[f"more than {max_images} condition image(s)"] += 1
             else:
                 found.setdefault((row.split, count), []).append(row)
-        if not found:
+        if not any(split == self.training_split for split, _ in found):
             reasons = "; ".join(f"{count} with {reason}" for reason, count in self.skipped.items())
             raise DatasetError(f"There is nothing to export for this trainer ({reasons or 'the dataset is empty'}).")
         return [Group(split, images, tuple(rows)) for (split, images), rows in sorted(found.items())]

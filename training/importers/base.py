@@ -1,0 +1,118 @@
+"""What all imports share: items that are built one by one, and a runner that never stops at a bad one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ..checks import CheckSettings
+from ..errors import DatasetError
+from ..images import IMAGE_SUFFIXES
+from ..pairs import Dataset
+from ..prepare import Pair, one_line
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """instruction: for pairs without words of their own. source, target, mask: names of folders or columns where they
+    are not the usual ones; references likewise, in order. tags: given to every pair.
+    """
+
+    instruction: str = ""
+    source: str | None = None
+    target: str | None = None
+    mask: str | None = None
+    references: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Item:
+    """One pair to import. build decodes it; key and follows tie the rounds of one picture together.
+
+    follows: keys of the earlier rounds, oldest first.
+    """
+
+    label: str
+    build: Callable[[], Pair]
+    key: str | None = None
+    follows: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something of the source that cannot be a pair, found before anything is decoded (a picture without partner)."""
+
+    label: str
+    reason: str
+
+
+@dataclass
+class ImportResult:
+    """stored, duplicates, rejected: how many. failed: (label, reason) of what could not be read or made no sense."""
+
+    stored: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def run_import(
+    dataset: Dataset,
+    items: Iterable[Item | Problem],
+    *,
+    checks: CheckSettings | None = None,
+    tags: tuple[str, ...] = (),
+    progress: Callable[[int], None] | None = None,
+) -> ImportResult:
+    """Append item after item. A bad one is listed and passed over; running the same import again adds nothing twice."""
+    result = ImportResult()
+    ids: dict[str, str] = {}
+    loose = 0
+    for done, item in enumerate(items, 1):
+        if isinstance(item, Problem):
+            result.failed.append((item.label, item.reason))
+            continue
+        try:
+            pair = item.build()
+            history = tuple(ids[key] for key in item.follows if key in ids)
+            if len(history) < len(item.follows):
+                history, loose = (), loose + 1
+            pair = replace(pair, history=history, tags=(*pair.tags, *tags))
+            outcome = dataset.append(pair, checks=checks)
+        except (ValueError, KeyError, TypeError) as error:  # the pair's own faults; a full disk ends the import
+            result.failed.append((item.label, str(error) or repr(error)))
+            continue
+        if outcome.status == "rejected":
+            result.rejected += 1
+        else:
+            result.stored += outcome.stored
+            result.duplicates += not outcome.stored
+            if item.key is not None:
+                ids[item.key] = outcome.id
+        if progress is not None:
+            progress(done)
+    if loose:
+        result.notes.append(f"{loose} later round(s) stand alone, because an earlier round of theirs was not kept")
+    return result
+
+
+def pictures_in(folder: Path) -> dict[str, Path]:
+    """Picture files by stem, sorted. Of two files with one stem neither can be meant: that is an error."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
+            if path.stem in found:
+                raise DatasetError(f"{folder} has two pictures named {path.stem!r}: keep one of them.")
+            found[path.stem] = path
+    return found
+
+
+def caption_beside(*paths: Path | None, extension: str = ".txt") -> str:
+    """The words in the text file beside the first of these pictures that has one, on one line; "" if none has."""
+    for path in paths:
+        if path is not None and path.with_suffix(extension).is_file():
+            return one_line(path.with_suffix(extension).read_text(encoding="utf-8-sig", errors="replace"))
+    return ""

@@ -1,0 +1,1 @@
+"""How ``bundles/ace-tiny`` was made: pictures, edits, and the training of its VAE and text encoder."""
