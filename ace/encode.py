@@ -60,7 +60,7 @@ def encode(
     else:
         target = fitted[resolved.target]
         size, target_mask, target_fit = tuple(latents[resolved.target].shape[-2:]), target.mask, target.fit
-    texts = [resolved.instruction, *(frame.instruction for frame in resolved.frames)]
+    texts, negative_texts = branch_texts(resolved, negative_prompt)
     embedded = {text: encode_text(text, text_encoder, notify) for text in dict.fromkeys([*texts, negative_prompt])}
     positive = Conditioning(
         context=[embedded[text] for text in texts],
@@ -69,13 +69,21 @@ def encode(
         references=latents,
         reference_masks=[each.mask for each in fitted],
     )
-    # Only the last instruction is replaced: earlier images and rounds keep theirs.
-    negative_texts = [negative_prompt, *texts[1:]]
-    if resolved.frames and resolved.frames[-1].round == resolved.rounds - 1:
-        negative_texts[-1] = negative_prompt
     negative = positive.replace_context([embedded[text] for text in negative_texts])
     batch = max((latent.shape[0] for latent in latents), default=1)
     return EncodedContext(positive, negative, (batch, 4, *size), target_fit, resolved)
+
+
+def branch_texts(resolved: ResolvedContext, negative_prompt: str = "") -> tuple[list[str], list[str]]:
+    """Texts of the target and of every frame in both branches of guidance: (positive, negative), N+1 each.
+
+    Only the last instruction is replaced in the negative branch: earlier images and rounds keep theirs.
+    """
+    texts = [resolved.instruction, *(frame.instruction for frame in resolved.frames)]
+    negative = [negative_prompt, *texts[1:]]
+    if resolved.frames and resolved.frames[-1].round == resolved.rounds - 1:
+        negative[-1] = negative_prompt
+    return texts, negative
 
 
 def expand_batch(encoded: EncodedContext, batch_size: int) -> tuple[int, int, int, int]:

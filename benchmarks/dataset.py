@@ -33,7 +33,7 @@ def run(folder: Path, pairs: int) -> list[Table]:
     """All measurements, in a new folder below `folder`."""
     with tempfile.TemporaryDirectory(dir=folder) as place:
         base = Path(place)
-        return [_sizes(base, min(pairs, 40)), _growth(base, pairs)]
+        return [_sizes(base, min(pairs, 20)), _growth(base, pairs)]
 
 
 def _picture(seed: int, side: int) -> np.ndarray:

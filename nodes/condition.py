@@ -13,7 +13,16 @@ from .types import AceContext, AceImage, AceUnit, schema
 _FIRST = "first image"
 
 
-class ConditionImageNode(io.ComfyNode):
+def indicator_input() -> io.Combo.Input:
+    return io.Combo.Input(
+        "indicator",
+        options=list(INDICATORS),
+        tooltip="The word that means this picture in the instruction. The first picture is {image}, the next {image1}, "
+        "and so on. It belongs to the picture, not to the socket it is plugged into.",
+    )
+
+
+class ImageNode(io.ComfyNode):
     """IMAGE and MASK -> ACE_IMAGE."""
 
     @classmethod
@@ -26,12 +35,7 @@ class ConditionImageNode(io.ComfyNode):
             search_aliases=["condition image", "reference", "indicator", "{image}"],
             inputs=[
                 io.Image.Input("image", tooltip="The picture. A batch makes one result for each picture."),
-                io.Combo.Input(
-                    "indicator",
-                    options=list(INDICATORS),
-                    tooltip="The word that means this picture in the instruction. The first picture is {image}, the "
-                    "next {image1}, and so on. It belongs to the picture, not to the socket it is plugged into.",
-                ),
+                indicator_input(),
                 io.Mask.Input(
                     "mask",
                     optional=True,

@@ -8,13 +8,14 @@ from comfy_api.latest import io
 
 from ..ace.conditioning import Conditioning
 from ..ace.encode import EncodedContext, encode, expand_batch
+from ..ace.lcu import Notify
 from ..ace.vae import LATENT_SCALE
 from .condition import as_context
 from .messages import Messages
 from .model import INDICATORS, REFERENCE_MASKS, REFERENCES, TARGET_MASK, TEXT_LENGTHS
 from .resolution import resolution_input, to_resolution
 from .text_encoder import HostTextEncoder
-from .types import AceContext, AceUnit, schema
+from .types import AceContext, AceFit, AceUnit, schema
 from .vae import HostVAE
 
 
@@ -42,6 +43,10 @@ def batch_size_input() -> io.Int.Input:
     )
 
 
+def fit_output() -> AceFit.Output:
+    return AceFit.Output(display_name="fit", tooltip="How the edited picture was cropped and scaled, for Paste Back.")
+
+
 def to_host_conditioning(conditioning: Conditioning) -> list:
     """Conditioning -> CONDITIONING as core's nodes and samplers handle it (keys: see ``nodes/model.py``)."""
     values = {
@@ -60,7 +65,7 @@ def to_host_conditioning(conditioning: Conditioning) -> list:
     return [[torch.cat(conditioning.context, dim=1), values]]
 
 
-def encode_context(cls, clip, vae, context, resolution, negative, model) -> EncodedContext:
+def encode_context(clip, vae, context, resolution, negative, model, notify: Notify) -> EncodedContext:
     """The one call behind the nodes Encode and Sampler."""
     return encode(
         as_context(context),
@@ -68,7 +73,7 @@ def encode_context(cls, clip, vae, context, resolution, negative, model) -> Enco
         HostVAE(vae),
         resolution=to_resolution(resolution, model),
         negative_prompt=negative,
-        notify=Messages(cls.hidden.unique_id),
+        notify=notify,
     )
 
 
@@ -107,15 +112,18 @@ class EncodeNode(io.ComfyNode):
                 io.Conditioning.Output(display_name="positive", tooltip="For a sampler's positive input."),
                 io.Conditioning.Output(display_name="negative", tooltip="Same pictures, negative text."),
                 io.Latent.Output(display_name="latent", tooltip="Empty, of the size the result will have."),
+                fit_output(),
             ],
             hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
     def execute(cls, clip, vae, context, negative, resolution, batch_size, model=None) -> io.NodeOutput:
-        encoded = encode_context(cls, clip, vae, context, resolution, negative, model)
+        notify = Messages(cls.hidden.unique_id)
+        encoded = encode_context(clip, vae, context, resolution, negative, model, notify)
         return io.NodeOutput(
             to_host_conditioning(encoded.positive),
             to_host_conditioning(encoded.negative),
             empty_latent(encoded, batch_size),
+            encoded.target_fit,
         )

@@ -8,7 +8,7 @@ from ..ace.resolution import Resolution
 from .model import require_ace
 
 _AS_MODEL, _SMALL, _LARGE = "as the model", "512 px model", "1024 px model"
-_MEGAPIXELS, _EXACT = "megapixels", "exact size"
+_MEGAPIXELS, _EXACT, _SOURCE = "megapixels", "exact size", "source size"
 _PUBLISHED_TOKENS = {_SMALL: 1024, _LARGE: 4096}
 
 
@@ -40,9 +40,11 @@ def resolution_input() -> io.DynamicCombo.Input:
                     io.Int.Input("height", default=512, tooltip="Height of the result, a multiple of 16.", **side),
                 ],
             ),
+            io.DynamicCombo.Option(_SOURCE, []),
         ],
         tooltip="Size the model works at. “as the model”: pictures are scaled down to the size it was trained at, never "
-        "up. “exact size” also sets the size of pictures made from text alone.",
+        "up. “exact size” also sets the size of pictures made from text alone. “source size”: every picture keeps its own "
+        "pixels, less up to 15 a side; large ones need much time and memory, and the model was not trained at them.",
     )
 
 
@@ -57,8 +59,18 @@ def to_resolution(choice: dict, model) -> Resolution:
         return Resolution.megapixels(choice["megapixels"])
     if kind == _EXACT:
         return Resolution.exact(choice["height"], choice["width"])
-    if kind == _AS_MODEL:
-        return Resolution.published(
-            require_ace(model).ace_max_tokens if model is not None else _PUBLISHED_TOKENS[_SMALL]
-        )
-    return Resolution.published(_PUBLISHED_TOKENS[kind])
+    if kind in _PUBLISHED_TOKENS:
+        return Resolution.published(_PUBLISHED_TOKENS[kind])
+    trained = trained_tokens(model) or _PUBLISHED_TOKENS[_SMALL]
+    return Resolution.source(trained) if kind == _SOURCE else Resolution.published(trained)
+
+
+def trained_tokens(model) -> int | None:
+    """Tokens a picture had at most in the training of a MODEL; None without one."""
+    return None if model is None else require_ace(model).ace_max_tokens
+
+
+def token_budget(choice: dict, model) -> int | None:
+    """What sizes are held against: the connected MODEL, else the one that the widget names; None if neither says."""
+    named = _SMALL if choice["resolution"] == _AS_MODEL else choice["resolution"]
+    return trained_tokens(model) or _PUBLISHED_TOKENS.get(named)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import comfy.sample
 import latent_preview
+import torch
 from comfy_api.latest import io
 
+from ..ace.lcu import Notify
+from ..ace.preprocess import Fit, undo_fit
 from ..ace.sampler import guide
 from ..ace.vae import LATENT_SCALE
 from .encode import (
@@ -13,9 +16,11 @@ from .encode import (
     context_input,
     empty_latent,
     encode_context,
+    fit_output,
     negative_input,
     to_host_conditioning,
 )
+from .messages import Messages
 from .model import require_ace
 from .resolution import resolution_input
 from .types import schema
@@ -23,6 +28,7 @@ from .vae import HostVAE
 
 # DDIM without added noise is Euler's method in ComfyUI's variables; "simple" visits the trailing timesteps.
 _SAMPLER, _SCHEDULER = "ddim", "simple"
+_AS_SAMPLED, _AS_SOURCE = "as sampled", "as the source"
 
 
 def rescale_input() -> io.Float.Input:
@@ -114,20 +120,42 @@ class SamplerNode(io.ComfyNode):
                 rescale_input(),
                 resolution_input(),
                 batch_size_input(),
+                io.Combo.Input(
+                    "result_size",
+                    options=[_AS_SAMPLED, _AS_SOURCE],
+                    default=_AS_SAMPLED,
+                    optional=True,
+                    tooltip="“as the source” scales the result back to the scale of the edited picture. Where that had to "
+                    "be cropped, the result shows the part that was kept; Paste Back puts it into the whole.",
+                ),
             ],
             outputs=[
-                io.Image.Output(display_name="image", tooltip="The result, in the size the model worked at."),
-                io.Latent.Output(display_name="latent", tooltip="The result before decoding."),
+                io.Image.Output(display_name="image", tooltip="The result, in the size chosen by result_size."),
+                io.Latent.Output(display_name="latent", tooltip="The result before decoding, in the size of sampling."),
+                fit_output(),
             ],
             hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
     def execute(
-        cls, model, clip, vae, context, negative, seed, steps, cfg, guidance_rescale, resolution, batch_size
+        cls,
+        model,
+        clip,
+        vae,
+        context,
+        negative,
+        seed,
+        steps,
+        cfg,
+        guidance_rescale,
+        resolution,
+        batch_size,
+        result_size=_AS_SAMPLED,
     ) -> io.NodeOutput:
         require_ace(model)
-        encoded = encode_context(cls, clip, vae, context, resolution, negative, model)
+        messages = Messages(cls.hidden.unique_id)
+        encoded = encode_context(clip, vae, context, resolution, negative, model, messages)
         latent = empty_latent(encoded, batch_size)["samples"]
         samples = comfy.sample.sample(
             with_guidance_rescale(model, guidance_rescale),
@@ -142,4 +170,17 @@ class SamplerNode(io.ComfyNode):
             callback=latent_preview.prepare_callback(model, steps),
             seed=seed,
         )
-        return io.NodeOutput(HostVAE(vae).decode(samples * LATENT_SCALE), {"samples": samples})
+        image, fit = HostVAE(vae).decode(samples * LATENT_SCALE), encoded.target_fit
+        if result_size == _AS_SOURCE and fit is not None:
+            image = _at_source_scale(image, fit, messages)
+        return io.NodeOutput(image, {"samples": samples}, fit)
+
+
+def _at_source_scale(image: torch.Tensor, fit: Fit, notify: Notify) -> torch.Tensor:
+    image, box = undo_fit(image, fit)
+    if fit.crops:
+        notify(
+            f"the result is {box.width}x{box.height}, the part of the {fit.source_width}x{fit.source_height} picture that "
+            "the model was given; Paste Back puts it into the whole"
+        )
+    return image

@@ -12,6 +12,9 @@ AceImage = io.Custom("ACE_IMAGE")  # ace.lcu.ConditionImage
 AceUnit = io.Custom("ACE_UNIT")  # ace.lcu.ConditionUnit
 AceContext = io.Custom("ACE_CONTEXT")  # ace.lcu.LongContext
 
+AceFit = io.Custom("ACE_FIT")  # ace.preprocess.Fit, or None for a picture made from text alone
+AcePlacement = io.Custom("ACE_PLACEMENT")  # ace.outpaint.Placement
+
 _KNOWN = {field.name for field in fields(io.Schema)}
 
 

@@ -104,9 +104,7 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resolution", type=int, default=1024, metavar="PIXELS", help="for the configuration (1024)")
     parser.add_argument("--link", action="store_true", help="hard links instead of copies where possible")
     parser.add_argument("--loss-masks", action="store_true", help="masks weight the loss, where the trainer can")
-    parser.add_argument(
-        "--shard-pairs", type=int, default=1000, metavar="N", help="pairs a shard or parquet file (1000)"
-    )
+    parser.add_argument("--shard-pairs", type=int, default=250, metavar="N", help="pairs a shard or parquet file (250)")
 
 
 def _format_list(formats: dict[str, Format]) -> str:

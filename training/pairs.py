@@ -8,6 +8,7 @@ for row in dataset.rows("train"):
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import threading
@@ -174,6 +175,11 @@ class Dataset:
         """A pair with its pictures as (H, W, 3) uint8 arrays, masks as (H, W) uint8 or None."""
         return load_pair(self.folder, self.row(pair) if isinstance(pair, str) else pair)
 
+    def digest(self) -> str:
+        """SHA-256 of what is in the dataset, whatever the order of writing: what a trained model can name."""
+        contents = sorted(row.content_hash or row.id for row in self.rows())
+        return hashlib.sha256("\n".join(contents).encode()).hexdigest()
+
     def rejected(self) -> Iterator[Rejection]:
         """The side list, oldest first."""
         return iter(self._rejections)
@@ -226,22 +232,8 @@ class Dataset:
 
         Lines that are no rows stay as they are. Files are not touched.
         """
-        changed = 0
         with self._mutex, locked(self.folder):
-            lines: list[bytes] = []
-            for line in (self.folder / METADATA).read_bytes().splitlines(keepends=True):
-                try:
-                    row = PairRow.from_json(line)
-                except RowError:
-                    lines.append(line)
-                    continue
-                new = change(row)
-                changed += new != row
-                if new is not None:
-                    lines.append(new.to_json().encode() + b"\n")
-            if changed:
-                self._write(METADATA, b"".join(lines))
-        return changed
+            return self._rewrite(change)
 
     def split(self, fraction: float, seed: int = 0) -> Counts:
         """Divide the pairs anew: about `fraction` of the sources to validation, chosen by `seed`.
@@ -249,15 +241,12 @@ class Dataset:
         Variants of a source and rounds of a history stay together; later pairs follow the same fraction and seed.
         """
         settings = DatasetSettings(fraction, seed)
-        groups = split_groups(self.rows())
-        held_out = choose_validation(groups.values(), fraction, seed)
-        self.save_settings(settings)
-        # A pair that another process adds meanwhile already follows the new settings.
-        self.rewrite(
-            lambda row: (
-                replace(row, split="validation" if groups[row.id] in held_out else "train") if row.id in groups else row
-            )
-        )
+        with self._mutex, locked(self.folder):
+            groups = split_groups(self.rows())
+            held_out = choose_validation(groups.values(), fraction, seed)
+            self._write(SETTINGS, settings.to_json())
+            self.settings = settings
+            self._rewrite(lambda row: replace(row, split="validation" if groups[row.id] in held_out else "train"))
         return self.counts()
 
     def save_settings(self, settings: DatasetSettings) -> None:
@@ -265,6 +254,24 @@ class Dataset:
         with self._mutex, locked(self.folder):
             self._write(SETTINGS, settings.to_json())
             self.settings = settings
+
+    def _rewrite(self, change: Callable[[PairRow], PairRow | None]) -> int:
+        """`rewrite` with the lock held."""
+        changed = 0
+        lines: list[bytes] = []
+        for line in (self.folder / METADATA).read_bytes().splitlines(keepends=True):
+            try:
+                row = PairRow.from_json(line)
+            except RowError:
+                lines.append(line)
+                continue
+            new = change(row)
+            changed += new != row
+            if new is not None:
+                lines.append(new.to_json().encode() + b"\n")
+        if changed:
+            self._write(METADATA, b"".join(lines))
+        return changed
 
     def _write(self, name: str, data: bytes) -> None:
         try:

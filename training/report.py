@@ -37,7 +37,8 @@ nav { margin: 1rem 0; display: flex; flex-wrap: wrap; gap: .3rem; }
 nav a, nav b { padding: .1rem .5rem; border: 1px solid var(--line); border-radius: .3rem; text-decoration: none; }
 .pair { display: flex; flex-wrap: wrap; gap: .8rem; padding: .8rem 0; border-top: 1px solid var(--line); }
 figure { margin: 0; } figcaption { font-size: .8rem; opacity: .75; }
-figure img { display: block; min-width: 32px; min-height: 32px; max-width: 160px; background: var(--soft); }
+figure img { display: block; min-width: 32px; min-height: 32px; max-width: 160px;
+             background: var(--soft); outline: 1px solid var(--line); }
 .words { flex: 1 1 22rem; } .words p { margin: 0 0 .3rem; overflow-wrap: anywhere; }
 .facts { font-size: .85rem; opacity: .85; } .validation { border-left: 4px solid #46c; padding-left: .6rem; }
 .bad { color: #c33; } input { font: inherit; padding: .3rem; width: 22rem; max-width: 100%; }
@@ -81,8 +82,8 @@ def write_report(
                 if progress is not None:
                     progress(done, total)
             _write(folder / _page_name(page), dataset.name, _navigation(page, pages), _FIND, *cards)
-        head = [summary.html(dataset), *_rejected(dataset)]
-        _write(folder / "index.html", dataset.name, *head, _navigation(0, pages))
+        parts = [_navigation(0, pages), summary.html(dataset), *_rejected(dataset)]
+        _write(folder / "index.html", dataset.name, *parts)
     except OSError as error:
         raise explained(error, folder) from error
     return folder / "index.html"

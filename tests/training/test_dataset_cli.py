@@ -11,6 +11,8 @@ from comfyui_ace.training.pairs import Dataset
 from pair_factory import pair, picture
 from PIL import Image
 
+pytestmark = pytest.mark.usefixtures("no_sync")
+
 
 def call(*arguments) -> int:
     parser = argparse.ArgumentParser(prog="comfyui-ace")

@@ -16,6 +16,8 @@ from comfyui_ace.training.verify import verify
 from pair_factory import half_mask, pair, picture
 from PIL import Image
 
+pytestmark = pytest.mark.usefixtures("no_sync")
+
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):

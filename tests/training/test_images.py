@@ -1,6 +1,7 @@
 """Every odd picture is either converted and said so, or refused with advice."""
 
 import io
+import os
 import struct
 import zlib
 
@@ -158,6 +159,14 @@ def test_a_huge_picture_is_refused_by_its_header(tmp_path):
         image_size(path)
     with pytest.raises(ImageError, match="megapixels"):
         read_image(encoded(Image.fromarray(picture(0))), max_pixels=100)
+
+
+def test_a_huge_file_is_not_even_opened(tmp_path):
+    path = tmp_path / "huge.png"
+    path.touch()
+    os.truncate(path, 3 << 30)  # sparse: takes no room
+    with pytest.raises(ImageError, match=r"3\.2 GB"):
+        read_image(path)
 
 
 def test_damaged_files_say_so(tmp_path):

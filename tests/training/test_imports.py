@@ -15,6 +15,8 @@ from comfyui_ace.training.verify import verify
 from pair_factory import half_mask, pair, picture
 from PIL import Image
 
+pytestmark = pytest.mark.usefixtures("no_sync")
+
 
 @pytest.fixture
 def dataset(tmp_path):

@@ -19,6 +19,8 @@ from hypothesis import strategies as st
 from pair_factory import half_mask, pair, picture
 from PIL import Image
 
+pytestmark = pytest.mark.usefixtures("no_sync")
+
 
 @pytest.fixture
 def dataset(tmp_path):
@@ -323,6 +325,17 @@ def test_threads_write_without_losing_or_doubling(dataset):
     stored = [result.id for result in results if result.stored]
     assert len(results) == 24 and len(stored) == len(set(stored)) == 16
     assert sorted(row.id for row in dataset.rows()) == sorted(stored)
+
+
+def test_the_digest_depends_on_content_alone(tmp_path):
+    one, two = Dataset.create(tmp_path, "one"), Dataset.create(tmp_path, "two")
+    for seed in (0, 1, 2):
+        one.append(pair(seed))
+    for seed in (2, 0):
+        two.append(pair(seed, tags=["x"], name="other"))
+    assert one.digest() != two.digest()
+    two.append(pair(1))
+    assert one.digest() == two.digest()
 
 
 def test_plain_prompts():

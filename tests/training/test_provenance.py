@@ -17,6 +17,8 @@ from comfyui_ace.training.redaction import REMOVED, looks_random, redact_graph, 
 from hypothesis import given
 from hypothesis import strategies as st
 
+pytestmark = pytest.mark.usefixtures("no_sync")
+
 GRAPH = {
     "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "sd/v15.safetensors"}},
     "2": {"class_type": "LoadImage", "inputs": {"image": "cat.png"}},

@@ -11,6 +11,8 @@ from comfyui_ace.training.pairs import Dataset
 from comfyui_ace.training.report import write_report
 from pair_factory import half_mask, pair, picture
 
+pytestmark = pytest.mark.usefixtures("no_sync")
+
 
 class Page(HTMLParser):
     """Collects tags, attributes and visible text."""

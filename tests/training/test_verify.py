@@ -19,6 +19,8 @@ from comfyui_ace.training.verify import verify
 from pair_factory import half_mask, pair, picture
 from PIL import Image
 
+pytestmark = pytest.mark.usefixtures("no_sync")
+
 GRAPH = {"1": {"class_type": "LoadImage", "inputs": {"image": "a.png"}}}
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from .errors import Undecided, WorkflowError
 from .graph import Link, Prompt, Workflow, ancestors, as_link, describe, links_into, readers
-from .markers import MarkedPicture, Markers, MarkedResult, read_markers
+from .markers import MarkedPicture, MarkedResult, Markers, read_markers
 from .widgets import input_specs
 
 Ask = Callable[[Undecided], int]

@@ -32,7 +32,7 @@ class ExportOptions:
     resolution: int = 1024
     link: bool = False
     loss_masks: bool = False
-    shard_pairs: int = 1000
+    shard_pairs: int = 250
 
     def __post_init__(self) -> None:
         if self.resolution < 64 or self.shard_pairs < 1:

@@ -45,7 +45,6 @@ def _item(export: Export, row: PairRow) -> dict[str, str]:
 
 
 def _table(export: Export, group: Group) -> str:
-    side = 1024 if group.images != 1 else export.options.resolution
     return toml_table(
         "[[datasets]]",
         {
@@ -54,6 +53,6 @@ def _table(export: Export, group: Group) -> str:
             "cache_directory": export.final(f"cache/{group.name}"),
             "num_repeats": 1,
             "no_resize_control": False,
-            "control_resolution": [side, side],
+            "control_resolution": [1024, 1024],  # what the models' own code scales conditions to
         },
     )

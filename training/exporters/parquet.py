@@ -13,6 +13,7 @@ from ..rows import PairRow
 from ..storage import safe_file
 from .base import Export, in_shards
 
+_ROW_GROUP = 20
 _IMAGE = {"_type": "Image"}
 _TEXT = {"dtype": "string", "_type": "Value"}
 _FEATURES: dict[str, Any] = {
@@ -98,9 +99,9 @@ def _write_shards(export: Export, rows: list[PairRow]) -> None:
     for split, number, count, chosen in in_shards(rows, export.options.shard_pairs):
         name = f"data/{split}-{number:05d}-of-{count:05d}.parquet"
         with parquet.ParquetWriter(export.building / name, schema) as writer:
-            # Small row groups: viewers and streaming readers fetch one at a time.
-            for start in range(0, len(chosen), 100):
-                writer.write_table(_table(export, chosen[start : start + 100], schema))
+            # A row group is held in memory whole, here and by readers that stream.
+            for start in range(0, len(chosen), _ROW_GROUP):
+                writer.write_table(_table(export, chosen[start : start + _ROW_GROUP], schema))
     splits = sorted({row.split for row in rows}, key=("train", "validation").index)
     files = "\n".join(f"  - split: {split}\n    path: data/{split}-*" for split in splits)
     card = _CARD.format(

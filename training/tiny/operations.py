@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 
-_LUMA = (0.299, 0.587, 0.114)
+from ...ace import condition_images
+
 _SEPIA = ((0.393, 0.769, 0.189), (0.349, 0.686, 0.168), (0.272, 0.534, 0.131))
 
 
@@ -16,7 +16,7 @@ def invert(image: torch.Tensor) -> torch.Tensor:
 
 
 def grayscale(image: torch.Tensor) -> torch.Tensor:
-    return _luma(image)[..., None].expand_as(image).contiguous()
+    return condition_images.grayscale(image[None], condition_images.Grayscale())[0]
 
 
 def sepia(image: torch.Tensor) -> torch.Tensor:
@@ -26,22 +26,15 @@ def sepia(image: torch.Tensor) -> torch.Tensor:
 
 def edges(image: torch.Tensor) -> torch.Tensor:
     """Sobel magnitude of the luma, white lines on black."""
-    kernel = image.new_tensor([[1, 0, -1], [2, 0, -2], [1, 0, -1]])[None, None] / 4
-    grey = F.pad(_luma(image)[None, None], (1, 1, 1, 1), mode="replicate")
-    x, y = F.conv2d(grey, kernel), F.conv2d(grey, kernel.transpose(2, 3))
-    magnitude = (2.0 * (x.square() + y.square()).sqrt())[0, 0].clamp(0, 1)
-    return magnitude[..., None].expand_as(image).contiguous()
+    from kornia.filters import sobel
+
+    magnitude = sobel(grayscale(image).permute(2, 0, 1)[None])[0].permute(1, 2, 0)
+    return (4.0 * magnitude).clamp(0, 1)
 
 
 def blur(image: torch.Tensor, sigma: float) -> torch.Tensor:
     """Gaussian; ``sigma`` in pixels."""
-    radius = max(1, math.ceil(3 * sigma))
-    offsets = torch.arange(-radius, radius + 1, dtype=image.dtype)
-    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
-    kernel = (kernel / kernel.sum()).repeat(3, 1, 1, 1)  # (3, 1, 1, K), one for each channel
-    planes = F.pad(image.permute(2, 0, 1)[None], (radius,) * 4, mode="replicate")
-    planes = F.conv2d(F.conv2d(planes, kernel, groups=3), kernel.transpose(2, 3), groups=3)
-    return planes[0].permute(1, 2, 0).contiguous()
+    return condition_images.blur(image[None], condition_images.Blur(sigma))[0]
 
 
 def shift_colours(image: torch.Tensor, amount: float) -> torch.Tensor:
@@ -60,9 +53,8 @@ def posterise(image: torch.Tensor, levels: int = 4) -> torch.Tensor:
 
 
 def mosaic(image: torch.Tensor, side: int) -> torch.Tensor:
-    """Squares of ``side`` pixels, each in its mean colour; the picture's sides must be multiples of it."""
-    planes = F.avg_pool2d(image.permute(2, 0, 1)[None], side)
-    return F.interpolate(planes, scale_factor=side, mode="nearest")[0].permute(1, 2, 0).contiguous()
+    """Squares of ``side`` pixels, each in its mean colour."""
+    return condition_images.mosaic(image[None], condition_images.Mosaic(side))[0]
 
 
 def flip_horizontally(image: torch.Tensor) -> torch.Tensor:
@@ -75,13 +67,9 @@ def flip_vertically(image: torch.Tensor) -> torch.Tensor:
 
 def inside(mask: torch.Tensor, new: torch.Tensor, old: torch.Tensor) -> torch.Tensor:
     """``new`` where the (H, W) mask is 1, ``old`` elsewhere."""
-    return torch.lerp(old, new, mask[..., None])
+    return torch.where(mask[..., None] > 0.5, new, old)
 
 
 def fill(image: torch.Tensor, colour: tuple[int, int, int]) -> torch.Tensor:
     """One colour, 0 … 255 a channel, in the picture's size."""
     return (image.new_tensor(colour) / 255).expand_as(image).contiguous()
-
-
-def _luma(image: torch.Tensor) -> torch.Tensor:
-    return image @ image.new_tensor(_LUMA)

@@ -1,0 +1,142 @@
+"""LoRA files applied to an ACE model without a host.
+
+Read are the names that ComfyUI reads for any model: ``diffusion_model.LAYER.`` followed by ``lora_A.weight`` and
+``lora_B.weight`` (or ``lora_down`` and ``lora_up``), ``alpha``, ``dora_scale``, ``diff`` and ``diff_b``. The arithmetic
+is that of ComfyUI's loader, so that a file gives the same picture in both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from .containers import CheckpointError, read_container
+from .model import ACEModel
+
+PREFIX = "diffusion_model."
+
+_PAIRS = ((".lora_A.weight", ".lora_B.weight"), (".lora_down.weight", ".lora_up.weight"))
+_ENDINGS = (".alpha", ".dora_scale", ".diff", ".diff_b", *(name for pair in _PAIRS for name in pair))
+
+
+class LoraError(ValueError):
+    """A file is no LoRA for ACE, or does not fit the model."""
+
+
+@dataclass(frozen=True)
+class Lora:
+    """An open LoRA file.
+
+    Attributes:
+        layers: tensors by layer and ending: ``layers["blocks.0.attn.q"][".lora_A.weight"]``.
+        metadata: the file's header.
+        path: the file.
+    """
+
+    layers: Mapping[str, Mapping[str, torch.Tensor]]
+    metadata: Mapping[str, str]
+    path: Path
+
+    @property
+    def trigger(self) -> str:
+        """The words that call the edit, if the file says them."""
+        return self.metadata.get("trigger", "")
+
+
+def read_lora(path: str | Path) -> Lora:
+    """Opens a LoRA file.
+
+    Raises:
+        LoraError: not there, damaged, or without layers of ACE's naming.
+    """
+    path = Path(path)
+    try:
+        container = read_container(path)
+    except CheckpointError as error:
+        raise LoraError(f"the LoRA {path} cannot be opened: {error}") from error
+    layers: dict[str, dict[str, torch.Tensor]] = {}
+    unknown = []
+    for name, tensor in container.tensors.items():
+        ending = next((e for e in _ENDINGS if name.endswith(e)), None)
+        if ending is None or not name.startswith(PREFIX):
+            unknown.append(name)
+            continue
+        layers.setdefault(name.removeprefix(PREFIX).removesuffix(ending), {})[ending] = tensor
+    if unknown or not layers:
+        raise LoraError(
+            f"{path} is no LoRA for ACE: expected {PREFIX}blocks.0.attn.q.lora_A.weight and the like, found "
+            f"{', '.join(sorted(unknown)[:3]) or 'nothing'}; choose a file that `comfyui-ace train` has written"
+        )
+    return Lora(layers, dict(container.metadata), path)
+
+
+@torch.no_grad()
+def merge_lora(model: ACEModel, lora: Lora, strength: float = 1.0) -> ACEModel:
+    """Adds a LoRA to a model's weights in place; with the negative strength it comes off again (not exactly for DoRA).
+
+    Raises:
+        LoraError: a layer or a shape is not the model's; the model is unchanged then.
+    """
+    changes = {name: _changed(name, layer, parameter, strength, lora) for name, layer, parameter in _match(model, lora)}
+    for name, changed in changes.items():
+        model.get_parameter(name).copy_(changed)
+    return model
+
+
+def _match(model: ACEModel, lora: Lora):
+    """(parameter name, tensors, parameter) for everything the file changes."""
+    parameters = dict(model.named_parameters())
+    for layer, tensors in lora.layers.items():
+        weight = f"{layer}.weight"
+        if weight not in parameters:
+            raise LoraError(f"{lora.path} changes {layer}, which this model of {model.config.depth} blocks lacks")
+        if tensors.keys() - {".diff_b"}:
+            yield weight, tensors, parameters[weight]
+        if ".diff_b" in tensors:
+            bias = f"{layer}.bias"
+            if bias not in parameters:
+                raise LoraError(f"{lora.path} changes the bias of {layer}, which has none")
+            yield bias, {".diff": tensors[".diff_b"]}, parameters[bias]
+
+
+def _changed(
+    name: str, tensors: Mapping[str, torch.Tensor], parameter: torch.Tensor, strength: float, lora: Lora
+) -> torch.Tensor:
+    """The merged weight, computed in float32."""
+    weight = parameter.float()
+    try:
+        if ".diff" in tensors:
+            return weight + strength * tensors[".diff"].to(weight)
+        change = _product(tensors, weight)
+    except (KeyError, RuntimeError) as error:
+        shapes = {ending: tuple(tensor.shape) for ending, tensor in tensors.items()}
+        raise LoraError(
+            f"{lora.path} does not fit the model at {name} {tuple(weight.shape)}: it holds {shapes}; use it with the "
+            f"model it was trained on ({lora.metadata.get('base_model', 'unknown')})"
+        ) from error
+    scale = tensors.get(".dora_scale")
+    if scale is None:
+        return weight + strength * change
+    return torch.lerp(weight, _rescaled(weight, weight + change, scale.to(weight)), strength)
+
+
+def _product(tensors: Mapping[str, torch.Tensor], weight: torch.Tensor) -> torch.Tensor:
+    """alpha / rank · B A, in the weight's shape."""
+    down, up = next(pair for pair in _PAIRS if pair[0] in tensors or pair is _PAIRS[-1])
+    a, b = tensors[down].to(weight), tensors[up].to(weight)
+    alpha = tensors.get(".alpha")
+    scale = 1.0 if alpha is None else alpha.item() / a.shape[0]
+    return scale * (b.flatten(1) @ a.flatten(1)).view_as(weight)
+
+
+def _rescaled(weight: torch.Tensor, changed: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """DoRA: rows are scaled over the length of the frozen row, columns over that of the changed column."""
+    tiny = torch.finfo(weight.dtype).eps
+    if scale.shape[0] == weight.shape[0]:
+        lengths = weight.flatten(1).norm(dim=1).view(-1, *[1] * (weight.ndim - 1))
+        return changed * (scale.view_as(lengths) / (lengths + tiny))
+    lengths = changed.transpose(0, 1).flatten(1).norm(dim=1).view(1, -1, *[1] * (weight.ndim - 2))
+    return changed * (scale.view_as(lengths) / (lengths + tiny))

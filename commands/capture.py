@@ -1,0 +1,225 @@
+"""``comfyui-ace capture``: training pairs from any ComfyUI workflow, run over a folder of pictures."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+from pathlib import Path
+
+_MAX_PICTURES = 10
+
+
+def add_parsers(subparsers) -> None:
+    parser = subparsers.add_parser(
+        "capture",
+        help="run a workflow over a folder and keep (source, mask, instruction, result) as training pairs",
+        description="Runs a ComfyUI workflow over every picture of a folder, on one or many running ComfyUI servers, and "
+        "keeps sources, masks, instruction and result as pairs of a dataset. Stopped at any moment, the same command "
+        "goes on where it was and repeats nothing. What plays which part in the workflow is taken from Capture Source "
+        "and Capture Result nodes, else found by looking; where that leaves a choice you are asked.",
+        epilog="Exit code 0: every input was captured, or turned down by a check. 1: stopped, or some inputs were set aside "
+        "(each with its reason). 2: a question about the workflow needs an answer, or bad usage.",
+    )
+    parser.add_argument("workflow", type=Path, metavar="WORKFLOW.json", help="UI format or API format")
+    _add_inputs(parser)
+    _add_roles(parser)
+    _add_running(parser)
+    parser.set_defaults(run=run_capture)
+
+
+def _add_inputs(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("inputs and dataset")
+    group.add_argument("--inputs", type=Path, required=True, metavar="DIR", help="the pictures to edit, {image}")
+    group.add_argument("--masks", type=Path, metavar="DIR", help="their masks, white = may change; same file stems")
+    for index in range(1, _MAX_PICTURES):
+        help_ = "pictures for {image1} … {image9} and their masks; same file stems" if index == 1 else argparse.SUPPRESS
+        group.add_argument(f"--inputs-{index}", type=Path, metavar="DIR", help=help_)
+        group.add_argument(f"--masks-{index}", type=Path, metavar="DIR", help=argparse.SUPPRESS)
+    group.add_argument("--dataset", default="", metavar="NAME", help="the dataset (default: the marker's)")
+    group.add_argument(
+        "--root",
+        type=Path,
+        default=Path(os.environ.get("ACE_DATASETS", "datasets")),
+        metavar="DIR",
+        help="folder of the datasets (default: $ACE_DATASETS, else %(default)s)",
+    )
+    group.add_argument(
+        "--instruction",
+        metavar="TEXT",
+        help="words of all pairs (default: the marker's, else a trigger: the dataset's name)",
+    )
+    group.add_argument("--tag", action="append", default=[], metavar="TAG", help="kept with every pair; repeatable")
+    group.add_argument(
+        "--check",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a check at the door, for example size=off or near_duplicate_bits=4; repeatable",
+    )
+
+
+def _add_roles(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("parts of the workflow (node number, title or type)")
+    group.add_argument(
+        "--source", action="append", default=[], metavar="NODE", help="loader of --inputs, then of --inputs-1, …"
+    )
+    group.add_argument(
+        "--mask", action="append", default=[], metavar="NODE", help="loader of --masks, then of --masks-1, …"
+    )
+    group.add_argument("--result", metavar="NODE", help="what shows or makes the result")
+    group.add_argument(
+        "--seed", action="append", default=[], metavar="NODE.INPUT", help="a seed that varies; repeatable"
+    )
+    group.add_argument("--seeds", type=int, default=1, metavar="N", help="results an input (default: %(default)s)")
+    group.add_argument(
+        "--first-seed", type=int, metavar="N", help="the same seeds for every input, from N on (default: by the input)"
+    )
+
+
+def _add_running(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("running")
+    group.add_argument(
+        "--server", action="append", default=[], metavar="URL", help="repeatable (default: http://127.0.0.1:8188)"
+    )
+    group.add_argument(
+        "--in-flight", type=int, default=2, metavar="N", help="prompts queued a server (default: %(default)s)"
+    )
+    group.add_argument("--retries", type=int, default=3, metavar="N", help="further attempts (default: %(default)s)")
+    group.add_argument(
+        "--wait", type=float, default=600.0, metavar="SECONDS", help="without any server (default: %(default)s)"
+    )
+    group.add_argument("--retry-quarantined", action="store_true", help="try inputs again that were set aside earlier")
+    group.add_argument("--dry-run", action="store_true", help="say what would be run; nothing is written or queued")
+    group.add_argument("--json", action="store_true", help="one JSON object a line and an event")
+
+
+def run_capture(arguments: argparse.Namespace) -> int:
+    import asyncio
+
+    from ..training.capture.errors import CaptureError, Undecided
+    from ..training.capture.report import BarReport, JsonReport
+    from ..training.errors import DatasetError
+
+    report = JsonReport() if arguments.json else BarReport()
+    try:
+        tally = asyncio.run(_run(arguments, report))
+    except (CaptureError, DatasetError) as error:
+        if arguments.json:
+            report("error", {"message": str(error)})
+        print(f"comfyui-ace capture: {error}", file=sys.stderr)
+        return 2 if isinstance(error, Undecided) else 1
+    finally:
+        report.close()
+    report("summary", tally.counts())
+    if not arguments.json:
+        _print_summary(tally, arguments.dry_run)
+    return 0 if arguments.dry_run or tally.clean else 1
+
+
+async def _run(arguments: argparse.Namespace, report):
+    import asyncio
+
+    from ..training.capture.roles import never_ask
+    from ..training.capture.sweep import capture
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def tell(event: str, data: dict) -> None:
+        if event == "start" and not arguments.dry_run:  # until then an interrupt ends the program at once
+            for number in (signal.SIGINT, signal.SIGTERM):
+                with contextlib.suppress(NotImplementedError):  # Windows; the interrupt arrives as an exception there
+                    loop.add_signal_handler(number, stop.set)
+        report(event, data)
+
+    can_ask = sys.stdin.isatty() and sys.stderr.isatty() and not arguments.json
+    return await capture(_settings(arguments), tell, ask=_ask if can_ask else never_ask, stop=stop)
+
+
+def _settings(arguments: argparse.Namespace):
+    from ..training.capture.client import DEFAULT_URL
+    from ..training.capture.roles import Choices
+    from ..training.capture.scheduler import Limits
+    from ..training.capture.sweep import Settings
+
+    inputs, masks = _folders(arguments)
+    return Settings(
+        workflow=arguments.workflow,
+        inputs=inputs,
+        masks=masks,
+        root=arguments.root,
+        dataset=arguments.dataset,
+        servers=tuple(arguments.server) or (DEFAULT_URL,),
+        choices=Choices(
+            sources=tuple(arguments.source),
+            masks=tuple(arguments.mask),
+            result=arguments.result,
+            seeds=tuple(arguments.seed),
+            folders=len(inputs),
+            mask_folders=tuple(masks),
+        ),
+        instruction=arguments.instruction,
+        tags=tuple(arguments.tag),
+        seeds=arguments.seeds,
+        first_seed=arguments.first_seed,
+        in_flight=max(1, arguments.in_flight),
+        checks=_checks(arguments.check),
+        limits=Limits(retries=max(0, arguments.retries), wait=arguments.wait),
+        retry_quarantined=arguments.retry_quarantined,
+        dry_run=arguments.dry_run,
+    )
+
+
+def _folders(arguments: argparse.Namespace) -> tuple[tuple[Path, ...], dict[int, Path]]:
+    """Input folders in order, and mask folders by the index of theirs."""
+    inputs = [arguments.inputs, *(getattr(arguments, f"inputs_{index}") for index in range(1, _MAX_PICTURES))]
+    masks = [arguments.masks, *(getattr(arguments, f"masks_{index}") for index in range(1, _MAX_PICTURES))]
+    count = next((index for index, folder in enumerate(inputs) if folder is None), _MAX_PICTURES)
+    for index in range(_MAX_PICTURES):
+        for name, folder in (("inputs", inputs[index]), ("masks", masks[index])):
+            if folder is not None and index >= count:
+                raise ValueError(
+                    f"--{name}-{index} is given, but --inputs-{count} is not. Number the folders without gaps."
+                )
+    return tuple(inputs[:count]), {index: folder for index, folder in enumerate(masks) if folder is not None}
+
+
+def _checks(given: list[str]):
+    from pydantic import ValidationError
+
+    from ..training.checks import CheckSettings
+
+    pairs = [text.partition("=") for text in given]
+    try:
+        return CheckSettings(**{name.strip(): value.strip() for name, _, value in pairs})
+    except ValidationError as error:
+        names = ", ".join(CheckSettings.model_fields)
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ValueError(f"--check: {wrong}. Checks and their numbers: {names}.") from None
+
+
+def _ask(question) -> int:
+    """A numbered list on the terminal."""
+    print(str(question).rpartition("\n")[0], file=sys.stderr)
+    while True:
+        print(f"Number (or start again with {question.flag}): ", end="", file=sys.stderr, flush=True)
+        answer = sys.stdin.readline()
+        if not answer:
+            raise question
+        if answer.strip().isdecimal() and 1 <= int(answer) <= len(question.choices):
+            return int(answer) - 1
+
+
+def _print_summary(tally, dry_run: bool) -> None:
+    if dry_run:
+        print(f"{tally.left} of {tally.total} jobs would run, {tally.unusable} inputs would be set aside.")
+        return
+    print(
+        f"{tally.stored} pairs stored, {tally.duplicates} known already, {tally.rejected} rejected, "
+        f"{tally.earlier} jobs done earlier, {tally.quarantined + tally.unusable} inputs set aside, {tally.failed} failed."
+    )
+    if tally.left or tally.failed:
+        print("Not all is done; the same command goes on from here.")

@@ -1,0 +1,85 @@
+"""Condition images that need no other model."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from comfy_api.latest import io
+
+from ..ace.condition_images import CONDITION_IMAGES, ConditionImageKind, make_condition_image
+from .messages import Messages
+from .types import schema
+
+_NAMES = {kind.label: name for name, kind in CONDITION_IMAGES.items()}
+
+
+def _inputs(kind: ConditionImageKind) -> list[io.Input]:
+    """A widget for each parameter of a kind."""
+    widgets = []
+    for field in fields(kind.parameters):
+        help_, bounds = field.metadata["help"], field.metadata
+        if isinstance(field.default, bool):
+            widgets.append(io.Boolean.Input(field.name, default=field.default, tooltip=help_))
+            continue
+        number = io.Int if isinstance(field.default, int) else io.Float
+        widgets.append(
+            number.Input(
+                field.name,
+                default=field.default,
+                min=bounds["least"],
+                max=bounds["most"],
+                step=bounds["step"],
+                tooltip=help_,
+            )
+        )
+    return widgets
+
+
+class ConditionImageNode(io.ComfyNode):
+    """IMAGE -> IMAGE that steers controllable generation."""
+
+    @classmethod
+    def define_schema(cls):
+        kinds = " ".join(f"{kind.label}: {kind.description}" for kind in CONDITION_IMAGES.values())
+        return schema(
+            node_id="ACEConditionImage",
+            display_name="ACE Edit: Condition Image",
+            description="Turns a picture into one that steers ACE: edges, sketch, colours and the like, without another "
+            "model. For depth, pose, segmentation and learned line art, wire in a preprocessor of the pack "
+            "comfyui_controlnet_aux (Depth Anything V2, DWPose, OneFormer, Lineart) in this node's place: ACE takes their "
+            "pictures as they are.",
+            search_aliases=[
+                "controlnet preprocessor",
+                "canny",
+                "edges",
+                "sketch",
+                "scribble",
+                "doodle",
+                "mosaic",
+                "grayscale",
+                "degrade",
+                "color map",
+                "contour",
+            ],
+            inputs=[
+                io.Image.Input("image", tooltip="The picture to take shapes or colours from."),
+                io.DynamicCombo.Input(
+                    "kind",
+                    options=[io.DynamicCombo.Option(kind.label, _inputs(kind)) for kind in CONDITION_IMAGES.values()],
+                    tooltip=kinds,
+                ),
+            ],
+            outputs=[
+                io.Image.Output(
+                    display_name="image", tooltip="For Image, with an instruction of controllable generation."
+                )
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(cls, image, kind) -> io.NodeOutput:
+        name = _NAMES[kind["kind"]]
+        values = {key: value for key, value in kind.items() if key != "kind"}
+        parameters = CONDITION_IMAGES[name].parameters(**values)
+        return io.NodeOutput(make_condition_image(name, image, parameters, Messages(cls.hidden.unique_id)))

@@ -1,0 +1,177 @@
+"""Input files: several folders bound by file stem, read with care, and what is sent to a server instead of the file.
+
+Servers get lossless 8-bit pictures made from the very pixels that are stored in the pair, so a source and what the
+workflow saw of it cannot differ by a decoder, a rotation or a colour depth.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ..errors import ImageError
+from ..images import IMAGE_SUFFIXES, MAX_FILE_BYTES, MAX_PIXELS, PNG_OPTIONS, image_size, read_image, read_mask
+from .errors import CaptureError
+
+
+@dataclass(frozen=True)
+class InputGroup:
+    """Files that belong together. files: one an input folder; masks: one a file, None where no masks are bound."""
+
+    name: str
+    files: tuple[Path, ...]
+    masks: tuple[Path | None, ...] = ()
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return (*self.files, *(mask for mask in self.masks if mask is not None))
+
+    @property
+    def label(self) -> str:
+        return self.files[0].name
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """An input that is set aside, and why."""
+
+    label: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class LoadedPicture:
+    """pixels: (H, W, 3) uint8. mask: (H, W) uint8, white = may change, from a mask file or the file's transparency."""
+
+    pixels: np.ndarray
+    mask: np.ndarray | None = None
+
+
+def bind(folders: Sequence[Path], mask_folders: dict[int, Path]) -> tuple[list[InputGroup], list[Unusable]]:
+    """Bind the files of several folders by their stems, in natural order of the first folder.
+
+    mask_folders: folder by the index of the input folder whose masks it holds.
+
+    Raises:
+        CaptureError: a folder that is none, or holds no pictures.
+    """
+    listed = [_by_stem(folder) for folder in folders]
+    listed_masks = {index: _by_stem(folder) for index, folder in mask_folders.items()}
+    groups: list[InputGroup] = []
+    unusable: list[Unusable] = []
+    for stem, first in sorted(listed[0].items(), key=lambda item: natural_key(item[0])):
+        places = [(folder, files.get(stem, [])) for folder, files in zip(folders, listed, strict=True)]
+        places += [(mask_folders[index], files.get(stem, [])) for index, files in listed_masks.items()]
+        reason = _misfit(stem, places)
+        if reason:
+            unusable.append(Unusable(first[0].name, reason))
+            continue
+        files = tuple(found[0] for _, found in places[: len(folders)])
+        masks = tuple(listed_masks[i][stem][0] if i in listed_masks else None for i in range(len(folders)))
+        groups.append(InputGroup(stem, files, masks))
+    others = [*zip(folders[1:], listed[1:], strict=True), *((mask_folders[i], listed_masks[i]) for i in mask_folders)]
+    for folder, files in others:
+        lonely = sorted((stem for stem in files if stem not in listed[0]), key=natural_key)
+        unusable += [Unusable(files[stem][0].name, f"{folder} has it, {folders[0]} does not") for stem in lonely]
+    return groups, unusable
+
+
+def _misfit(stem: str, places: list[tuple[Path, list[Path]]]) -> str | None:
+    for folder, found in places:
+        if not found:
+            return f"{folder} has no file named {stem!r}"
+        if len(found) > 1:
+            return f"{folder} has several files named {stem!r} ({', '.join(path.name for path in found)})"
+    return None
+
+
+def _by_stem(folder: Path) -> dict[str, list[Path]]:
+    try:
+        entries = [Path(entry.path) for entry in os.scandir(folder) if entry.is_file()]
+    except OSError as error:
+        raise CaptureError(f"The input folder {folder} cannot be read: {error.strerror or error}.") from error
+    found: dict[str, list[Path]] = {}
+    for path in sorted(entries):
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
+            found.setdefault(unicodedata.normalize("NFC", path.stem), []).append(path)
+    if not found:
+        raise CaptureError(f"{folder} holds no pictures ({', '.join(IMAGE_SUFFIXES)}).")
+    return found
+
+
+def natural_key(text: str) -> tuple:
+    """Sorts img2 before img10."""
+    parts = re.split(r"(\d+)", text.casefold())
+    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part), text
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes. Raises `ImageError` if it cannot be read or is too large."""
+    digest = hashlib.sha256()
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise ImageError(f"{path.name} has more than {MAX_FILE_BYTES / 1e9:.1f} GB.")
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise ImageError(f"{path.name} cannot be read: {error.strerror or error}.") from error
+    return digest.hexdigest()
+
+
+def check_headers(group: InputGroup, max_pixels: int = MAX_PIXELS) -> str | None:
+    """What is wrong with a group as far as file headers show, without decoding."""
+    try:
+        for path in group.paths:
+            image_size(path, max_pixels=max_pixels)
+    except ImageError as error:
+        return str(error)
+    return None
+
+
+def load_group(group: InputGroup, use_alpha: Sequence[bool], max_pixels: int = MAX_PIXELS) -> tuple[LoadedPicture, ...]:
+    """Decode a group. use_alpha: whether a picture's transparency is its mask, where no mask file is bound.
+
+    Transparent pixels keep their colour, as core's Load Image has it. Raises `ImageError`.
+    """
+    pictures = []
+    masks = group.masks or (None,) * len(group.files)
+    for path, mask_path, alpha in zip(group.files, masks, use_alpha, strict=True):
+        loaded = read_image(path, max_pixels=max_pixels, alpha="drop")
+        mask = None
+        if mask_path is not None:
+            mask = read_mask(mask_path, max_pixels=max_pixels).pixels
+            if mask.shape != loaded.pixels.shape[:2]:
+                (height, width), (mask_height, mask_width) = loaded.pixels.shape[:2], mask.shape
+                raise ImageError(f"the mask is {mask_width}x{mask_height}, its picture is {width}x{height}")
+        elif alpha and loaded.alpha is not None:
+            mask = 255 - loaded.alpha
+        pictures.append(LoadedPicture(loaded.pixels, mask))
+    return tuple(pictures)
+
+
+def encode_picture(picture: LoadedPicture, *, with_mask: bool) -> bytes:
+    """PNG of a picture; its mask goes into the alpha channel, where core's Load Image looks for it (clear = change)."""
+    if picture.mask is None or not with_mask:
+        return _png(picture.pixels)
+    return _png(np.dstack([picture.pixels, 255 - picture.mask]))
+
+
+def encode_mask(mask: np.ndarray) -> bytes:
+    """PNG of a mask that core's Load Image (as Mask) reads alike from any channel, and Load Image from its mask output."""
+    return _png(np.dstack([mask, mask, mask, 255 - mask]))
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", **PNG_OPTIONS)
+    return buffer.getvalue()

@@ -1,0 +1,160 @@
+"""What became of every job, one line each, so that the same command goes on where it was stopped.
+
+`capture.jsonl` in the dataset's folder is only ever appended to and synced. A job is noted before it is queued and when
+it is finished; a line torn by a crash is set aside.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Literal
+
+from ..storage import append_line
+from .errors import CaptureError
+
+JOURNAL = "capture.jsonl"
+LOCK = ".capture.lock"
+State = Literal["queued", "done", "quarantined", "failed"]
+_STATES = ("queued", "done", "quarantined", "failed")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The last word on a job. prompt_id, server: where it was queued; reason: why it was set aside or failed."""
+
+    state: State
+    attempt: int = 0
+    prompt_id: str | None = None
+    server: str | None = None
+    reason: str = ""
+
+
+class Journal:
+    """The journal of one dataset. Open it with `open_journal`, which keeps other captures out."""
+
+    def __init__(self, folder: Path):
+        self._path = folder / JOURNAL
+        self.entries = read_entries(folder)
+        self.id = _read_id(self._path)
+        if not self.id:
+            self.id = str(uuid.uuid4())
+            self._write({"journal": 1, "id": self.id})
+
+    def __getitem__(self, key: str) -> Entry | None:
+        return self.entries.get(key)
+
+    def prompt_id(self, key: str, attempt: int) -> str:
+        """The id under which an attempt at a job is queued: the same in every process that uses this journal."""
+        return str(uuid.uuid5(uuid.UUID(self.id), f"{key}:{attempt}"))
+
+    def queued(self, key: str, *, attempt: int, prompt_id: str, server: str, source: str, seed: int | None) -> None:
+        """Note that a job is about to be queued."""
+        place = {"attempt": attempt, "prompt_id": prompt_id, "server": server}
+        self._note(key, "queued", **place, source=source, seed=seed)
+
+    def done(self, key: str, *, pairs: list[str], rejected: list[str]) -> None:
+        """Note that a job's pairs are in the dataset or on its side list."""
+        self._note(key, "done", pairs=pairs, rejected=rejected)
+
+    def quarantined(self, key: str, reason: str) -> None:
+        """Note that a job is set aside for good."""
+        self._note(key, "quarantined", reason=reason)
+
+    def failed(self, key: str, reason: str) -> None:
+        """Note that a job failed for now; the next run tries again."""
+        self._note(key, "failed", reason=reason)
+
+    def _note(self, key: str, state: State, **details: Any) -> None:
+        record = {
+            "key": key,
+            "state": state,
+            **details,
+            "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        }
+        self._write(record)
+        _take(self.entries, record)
+
+    def _write(self, record: Mapping[str, Any]) -> None:
+        try:
+            append_line(self._path, json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode())
+        except OSError as error:
+            raise CaptureError(
+                f"The journal {self._path} cannot be written: {error.strerror or error}. Free some space or mend the "
+                "permissions; the same command then goes on."
+            ) from error
+
+
+def read_entries(folder: Path) -> dict[str, Entry]:
+    """The last word on each job by key; empty where there is no journal."""
+    entries: dict[str, Entry] = {}
+    for record in _records(folder / JOURNAL):
+        _take(entries, record)
+    return entries
+
+
+def _take(entries: dict[str, Entry], record: Mapping[str, Any]) -> None:
+    key, state = record.get("key"), record.get("state")
+    if not isinstance(key, str) or state not in _STATES:
+        return
+    before = entries.get(key, Entry("failed"))
+    attempt = record.get("attempt", before.attempt)
+    entries[key] = Entry(
+        state=state,
+        # After a failure the next attempt needs an id that no server has seen.
+        attempt=(attempt if isinstance(attempt, int) else 0) + (state == "failed"),
+        prompt_id=_text(record.get("prompt_id")),
+        server=_text(record.get("server")),
+        reason=str(record.get("reason", "")),
+    )
+
+
+def _read_id(path: Path) -> str:
+    for record in _records(path):
+        if "journal" in record:
+            with contextlib.suppress(ValueError):
+                return str(uuid.UUID(str(record.get("id"))))
+    return ""
+
+
+@contextlib.contextmanager
+def open_journal(folder: Path) -> Iterator[Journal]:
+    """The journal in a dataset's folder, for this process alone."""
+    import filelock
+
+    lock = filelock.FileLock(str(folder / LOCK), timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise CaptureError(
+            f"Another capture is writing to {folder}. Let it end, or capture into a dataset of another name."
+        ) from error
+    try:
+        yield Journal(folder)
+    finally:
+        lock.release()
+
+
+def _records(path: Path) -> Iterator[dict[str, Any]]:
+    """The whole lines that can be read."""
+    try:
+        file = open(path, "rb")  # noqa: SIM115
+    except FileNotFoundError:
+        return
+    with file:
+        for line in file:
+            if not line.endswith(b"\n"):
+                return
+            with contextlib.suppress(ValueError, RecursionError):
+                record = json.loads(line)
+                if isinstance(record, dict):
+                    yield record
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,0 +1,207 @@
+"""From roles and inputs to jobs: the prompt that is sent for an input and a seed, and where its pictures come back."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ..provenance import graph_hash
+from .errors import WorkflowError
+from .graph import Link, Prompt, Workflow, ancestors, describe
+from .inputs import InputGroup, LoadedPicture, encode_mask, encode_picture
+from .roles import PictureRole, Roles
+
+RESULT = "capture-result"
+SUBFOLDER = "ace-capture"
+_MASK_OUTPUT = 1
+
+
+@dataclass(frozen=True)
+class Feed:
+    """An input of a loader that gets another file for each job. picture: index of the role; content: what is sent."""
+
+    node: str
+    input: str
+    picture: int
+    content: Literal["picture", "picture and mask", "mask"]
+
+    def encode(self, picture: LoadedPicture) -> bytes:
+        """PNG bytes for this loader."""
+        if self.content == "mask":
+            return encode_mask(picture.mask)
+        return encode_picture(picture, with_mask=self.content == "picture and mask")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that the jobs of a capture have in common.
+
+    template: the prompt with what the file had in its feeds and seeds. views: for pictures that are seen on the server,
+    (image node, mask node) by role, None where the file itself is the picture. workflow: hash of the graph.
+    """
+
+    template: Prompt
+    feeds: tuple[Feed, ...]
+    seeds: tuple[tuple[str, str], ...]
+    roles: tuple[PictureRole, ...]
+    views: tuple[tuple[str | None, str | None], ...]
+    instruction: str
+    workflow: str
+    tags: tuple[str, ...] = ()
+    seed_limit: int = 2**48
+
+    @property
+    def varying(self) -> tuple[tuple[str, str], ...]:
+        """(node, input) whose values differ from job to job."""
+        return (*((feed.node, feed.input) for feed in self.feeds), *self.seeds)
+
+    @property
+    def bound(self) -> tuple[int, ...]:
+        """Indices of the pictures that come from input folders."""
+        return tuple(index for index, role in enumerate(self.roles) if role.loader is not None)
+
+    @property
+    def alpha_masks(self) -> tuple[bool, ...]:
+        """For each bound picture, whether its file's transparency is its mask."""
+        roles = [self.roles[index] for index in self.bound]
+        return tuple(role.mask_loader is not None and role.mask_loader == role.loader for role in roles)
+
+    @property
+    def job_text(self) -> str:
+        """What, beside inputs and seed, makes two jobs the same."""
+        return f"{self.workflow}\n{self.instruction}"
+
+    def prompt(self, files: Mapping[Feed, str], seed: int | None) -> Prompt:
+        """The prompt of one job. files: name on the server by feed."""
+        prompt = copy.deepcopy(self.template)
+        for feed, name in files.items():
+            prompt[feed.node]["inputs"][feed.input] = name
+        for node, entry in self.seeds:
+            if seed is not None:
+                prompt[node]["inputs"][entry] = seed
+        return prompt
+
+
+@dataclass
+class Job:
+    """One input group with one seed.
+
+    attempt counts runs; server: where it was queued under that attempt, if it was; stored: numbers of its results that
+    the dataset has already.
+    """
+
+    group: InputGroup
+    key: str
+    seed: int | None
+    attempt: int = 0
+    server: str | None = None
+    stored: frozenset[int | None] = field(default_factory=frozenset)
+
+    @property
+    def label(self) -> str:
+        return self.group.label if self.seed is None else f"{self.group.label} (seed {self.seed})"
+
+
+def make_plan(workflow: Workflow, roles: Roles, instruction: str, tags: Sequence[str] = ()) -> Plan:
+    """Reduce the workflow to what the result needs, with nodes that show the pictures of a pair.
+
+    Raises:
+        WorkflowError: a needed node cannot be run.
+    """
+    prompt = {
+        id_: {"class_type": n["class_type"], "inputs": n["inputs"]} for id_, n in copy.deepcopy(roles.prompt).items()
+    }
+    prompt[RESULT] = _view(roles.result)
+    views = tuple(_add_views(prompt, index, role) for index, role in enumerate(roles.pictures))
+    ends = [RESULT, *(node for pair in views for node in pair if node is not None)]
+    needed = ancestors(prompt, ends)
+    broken = [f"{describe(prompt, id_)}: {why}" for id_, why in workflow.problems.items() if id_ in needed]
+    if broken:
+        raise WorkflowError("The workflow cannot be run as it is.\n" + "\n".join(broken))
+    template = {id_: node for id_, node in prompt.items() if id_ in needed}
+    feeds = tuple(feed for feed in _feeds(prompt, roles.pictures) if feed.node in needed)
+    for index, role in enumerate(roles.pictures):
+        if role.loader is not None and role.loader not in needed:
+            raise WorkflowError(f"{describe(prompt, role.loader)} has no part in the result (picture {index}).")
+    seeds = tuple(seed for seed in roles.seeds if seed[0] in needed)
+    varying = [*((feed.node, feed.input) for feed in feeds), *seeds]
+    return Plan(
+        template=template,
+        feeds=feeds,
+        seeds=seeds,
+        roles=roles.pictures,
+        views=views,
+        instruction=instruction,
+        workflow=graph_hash(template, varying=varying),
+        tags=tuple(tags) or roles.tags,
+        seed_limit=roles.seed_limit,
+    )
+
+
+def job_key(plan: Plan, hashes: Sequence[str], seed: int | None) -> str:
+    """What a job is in the journal: the graph, the words, the content of its inputs, and the seed."""
+    text = "\n".join([plan.job_text, *hashes, str(seed)])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def seeds_for(plan: Plan, hashes: Sequence[str], count: int, first: int | None) -> list[int | None]:
+    """The seeds of one input.
+
+    From `first` on for every input alike, or, where that is None, drawn from the input's content: a student must not
+    learn the one noise that a seed common to all inputs would put into every result.
+    """
+    if not plan.seeds:
+        return [None]
+    if first is not None:
+        return [(first + number) % plan.seed_limit for number in range(count)]
+    drawn: dict[int, None] = {}
+    number = 0
+    while len(drawn) < min(count, plan.seed_limit):
+        digest = hashlib.sha256("\n".join([*hashes, str(number)]).encode()).digest()
+        drawn.setdefault(int.from_bytes(digest[:6], "big") % plan.seed_limit)
+        number += 1
+    return list(drawn)
+
+
+def _view(link: Link) -> dict[str, Any]:
+    return {"class_type": "PreviewImage", "inputs": {"images": list(link)}}
+
+
+def _add_views(prompt: Prompt, index: int, role: PictureRole) -> tuple[str | None, str | None]:
+    """Nodes that show what stands at a role's wires, where that is not simply the bound file."""
+    image = mask = None
+    if role.loader is None or role.link != (role.loader, 0):
+        image = f"capture-image-{index}"
+        prompt[image] = _view(role.link)
+    if role.mask_link is not None and not _mask_is_file(prompt, role):
+        mask = f"capture-mask-{index}"
+        prompt[f"{mask}-image"] = {"class_type": "MaskToImage", "inputs": {"mask": list(role.mask_link)}}
+        prompt[mask] = _view((f"{mask}-image", 0))
+    return image, mask
+
+
+def _mask_is_file(prompt: Prompt, role: PictureRole) -> bool:
+    if role.mask_loader is None:
+        return False
+    output = 0 if prompt[role.mask_loader]["class_type"] == "LoadImageMask" else _MASK_OUTPUT
+    return role.mask_link == (role.mask_loader, output)
+
+
+def _feeds(prompt: Prompt, roles: Sequence[PictureRole]) -> list[Feed]:
+    feeds = []
+    for index, role in enumerate(roles):
+        if role.loader is not None:
+            content = "picture and mask" if role.mask_loader == role.loader else "picture"
+            feeds.append(Feed(role.loader, _file_input(prompt, role.loader), index, content))
+        if role.mask_loader is not None and role.mask_loader != role.loader:
+            feeds.append(Feed(role.mask_loader, _file_input(prompt, role.mask_loader), index, "mask"))
+    return feeds
+
+
+def _file_input(prompt: Prompt, node_id: str) -> str:
+    """The widget of a loader that names the file."""
+    inputs = prompt[node_id]["inputs"]
+    return "image" if isinstance(inputs.get("image"), str) else next(n for n, v in inputs.items() if isinstance(v, str))

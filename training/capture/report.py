@@ -1,0 +1,116 @@
+"""What a capture tells while it runs: events, as JSON lines for programs or as a bar and lines for people."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TextIO
+
+Listener = Callable[[str, dict[str, Any]], None]
+
+_LINES = {
+    "note": "{message}",
+    "unusable": "set aside: {input}: {reason}",
+    "quarantined": "set aside: {input}: {reason}",
+    "failed": "failed for now: {input}: {reason}",
+    "retry": "again: {input}: {reason}",
+    "server": "{server} {state} {reason}",
+}
+
+
+@dataclass
+class Tally:
+    """Jobs by their end, and pairs. earlier: jobs that an earlier run had finished; total: all jobs of the command."""
+
+    total: int = 0
+    earlier: int = 0
+    finished: int = 0
+    stored: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    quarantined: int = 0
+    failed: int = 0
+    unusable: int = 0
+    begun: float = field(default_factory=time.monotonic)
+
+    @property
+    def left(self) -> int:
+        return self.total - self.earlier - self.finished
+
+    @property
+    def eta(self) -> float | None:
+        """Seconds until the end at the pace so far; None before the first job has ended."""
+        if not self.finished:
+            return None
+        return (time.monotonic() - self.begun) / self.finished * self.left
+
+    @property
+    def clean(self) -> bool:
+        """Whether every input was captured (or turned down by a check, which is a result too)."""
+        return not (self.left or self.quarantined or self.failed or self.unusable)
+
+    def counts(self) -> dict[str, int]:
+        names = (
+            "total",
+            "earlier",
+            "finished",
+            "stored",
+            "duplicates",
+            "rejected",
+            "quarantined",
+            "failed",
+            "unusable",
+        )
+        return {name: getattr(self, name) for name in names}
+
+
+class JsonReport:
+    """One JSON object a line and an event."""
+
+    def __init__(self, stream: TextIO | None = None):
+        self._stream = stream or sys.stdout
+
+    def __call__(self, event: str, data: dict[str, Any]) -> None:
+        self._stream.write(json.dumps({"event": event, **data}, ensure_ascii=False) + "\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+class BarReport:
+    """A bar with the time left on the error stream; what needs attention on lines of its own."""
+
+    def __init__(self, stream: TextIO | None = None):
+        self._stream = stream or sys.stderr
+        self._bar: Any = None
+
+    def __call__(self, event: str, data: dict[str, Any]) -> None:
+        if event == "start":
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=data["total"], unit="job", file=self._stream, disable=not self._stream.isatty())
+        elif event == "skipped" and self._bar is not None:
+            self._bar.total -= 1
+            self._bar.refresh()
+        elif event in ("finished", "quarantined", "failed") and self._bar is not None:
+            self._bar.update()
+            self._bar.set_postfix(pairs=data["stored"], rejected=data["rejected"], refresh=False)
+        if event in _LINES:
+            self._line(_LINES[event].format(**data))
+        elif event == "finished":
+            for reason in data["reasons"]:
+                self._line(f"rejected: {data['input']}: {reason}")
+
+    def _line(self, text: str) -> None:
+        if self._bar is not None:
+            self._bar.write(text, file=self._stream)
+        else:
+            self._stream.write(text + "\n")
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()

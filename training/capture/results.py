@@ -1,0 +1,135 @@
+"""From a finished prompt to pairs in the dataset."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..images import read_image, read_mask
+from ..names import slug
+from ..pairs import AppendResult, Dataset
+from ..prepare import Pair
+from .client import ComfyClient, PictureRef
+from .inputs import LoadedPicture
+from .plan import RESULT, Job, Plan
+
+_KEY = 8  # characters of a job's key in the ids of its pairs
+
+
+class NoResult(Exception):
+    """A prompt ended well, but what it left makes no pair."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """Files of a finished prompt: of the result, and of the views by their node."""
+
+    result: tuple[bytes, ...]
+    views: Mapping[str, tuple[bytes, ...]]
+
+
+async def fetch(client: ComfyClient, plan: Plan, entry: Mapping[str, Any]) -> Fetched:
+    """Get the pictures that a history entry names."""
+    nodes = [node for pair in plan.views for node in pair if node is not None]
+    files = {node: [await client.picture(ref) for ref in picture_refs(entry, node)] for node in (RESULT, *nodes)}
+    return Fetched(tuple(files[RESULT]), {node: tuple(files[node]) for node in nodes})
+
+
+def picture_refs(entry: Mapping[str, Any], node: str) -> list[PictureRef]:
+    """The pictures of one node in a history entry."""
+    outputs = entry.get("outputs")
+    output = outputs.get(node) if isinstance(outputs, Mapping) else None
+    images = output.get("images") if isinstance(output, Mapping) else None
+    refs = []
+    for image in images if isinstance(images, Sequence) else ():
+        values = [image.get(k) for k in ("filename", "subfolder", "type")] if isinstance(image, Mapping) else [None]
+        if not all(isinstance(value, str) for value in values):
+            raise NoResult(f"the server describes the picture of {node} as {image!r:.80}")
+        refs.append(PictureRef(*values))
+    return refs
+
+
+def make_pairs(plan: Plan, job: Job, inputs: Sequence[LoadedPicture], fetched: Fetched) -> list[Pair]:
+    """The pairs of one job: one, or as many as the result has pictures. Raises `NoResult` or `ImageError`."""
+    count = len(fetched.result)
+    if count == 0:
+        raise NoResult("the workflow ended without a result")
+    bound = dict(zip(plan.bound, inputs, strict=True))
+    pictures = [
+        (
+            _seen(fetched, view, count, bound.get(index), "picture"),
+            _seen(fetched, mask, count, bound.get(index), "mask"),
+        )
+        for index, (view, mask) in enumerate(plan.views)
+    ]
+    pairs = []
+    for number in range(count):
+        images = [image[number] for image, _ in pictures]
+        masks = [mask[number] for _, mask in pictures]
+        pairs.append(
+            Pair(
+                source=images[0] if images else None,
+                references=images[1:],
+                masks=[_or_none(mask) for mask in masks],
+                target=read_image(io.BytesIO(fetched.result[number]), alpha="drop").pixels,
+                instruction=plan.instruction,
+                seed=job.seed,
+                tags=plan.tags,
+                workflow=plan.workflow,
+                name=pair_name(job, number if count > 1 else None),
+            )
+        )
+    return pairs
+
+
+def store(dataset: Dataset, job: Job, pairs: Sequence[Pair]) -> list[AppendResult]:
+    """Append the pairs that an earlier process has not stored yet."""
+    return [dataset.append(pair) for number, pair in enumerate(pairs) if number not in job.stored]
+
+
+def pair_name(job: Job, number: int | None) -> str:
+    """A name whose end tells which job a pair is of, for people and for `stored_numbers`."""
+    tail = job.key[:_KEY] if number is None else f"{job.key[:_KEY]}-{number}"
+    return f"{slug(job.group.name, limit=39 - len(tail))}-{tail}"
+
+
+def stored_numbers(dataset: Dataset, keys: set[str]) -> dict[str, frozenset[int | None]]:
+    """Which results of the given jobs the dataset holds already, None for the only one of its job.
+
+    Asked for jobs that a process left in mid-air: it may have stored their pairs and died before it noted so.
+    """
+    wanted = {key[:_KEY]: key for key in keys}
+    found: dict[str, set[int | None]] = {}
+    for row in dataset.rows() if wanted else ():
+        match = re.search(rf"-([0-9a-f]{{{_KEY}}})(?:-(\d+))?-[0-9a-f]+$", row.id)
+        if match and match.group(1) in wanted:
+            number = None if match.group(2) is None else int(match.group(2))
+            found.setdefault(wanted[match.group(1)], set()).add(number)
+    return {key: frozenset(numbers) for key, numbers in found.items()}
+
+
+def _seen(
+    fetched: Fetched, view: str | None, count: int, bound: LoadedPicture | None, part: str
+) -> list[np.ndarray | None]:
+    """One role's pictures or masks, one a result: from the server where they are seen there, else from the file."""
+    if view is None:
+        local = None if bound is None else bound.pixels if part == "picture" else bound.mask
+        return [local] * count
+    files = fetched.views[view]
+    if len(files) not in (1, count):
+        raise NoResult(f"the workflow has {len(files)} {part}s for {count} results, so they cannot be paired")
+    if part == "picture":
+        decoded = [read_image(io.BytesIO(file), alpha="drop").pixels for file in files]
+    else:
+        decoded = [read_mask(io.BytesIO(file)).pixels for file in files]
+    return decoded * count if len(decoded) == 1 else decoded
+
+
+def _or_none(mask: np.ndarray | None) -> np.ndarray | None:
+    """ComfyUI has black masks where there is none (Load Image even of another size than its picture)."""
+    return mask if mask is not None and mask.any() else None

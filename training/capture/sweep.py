@@ -1,0 +1,276 @@
+"""A capture from beginning to end: read the workflow, cast its nodes, bind the inputs, run the jobs, keep the pairs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from ..checks import CheckSettings
+from ..errors import ImageError
+from ..names import check_dataset_name, resolve_dataset, slug
+from ..pairs import Dataset
+from ..provenance import save_graph
+from .client import DEFAULT_URL, ComfyClient, Unreachable, parse_url
+from .errors import CaptureError
+from .graph import is_ui_format, load_workflow, read_workflow
+from .inputs import InputGroup, Unusable, bind, check_headers, file_hash
+from .journal import Entry, Journal, open_journal, read_entries
+from .link import Patience, ServerLink
+from .plan import Job, Plan, job_key, make_plan, seeds_for
+from .report import Listener, Tally
+from .results import stored_numbers
+from .roles import Ask, Choices, Roles, find_roles, never_ask
+from .scheduler import Limits, Scheduler
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a capture is asked to do.
+
+    inputs: folders of the condition images, in indicator order; masks: folder by index of the input folder.
+    root, dataset: where the pairs go; "" takes the name from the workflow's marker. instruction: None takes it from the
+    marker, or makes a trigger of the dataset's name. seeds: runs an input; first_seed: None draws them from the input.
+    in_flight: prompts under way a server.
+    """
+
+    workflow: Path
+    inputs: tuple[Path, ...]
+    root: Path
+    dataset: str = ""
+    masks: Mapping[int, Path] = field(default_factory=dict)
+    servers: tuple[str, ...] = (DEFAULT_URL,)
+    choices: Choices = field(default_factory=Choices)
+    instruction: str | None = None
+    tags: tuple[str, ...] = ()
+    seeds: int = 1
+    first_seed: int | None = None
+    in_flight: int = 2
+    checks: CheckSettings = field(default_factory=CheckSettings)
+    limits: Limits = field(default_factory=Limits)
+    patience: Patience = field(default_factory=Patience)
+    retry_quarantined: bool = False
+    dry_run: bool = False
+
+
+async def capture(
+    settings: Settings, tell: Listener, *, ask: Ask = never_ask, stop: asyncio.Event | None = None
+) -> Tally:
+    """Run a capture; the same settings go on where an earlier run was stopped.
+
+    tell: hears the events. ask: answers questions about the workflow. stop: ends the capture early when set.
+
+    Raises:
+        CaptureError: it cannot begin or go on; `Undecided` where `ask` raises it.
+        DatasetError: the dataset cannot be written.
+    """
+    async with aiohttp.ClientSession() as session:
+        clients = [ComfyClient(url, session, "") for url in dict.fromkeys(map(parse_url, settings.servers))]
+        info, stats = await _know_servers(clients, settings)
+        plan, name = _plan(settings, info, ask, tell)
+        groups, unusable = bind(settings.inputs, dict(settings.masks))
+        if settings.dry_run:
+            return _dry_run(settings, plan, name, groups, unusable, tell)
+        dataset = Dataset.open_or_create(settings.root, name, checks=settings.checks)
+        with open_journal(dataset.folder) as journal:
+            save_graph(dataset.folder, plan.template, varying=plan.varying, host=_host(plan, info, stats))
+            for client in clients:
+                client.client_id = journal.id
+            run = _Run(settings, plan, dataset, journal, groups, tell)
+            return await run.all(clients, unusable, stop)
+
+
+class _Run:
+    """The part of a capture that changes something."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        plan: Plan,
+        dataset: Dataset,
+        journal: Journal,
+        groups: Sequence[InputGroup],
+        tell: Listener,
+    ):
+        self._settings, self._plan, self._dataset, self._journal = settings, plan, dataset, journal
+        self._groups, self._tell = groups, tell
+        self._tally = Tally(total=len(groups) * _runs_each(settings, plan))
+
+    async def all(
+        self, clients: Sequence[ComfyClient], unusable: Sequence[Unusable], stop: asyncio.Event | None
+    ) -> Tally:
+        self._tell("start", {"dataset": str(self._dataset.folder), **_summary(self._plan), **self._tally.counts()})
+        for entry in unusable:
+            self._set_aside(entry)
+        scheduler = Scheduler(self._plan, self._dataset, self._journal, self._tally, self._tell, self._settings.limits)
+        if stop is not None:
+            scheduler.stop = stop
+
+        links = [
+            ServerLink(client, self._settings.in_flight, scheduler.poke, self._settings.patience, self._tell)
+            for client in clients
+        ]
+        await scheduler.run(self._jobs(), links)
+        return self._tally
+
+    def _set_aside(self, entry: Unusable) -> None:
+        self._tally.unusable += 1
+        self._tell("unusable", {"input": entry.label, "reason": entry.reason})
+
+    async def _jobs(self) -> AsyncIterator[Job]:
+        """The jobs that are left, made as they are needed."""
+        uncertain = {key for key, entry in self._journal.entries.items() if entry.state == "queued"}
+        stored = await asyncio.to_thread(stored_numbers, self._dataset, uncertain)
+        seen: dict[str, str] = {}
+        for group in self._groups:
+            try:
+                hashes = await asyncio.to_thread(group_hashes, group)
+            except ImageError as error:
+                self._tally.total -= _runs_each(self._settings, self._plan)
+                self._set_aside(Unusable(group.label, str(error)))
+                continue
+            for seed in seeds_for(self._plan, hashes, self._settings.seeds, self._settings.first_seed):
+                key = job_key(self._plan, hashes, seed)
+                if key in seen:
+                    self._skip(group, f"the same content as {seen[key]}")
+                    continue
+                seen[key] = group.label
+                job = await self._job(group, key, seed, stored.get(key, frozenset()))
+                if job is not None:
+                    yield job
+
+    async def _job(self, group: InputGroup, key: str, seed: int | None, stored: frozenset[int | None]) -> Job | None:
+        """The job of a key, None where nothing is left to do."""
+        entry = self._journal[key] or Entry("failed")
+        if None in stored and entry.state == "queued":
+            await asyncio.to_thread(self._journal.done, key, pairs=[], rejected=[])
+            entry = Entry("done")
+        if entry.state == "done":
+            self._skip(group, "done earlier")
+            return None
+        if entry.state == "quarantined" and not self._settings.retry_quarantined:
+            self._tally.quarantined += 1
+            self._skip(group, f"set aside earlier: {entry.reason}")
+            return None
+        attempt = entry.attempt + (entry.state == "quarantined")
+        server = entry.server if entry.state == "queued" else None
+        return Job(group, key, seed, attempt, server, stored)
+
+    def _skip(self, group: InputGroup, reason: str) -> None:
+        self._tally.earlier += 1
+        self._tell("skipped", {"input": group.label, "reason": reason})
+
+
+def group_hashes(group: InputGroup) -> list[str]:
+    """Content of a group: a hash for each file and mask, "" where there is none. Raises `ImageError`."""
+    return [file_hash(path) if path else "" for path in (*group.files, *group.masks)]
+
+
+def _runs_each(settings: Settings, plan: Plan) -> int:
+    return min(settings.seeds, plan.seed_limit) if plan.seeds else 1
+
+
+async def _know_servers(
+    clients: Sequence[ComfyClient], settings: Settings
+) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """Node schemas and versions of the first server that answers; a dry run over a prompt can do without."""
+    troubles = []
+    for client in clients:
+        try:
+            return await client.object_info(), await client.system_stats()
+        except (Unreachable, CaptureError) as error:
+            troubles.append(str(error))
+    if settings.dry_run and not is_ui_format(read_workflow(settings.workflow)):
+        return None, {}
+    raise CaptureError(
+        "No ComfyUI server answers.\n" + "\n".join(troubles) + "\nStart one, or say where it is with --server URL."
+    )
+
+
+def _plan(settings: Settings, info: Mapping[str, Any] | None, ask: Ask, tell: Listener) -> tuple[Plan, str]:
+    """The plan, and the name of the dataset."""
+    if settings.seeds < 1:
+        raise CaptureError(f"At least one seed an input is needed, got {settings.seeds}.")
+    workflow = load_workflow(read_workflow(settings.workflow), info)
+    roles = find_roles(workflow, settings.choices, object_info=info, ask=ask)
+    name = settings.dataset or roles.dataset
+    if not name:
+        raise CaptureError("The dataset has no name. Give one with --dataset NAME.")
+    check_dataset_name(name)
+    resolve_dataset(settings.root, name)
+    plan = make_plan(workflow, roles, _instruction(settings, roles, name), settings.tags)
+    if settings.seeds > 1 and not plan.seeds:
+        raise CaptureError(
+            f"{settings.seeds} seeds are asked for, but no seed has a part in the result. Name it with --seed NODE.INPUT."
+        )
+    for note in roles.notes:
+        tell("note", {"message": note})
+    return plan, name
+
+
+def _instruction(settings: Settings, roles: Roles, dataset: str) -> str:
+    """The words of all pairs. A trigger made of the dataset's name stands behind the names of all images."""
+    given = settings.instruction if settings.instruction is not None else roles.instruction
+    if given.strip():
+        return given.strip()
+    names = ["{image" + (str(index) if index else "") + "}" for index in range(len(roles.pictures))]
+    return " ".join([*names, slug(dataset, fallback="trigger")])
+
+
+def _summary(plan: Plan) -> dict[str, Any]:
+    """What plays which part, for the log."""
+    return {
+        "instruction": plan.instruction,
+        "workflow": plan.workflow,
+        "loaders": [f"{feed.node}.{feed.input}" for feed in plan.feeds],
+        "seeds": [f"{node}.{name}" for node, name in plan.seeds],
+    }
+
+
+def _host(plan: Plan, info: Mapping[str, Any] | None, stats: Mapping[str, Any]) -> dict[str, Any]:
+    """Versions as the server knows them, and the pack of each node."""
+    system = stats.get("system") if isinstance(stats.get("system"), Mapping) else {}
+    used = {node["class_type"] for node in plan.template.values()}
+    return {
+        "comfyui": str(system.get("comfyui_version", "")),
+        "pytorch": str(system.get("pytorch_version", "")),
+        "nodes": {kind: str((info or {}).get(kind, {}).get("python_module", "")) for kind in sorted(used)},
+    }
+
+
+def _dry_run(
+    settings: Settings,
+    plan: Plan,
+    name: str,
+    groups: Sequence[InputGroup],
+    unusable: Sequence[Unusable],
+    tell: Listener,
+) -> Tally:
+    """Tell what would be run; nothing is written and nothing queued."""
+    folder = resolve_dataset(settings.root, name)
+    entries = read_entries(folder)
+    tally = Tally(total=len(groups) * _runs_each(settings, plan), unusable=len(unusable))
+    tell("start", {"dataset": str(folder), "dry_run": True, **_summary(plan), **tally.counts()})
+    for entry in unusable:
+        tell("unusable", {"input": entry.label, "reason": entry.reason})
+    for group in groups:
+        reason = check_headers(group, settings.limits.max_pixels)
+        if reason:
+            tally.unusable += 1
+            tally.total -= _runs_each(settings, plan)
+            tell("unusable", {"input": group.label, "reason": reason})
+            continue
+        with contextlib.suppress(ImageError):
+            hashes = group_hashes(group)
+            for seed in seeds_for(plan, hashes, settings.seeds, settings.first_seed):
+                known = entries.get(job_key(plan, hashes, seed))
+                state = known.state if known and known.state in ("done", "quarantined") else "would run"
+                tally.earlier += state != "would run"
+                files = [str(path) for path in group.paths]
+                tell("job", {"input": group.label, "files": files, "seed": seed, "state": state})
+    return tally

@@ -1,0 +1,347 @@
+"""Trains the small VAE: ``python -m comfyui_ace.training.tiny.vae RUN_FOLDER``.
+
+The same command again continues a run that was stopped; ``--export BUNDLE`` writes what there is. Whole at any moment:
+checkpoints appear under a temporary name. Everything random is a function of the seed and the step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from ...ace.files import whole_file
+from ...ace.pictures import save_picture
+from ...ace.vae_names import to_ldm_names
+from . import operations
+from .drawings import colour
+from .pictures import Pictures, contact_sheet
+from .plots import plot_curves
+from .vae_model import export, full_resolution_blocks, make_vae, rest, wake
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the VAE is trained.
+
+    Attributes:
+        steps: all of them; raise it to go on after the end.
+        wake_at: step from which the blocks at the full resolution learn too.
+        batch, crop: crops in a step, and their side in pixels.
+        learning_rate: reached after ``warm_up`` steps, kept, and led to zero by the cosine over the last ``cool_down``.
+        kl: weight of the KL divergence (mean over the latent's values).
+        ema: decay of the averaged weights, which are what is kept in the end.
+        pictures: rendered once, of which crops are cut.
+    """
+
+    steps: int = 4000
+    wake_at: int = 3000
+    batch: int = 8
+    crop: int = 64
+    learning_rate: float = 1.5e-3
+    warm_up: int = 50
+    cool_down: int = 1500
+    kl: float = 1e-4
+    ema: float = 0.995
+    pictures: int = 3000
+    seed: int = 0
+
+
+# Pictures
+
+
+def render(pictures: Pictures, count: int, edited: float) -> torch.Tensor:
+    """The first ``count`` pictures as bytes, (count, 3, H, W); a share ``edited`` of them as edits would leave them."""
+    rendered = []
+    for index in range(count):
+        rng = pictures.generator(index)
+        image = pictures.draw(rng)
+        if rng.random() < edited:
+            image = _edit(rng, image)
+        rendered.append((image * 255).round().to(torch.uint8).permute(2, 0, 1))
+    return torch.stack(rendered)
+
+
+def _edit(rng: np.random.Generator, image: torch.Tensor) -> torch.Tensor:
+    """What an edit's source or result looks like: the VAE must know more than untouched pictures."""
+    change = rng.integers(6)
+    if change < 5:
+        whole = (
+            operations.invert,
+            operations.grayscale,
+            operations.edges,
+            operations.posterise,
+            operations.sepia,
+        )
+        return whole[change](image)
+    height, width = image.shape[:2]
+    top, bottom = sorted(rng.integers(0, height + 1, 2))
+    left, right = sorted(rng.integers(0, width + 1, 2))
+    image = image.clone()
+    # Masked pixels of an inpainting's source are black (-1 of -1 … 1).
+    image[top:bottom, left:right] = 0.0 if rng.random() < 0.5 else torch.tensor(colour(rng)) / 255
+    return image
+
+
+def batch(pool: torch.Tensor, settings: Settings, step: int) -> torch.Tensor:
+    """The crops of a step, (B, 3, crop, crop) in -1 … 1."""
+    rng = np.random.default_rng((settings.seed, step))
+    crops = []
+    for index in rng.integers(0, len(pool), settings.batch):
+        top, left = (int(rng.integers(0, side - settings.crop + 1)) for side in pool.shape[2:])
+        crop = pool[index, :, top : top + settings.crop, left : left + settings.crop]
+        crops.append(crop.flip(2) if rng.random() < 0.5 else crop)
+    return (torch.stack(crops).float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+
+
+# Training
+
+
+def reconstruction_loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Of pixels, edges (differences between neighbours) and mean colours of squares; (B, 3, H, W) each."""
+    error = output - target
+    loss = error.abs().mean() + 2.0 * error.square().mean()
+    for difference in (error.diff(dim=2), error.diff(dim=3)):
+        loss = loss + 0.25 * difference.abs().mean()
+    for side in (4, 16):
+        loss = loss + 0.5 * F.avg_pool2d(error, side).abs().mean()
+    return loss
+
+
+class Trainer:
+    """Network, average and optimiser at some step.
+
+    Args:
+        settings: of the run.
+        pool: pictures to cut crops of, uint8 (N, 3, H, W).
+    """
+
+    def __init__(self, settings: Settings, pool: torch.Tensor) -> None:
+        self.settings, self.pool, self.step = settings, pool, 0
+        self.vae = make_vae(settings.seed).to(memory_format=torch.channels_last)
+        self.resting = full_resolution_blocks(self.vae)
+        for block in self.resting:
+            rest(block)
+        self.average = {name: value.clone() for name, value in self.vae.state_dict().items()}
+        self.optimiser = torch.optim.AdamW(self.vae.parameters(), betas=(0.9, 0.99), weight_decay=1e-4)
+
+    def train_step(self) -> dict[str, float]:
+        """One step; returns what there is to log.
+
+        Raises:
+            FloatingPointError: the loss is not finite; the weights are as before.
+        """
+        if self.step >= self.settings.wake_at:
+            self._wake()
+        images = batch(self.pool, self.settings, self.step)
+        posterior = self.vae.encode(images).latent_dist
+        latent = posterior.sample(torch.Generator().manual_seed(self.settings.seed * 1_000_003 + self.step))
+        loss = reconstruction_loss(self.vae.decode(latent).sample, images)
+        kl = 0.5 * (posterior.mean.square() + posterior.var - 1 - posterior.logvar).mean()
+        total = loss + self.settings.kl * kl
+        if not torch.isfinite(total):
+            raise FloatingPointError(f"the loss is {total.item()} at step {self.step}: lower the learning rate")
+        self.optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(self.vae.parameters(), 1.0)
+        self.optimiser.param_groups[0]["lr"] = self._learning_rate()
+        self.optimiser.step()
+        self._update_average()
+        self.step += 1
+        noise, spread = posterior.std.mean().item(), posterior.mean.std().item()
+        return {"loss": loss.item(), "kl": kl.item(), "posterior_std": noise, "latent_std": spread}
+
+    def _learning_rate(self) -> float:
+        settings = self.settings
+        rise = min(1.0, (self.step + 1) / max(1, settings.warm_up))
+        left = min(1.0, (settings.steps - self.step) / max(1, settings.cool_down))
+        return settings.learning_rate * rise * (0.5 - 0.5 * np.cos(np.pi * left))
+
+    def _update_average(self) -> None:
+        decay = min(self.settings.ema, (self.step + 1) / (self.step + 10))
+        with torch.no_grad():
+            for name, value in self.vae.state_dict().items():
+                self.average[name].lerp_(value, 1 - decay)
+
+    def _wake(self) -> None:
+        for block in self.resting:
+            wake(block)
+        self.resting = []
+
+    def averaged(self) -> Any:
+        """A copy of the network with the averaged weights, in eval mode."""
+        vae = make_vae(self.settings.seed)
+        vae.load_state_dict(self.average)
+        return vae.eval()
+
+    def save(self, path: Path) -> None:
+        state = {
+            "step": self.step,
+            "settings": asdict(self.settings),
+            "model": self.vae.state_dict(),
+            "average": self.average,
+            "optimiser": self.optimiser.state_dict(),
+        }
+        with whole_file(path) as temporary:
+            torch.save(state, temporary)
+
+    def load(self, path: Path) -> None:
+        """Takes up a run; its length, learning rate and weights of the loss may be others now.
+
+        Raises:
+            ValueError: the run was begun with another seed or other pictures.
+        """
+        state = torch.load(path, weights_only=True)
+        for name in ("seed", "pictures"):
+            if state["settings"][name] != getattr(self.settings, name):
+                raise ValueError(
+                    f"{path} was begun with {name} = {state['settings'][name]}, not {getattr(self.settings, name)}; "
+                    "give the same, or another folder"
+                )
+        self.step, self.average = state["step"], state["average"]
+        if self.step >= self.settings.wake_at:
+            self._wake()
+        self.vae.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+
+
+# Looking at it
+
+
+@torch.no_grad()
+def reconstruct(vae: Any, images: torch.Tensor) -> torch.Tensor:
+    """(N, 3, H, W) uint8 -> what comes back of the mode, float 0 … 1."""
+    outputs = []
+    for part in images.split(8):
+        pixels = part.float() / 127.5 - 1
+        outputs.append(vae.decode(vae.encode(pixels).latent_dist.mode()).sample.clamp(-1, 1) / 2 + 0.5)
+    return torch.cat(outputs)
+
+
+def psnr(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Decibels for each picture of (N, 3, H, W), 0 … 1, against uint8 targets."""
+    return -10 * (output - target.float() / 255).square().mean((1, 2, 3)).clamp(min=1e-10).log10()
+
+
+def latent_statistics(vae: Any, images: torch.Tensor) -> tuple[torch.Tensor, float]:
+    """Mean of each channel, and one standard deviation of all, over pictures (N, 3, H, W) uint8."""
+    with torch.no_grad():
+        parts = [vae.encode(part.float() / 127.5 - 1).latent_dist.mode() for part in images.split(8)]
+    latents = torch.cat(parts)
+    mean = latents.mean((0, 2, 3))
+    return mean, (latents - mean[:, None, None]).square().mean().sqrt().item()
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Pictures never trained on, uint8 (N, 3, 128, 128)."""
+
+    photographs: torch.Tensor
+    drawings: torch.Tensor
+
+    @classmethod
+    def make(cls) -> HeldOut:
+        photographs = render(Pictures("validation", seed=1, photographs=1.0), 64, edited=0.0)
+        return cls(photographs, render(Pictures("validation", seed=1, photographs=0.0), 32, edited=0.0))
+
+    def measure(self, vae: Any) -> dict[str, float]:
+        """PSNR and the error of a picture's mean colour, averaged over pictures."""
+        result = {}
+        for name in ("photographs", "drawings"):
+            target = getattr(self, name)
+            output = reconstruct(vae, target)
+            shift = (output.mean((2, 3)) - target.float().mean((2, 3)) / 255).abs().mean()
+            result |= {f"psnr_{name}": psnr(output, target).mean().item(), f"colour_shift_{name}": shift.item()}
+        return result
+
+    def sheet(self, vae: Any) -> torch.Tensor:
+        """Originals above what comes back, (H, W, 3)."""
+        chosen = torch.cat([self.photographs[:16], self.drawings[:8]])
+        output = reconstruct(vae, chosen)
+        rows = []
+        for start in range(0, len(chosen), 8):
+            rows += [*(chosen[start : start + 8].float() / 255), *output[start : start + 8]]
+        return contact_sheet([image.permute(1, 2, 0) for image in rows], columns=8)
+
+
+# A run
+
+
+def train(folder: Path, settings: Settings, *, save_every: float = 60.0, measure_every: int = 250) -> Trainer:
+    """Begins or goes on with the run in a folder: ``checkpoint.pt``, ``log.jsonl``, ``loss.png``, ``sheet.png``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    trainer = Trainer(settings, _pool(folder, settings))
+    if (folder / "checkpoint.pt").exists():
+        trainer.load(folder / "checkpoint.pt")
+    held_out = HeldOut.make()
+    saved = time.monotonic()
+    recent: list[dict[str, float]] = []
+    for _ in range(trainer.step, settings.steps):
+        recent.append(trainer.train_step())
+        if trainer.step % 20 == 0:
+            row = {key: float(np.mean([entry[key] for entry in recent])) for key in recent[0]}
+            _log(folder, {"step": trainer.step, **row, "cpu_seconds": time.process_time()})
+            recent.clear()
+        if trainer.step % measure_every == 0 or trainer.step == settings.steps:
+            vae = trainer.averaged()
+            _log(folder, {"step": trainer.step, **held_out.measure(vae)})
+            save_picture(held_out.sheet(vae), folder / "sheet.png")
+        if time.monotonic() - saved > save_every or trainer.step == settings.steps:
+            trainer.save(folder / "checkpoint.pt")
+            saved = time.monotonic()
+    return trainer
+
+
+def _pool(folder: Path, settings: Settings) -> torch.Tensor:
+    """Rendered once and kept beside the run, because it takes a minute or two."""
+    path = folder / f"pictures-{settings.seed}-{settings.pictures}.pt"
+    if not path.exists():
+        pool = render(Pictures("train", seed=settings.seed), settings.pictures, edited=0.3)
+        with whole_file(path) as temporary:
+            torch.save(pool, temporary)
+    return torch.load(path, weights_only=True)
+
+
+def _log(folder: Path, row: dict[str, float]) -> None:
+    row = {key: value if isinstance(value, int) else float(f"{value:.6g}") for key, value in row.items()}
+    with (folder / "log.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def export_to(trainer: Trainer, bundle: Path) -> Path:
+    """Writes ``models/vae/vae.bin`` of a bundle, half precision, the latents centred with a deviation of one."""
+    vae = trainer.averaged()
+    state = export(vae, *latent_statistics(vae, trainer.pool[:500]))
+    path = bundle / "models" / "vae" / "vae.bin"
+    with whole_file(path) as temporary:
+        torch.save(to_ldm_names({name: value.half() for name, value in state.items()}), temporary)
+    return path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m comfyui_ace.training.tiny.vae", description="Trains the VAE of ace-tiny, or goes on with it."
+    )
+    parser.add_argument("folder", type=Path, help="of the run: checkpoint, log, plot and pictures")
+    parser.add_argument("--export", type=Path, metavar="BUNDLE", help="write the weights into this bundle at the end")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    for field in fields(Settings):
+        parser.add_argument("--" + field.name.replace("_", "-"), type=type(field.default), default=field.default)
+    arguments = vars(parser.parse_args())
+    folder, bundle, threads = (arguments.pop(name) for name in ("folder", "export", "threads"))
+    torch.set_num_threads(threads)
+    trainer = train(folder, Settings(**arguments))
+    plot_curves(folder / "log.jsonl", folder / "loss.png", ("loss", "psnr_photographs", "psnr_drawings"))
+    if bundle is not None:
+        print(export_to(trainer, bundle))
+
+
+if __name__ == "__main__":
+    main()

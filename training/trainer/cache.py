@@ -1,0 +1,140 @@
+"""Encoded pictures, masks and texts on disk: one safetensors file for each, named by a hash of all it depends on.
+
+A file is there whole or not at all, so several runs and processes may share a folder; deleting it costs only time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ...ace.files import whole_file
+from .errors import DataError
+from .plan import MaskItem, PictureItem, fit_numbers
+
+CACHE_VERSION = 1
+"""Counts up whenever the same inputs would give other tensors: a change of fitting, cleaning, scaling or layout."""
+
+_TENSOR = "value"
+
+
+@dataclass(frozen=True)
+class TextItem:
+    """A frame's text."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class IndicatorItem:
+    """The I-Emb table."""
+
+
+Item = PictureItem | MaskItem | TextItem | IndicatorItem
+
+
+@dataclass(frozen=True)
+class EncoderIdentity:
+    """Hashes of the frozen parts whose outputs are stored, and the dtype they are stored in."""
+
+    vae: str
+    text_encoder: str
+    tokenizer: str
+    dtype: torch.dtype
+
+
+class Cache:
+    """Tensors by item.
+
+    Args:
+        folder: made when something is written.
+        identity: of the encoders; other encoders have other keys.
+    """
+
+    def __init__(self, folder: Path, identity: EncoderIdentity) -> None:
+        self.folder, self.identity = folder, identity
+        self._keys: dict[Item, str] = {}
+
+    def key(self, item: Item) -> str:
+        """64 hex digits over everything that the item's tensor depends on."""
+        known = self._keys.get(item)
+        if known is None:
+            known = self._keys[item] = hashlib.sha256(json.dumps(self._facts(item)).encode()).hexdigest()
+        return known
+
+    def path(self, item: Item) -> Path:
+        key = self.key(item)
+        return self.folder / key[:2] / f"{key}.safetensors"
+
+    def __contains__(self, item: Item) -> bool:
+        return self.path(item).is_file()
+
+    def write(self, item: Item, tensor: torch.Tensor) -> None:
+        """Stores a tensor with a header that says what it is.
+
+        Raises:
+            DataError: the disk is full or not writable; nothing half-written is left.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import save_file
+
+        tensor = tensor.detach().to("cpu", self.identity.dtype).contiguous()
+        path = self.path(item)
+        try:
+            with whole_file(path, tensor.nbytes) as temporary:
+                save_file({_TENSOR: tensor}, temporary, metadata=self._header(item))
+        except (OSError, SafetensorError) as error:
+            raise DataError(
+                f"{path} cannot be written ({error}). Free some space or choose another data.cache; what is cached "
+                "already stays, and the same command goes on from there"
+            ) from error
+
+    def read(self, item: Item) -> torch.Tensor:
+        """The stored tensor in float32: picture (4, h, w), mask (1, h, w), text (L, Y), I-Emb (rows, Y).
+
+        Raises:
+            DataError: it is not there or damaged.
+        """
+        return read_tensor(self.path(item))[0].float()
+
+    def _facts(self, item: Item) -> list:
+        identity = self.identity
+        facts = [CACHE_VERSION, type(item).__name__, str(identity.dtype)]
+        if isinstance(item, PictureItem):
+            blanked = None if item.blanked is None else item.blanked.digest
+            return [*facts, identity.vae, item.digest, fit_numbers(item.fit), blanked]
+        if isinstance(item, MaskItem):
+            return [*facts, item.digest, fit_numbers(item.fit)]
+        text = item.text if isinstance(item, TextItem) else None
+        return [*facts, identity.text_encoder, identity.tokenizer, text]
+
+    def _header(self, item: Item) -> dict[str, str]:
+        """For people and for decoding."""
+        header = {"kind": type(item).__name__.removesuffix("Item").lower(), "cache_version": str(CACHE_VERSION)}
+        if isinstance(item, (PictureItem, MaskItem)):
+            header |= {"file": item.path.name, "file_sha256": item.digest, "fit": item.fit.describe()}
+        if isinstance(item, TextItem):
+            header["text"] = item.text
+        return header
+
+
+def read_tensor(path: Path) -> tuple[torch.Tensor, Mapping[str, str]]:
+    """A cached tensor as stored, and its header.
+
+    Raises:
+        DataError: it is not there or damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            return file.get_tensor(_TENSOR), file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise DataError(
+            f"the cached file {path} cannot be read ({error}); delete it and run the command again"
+        ) from error

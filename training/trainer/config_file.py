@@ -1,0 +1,101 @@
+"""TOML file and `key=value` overrides -> configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from .config import TrainConfig
+from .errors import ConfigError
+
+
+def load_config(path: str | Path, overrides: Iterable[str] = ()) -> TrainConfig:
+    """Reads a configuration.
+
+    Args:
+        path: a TOML file.
+        overrides: `section.key=value`, the value as TOML writes it; what is no TOML value is taken as text.
+
+    Raises:
+        ConfigError: no such file, no TOML, or a key or value that is not allowed; all faults are listed.
+    """
+    path = Path(path)
+    try:
+        table = _toml(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+    for override in overrides:
+        _override(table, override)
+    return make_config(table, str(path))
+
+
+def make_config(table: dict[str, Any], source: str = "the configuration") -> TrainConfig:
+    """Checks a nested dictionary.
+
+    Raises:
+        ConfigError: lists every key or value that is not allowed.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return TrainConfig.model_validate(table)
+    except ValidationError as error:
+        faults = "\n".join(f"  {_place(fault)}: {_message(fault)}" for fault in error.errors())
+        raise ConfigError(f"{source} has faults:\n{faults}") from None
+
+
+def _toml(text: str) -> dict[str, Any]:
+    try:
+        import tomllib
+    except ModuleNotFoundError:  # Python 3.10
+        import tomli as tomllib
+    return tomllib.loads(text)
+
+
+def _override(table: dict[str, Any], text: str) -> None:
+    """Sets one dotted key in place."""
+    key, equals, value = text.partition("=")
+    parts = [part.strip() for part in key.split(".")]
+    if not equals or not all(parts):
+        raise ConfigError(f"{text!r} is no override; write section.key=value, such as optimizer.learning_rate=1e-4")
+    for part in parts[:-1]:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"{text!r}: {part} is a value, not a table")
+    table[parts[-1]] = _value(value.strip())
+
+
+def _value(text: str) -> Any:
+    try:
+        return _toml(f"value = {text}")["value"]
+    except ValueError:
+        return text
+
+
+def _place(fault: Any) -> str:
+    return ".".join(str(part) for part in fault["loc"]) or "(whole)"
+
+
+def _message(fault: Any) -> str:
+    if fault["type"] == "extra_forbidden":
+        return "there is no such setting" + _nearest(fault["loc"])
+    if fault["type"] == "missing":
+        return "must be given"
+    return f"{fault['msg'].removeprefix('Value error, ')} (got {fault['input']!r:.80})"
+
+
+def _nearest(place: tuple) -> str:
+    """The names that would be allowed there."""
+    section: Any = TrainConfig
+    for part in place[:-1]:
+        section = _section(section.model_fields[part].annotation)
+    return f"; known here are {', '.join(section.model_fields)}"
+
+
+def _section(annotation: Any) -> Any:
+    """The section behind `Section` or `Section | None`."""
+    choices = getattr(annotation, "__args__", (annotation,))
+    return next(choice for choice in choices if hasattr(choice, "model_fields"))

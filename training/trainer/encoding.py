@@ -1,0 +1,181 @@
+"""Fills the cache: pictures through the VAE, masks to the latent's size, texts through the text encoder."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from ...ace.frames import FittedFrame, fit_frames
+from ...ace.indicators import MAX_IMAGES, indicator
+from ...ace.lcu import Frame, ResolvedContext
+from ...ace.preprocess import Fit
+from ...ace.resolution import Resolution
+from ...ace.text import T5TextEncoder, encode_indicators, encode_text
+from ...ace.vae import DiffusersVAE
+from ..errors import DatasetError
+from ..images import read_image, read_mask
+from .cache import Cache, EncoderIdentity, IndicatorItem, Item, TextItem
+from .errors import DataError
+from .file_index import FileIndex
+from .plan import Example, MaskItem, PictureItem, Plan
+from .progress import Progress, silent_progress
+
+_log = logging.getLogger(__name__)
+_AHEAD = 4  # pictures that are decoded while the VAE is busy
+
+
+@dataclass(frozen=True)
+class EncoderFiles:
+    """Where the frozen parts lie."""
+
+    vae: Path
+    text_encoder: Path
+    tokenizer: Path
+
+    def identity(self, files: FileIndex, dtype: torch.dtype) -> EncoderIdentity:
+        return EncoderIdentity(
+            files.weights(self.vae), files.weights(self.text_encoder), files.weights(self.tokenizer), dtype
+        )
+
+    def load_vae(self, device: torch.device | str) -> DiffusersVAE:
+        return DiffusersVAE.load(self.vae, device=device)
+
+    def load_text_encoder(self, device: torch.device | str) -> T5TextEncoder:
+        dtype = torch.float32 if torch.device(device).type == "cpu" else torch.bfloat16
+        return T5TextEncoder.load(self.text_encoder, self.tokenizer, dtype=dtype, device=device)
+
+
+def items_of(example: Example) -> Iterator[Item]:
+    """All that must be encoded for an example."""
+    yield example.target
+    yield from example.references
+    yield from (mask for mask in example.masks if mask is not None)
+    yield from (TextItem(text) for text in (*example.texts, *example.negative_texts))
+
+
+def fill_cache(
+    cache: Cache,
+    plan: Plan,
+    encoders: EncoderFiles,
+    *,
+    device: torch.device | str = "cpu",
+    share: tuple[int, int] = (0, 1),
+    skip_bad: bool = False,
+    progress: Progress = silent_progress,
+) -> None:
+    """Encodes what the examples of a plan need and the cache lacks. Encoders are opened only if they are needed.
+
+    Args:
+        share: (rank, processes): this process does every so manyth item.
+        skip_bad: log pictures that cannot be decoded instead of raising; see :func:`drop_uncached`.
+
+    Raises:
+        DataError: a picture cannot be decoded (its pair is named), or the disk is full.
+    """
+    owners: dict[Item, Example] = {}
+    for example in (*plan.train, *plan.validation):
+        for item in items_of(example):
+            owners.setdefault(item, example)
+    missing = [item for item in (IndicatorItem(), *owners) if item not in cache][share[0] :: share[1]]
+    words = [item for item in missing if isinstance(item, (TextItem, IndicatorItem))]
+    pictures = [item for item in missing if not isinstance(item, (TextItem, IndicatorItem))]
+    if words:
+        text_encoder = encoders.load_text_encoder(device)
+        for done, item in enumerate(words, 1):
+            cache.write(item, _encode_words(item, text_encoder))
+            progress("encoding texts", done, len(words))
+        del text_encoder  # the largest part by far: gone before the VAE comes
+    if not pictures:
+        return
+    vae = encoders.load_vae(device) if any(isinstance(item, PictureItem) for item in pictures) else None
+    for done, (item, load) in enumerate(_decoded_ahead(pictures), 1):
+        try:
+            pixels = load()
+        except (ValueError, DatasetError) as error:
+            message = f"pair {owners[item].id} of {owners[item].folder} cannot be read: {error}"
+            if not skip_bad:
+                raise DataError(
+                    f"{message} What is cached stays. Mend the pair, or set data.on_bad_pair to skip to go on without it"
+                ) from error
+            _log.warning("skipped: %s", message)
+            continue
+        cache.write(item, vae.encode(pixels)[0] if isinstance(item, PictureItem) else pixels)
+        progress("encoding pictures", done, len(pictures))
+
+
+def drop_uncached(plan: Plan, cache: Cache) -> Plan:
+    """The plan without the examples that could not be encoded.
+
+    Raises:
+        DataError: nothing is left to train on.
+    """
+
+    def kept(examples: Sequence[Example]) -> tuple[Example, ...]:
+        return tuple(example for example in examples if all(item in cache for item in items_of(example)))
+
+    train, validation = kept(plan.train), kept(plan.validation)
+    lost = len(plan.train) + len(plan.validation) - len(train) - len(validation)
+    if not lost:
+        return plan
+    if not train:
+        raise DataError("no pair could be encoded; see the messages above")
+    left_out = {**plan.left_out, "pictures cannot be decoded": lost}
+    return replace(plan, train=train, validation=validation, left_out=left_out)
+
+
+def _encode_words(item: TextItem | IndicatorItem, encoder: T5TextEncoder) -> torch.Tensor:
+    """(L, Y) of a text, or the whole I-Emb table, the row past the published ten included."""
+    if isinstance(item, TextItem):
+        return encode_text(item.text, encoder, _log.warning)[0]
+    return encode_indicators(encoder, MAX_IMAGES + 1)
+
+
+def _decoded_ahead(items: Iterable[Item]) -> Iterator[tuple[Item, Callable[[], torch.Tensor]]]:
+    """Each item with a function that waits for its pixels; the next few are decoded meanwhile."""
+    waiting: deque = deque()
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        for item in items:
+            waiting.append((item, pool.submit(fitted_pixels, item)))
+            if len(waiting) > _AHEAD:
+                item, future = waiting.popleft()
+                yield item, future.result
+        for item, future in waiting:
+            yield item, future.result
+
+
+def fitted_pixels(item: PictureItem | MaskItem) -> torch.Tensor:
+    """What is encoded: a picture (1, H, W, 3) at the model's size, or a mask (1, h, w) at the latent's.
+
+    Raises:
+        ImageError, ValueError: the file is damaged or has changed.
+    """
+    if isinstance(item, MaskItem):
+        return _latent_mask(item)
+    image = torch.from_numpy(read_image(item.path).pixels)[None].float() / 255.0
+    mask, fill = None, "keep"
+    if item.blanked is not None:
+        mask, fill = _read_mask(item.blanked), "blank"
+    return FittedFrame(Frame(image, mask, "", indicator(0), 0, fill), item.fit, None).image()
+
+
+def _read_mask(item: MaskItem) -> torch.Tensor:
+    """(1, H, W), 0 … 1."""
+    return torch.from_numpy(read_mask(item.path).pixels)[None].float() / 255.0
+
+
+def _latent_mask(item: MaskItem) -> torch.Tensor:
+    """(1, h, w) of zeros and ones, by the rule for frames."""
+    mask = _read_mask(item)
+    frame = Frame(torch.zeros(()).expand(*mask.shape, 3), mask, "", indicator(0), 0)
+    fitted = fit_frames(ResolvedContext((frame,), "", 0), _fixed(item.fit))
+    return fitted[0].mask[0]
+
+
+def _fixed(fit: Fit) -> Resolution:
+    return Resolution(lambda _height, _width: fit, (fit.height, fit.width))

@@ -1,0 +1,219 @@
+"""The steps of a run. The loop knows neither where batches come from nor what is trained."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from .config import TrainConfig
+from .errors import DataError, TrainError
+from .feed import Feed
+from .objective import TimestepBuckets, sample_losses, weighted_mean
+from .optimizer import MovingAverage, learning_rate
+from .reporting import Reporter, touched
+
+SAVE_NOW, STOP_NOW = "save_now", "stop_now"
+_STEPS_TIMED = 50
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """What a loop turns.
+
+    Attributes:
+        model: as accelerate wrapped it.
+        optimizer: as accelerate wrapped it.
+        average: moving average of what is trained, or None.
+        accelerator: accelerate's.
+        feed: batch by number.
+    """
+
+    model: nn.Module
+    optimizer: Any
+    average: MovingAverage | None
+    accelerator: Any
+    feed: Feed
+
+    @property
+    def trained(self) -> list[nn.Parameter]:
+        return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+
+    @contextlib.contextmanager
+    def best_weights(self):
+        """The model in eval mode, with the moving average where there is one."""
+        was = self.model.training
+        self.model.eval()
+        try:
+            with self.average.applied() if self.average else contextlib.nullcontext():
+                yield self.model
+        finally:
+            self.model.train(was)
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What happens now and then. Each is called on every process.
+
+    Attributes:
+        save: writes a checkpoint for a step.
+        validate, draw: measure and draw at a step.
+        should_stop: asked before every step.
+    """
+
+    save: Callable[[int], None]
+    validate: Callable[[int], None]
+    draw: Callable[[int], None]
+    should_stop: Callable[[], bool]
+
+
+class Loop:
+    """Runs optimiser steps until all are done or somebody asks to stop.
+
+    Args:
+        step: steps done before.
+        epoch_of: passes over the data before a batch, for reports.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        parts: Parts,
+        hooks: Hooks,
+        reporter: Reporter,
+        *,
+        step: int,
+        epoch_of: Callable[[int], float],
+    ) -> None:
+        self.config, self.parts, self.hooks, self.reporter = config, parts, hooks, reporter
+        self.step, self.saved_step, self.epoch_of = step, step, epoch_of
+        self._trained = parts.trained
+        self._random_layers = config.method == "lora" and config.lora.dropout > 0
+        self._seconds: list[float] = []
+
+    def run(self) -> bool:
+        """Returns whether all steps are done; if not, somebody asked to stop. A checkpoint is written either way.
+
+        Raises:
+            DataError: a pair cannot be read; what was trained before is saved.
+            TrainError: the loss is no number any more, or the disk is full.
+        """
+        self.parts.model.train()
+        while self.step < self.config.steps:
+            stop, save = self._requests()
+            if stop:
+                break
+            if save:
+                self._save()
+            try:
+                values = self._train_step()
+            except DataError as error:
+                self._save()
+                raise DataError(f"{error} (the run is saved at step {self.step})") from error
+            self.step += 1
+            self.reporter.metrics("step", self.step, values)
+            self._now_and_then()
+        self._save()
+        return self.step >= self.config.steps
+
+    def _train_step(self) -> dict[str, Any]:
+        """One optimiser step; returns what to report."""
+        config, parts = self.config, self.parts
+        started = time.perf_counter()
+        rate = learning_rate(self.step, config.steps, config.optimizer)
+        for group in parts.optimizer.param_groups:
+            group["lr"] = rate
+        losses, timesteps, weights = [], [], []
+        for part in range(config.accumulate):
+            batch = parts.feed(self.step * config.accumulate + part)
+            last = part == config.accumulate - 1
+            with contextlib.nullcontext() if last else parts.accelerator.no_sync(parts.model):
+                if self._random_layers:
+                    torch.manual_seed(self._dropout_seed(part))
+                each = sample_losses(parts.model, batch.noisy, batch.timesteps, batch.noise, batch.conditioning)
+                parts.accelerator.backward(weighted_mean(each, batch.weights) / config.accumulate)
+            losses.append(each.detach())
+            timesteps.append(batch.timesteps)
+            weights.append(batch.weights)
+        norm = self._clip()
+        parts.optimizer.step()
+        parts.optimizer.zero_grad(set_to_none=True)
+        if parts.average is not None:
+            parts.average.update(self.step + 1)
+        values = self._collect(torch.cat(losses), torch.cat(timesteps), torch.cat(weights), norm)
+        return {**values, "learning_rate": rate, **self._pace(time.perf_counter() - started)}
+
+    def _clip(self) -> torch.Tensor:
+        limit = self.config.optimizer.clip_norm or math.inf
+        return self.parts.accelerator.clip_grad_norm_(self._trained, limit)
+
+    def _collect(
+        self, losses: torch.Tensor, timesteps: torch.Tensor, weights: torch.Tensor, norm: Any
+    ) -> dict[str, Any]:
+        """Numbers of all processes, checked."""
+        numbers = torch.stack([losses, timesteps.to(losses), weights.to(losses)])  # (3, B)
+        if self.parts.accelerator.num_processes > 1:
+            numbers = self.parts.accelerator.gather(numbers.T.contiguous()).T
+        each, when, weight = numbers.tolist()
+        loss = sum(one * factor for one, factor in zip(each, weight, strict=True)) / len(each)
+        grad_norm = float(norm)
+        if not (math.isfinite(loss) and math.isfinite(grad_norm)):
+            raise TrainError(
+                f"the loss is no number any more at step {self.step + 1} (loss {loss}, gradient norm {grad_norm}). "
+                f"Nothing of it is saved; the checkpoint of step {self.saved_step} is kept. Lower "
+                "optimizer.learning_rate, set optimizer.clip_norm, or use precision fp32, and run the command again"
+            )
+        buckets = TimestepBuckets()
+        buckets.add([int(timestep) for timestep in when], each)
+        return {"loss": loss, "by_timestep": buckets.means(), "grad_norm": grad_norm}
+
+    def _pace(self, seconds: float) -> dict[str, float]:
+        """Speed and time left, from the latest steps."""
+        self._seconds = [*self._seconds[1 - _STEPS_TIMED :], seconds]
+        mean = sum(self._seconds) / len(self._seconds)
+        pairs = self.config.batch_size * self.config.accumulate * self.parts.accelerator.num_processes
+        done = self.step + 1
+        return {
+            "epoch": round(self.epoch_of(done * self.config.accumulate), 4),
+            "seconds": round(seconds, 4),
+            "pairs_per_second": round(pairs / mean, 3),
+            "seconds_left": round(mean * (self.config.steps - done), 1),
+        }
+
+    def _dropout_seed(self, part: int) -> int:
+        """LoRA dropout draws from the global generator; this makes it a function of the step."""
+        place = (self.step * self.config.accumulate + part) * self.parts.accelerator.num_processes
+        return (self.config.seed * 1_000_003 + place + self.parts.accelerator.process_index) & 0x7FFF_FFFF_FFFF_FFFF
+
+    def _requests(self) -> tuple[bool, bool]:
+        """Whether to stop and whether to save now, the same on every process."""
+        accelerator, output = self.parts.accelerator, Path(self.config.output)
+        first = accelerator.is_main_process
+        stop = self.hooks.should_stop() or (first and touched(output / STOP_NOW))
+        save = first and touched(output / SAVE_NOW)
+        if accelerator.num_processes == 1:
+            return stop, save
+        flags = accelerator.reduce(torch.tensor([float(stop), float(save)], device=accelerator.device), "sum")
+        return flags[0].item() > 0, flags[1].item() > 0
+
+    def _now_and_then(self) -> None:
+        config = self.config
+        for every, action in (
+            (config.checkpoints.every, lambda _step: self._save()),
+            (config.validation.every, self.hooks.validate),
+            (config.samples.every, self.hooks.draw),
+        ):
+            if every and self.step % every == 0:
+                action(self.step)
+
+    def _save(self) -> None:
+        if self.step > self.saved_step or self.step == 0:
+            self.hooks.save(self.step)
+            self.saved_step = self.step

@@ -1,0 +1,58 @@
+"""A picture of a run's losses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...ace.files import whole_file
+from .reporting import METRICS, Event, read_metrics
+
+_WINDOW_SHARE = 0.02
+
+
+def plot_losses(folder: Path) -> Path | None:
+    """Writes loss.png from a run's metrics; None where there are no steps yet."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    records = read_metrics(folder / METRICS)
+    steps = [record for record in records if record["event"] == "step"]
+    held_out = [record for record in records if record["event"] == "validation"]
+    if not steps:
+        return None
+    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    x, losses = [record["step"] for record in steps], [record["loss"] for record in steps]
+    left.plot(x, losses, color="0.85", linewidth=0.8, label="training, each step")
+    left.plot(x, smooth(losses), color="tab:blue", label="training, smoothed")
+    if held_out:
+        numbers = [record["step"] for record in held_out], [record["loss"] for record in held_out]
+        left.plot(*numbers, color="tab:orange", marker="o", markersize=3, label="held out")
+        _plot_ranges(right, held_out)
+    left.set(xlabel="step", ylabel="mean squared error of the noise", yscale="log", title="Loss")
+    left.legend()
+    path = folder / "loss.png"
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=100)
+    return path
+
+
+def smooth(values: Sequence[float]) -> list[float]:
+    """Running mean over the latest two percent of all values (at least five)."""
+    window = max(5, int(len(values) * _WINDOW_SHARE))
+    total, result = 0.0, []
+    for index, value in enumerate(values):
+        total += value - (values[index - window] if index >= window else 0.0)
+        result.append(total / min(index + 1, window))
+    return result
+
+
+def _plot_ranges(axes, held_out: Sequence[Event]) -> None:
+    ranges = list(dict.fromkeys(name for record in held_out for name in record["by_timestep"]))
+    for name in ranges:
+        points = [(r["step"], r["by_timestep"][name]) for r in held_out if name in r["by_timestep"]]
+        axes.plot(*zip(*points, strict=True), marker=".", label=name)
+    axes.set(xlabel="step", yscale="log", title="Held-out loss by timestep")
+    axes.legend(fontsize="small")

@@ -1,0 +1,135 @@
+"""The model a run starts from, and the files around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch.utils.checkpoint import checkpoint
+
+from ...ace.bundle import BundleDefaults, find_bundle
+from ...ace.checkpoint import load_model
+from ...ace.config import ACEConfig
+from ...ace.init import initialise
+from ...ace.model import ACEModel
+from ...ace.resolution import Resolution
+from .adapters import add_lora
+from .config import ModelSection, ResolutionSection, TrainConfig
+from .encoding import EncoderFiles
+from .errors import ConfigError
+
+
+@dataclass(frozen=True)
+class StartFiles:
+    """Where everything a run starts from lies.
+
+    Attributes:
+        name: of the base model, for people.
+        weights: DiT file, or None for random weights.
+        encoders: VAE, text encoder and tokenizer.
+        defaults: of the bundle.
+    """
+
+    name: str
+    weights: Path | None
+    encoders: EncoderFiles
+    defaults: BundleDefaults
+
+
+def find_files(settings: ModelSection) -> StartFiles:
+    """Finds the files a configuration names.
+
+    Raises:
+        BundleError: the bundle is incomplete.
+        ConfigError: a file is not there.
+    """
+    named = {name: getattr(settings, name) for name in ("vae", "text_encoder", "tokenizer", "weights")}
+    for name, path in named.items():
+        if path is not None and not path.exists():
+            raise ConfigError(f"model.{name}: there is no {path}")
+    defaults, name = BundleDefaults(), "random weights"
+    found = dict(named)
+    if settings.bundle is not None:
+        bundle = find_bundle(
+            settings.bundle, require=[part for part in ("vae", "text_encoder", "tokenizer") if not named[part]]
+        )
+        defaults, name = bundle.defaults, bundle.name
+        found = {part: named[part] or getattr(bundle, part) for part in ("vae", "text_encoder", "tokenizer")}
+        found["weights"] = named["weights"] or bundle.dit
+    if settings.scratch is not None:
+        found["weights"], name = None, "random weights"
+    elif named["weights"] is not None:
+        name = named["weights"].stem
+    encoders = EncoderFiles(found["vae"], found["text_encoder"], found["tokenizer"])
+    return StartFiles(name, found["weights"], encoders, defaults)
+
+
+def make_resolution(settings: ResolutionSection, defaults: BundleDefaults) -> Resolution:
+    """The rule for sizes.
+
+    Raises:
+        ConfigError: a size is no multiple of 16.
+    """
+    max_tokens = settings.max_tokens or defaults.max_tokens
+    try:
+        if settings.rule == "megapixels":
+            return Resolution.megapixels(settings.megapixels)
+        if settings.rule == "exact":
+            return Resolution.exact(settings.height, settings.width)
+        return Resolution.source(max_tokens) if settings.rule == "source" else Resolution.published(max_tokens)
+    except ValueError as error:
+        raise ConfigError(f"resolution: {error}") from error
+
+
+def make_model(config: TrainConfig, files: StartFiles, text_width: int, device: torch.device | str) -> ACEModel:
+    """The model with what is to be trained marked by ``requires_grad``.
+
+    Trained parameters are float32. Frozen ones of a LoRA run are stored in the run's precision.
+
+    Args:
+        text_width: of the text encoder's embeddings.
+
+    Raises:
+        ConfigError, CheckpointError: the shape or the file is not one of ACE.
+    """
+    frozen = torch.bfloat16 if config.precision == "bf16" and config.method == "lora" else torch.float32
+    if files.weights is None:
+        model = _from_scratch(config, text_width).to(device, frozen)
+    else:
+        model = load_model(files.weights, dtype=frozen, device=device)
+    if model.config.text_width != text_width:
+        raise ConfigError(
+            f"{files.weights} reads text embeddings {model.config.text_width} wide, but {files.encoders.text_encoder} "
+            f"makes them {text_width} wide; give the text encoder that belongs to the model"
+        )
+    if config.method == "lora":
+        add_lora(model, config.lora, config.lora_alpha, config.seed)
+    else:
+        _train_everything(model)
+    if config.gradient_checkpointing:
+        recompute_blocks(model)
+    return model.train()
+
+
+def recompute_blocks(model: ACEModel) -> None:
+    """Gradient checkpointing: blocks keep only their input and are computed again in the backward pass."""
+    for block in model.blocks:
+        block.forward = partial(checkpoint, block.forward, use_reentrant=False)
+
+
+def _from_scratch(config: TrainConfig, text_width: int) -> ACEModel:
+    try:
+        shape = ACEConfig(text_width=text_width, **config.model.scratch.model_dump())
+    except ValueError as error:
+        raise ConfigError(f"model.scratch: {error}") from error
+    return initialise(ACEModel(shape), config.seed)
+
+
+def _train_everything(model: ACEModel) -> None:
+    """All parameters but ``norm_k``, which the published model holds and does not use: it would never get a gradient."""
+    model.requires_grad_(True)
+    for name, parameter in model.named_parameters():
+        if ".norm_k." in name:
+            parameter.requires_grad_(False)
