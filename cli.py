@@ -11,7 +11,7 @@ import logging
 import sys
 
 # Each module has add_parsers(subparsers), which gives every parser a `run` default: (arguments) -> exit code.
-_COMMANDS = ("edit", "demo", "models", "benchmark", "capture")
+_COMMANDS = ("edit", "demo", "models", "benchmark", "capture", "dataset", "train")
 
 
 def build_parser() -> argparse.ArgumentParser:

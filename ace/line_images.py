@@ -122,7 +122,12 @@ def blur(picture: torch.Tensor, sigma: float) -> torch.Tensor:
         size = math.ceil(height / factor), math.ceil(width / factor)
         picture = F.interpolate(picture, size=size, mode="bilinear", antialias=True)
     kernel = 2 * math.ceil(3 * sigma / factor) + 1
-    blurred = gaussian_blur2d(picture, (kernel, kernel), (sigma / factor,) * 2, border_type="replicate")
+    # One channel at a time: together they take half again as long and three times the memory.
+    channels = [
+        gaussian_blur2d(channel.contiguous(), (kernel, kernel), (sigma / factor,) * 2, border_type="replicate")
+        for channel in picture.split(1, dim=1)
+    ]
+    blurred = torch.cat(channels, dim=1)
     if factor > 1:
         blurred = F.interpolate(blurred, size=(height, width), mode="bilinear")
     return blurred

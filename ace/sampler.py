@@ -11,9 +11,11 @@ from .conditioning import Conditioning, concatenate, same_layout
 from .model import ACEModel, PreparedConditioning
 from .schedule import NoiseSchedule, trailing_timesteps
 
-# Batching both branches of guidance saves launches and reloading of weights but costs memory and padded text; past
-# this many image tokens a sample it no longer pays (benchmarks/RESULTS.md).
-_BATCH_GUIDANCE_BELOW = 512
+# Both branches of guidance in one batch save launches and reading of weights, but cost memory and padded text. Image
+# tokens of a sample below which that pays: measured on a CPU (benchmarks/RESULTS.md). An accelerator is bound by
+# launches for longer; its figure is a guess, to be replaced by what `comfyui-ace benchmark batching` says there.
+_BATCH_GUIDANCE_BELOW = {"cpu": 192}
+_BATCH_GUIDANCE_BELOW_ON_ACCELERATORS = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +135,8 @@ class _Predictor:
     @staticmethod
     def _worth_batching(latent: torch.Tensor, positive: Conditioning, negative: Conditioning) -> bool:
         pixels = sum(t.shape[-1] * t.shape[-2] for t in (latent, *positive.references))
-        return same_layout(positive, negative) and pixels // 4 < _BATCH_GUIDANCE_BELOW
+        below = _BATCH_GUIDANCE_BELOW.get(latent.device.type, _BATCH_GUIDANCE_BELOW_ON_ACCELERATORS)
+        return same_layout(positive, negative) and pixels // 4 < below
 
     def __call__(self, latent: torch.Tensor, timestep: int, scale: float, rescale: float) -> torch.Tensor:
         x, t = latent.to(self.dtype), torch.full((1,), timestep, device=latent.device)

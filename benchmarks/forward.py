@@ -14,7 +14,7 @@ from .report import Table
 from .subject import JOBS, Job, Setting
 from .timing import Estimate, ratio
 
-_BUDGET = 20.0  # seconds of measuring a job, on top of its first pass
+_BUDGET = 12.0  # seconds of measuring a job, on top of its first pass
 
 
 def run(setting: Setting) -> Table:

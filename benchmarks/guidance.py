@@ -14,7 +14,7 @@ from .timing import Estimate, clock, in_turns, ratio, synchronise
 
 _SIDES = (128, 192, 256, 384, 512)
 _NEGATIVE_TOKENS = 1  # the empty prompt is its end-of-sequence token
-_STEPS = 20
+_STEPS, _QUICK_STEPS = 20, 4
 
 
 @torch.no_grad()
@@ -35,7 +35,7 @@ def run_batching(setting: Setting) -> Table:
             },
             setting.device,
             rounds=2 * setting.rounds + 1,
-            budget=10.0,
+            budget=4.0,
         )
         rows.append((str(job), job.tokens, ratio(times["one"], times["two"])))
     return Table(
@@ -54,6 +54,7 @@ def run_edit(setting: Setting) -> Table:
     """A whole run against the sum of its forward passes."""
     job, model = Job(256, 0), build_model(setting.config, setting)
     noise, (positive, negative) = build_noise(job, setting).float(), _branches(job, setting)
+    count = _QUICK_STEPS if setting.quick else _STEPS
     timestep = torch.full((1,), 500, device=setting.device)
     prepared = [model.prepare(branch, noise.to(setting.dtype)) for branch in (positive, negative)]
 
@@ -69,13 +70,13 @@ def run_edit(setting: Setting) -> Table:
         synchronise(setting.device)
         ticks.append(now())
 
-    sample(model, noise, positive, negative, steps=_STEPS, callback=tick)
+    sample(model, noise, positive, negative, steps=count, callback=tick)
     steps = [end - start for start, end in itertools.pairwise(ticks[1:])]
     two_passes, total = Estimate.of(before + passes(warm_up=False)), ticks[-1] - ticks[0]
     return Table(
-        f"{_STEPS}-step run with guidance, depth {setting.config.depth}",
-        ("job", "run, s", "a step, s", "two passes, s", f"run / ({_STEPS} × two passes)"),
-        [(str(job), total, Estimate.of(steps), two_passes, total / (_STEPS * two_passes.median))],
+        f"{count}-step run with guidance, depth {setting.config.depth}",
+        ("job", "run, s", "a step, s", "two passes, s", f"run / ({count} × two passes)"),
+        [(str(job), total, Estimate.of(steps), two_passes, total / (count * two_passes.median))],
         (
             f"The run takes as long as its passes: the sampler's own part is lost in them. A {_STEPS}-step edit of any other "
             f"job therefore takes {2 * _STEPS} times its forward pass above, plus once the preparation.",

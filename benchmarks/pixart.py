@@ -10,7 +10,7 @@ from .subject import JOBS, TEXT_TOKENS, Job, Setting, build_conditioning, build_
 from .timing import Estimate, in_turns, ratio
 
 _FULL_DEPTH_TOKENS = 1024  # more tokens than these are compared at a smaller depth
-_BUDGET = 45.0
+_BUDGET = 25.0
 
 
 @torch.no_grad()

@@ -24,7 +24,7 @@ def run(setting: Setting) -> Table:
             },
             setting.device,
             rounds=setting.rounds,
-            budget=40.0,
+            budget=10.0,
             warm_up=job == JOBS[0],
         )
         share = ratio(times["prepare"], times["pass"])

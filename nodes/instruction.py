@@ -10,9 +10,11 @@ from .types import schema
 
 _LANGUAGES = {"English": "en", "中文": "zh"}
 _PICTURES = "pictures"
+# One flat list: of a combo within a combo, the front end forgets links into its fields when a workflow is loaded.
 _TASKS = {
-    title: {name: subtask for subtask, name in instructions.subtasks(family).items()}
+    f"{title} / {name}": subtask
     for family, title in instructions.families().items()
+    for subtask, name in instructions.subtasks(family).items()
 }
 
 
@@ -41,26 +43,6 @@ def _slot_inputs(subtask: str) -> list[io.Input]:
     return widgets
 
 
-def _task_input() -> io.DynamicCombo.Input:
-    return io.DynamicCombo.Input(
-        "family",
-        options=[
-            io.DynamicCombo.Option(
-                family,
-                [
-                    io.DynamicCombo.Input(
-                        "task",
-                        options=[io.DynamicCombo.Option(name, _slot_inputs(task)) for name, task in tasks.items()],
-                        tooltip="What is to be done. Run the node to read what to connect.",
-                    )
-                ],
-            )
-            for family, tasks in _TASKS.items()
-        ],
-        tooltip="The kind of task, as ACE's paper groups them.",
-    )
-
-
 class InstructionNode(io.ComfyNode):
     """Task and words -> an instruction as ACE was trained with."""
 
@@ -73,7 +55,11 @@ class InstructionNode(io.ComfyNode):
             "another seed says it another way. Shows what to connect for each task.",
             search_aliases=["prompt template", "task", "phrasing", "prompt helper", "指令"],
             inputs=[
-                _task_input(),
+                io.DynamicCombo.Input(
+                    "task",
+                    options=[io.DynamicCombo.Option(label, _slot_inputs(task)) for label, task in _TASKS.items()],
+                    tooltip="What is to be done; type in the open list to search it. Run the node to read what to connect.",
+                ),
                 io.String.Input(
                     "own_wording",
                     multiline=True,
@@ -103,10 +89,10 @@ class InstructionNode(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, family, own_wording, seed, language) -> io.NodeOutput:
+    def execute(cls, task, own_wording, seed, language) -> io.NodeOutput:
         messages, language = Messages(cls.hidden.unique_id), _LANGUAGES[language]
-        words = dict(family["task"])
-        subtask = _TASKS[family["family"]][words.pop("task")]
+        words = dict(task)
+        subtask = _TASKS[words.pop("task")]
         pictures = words.pop(_PICTURES, None)
         messages(instructions.describe(subtask, language))
         if own := own_wording.strip():

@@ -10,6 +10,8 @@ import folder_paths
 from ..ace.bundle import COMPONENTS, PUBLISHED, Bundle, find_bundle, list_bundles
 
 FOLDER = "ace"
+# The small bundle that comes with the pack, for workflows that run everywhere.
+SHIPPED = Path(__file__).resolve().parent.parent / "bundles"
 # Inside a bundle only the transformer is a model that Load Model opens.
 _OTHER_PARTS = tuple(f"/{part}/" for part in COMPONENTS if part != "dit")
 
@@ -39,8 +41,8 @@ def roots() -> list[Path]:
 
 
 def bundle_names() -> list[str]:
-    """Complete bundles on disk, then the published ones."""
-    found = [bundle.name for root in roots() for bundle in list_bundles(root)]
+    """Complete bundles on disk, the shipped one among them, then the published ones."""
+    found = [bundle.name for root in (*roots(), SHIPPED) for bundle in list_bundles(root)]
     return list(dict.fromkeys([*found, *PUBLISHED]))
 
 
@@ -50,7 +52,7 @@ def installed_bundle(name: str) -> Bundle | None:
     Raises:
         BundleError: the folder is there but incomplete.
     """
-    for root in roots():
+    for root in (*roots(), SHIPPED):
         if (root / name).is_dir():
             return find_bundle(root / name)
     return None

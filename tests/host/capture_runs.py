@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +20,10 @@ from comfyui_ace.training.verify import verify
 from host.graph import Graph
 from PIL import Image
 
-# Without the other commands: their imports (torch and more) would be most of the time of a run that is killed at once.
-_COMMAND = """
-import argparse, sys
-from comfyui_ace.commands import capture
-parser = argparse.ArgumentParser()
-capture.add_parsers(parser.add_subparsers())
-arguments = parser.parse_args(sys.argv[1:])
-sys.exit(arguments.run(arguments))
-"""
+_COMMAND = "import sys; from comfyui_ace.cli import main; sys.exit(main())"
+# Children are forked from a process that has the imports behind it: most of fifty runs would be starts else.
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(["comfyui_ace.training.capture.sweep", "comfyui_ace.commands.capture"])
 
 
 @dataclass(frozen=True)
@@ -69,17 +66,21 @@ class Folder:
         path.write_text(json.dumps(graph.prompt() if isinstance(graph, Graph) else graph), encoding="utf-8")
         return path
 
-    def start(self, graph: Graph | Mapping[str, Any], *arguments: object, servers: list[str], **kwargs) -> subprocess.Popen:
-        command = [sys.executable, "-c", _COMMAND, "capture", self.workflow(graph), "--json"]
-        command += ["--inputs", self.inputs, "--root", self.base / "datasets", "--dataset", "captured", *arguments]
+    def arguments(self, graph: Graph | Mapping[str, Any], *more: object, servers: list[str]) -> list[str]:
+        """The command line of a capture into the dataset "captured"."""
+        given = ["capture", self.workflow(graph), "--json", "--inputs", self.inputs, "--root", self.base / "datasets"]
         for server in servers:
-            command += ["--server", server]
+            given += ["--server", server]
+        return [str(part) for part in (*given, "--dataset", "captured", *more)]
+
+    def start(self, graph: Graph | Mapping[str, Any], *more: object, servers: list[str], **kwargs) -> subprocess.Popen:
+        command = [sys.executable, "-c", _COMMAND, *self.arguments(graph, *more, servers=servers)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
         env = {**os.environ, "PYTHONIOENCODING": "utf-8"}
-        return subprocess.Popen(list(map(str, command)), **{**pipes, "env": env, "encoding": "utf-8", **kwargs})
+        return subprocess.Popen(command, **{**pipes, "env": env, "encoding": "utf-8", **kwargs})
 
-    def run(self, graph: Graph | Mapping[str, Any], *arguments: object, servers: list[str], **kwargs) -> Finished:
-        return finish(self.start(graph, *arguments, servers=servers, **kwargs))
+    def run(self, graph: Graph | Mapping[str, Any], *more: object, servers: list[str], **kwargs) -> Finished:
+        return finish(self.start(graph, *more, servers=servers, **kwargs))
 
     @property
     def dataset(self) -> Dataset:
@@ -99,6 +100,46 @@ class Folder:
         return counts
 
 
+class Killable:
+    """A capture in a process that is quick to start; events go to a file, which outlives it."""
+
+    def __init__(self, arguments: list[str], log: Path):
+        self.log = log
+        self._process = _FORKS.Process(target=_run_forked, args=(arguments, str(log)))
+        self._process.start()
+
+    def wait_for(self, event: str, timeout: float = 60) -> None:
+        """Return when the event was told, or when the process has ended."""
+        deadline = time.monotonic() + timeout
+        while self.running and f'"event": "{event}"' not in self.text():
+            assert time.monotonic() < deadline, f"no event {event!r} in {timeout:.0f} s: {self.text()[-2000:]}"
+            time.sleep(0.005)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.join()
+        assert self._process.exitcode in (0, -signal.SIGKILL), self.text()[-2000:]
+
+    @property
+    def running(self) -> bool:
+        return self._process.is_alive()
+
+    def text(self) -> str:
+        return self.log.read_text(encoding="utf-8") if self.log.exists() else ""
+
+
+def _run_forked(arguments: list[str], log: str) -> None:
+    import argparse
+
+    from comfyui_ace.commands import capture
+
+    parser = argparse.ArgumentParser()
+    capture.add_parsers(parser.add_subparsers())
+    sys.stdout = sys.stderr = open(log, "w", encoding="utf-8", buffering=1)  # noqa: SIM115
+    given = parser.parse_args(arguments)
+    sys.exit(given.run(given))
+
+
 def finish(process: subprocess.Popen, timeout: float = 120) -> Finished:
     """Wait for a capture; one that hangs is killed and fails the test."""
     try:
@@ -106,6 +147,8 @@ def finish(process: subprocess.Popen, timeout: float = 120) -> Finished:
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGABRT)
         output, errors = process.communicate()
-        raise AssertionError(f"the capture did not end in {timeout:.0f} s\n{output[-3000:]}\n{errors[-3000:]}") from None
+        raise AssertionError(
+            f"the capture did not end in {timeout:.0f} s\n{output[-3000:]}\n{errors[-3000:]}"
+        ) from None
     events = [json.loads(line) for line in output.splitlines() if line.strip()]
     return Finished(process.returncode, events, errors)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from .graph import Prompt
 from .plan import SUBFOLDER
 
 DEFAULT_URL = "http://127.0.0.1:8188"
+_MANY_KINDS = 64  # all of them at once is a megabyte and more, and keeps a server busy for a while
 _MAX_JSON = 256 << 20
 _MAX_PICTURE = 1 << 30
 _QUICK = aiohttp.ClientTimeout(total=60, connect=10)
@@ -77,8 +78,12 @@ class ComfyClient:
     async def system_stats(self) -> dict[str, Any]:
         return _object(await self._json("GET", "system_stats"))
 
-    async def object_info(self) -> dict[str, Any]:
-        return _object(await self._json("GET", "object_info", timeout=_BULK))
+    async def object_info(self, kinds: Collection[str] | None = None) -> dict[str, Any]:
+        """Node schemas by type: of the given types that the server has, or of all."""
+        if kinds is None or len(kinds) > _MANY_KINDS or any("/" in kind for kind in kinds):
+            return _object(await self._json("GET", "object_info", timeout=_BULK))
+        found = await asyncio.gather(*(self._json("GET", f"object_info/{kind}") for kind in kinds))
+        return {name: schema for answer in found for name, schema in _object(answer).items()}
 
     async def queue_remaining(self) -> int:
         """Prompts that run or wait, of all clients."""

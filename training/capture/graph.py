@@ -71,8 +71,9 @@ def load_workflow(data: Mapping[str, Any], object_info: Mapping[str, Any] | None
         return convert(data, object_info)
     prompt = data["prompt"] if isinstance(data.get("prompt"), dict) and "class_type" not in data["prompt"] else data
     checked = check_prompt(prompt)
-    missing = {i: n["class_type"] for i, n in checked.items() if object_info and n["class_type"] not in object_info}
-    return Workflow(checked, {id_: unknown_type(kind) for id_, kind in missing.items()})
+    kinds = {id_: node["class_type"] for id_, node in checked.items()}
+    unknown = {id_: kind for id_, kind in kinds.items() if object_info is not None and kind not in object_info}
+    return Workflow(checked, {id_: unknown_type(kind) for id_, kind in unknown.items()})
 
 
 def unknown_type(kind: str) -> str:
@@ -130,6 +131,10 @@ def ancestors(prompt: Prompt, roots: Iterable[str]) -> set[str]:
         found.add(node_id)
         waiting += [link[0] for link in links_into(prompt, node_id).values()]
     return found
+
+
+def node_types(prompt: Prompt) -> set[str]:
+    return {node["class_type"] for node in prompt.values()}
 
 
 def readers(prompt: Prompt, node_id: str, output: int | None = None) -> list[tuple[str, str]]:

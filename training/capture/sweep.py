@@ -18,7 +18,7 @@ from ..pairs import Dataset
 from ..provenance import save_graph
 from .client import DEFAULT_URL, ComfyClient, Unreachable, parse_url
 from .errors import CaptureError
-from .graph import is_ui_format, load_workflow, read_workflow
+from .graph import Workflow, is_ui_format, load_workflow, node_types, read_workflow
 from .inputs import InputGroup, Unusable, bind, check_headers, file_hash
 from .journal import Entry, Journal, open_journal, read_entries
 from .link import Patience, ServerLink
@@ -71,8 +71,9 @@ async def capture(
     """
     async with aiohttp.ClientSession() as session:
         clients = [ComfyClient(url, session, "") for url in dict.fromkeys(map(parse_url, settings.servers))]
-        info, stats = await _know_servers(clients, settings)
-        plan, name = _plan(settings, info, ask, tell)
+        file = read_workflow(settings.workflow)
+        info, stats = await _know_servers(clients, file, settings.dry_run)
+        plan, name = _plan(settings, load_workflow(file, info), info, ask, tell)
         groups, unusable = bind(settings.inputs, dict(settings.masks))
         if settings.dry_run:
             return _dry_run(settings, plan, name, groups, unusable, tell)
@@ -176,27 +177,29 @@ def _runs_each(settings: Settings, plan: Plan) -> int:
 
 
 async def _know_servers(
-    clients: Sequence[ComfyClient], settings: Settings
+    clients: Sequence[ComfyClient], file: Mapping[str, Any], dry_run: bool
 ) -> tuple[dict[str, Any] | None, dict[str, Any]]:
     """Node schemas and versions of the first server that answers; a dry run over a prompt can do without."""
+    kinds = None if is_ui_format(file) else node_types(load_workflow(file).prompt)
     troubles = []
     for client in clients:
         try:
-            return await client.object_info(), await client.system_stats()
+            return await client.object_info(kinds), await client.system_stats()
         except (Unreachable, CaptureError) as error:
             troubles.append(str(error))
-    if settings.dry_run and not is_ui_format(read_workflow(settings.workflow)):
+    if dry_run and kinds is not None:
         return None, {}
     raise CaptureError(
         "No ComfyUI server answers.\n" + "\n".join(troubles) + "\nStart one, or say where it is with --server URL."
     )
 
 
-def _plan(settings: Settings, info: Mapping[str, Any] | None, ask: Ask, tell: Listener) -> tuple[Plan, str]:
+def _plan(
+    settings: Settings, workflow: Workflow, info: Mapping[str, Any] | None, ask: Ask, tell: Listener
+) -> tuple[Plan, str]:
     """The plan, and the name of the dataset."""
     if settings.seeds < 1:
         raise CaptureError(f"At least one seed an input is needed, got {settings.seeds}.")
-    workflow = load_workflow(read_workflow(settings.workflow), info)
     roles = find_roles(workflow, settings.choices, object_info=info, ask=ask)
     name = settings.dataset or roles.dataset
     if not name:
@@ -235,11 +238,13 @@ def _summary(plan: Plan) -> dict[str, Any]:
 def _host(plan: Plan, info: Mapping[str, Any] | None, stats: Mapping[str, Any]) -> dict[str, Any]:
     """Versions as the server knows them, and the pack of each node."""
     system = stats.get("system") if isinstance(stats.get("system"), Mapping) else {}
-    used = {node["class_type"] for node in plan.template.values()}
+    kinds = sorted(node_types(plan.template))
     return {
         "comfyui": str(system.get("comfyui_version", "")),
         "pytorch": str(system.get("pytorch_version", "")),
-        "nodes": {kind: str((info or {}).get(kind, {}).get("python_module", "")) for kind in sorted(used)},
+        "nodes": {
+            kind: str((info or {}).get(kind, {}).get("python_module", "")) for kind in sorted(node_types(plan.template))
+        },
     }
 
 

@@ -37,8 +37,8 @@ class Source:
 SOURCES = (
     Source("astronaut", "skimage", "data/astronaut.png", 2.0),
     Source("brick", "skimage", "data/brick.png", 0.3),
-    Source("camera", "skimage", "data/camera.png", 1.0, held_out=True),
-    Source("cat", "skimage", "data/chelsea.png", 1.0, held_out=True),
+    Source("camera", "skimage", "data/camera.png", 4.0, held_out=True),
+    Source("cat", "skimage", "data/chelsea.png", 6.0, held_out=True),
     Source("cell", "skimage", "data/cell.png", 0.2),
     Source("coffee", "skimage", "data/coffee.png", 2.0),
     Source("coins", "skimage", "data/coins.png", 0.7),

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 
 from ...ace.files import whole_file
-from ...ace.indicators import SPECIAL_TOKENS
+from ...ace.indicators import INDICATORS, SPECIAL_TOKENS
 from ...ace.instructions import get_template, subtasks
 from ...ace.random_bundle import write_tokenizer
 from ...ace.text import END_TOKEN, tokenize
@@ -115,7 +115,7 @@ class TextTrainer:
         self.encoder = make_encoder(len(tokenizer), settings)
         self._ids = [tokenize(sentence, tokenizer) for sentence in texts.sentences]
         self._meanings = torch.tensor(texts.meanings)
-        self._indicators = [tokenizer.convert_tokens_to_ids(word) for word in SPECIAL_TOKENS if "image" in word]
+        self._indicators = torch.tensor([tokenize(word, tokenizer) for word in INDICATORS])  # (10, 2)
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed + 1)
             self._meaning = torch.nn.Linear(settings.width, texts.count)
@@ -141,9 +141,10 @@ class TextTrainer:
             "meaning": F.cross_entropy(logits, meanings, label_smoothing=0.05),
             "word": F.cross_entropy(self._word(embeddings[present]), ids[present]),
             "words": self._bag_loss(mean, ids),
+            "indicators": self._likeness_loss(),
         }
         self.optimiser.zero_grad()
-        (losses["meaning"] + losses["word"] + 2.0 * losses["words"]).backward()
+        (losses["meaning"] + losses["word"] + 2.0 * losses["words"] + losses["indicators"]).backward()
         left = 1 - self.step / self.settings.steps
         self.optimiser.param_groups[0]["lr"] = self.settings.learning_rate * min(1.0, (self.step + 1) / 30, 2 * left)
         self.optimiser.step()
@@ -157,13 +158,19 @@ class TextTrainer:
         bag[:, _PADDING] = 0.0
         return F.binary_cross_entropy_with_logits(self._words(mean), bag, reduction="sum") / bag.sum()
 
+    def _likeness_loss(self) -> torch.Tensor:
+        """How alike the indicators' own embeddings are, which tell pictures apart: each should be nearest to itself."""
+        table = F.normalize(self.encoder(self._indicators).last_hidden_state[:, 0], dim=-1)
+        return F.cross_entropy(table @ table.T / 0.2, torch.arange(len(table)))
+
     def _renumbered(self, rng: np.random.Generator, ids: list[int]) -> list[int]:
         """Sometimes with other indicators, as in later rounds of a history: the meaning stays."""
         if len(ids) <= 2 or rng.random() < 0.5:
             return ids
-        shift = int(rng.integers(1, 4))
-        order = {word: self._indicators[(k + shift) % len(self._indicators)] for k, word in enumerate(self._indicators)}
-        return [order.get(token, token) for token in ids]
+        words = self._indicators[:, 0].tolist()
+        shift = int(rng.integers(1, len(words)))
+        other = dict(zip(words, words[shift:] + words[:shift], strict=True))
+        return [other.get(token, token) for token in ids]
 
     @staticmethod
     def _padded(rows: list[list[int]]) -> torch.Tensor:
@@ -173,6 +180,9 @@ class TextTrainer:
 def make_text_encoder(bundle: Path, settings: TextSettings, log: Path | None = None) -> TextTrainer:
     """Trains and writes ``models/tokenizer`` and ``models/text_encoder`` of a bundle, half precision.
 
+    A tokenizer that is there already is kept, because training one twice does not give the same one twice; with it, the
+    same settings give the same encoder.
+
     Args:
         log: JSONL file to write the losses to.
     """
@@ -180,7 +190,8 @@ def make_text_encoder(bundle: Path, settings: TextSettings, log: Path | None = N
 
     texts = corpus()
     words = bundle / "models" / "tokenizer" / _T5_NAME
-    write_tokenizer(words, texts.sentences, settings.vocabulary)
+    if not (words / "tokenizer.json").exists():
+        write_tokenizer(words, texts.sentences, settings.vocabulary)
     trainer = TextTrainer(AutoTokenizer.from_pretrained(str(words), local_files_only=True), texts, settings)
     rows, recent = [], []
     while trainer.step < settings.steps:
@@ -207,7 +218,9 @@ def main() -> None:
     arguments = parser.parse_args()
     make_text_encoder(arguments.bundle, TextSettings(steps=arguments.steps, seed=arguments.seed), arguments.log)
     if arguments.log is not None:
-        plot_curves(arguments.log, arguments.log.with_suffix(".png"), ("meaning", "word", "words", "right"))
+        plot_curves(
+            arguments.log, arguments.log.with_suffix(".png"), ("meaning", "word", "words", "indicators", "right")
+        )
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -20,11 +21,10 @@ import torch.nn.functional as F
 from ...ace.files import whole_file
 from ...ace.pictures import save_picture
 from ...ace.vae_names import to_ldm_names
-from . import operations
-from .drawings import colour
-from .pictures import Pictures, contact_sheet
+from .pictures import Pictures
 from .plots import plot_curves
 from .vae_model import export, full_resolution_blocks, make_vae, rest, wake
+from .vae_pictures import HeldOut, latent_statistics, render
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class Settings:
 
     Attributes:
         steps: all of them; raise it to go on after the end.
-        wake_at: step from which the blocks at the full resolution learn too.
+        wake_at: step from which the blocks at the full resolution learn too, which triples the time of a step; below 0
+            they never do.
         batch, crop: crops in a step, and their side in pixels.
         learning_rate: reached after ``warm_up`` steps, kept, and led to zero by the cosine over the last ``cool_down``.
         kl: weight of the KL divergence (mean over the latent's values).
@@ -41,53 +42,17 @@ class Settings:
         pictures: rendered once, of which crops are cut.
     """
 
-    steps: int = 4000
-    wake_at: int = 3000
+    steps: int = 2200
+    wake_at: int = -1
     batch: int = 8
     crop: int = 64
     learning_rate: float = 1.5e-3
     warm_up: int = 50
-    cool_down: int = 1500
-    kl: float = 1e-4
+    cool_down: int = 700
+    kl: float = 1e-3
     ema: float = 0.995
     pictures: int = 3000
     seed: int = 0
-
-
-# Pictures
-
-
-def render(pictures: Pictures, count: int, edited: float) -> torch.Tensor:
-    """The first ``count`` pictures as bytes, (count, 3, H, W); a share ``edited`` of them as edits would leave them."""
-    rendered = []
-    for index in range(count):
-        rng = pictures.generator(index)
-        image = pictures.draw(rng)
-        if rng.random() < edited:
-            image = _edit(rng, image)
-        rendered.append((image * 255).round().to(torch.uint8).permute(2, 0, 1))
-    return torch.stack(rendered)
-
-
-def _edit(rng: np.random.Generator, image: torch.Tensor) -> torch.Tensor:
-    """What an edit's source or result looks like: the VAE must know more than untouched pictures."""
-    change = rng.integers(6)
-    if change < 5:
-        whole = (
-            operations.invert,
-            operations.grayscale,
-            operations.edges,
-            operations.posterise,
-            operations.sepia,
-        )
-        return whole[change](image)
-    height, width = image.shape[:2]
-    top, bottom = sorted(rng.integers(0, height + 1, 2))
-    left, right = sorted(rng.integers(0, width + 1, 2))
-    image = image.clone()
-    # Masked pixels of an inpainting's source are black (-1 of -1 … 1).
-    image[top:bottom, left:right] = 0.0 if rng.random() < 0.5 else torch.tensor(colour(rng)) / 255
-    return image
 
 
 def batch(pool: torch.Tensor, settings: Settings, step: int) -> torch.Tensor:
@@ -138,8 +103,7 @@ class Trainer:
         Raises:
             FloatingPointError: the loss is not finite; the weights are as before.
         """
-        if self.step >= self.settings.wake_at:
-            self._wake()
+        self._wake_in_time()
         images = batch(self.pool, self.settings, self.step)
         posterior = self.vae.encode(images).latent_dist
         latent = posterior.sample(torch.Generator().manual_seed(self.settings.seed * 1_000_003 + self.step))
@@ -162,7 +126,7 @@ class Trainer:
         settings = self.settings
         rise = min(1.0, (self.step + 1) / max(1, settings.warm_up))
         left = min(1.0, (settings.steps - self.step) / max(1, settings.cool_down))
-        return settings.learning_rate * rise * (0.5 - 0.5 * np.cos(np.pi * left))
+        return settings.learning_rate * rise * (0.5 - 0.5 * math.cos(math.pi * left))
 
     def _update_average(self) -> None:
         decay = min(self.settings.ema, (self.step + 1) / (self.step + 10))
@@ -170,10 +134,11 @@ class Trainer:
             for name, value in self.vae.state_dict().items():
                 self.average[name].lerp_(value, 1 - decay)
 
-    def _wake(self) -> None:
-        for block in self.resting:
-            wake(block)
-        self.resting = []
+    def _wake_in_time(self) -> None:
+        if 0 <= self.settings.wake_at <= self.step:
+            for block in self.resting:
+                wake(block)
+            self.resting = []
 
     def averaged(self) -> Any:
         """A copy of the network with the averaged weights, in eval mode."""
@@ -206,69 +171,9 @@ class Trainer:
                     "give the same, or another folder"
                 )
         self.step, self.average = state["step"], state["average"]
-        if self.step >= self.settings.wake_at:
-            self._wake()
+        self._wake_in_time()
         self.vae.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
-
-
-# Looking at it
-
-
-@torch.no_grad()
-def reconstruct(vae: Any, images: torch.Tensor) -> torch.Tensor:
-    """(N, 3, H, W) uint8 -> what comes back of the mode, float 0 … 1."""
-    outputs = []
-    for part in images.split(8):
-        pixels = part.float() / 127.5 - 1
-        outputs.append(vae.decode(vae.encode(pixels).latent_dist.mode()).sample.clamp(-1, 1) / 2 + 0.5)
-    return torch.cat(outputs)
-
-
-def psnr(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Decibels for each picture of (N, 3, H, W), 0 … 1, against uint8 targets."""
-    return -10 * (output - target.float() / 255).square().mean((1, 2, 3)).clamp(min=1e-10).log10()
-
-
-def latent_statistics(vae: Any, images: torch.Tensor) -> tuple[torch.Tensor, float]:
-    """Mean of each channel, and one standard deviation of all, over pictures (N, 3, H, W) uint8."""
-    with torch.no_grad():
-        parts = [vae.encode(part.float() / 127.5 - 1).latent_dist.mode() for part in images.split(8)]
-    latents = torch.cat(parts)
-    mean = latents.mean((0, 2, 3))
-    return mean, (latents - mean[:, None, None]).square().mean().sqrt().item()
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """Pictures never trained on, uint8 (N, 3, 128, 128)."""
-
-    photographs: torch.Tensor
-    drawings: torch.Tensor
-
-    @classmethod
-    def make(cls) -> HeldOut:
-        photographs = render(Pictures("validation", seed=1, photographs=1.0), 64, edited=0.0)
-        return cls(photographs, render(Pictures("validation", seed=1, photographs=0.0), 32, edited=0.0))
-
-    def measure(self, vae: Any) -> dict[str, float]:
-        """PSNR and the error of a picture's mean colour, averaged over pictures."""
-        result = {}
-        for name in ("photographs", "drawings"):
-            target = getattr(self, name)
-            output = reconstruct(vae, target)
-            shift = (output.mean((2, 3)) - target.float().mean((2, 3)) / 255).abs().mean()
-            result |= {f"psnr_{name}": psnr(output, target).mean().item(), f"colour_shift_{name}": shift.item()}
-        return result
-
-    def sheet(self, vae: Any) -> torch.Tensor:
-        """Originals above what comes back, (H, W, 3)."""
-        chosen = torch.cat([self.photographs[:16], self.drawings[:8]])
-        output = reconstruct(vae, chosen)
-        rows = []
-        for start in range(0, len(chosen), 8):
-            rows += [*(chosen[start : start + 8].float() / 255), *output[start : start + 8]]
-        return contact_sheet([image.permute(1, 2, 0) for image in rows], columns=8)
 
 
 # A run
@@ -280,6 +185,7 @@ def train(folder: Path, settings: Settings, *, save_every: float = 60.0, measure
     trainer = Trainer(settings, _pool(folder, settings))
     if (folder / "checkpoint.pt").exists():
         trainer.load(folder / "checkpoint.pt")
+    _trim_log(folder / "log.jsonl", trainer.step)
     held_out = HeldOut.make()
     saved = time.monotonic()
     recent: list[dict[str, float]] = []
@@ -307,6 +213,15 @@ def _pool(folder: Path, settings: Settings) -> torch.Tensor:
         with whole_file(path) as temporary:
             torch.save(pool, temporary)
     return torch.load(path, weights_only=True)
+
+
+def _trim_log(log: Path, step: int) -> None:
+    """Drops the rows of steps that will be taken again, because the run ended after its last checkpoint."""
+    rows = log.read_text(encoding="utf-8").splitlines(keepends=True) if log.exists() else []
+    kept = [row for row in rows if row.endswith("\n") and json.loads(row)["step"] <= step]
+    if len(kept) < len(rows):
+        with whole_file(log) as temporary:
+            temporary.write_text("".join(kept), encoding="utf-8")
 
 
 def _log(folder: Path, row: dict[str, float]) -> None:

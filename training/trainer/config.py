@@ -126,8 +126,9 @@ class LoraSection(Section):
     """Rank of every adapter."""
     alpha: Annotated[float, Field(gt=0)] | None = None
     """The adapters' output is scaled by alpha / rank; the rank itself if left out."""
-    targets: Annotated[list[str], Field(min_length=1)] = ["attn", "cross_attn", "mlp"]
-    """Layers that get an adapter: parts of their names, such as attn, attn.q, mlp, t_block, final_layer, x_embedder."""
+    targets: Annotated[list[str], Field(min_length=1)] = ["blocks"]
+    """Layers that get an adapter, by parts of their names: blocks (all in every block), attn, attn.q, cross_attn, mlp,
+    x_embedder, y_embedder, t_block, final_layer …"""
     dora: bool = False
     """Learn the length of every row separately (DoRA)."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,9 @@ from .optimizer import MovingAverage, make_optimizer
 from .order import BatchOrder
 from .plan import Plan, PlanSettings, make_plan
 from .plot import plot_losses
+from .progress import Progress
 from .reporting import OnEvent, Reporter, silent_event
-from .samples import SheetPainter, ShardedModel, save_sheet
+from .samples import ShardedModel, SheetPainter, save_sheet
 from .start import StartFiles, find_files, make_model, make_resolution
 from .state import (
     RunState,
@@ -90,7 +91,7 @@ def train(
         TrainError: the run cannot start or go on; the message says what is kept.
     """
     on_event = on_event or silent_event
-    with _accelerator(config) as accelerator:
+    with accelerated(config) as accelerator:
         prepared = prepare(config, accelerator, on_event)
         run = _Run(config, accelerator, prepared, on_event, should_stop or (lambda: False))
         try:
@@ -100,12 +101,32 @@ def train(
 
 
 def prepare(config: TrainConfig, accelerator: Any, on_event: OnEvent = silent_event) -> Prepared:
-    """Finds the files, plans the examples and fills the cache."""
+    """Plans the examples and fills the cache.
 
-    def progress(what: str, done: int, total: int) -> None:
-        if accelerator.is_main_process:
-            on_event({"event": "progress", "what": what, "done": done, "total": total})
+    Raises:
+        TrainError: see :func:`plan_run` and :func:`fill_cache`.
+    """
+    planned = plan_run(config, accelerator, on_event)
+    fill_cache(
+        planned.cache,
+        planned.plan,
+        planned.files.encoders,
+        device=accelerator.device,
+        share=(accelerator.process_index, accelerator.num_processes),
+        skip_bad=config.data.on_bad_pair == "skip",
+        progress=_progress(accelerator, on_event),
+    )
+    accelerator.wait_for_everyone()
+    return replace(planned, plan=drop_uncached(planned.plan, planned.cache))
 
+
+def plan_run(config: TrainConfig, accelerator: Any, on_event: OnEvent = silent_event) -> Prepared:
+    """Finds the files and plans the examples; nothing is encoded.
+
+    Raises:
+        DataError: pairs cannot be used, or none is left.
+        ConfigError, BundleError: parts of the base model are missing.
+    """
     data = config.data
     files = find_files(config.model)
     resolution = make_resolution(config.resolution, files.defaults)
@@ -119,7 +140,7 @@ def prepare(config: TrainConfig, accelerator: Any, on_event: OnEvent = silent_ev
     )
     with accelerator.main_process_first():  # it reads the files; the others find their hashes in the index
         index = FileIndex(data.cache / "files.jsonl")
-        plan = make_plan(data.datasets, resolution, index, settings, progress)
+        plan = make_plan(data.datasets, resolution, index, settings, _progress(accelerator, on_event))
         dtype = data.cache_dtype
         if dtype == "auto":
             dtype = "fp32" if accelerator.device.type == "cpu" else "bf16"
@@ -127,21 +148,19 @@ def prepare(config: TrainConfig, accelerator: Any, on_event: OnEvent = silent_ev
         base = "" if files.weights is None else index.weights(files.weights)
         if accelerator.is_main_process:
             index.save()
-    fill_cache(
-        cache,
-        plan,
-        files.encoders,
-        device=accelerator.device,
-        share=(accelerator.process_index, accelerator.num_processes),
-        skip_bad=settings.skip_bad,
-        progress=progress,
-    )
-    accelerator.wait_for_everyone()
-    return Prepared(files, drop_uncached(plan, cache), cache, base)
+    return Prepared(files, plan, cache, base)
+
+
+def _progress(accelerator: Any, on_event: OnEvent) -> Progress:
+    def report(what: str, done: int, total: int) -> None:
+        if accelerator.is_main_process:
+            on_event({"event": "progress", "what": what, "done": done, "total": total})
+
+    return report
 
 
 @contextlib.contextmanager
-def _accelerator(config: TrainConfig) -> Iterator[Any]:
+def accelerated(config: TrainConfig) -> Iterator[Any]:
     """accelerate's devices, precision and processes. Its process-wide state is taken back afterwards."""
     from accelerate import Accelerator, InitProcessGroupKwargs
     from accelerate.state import AcceleratorState, GradientState

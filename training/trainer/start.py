@@ -49,14 +49,12 @@ def find_files(settings: ModelSection) -> StartFiles:
     for name, path in named.items():
         if path is not None and not path.exists():
             raise ConfigError(f"model.{name}: there is no {path}")
-    defaults, name = BundleDefaults(), "random weights"
-    found = dict(named)
+    defaults, name, found = BundleDefaults(), "random weights", dict(named)
     if settings.bundle is not None:
-        bundle = find_bundle(
-            settings.bundle, require=[part for part in ("vae", "text_encoder", "tokenizer") if not named[part]]
-        )
+        parts = ("vae", "text_encoder", "tokenizer")
+        bundle = find_bundle(settings.bundle, require=[part for part in parts if named[part] is None])
         defaults, name = bundle.defaults, bundle.name
-        found = {part: named[part] or getattr(bundle, part) for part in ("vae", "text_encoder", "tokenizer")}
+        found = {part: named[part] or getattr(bundle, part) for part in parts}
         found["weights"] = named["weights"] or bundle.dit
     if settings.scratch is not None:
         found["weights"], name = None, "random weights"

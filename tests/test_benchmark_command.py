@@ -1,0 +1,32 @@
+"""``comfyui-ace benchmark`` as a user types it."""
+
+from __future__ import annotations
+
+import json
+
+import comfyui_ace.benchmarks.suite as suite
+import pytest
+from comfyui_ace.benchmarks.report import Table
+from comfyui_ace.cli import main
+from comfyui_ace.commands import benchmark
+
+
+def test_the_names_offered_are_the_benchmarks_there_are():
+    assert tuple(suite.BENCHMARKS) == benchmark._NAMES
+
+
+def test_an_unknown_name_is_refused(capsys):
+    assert main(["benchmark", "forwards"]) == 1
+    assert "there is no benchmark forwards; choose from forward, edit" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("json_wanted", [False, True])
+def test_results_are_printed(monkeypatch, capsys, json_wanted):
+    monkeypatch.setitem(suite.BENCHMARKS, "import", lambda setting: Table("Import time", ("what", "s"), [("x", 0.5)]))
+    monkeypatch.setattr(suite, "describe_machine", lambda setting: "a machine")
+    assert main(["benchmark", "import", "--device", "cpu", "--quick", *["--json"] * json_wanted]) == 0
+    out = capsys.readouterr().out
+    if json_wanted:
+        assert json.loads(out)["results"] == [{"title": "Import time", "rows": [{"what": "x", "s": 0.5}], "notes": []}]
+    else:
+        assert out.startswith("a machine\n") and "| x | 0.5 |" in out

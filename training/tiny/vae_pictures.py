@@ -1,0 +1,102 @@
+"""The pictures the VAE learns from, and how well it brings held-out ones back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from . import operations
+from .drawings import colour
+from .pictures import Pictures, contact_sheet
+
+
+def render(pictures: Pictures, count: int, edited: float) -> torch.Tensor:
+    """The first ``count`` pictures as bytes, (count, 3, H, W); a share ``edited`` of them as edits would leave them."""
+    rendered = []
+    for index in range(count):
+        rng = pictures.generator(index)
+        image = pictures.draw(rng)
+        if rng.random() < edited:
+            image = _edit(rng, image)
+        rendered.append((image * 255).round().to(torch.uint8).permute(2, 0, 1))
+    return torch.stack(rendered)
+
+
+def _edit(rng: np.random.Generator, image: torch.Tensor) -> torch.Tensor:
+    """What an edit's source or result looks like: the VAE must know more than untouched pictures."""
+    change = rng.integers(6)
+    if change < 5:
+        whole = (
+            operations.invert,
+            operations.grayscale,
+            operations.edges,
+            operations.posterise,
+            operations.sepia,
+        )
+        return whole[change](image)
+    height, width = image.shape[:2]
+    top, bottom = sorted(rng.integers(0, height + 1, 2))
+    left, right = sorted(rng.integers(0, width + 1, 2))
+    image = image.clone()
+    # Masked pixels of an inpainting's source are black (-1 of -1 … 1).
+    image[top:bottom, left:right] = 0.0 if rng.random() < 0.5 else torch.tensor(colour(rng)) / 255
+    return image
+
+
+@torch.no_grad()
+def reconstruct(vae: Any, images: torch.Tensor) -> torch.Tensor:
+    """(N, 3, H, W) uint8 -> what comes back of the mode, float 0 … 1."""
+    outputs = []
+    for part in images.split(8):
+        pixels = part.float() / 127.5 - 1
+        outputs.append(vae.decode(vae.encode(pixels).latent_dist.mode()).sample.clamp(-1, 1) / 2 + 0.5)
+    return torch.cat(outputs)
+
+
+def psnr(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Decibels for each picture of (N, 3, H, W), 0 … 1, against uint8 targets."""
+    return -10 * (output - target.float() / 255).square().mean((1, 2, 3)).clamp(min=1e-10).log10()
+
+
+def latent_statistics(vae: Any, images: torch.Tensor) -> tuple[torch.Tensor, float]:
+    """Mean of each channel, and one standard deviation of all, over pictures (N, 3, H, W) uint8."""
+    with torch.no_grad():
+        parts = [vae.encode(part.float() / 127.5 - 1).latent_dist.mode() for part in images.split(8)]
+    latents = torch.cat(parts)
+    mean = latents.mean((0, 2, 3))
+    return mean, (latents - mean[:, None, None]).square().mean().sqrt().item()
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Pictures never trained on, uint8 (N, 3, 128, 128)."""
+
+    photographs: torch.Tensor
+    drawings: torch.Tensor
+
+    @classmethod
+    def make(cls) -> HeldOut:
+        photographs = render(Pictures("validation", seed=1, photographs=1.0), 64, edited=0.0)
+        return cls(photographs, render(Pictures("validation", seed=1, photographs=0.0), 32, edited=0.0))
+
+    def measure(self, vae: Any) -> dict[str, float]:
+        """PSNR and the error of a picture's mean colour, averaged over pictures."""
+        result = {}
+        for name in ("photographs", "drawings"):
+            target = getattr(self, name)
+            output = reconstruct(vae, target)
+            shift = (output.mean((2, 3)) - target.float().mean((2, 3)) / 255).abs().mean()
+            result |= {f"psnr_{name}": psnr(output, target).mean().item(), f"colour_shift_{name}": shift.item()}
+        return result
+
+    def sheet(self, vae: Any) -> torch.Tensor:
+        """Originals above what comes back, (H, W, 3)."""
+        chosen = torch.cat([self.photographs[:16], self.drawings[:8]])
+        output = reconstruct(vae, chosen)
+        rows = []
+        for start in range(0, len(chosen), 8):
+            rows += [*(chosen[start : start + 8].float() / 255), *output[start : start + 8]]
+        return contact_sheet([image.permute(1, 2, 0) for image in rows], columns=8)
