@@ -116,7 +116,8 @@ class PatchEmbed(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, C + 1, H, W) -> (B, H/p · W/p, D)."""
-        return self.proj(x).flatten(2).transpose(1, 2)
+        # Contiguous, or the residual stream would keep the convolution's layout through all blocks.
+        return self.proj(x).flatten(2).transpose(1, 2).contiguous()
 
 
 class TimestepEmbedder(nn.Module):

@@ -103,9 +103,14 @@ def run_capture(arguments: argparse.Namespace) -> int:
     from ..training.capture.report import BarReport, JsonReport
     from ..training.errors import DatasetError
 
+    try:
+        settings = _settings(arguments)
+    except ValueError as error:
+        print(f"comfyui-ace capture: {error}", file=sys.stderr)
+        return 2
     report = JsonReport() if arguments.json else BarReport()
     try:
-        tally = asyncio.run(_run(arguments, report))
+        tally = asyncio.run(_run(settings, report, can_ask=not arguments.json))
     except (CaptureError, DatasetError) as error:
         if arguments.json:
             report("error", {"message": str(error)})
@@ -119,7 +124,7 @@ def run_capture(arguments: argparse.Namespace) -> int:
     return 0 if arguments.dry_run or tally.clean else 1
 
 
-async def _run(arguments: argparse.Namespace, report):
+async def _run(settings, report, *, can_ask: bool):
     import asyncio
 
     from ..training.capture.roles import never_ask
@@ -129,14 +134,14 @@ async def _run(arguments: argparse.Namespace, report):
     loop = asyncio.get_running_loop()
 
     def tell(event: str, data: dict) -> None:
-        if event == "start" and not arguments.dry_run:  # until then an interrupt ends the program at once
+        if event == "start" and not settings.dry_run:  # until then an interrupt ends the program at once
             for number in (signal.SIGINT, signal.SIGTERM):
                 with contextlib.suppress(NotImplementedError):  # Windows; the interrupt arrives as an exception there
                     loop.add_signal_handler(number, stop.set)
         report(event, data)
 
-    can_ask = sys.stdin.isatty() and sys.stderr.isatty() and not arguments.json
-    return await capture(_settings(arguments), tell, ask=_ask if can_ask else never_ask, stop=stop)
+    can_ask = can_ask and sys.stdin.isatty() and sys.stderr.isatty()
+    return await capture(settings, tell, ask=_ask if can_ask else never_ask, stop=stop)
 
 
 def _settings(arguments: argparse.Namespace):
@@ -146,6 +151,8 @@ def _settings(arguments: argparse.Namespace):
     from ..training.capture.sweep import Settings
 
     inputs, masks = _folders(arguments)
+    if arguments.seeds < 1:
+        raise ValueError(f"--seeds is at least 1, got {arguments.seeds}.")
     return Settings(
         workflow=arguments.workflow,
         inputs=inputs,
@@ -215,11 +222,11 @@ def _ask(question) -> int:
 
 def _print_summary(tally, dry_run: bool) -> None:
     if dry_run:
-        print(f"{tally.left} of {tally.total} jobs would run, {tally.unusable} inputs would be set aside.")
+        print(f"Jobs: {tally.left} of {tally.total} would run. Inputs that would be set aside: {tally.unusable}.")
         return
     print(
-        f"{tally.stored} pairs stored, {tally.duplicates} known already, {tally.rejected} rejected, "
-        f"{tally.earlier} jobs done earlier, {tally.quarantined + tally.unusable} inputs set aside, {tally.failed} failed."
+        f"Pairs: {tally.stored} stored, {tally.duplicates} known already, {tally.rejected} rejected. Jobs: "
+        f"{tally.earlier} done earlier, {tally.quarantined + tally.unusable} set aside, {tally.failed} failed."
     )
     if tally.left or tally.failed:
         print("Not all is done; the same command goes on from here.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import comfyui_version
 from comfy_api.latest import io
 
 from ..ace.indicators import INDICATORS, MAX_IMAGES
@@ -11,6 +12,9 @@ from .messages import Messages
 from .types import AceContext, AceImage, AceUnit, schema
 
 _FIRST = "first image"
+# Front ends of ComfyUI 0.8 draw no growing socket at all for a minimum of 0, and its server does not enforce a minimum;
+# later front ends draw one, and later servers enforce it.
+_LEAST_SOCKETS = 1 if comfyui_version.__version__.startswith("0.8.") else 0
 
 
 def indicator_input() -> io.Combo.Input:
@@ -79,9 +83,10 @@ class ConditionUnitNode(io.ComfyNode):
                     template=io.Autogrow.TemplatePrefix(
                         AceImage.Input("image", tooltip="A further picture; its indicator says which."),
                         prefix="image",
-                        min=0,
+                        min=_LEAST_SOCKETS,
                         max=MAX_IMAGES - 1,
                     ),
+                    optional=True,  # so that it is drawn below the first picture
                     tooltip="Up to nine pictures more; a new socket appears when the last one is used.",
                 ),
                 io.Combo.Input(

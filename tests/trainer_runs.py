@@ -5,6 +5,7 @@ Import ``workshop_fixture`` into a test module to use ``workshop`` there.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,3 +125,33 @@ def assert_equal_tensors(first: dict[str, torch.Tensor], second: dict[str, torch
     assert first.keys() == second.keys()
     different = [name for name in first if not torch.equal(first[name], second[name])]
     assert not different
+
+
+def command(arguments: list[str]) -> None:
+    """Runs the command line in a child process, with one thread so that busy machines stay usable."""
+    from comfyui_ace.cli import main
+
+    torch.set_num_threads(1)
+    raise SystemExit(main(arguments))
+
+
+def write_toml(table: dict[str, Any], path: Path) -> Path:
+    """A nested table of texts, numbers, switches and lists as TOML."""
+    plain = [f"{key} = {json.dumps(value)}" for key, value in table.items() if not isinstance(value, dict)]
+    lines = [*plain, *_sections(table, "")]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def _sections(table: dict[str, Any], prefix: str):
+    for name, section in table.items():
+        if isinstance(section, dict):
+            yield f"[{prefix}{name}]"
+            yield from (f"{key} = {json.dumps(value)}" for key, value in section.items() if not isinstance(value, dict))
+            yield from _sections(section, f"{prefix}{name}.")
+
+
+def metrics(output: Path) -> list[dict[str, Any]]:
+    """Whole lines of a run's metrics so far."""
+    path = output / "metrics.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines(True) if line.endswith("\n")] if path.exists() else []

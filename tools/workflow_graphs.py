@@ -83,7 +83,7 @@ def instruction_edit() -> Graph:
 
 
 def _random_mask(g: Bench, image) -> NodeRef:
-    size = {"width": 512, "height": 512, "count": 1, "seed": 4, "kind": "box", "style": "medium", "least": 0.1, "most": 0.3}
+    size = {"width": 512, "height": 512, "count": 1, "seed": 4, "kind": "boxes", "style": "medium", "least": 0.1, "most": 0.3}
     return g.node("ACERandomMask", image=image, **size)
 
 

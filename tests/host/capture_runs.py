@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import multiprocessing
 import os
@@ -15,15 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from comfyui_ace.commands import capture
 from comfyui_ace.training.pairs import Dataset
 from comfyui_ace.training.verify import verify
 from host.graph import Graph
 from PIL import Image
 
-_COMMAND = "import sys; from comfyui_ace.cli import main; sys.exit(main())"
+# The command without the others, whose imports (torch and more) would be most of a test's time.
+_COMMAND = "from host.capture_runs import main; main()"
 # Children are forked from a process that has the imports behind it: most of fifty runs would be starts else.
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["comfyui_ace.training.capture.sweep", "comfyui_ace.commands.capture"])
+_FORKS.set_forkserver_preload(["comfyui_ace.training.capture.sweep", "host.capture_runs"])
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ class Folder:
     def start(self, graph: Graph | Mapping[str, Any], *more: object, servers: list[str], **kwargs) -> subprocess.Popen:
         command = [sys.executable, "-c", _COMMAND, *self.arguments(graph, *more, servers=servers)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
-        env = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+        env = {**os.environ, "PYTHONIOENCODING": "utf-8", "PYTHONPATH": str(Path(__file__).parents[1])}
         return subprocess.Popen(command, **{**pipes, "env": env, "encoding": "utf-8", **kwargs})
 
     def run(self, graph: Graph | Mapping[str, Any], *more: object, servers: list[str], **kwargs) -> Finished:
@@ -100,6 +103,11 @@ class Folder:
         return counts
 
 
+def told(event: str) -> str:
+    """How an event begins in a capture's output."""
+    return f'"event": "{event}"'
+
+
 class Killable:
     """A capture in a process that is quick to start; events go to a file, which outlives it."""
 
@@ -111,7 +119,7 @@ class Killable:
     def wait_for(self, event: str, timeout: float = 60) -> None:
         """Return when the event was told, or when the process has ended."""
         deadline = time.monotonic() + timeout
-        while self.running and f'"event": "{event}"' not in self.text():
+        while self.running and not self.told(event):
             assert time.monotonic() < deadline, f"no event {event!r} in {timeout:.0f} s: {self.text()[-2000:]}"
             time.sleep(0.005)
 
@@ -124,18 +132,23 @@ class Killable:
     def running(self) -> bool:
         return self._process.is_alive()
 
+    def told(self, event: str) -> int:
+        """How many events of a kind there were."""
+        return self.text().count(told(event))
+
     def text(self) -> str:
         return self.log.read_text(encoding="utf-8") if self.log.exists() else ""
 
 
 def _run_forked(arguments: list[str], log: str) -> None:
-    import argparse
+    sys.stdout = sys.stderr = open(log, "w", encoding="utf-8", buffering=1)  # noqa: SIM115
+    main(arguments)
 
-    from comfyui_ace.commands import capture
 
+def main(arguments: list[str] | None = None) -> None:
+    """`comfyui-ace capture` with the other commands left out."""
     parser = argparse.ArgumentParser()
     capture.add_parsers(parser.add_subparsers())
-    sys.stdout = sys.stderr = open(log, "w", encoding="utf-8", buffering=1)  # noqa: SIM115
     given = parser.parse_args(arguments)
     sys.exit(given.run(given))
 

@@ -26,7 +26,7 @@ def colors(comfy) -> list[str]:
     """Ten plain pictures, each of its own size: 16, 32 … 160 pixels wide."""
     from PIL import Image
 
-    pictures = [Image.new("RGB", (16 * (k + 1), 32), (25 * k, 80, 255 - 25 * k)) for k in range(10)]
+    pictures = [Image.new("RGB", (16 * (k + 1), 48), (25 * k, 80, 255 - 25 * k)) for k in range(10)]
     return [comfy.upload_image(picture, f"color{k}.png") for k, picture in enumerate(pictures)]
 
 
@@ -69,7 +69,7 @@ def test_preview_of_ten_pictures_and_history(comfy, colors):
     words = g.show(full[1]), g.show(later[1])
     result = comfy.run(g)
     for number, word in enumerate(INDICATORS):
-        assert f"- {word}: {16 * (number + 1)}×32" in shown(result, words[0])
+        assert f"- {word}: {16 * (number + 1)}×48" in shown(result, words[0])
     assert "more than the published models were trained with" in shown(result, words[0])
     assert "the oldest round left out" in shown(result, words[1])
     assert all(picture.width > 700 for node in (full, later) for picture in result.images[node.id])
@@ -160,7 +160,7 @@ def test_two_pictures_with_one_indicator_are_both_named(comfy, colors):
     g = EditGraph()
     preview(g, g.unit("{image1}", g.picture(colors[0], "{image1}"), g.picture(colors[1], "{image1}")))
     told = comfy.run_expect_error(g).message
-    assert "two pictures claim the indicator {image1}" in told and "16×32" in told and "32×32" in told
+    assert "two pictures claim the indicator {image1}" in told and "16×48" in told and "32×48" in told
 
 
 def test_sheet_is_a_picture_for_other_nodes(comfy, photo):

@@ -86,7 +86,7 @@ def find_roles(
     cast = _Cast(markers, choices, object_info or {}, ask)
     result, marked = cast.result()
     reach = ancestors(markers.prompt, [result[0], *(p.image[0] for p in markers.pictures)])
-    pictures = cast.pictures(reach)
+    pictures = cast.pictures(reach, result)
     roots = [result[0], *(picture.link[0] for picture in pictures)]
     seeds = cast.seeds(ancestors(markers.prompt, roots), workflow.controls)
     return Roles(
@@ -169,7 +169,7 @@ class _Cast:
 
     # -- the pictures -------------------------------------------------------------------------------------------
 
-    def pictures(self, reach: set[str]) -> tuple[PictureRole, ...]:
+    def pictures(self, reach: set[str], result: Link) -> tuple[PictureRole, ...]:
         if self.choices.sources:
             loaders = [self.node(name) for name in self.choices.sources]
             for loader in loaders:
@@ -178,7 +178,7 @@ class _Cast:
         elif self.markers.pictures:
             roles = [self._marked_picture(marked) for marked in self.markers.pictures]
         else:
-            roles = self._seen_pictures(reach)
+            roles = self._seen_pictures(reach, result)
         bound = sum(role.loader is not None for role in roles[: self.choices.folders])
         if bound < self.choices.folders:
             raise WorkflowError(
@@ -199,13 +199,10 @@ class _Cast:
             loader = self.choose(question, options, "--source NODE") if options else None
         return PictureRole(marked.image, loader, marked.mask)
 
-    def _seen_pictures(self, reach: set[str]) -> list[PictureRole]:
+    def _seen_pictures(self, reach: set[str], result: Link) -> list[PictureRole]:
         """Loaders whose picture (not only their mask) has a part in the result, asked for in turn if they are many."""
-        free = [
-            id_
-            for id_ in self.graph
-            if id_ in reach and self.loads(id_) and any(n in reach for n, _ in self._image_readers(id_))
-        ]
+        loaders = [id_ for id_ in self.graph if id_ in reach and self.loads(id_)]
+        free = [id_ for id_ in loaders if result == (id_, 0) or any(n in reach for n, _ in self._image_readers(id_))]
         if not free:
             raise WorkflowError(
                 "No node that loads a picture from a file has a part in the result. Name one with --source NODE."

@@ -198,8 +198,6 @@ def _plan(
     settings: Settings, workflow: Workflow, info: Mapping[str, Any] | None, ask: Ask, tell: Listener
 ) -> tuple[Plan, str]:
     """The plan, and the name of the dataset."""
-    if settings.seeds < 1:
-        raise CaptureError(f"At least one seed an input is needed, got {settings.seeds}.")
     roles = find_roles(workflow, settings.choices, object_info=info, ask=ask)
     name = settings.dataset or roles.dataset
     if not name:

@@ -72,9 +72,14 @@ def corpus() -> Corpus:
     groups += [[token] for token in SPECIAL_TOKENS]
     groups.append(["", "a picture", "a photograph"])
     return Corpus(
-        tuple(sentence for group in groups for sentence in group),
-        tuple(number for number, group in enumerate(groups) for _ in group),
+        tuple(spelling for group in groups for sentence in group for spelling in _spellings(sentence)),
+        tuple(number for number, group in enumerate(groups) for sentence in group for _ in _spellings(sentence)),
     )
+
+
+def _spellings(sentence: str) -> list[str]:
+    """As it is, and with a capital where people begin with one."""
+    return list(dict.fromkeys((sentence, sentence[:1].upper() + sentence[1:])))
 
 
 def _with_examples(phrasing: str, template: Any) -> str:

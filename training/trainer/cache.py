@@ -133,7 +133,8 @@ def read_tensor(path: Path) -> tuple[torch.Tensor, Mapping[str, str]]:
 
     try:
         with safe_open(str(path), framework="pt") as file:
-            return file.get_tensor(_TENSOR), file.metadata() or {}
+            # A copy: tens of thousands of mapped files exhaust a process's mappings, and a file cut short would kill it.
+            return file.get_tensor(_TENSOR).clone(), file.metadata() or {}
     except (OSError, SafetensorError) as error:
         raise DataError(
             f"the cached file {path} cannot be read ({error}); delete it and run the command again"

@@ -1,0 +1,268 @@
+"""From rows to tensors: the same frames, texts and sizes as in sampling, cached by what they depend on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from comfyui_ace.ace.bundle import find_bundle
+from comfyui_ace.ace.encode import encode
+from comfyui_ace.ace.lcu import ConditionImage, ConditionUnit, LongContext
+from comfyui_ace.ace.pictures import load_mask, load_picture
+from comfyui_ace.ace.resolution import Resolution
+from comfyui_ace.ace.text import T5TextEncoder
+from comfyui_ace.ace.vae import DiffusersVAE
+from comfyui_ace.cli import main
+from comfyui_ace.training.pairs import Dataset, Pair
+from comfyui_ace.training.trainer import run as runs
+from comfyui_ace.training.trainer.batches import SampleStore
+from comfyui_ace.training.trainer.cache import Cache
+from comfyui_ace.training.trainer.encoding import EncoderFiles, fill_cache, items_of
+from comfyui_ace.training.trainer.errors import DataError
+from comfyui_ace.training.trainer.file_index import FileIndex
+from comfyui_ace.training.trainer.order import BatchOrder
+from comfyui_ace.training.trainer.plan import PlanSettings, make_plan
+from pair_factory import half_mask, picture
+from trainer_runs import fill_dataset, workshop_fixture, write_toml  # noqa: F401
+
+
+@pytest.fixture(scope="module")
+def encoders(workshop):
+    bundle = find_bundle(workshop.bundle)
+    return T5TextEncoder.load(bundle.text_encoder, bundle.tokenizer), DiffusersVAE.load(bundle.vae)
+
+
+@pytest.fixture(scope="module")
+def prepared(workshop):
+    """Plan and filled cache of the workshop's dataset."""
+    config = workshop.config(workshop.folder / "unused")
+    with runs.accelerated(config) as accelerator:
+        return runs.prepare(config, accelerator)
+
+
+def plan_of(folder, files=None, resolution=None, **settings):
+    return make_plan([folder], resolution or Resolution.published(64), files or FileIndex(None), PlanSettings(**settings))
+
+
+def context_of(dataset: Dataset, pair_id: str) -> LongContext:
+    """The long context that an artist would build for a pair, from its files."""
+
+    def unit(row) -> ConditionUnit:
+        masks = row.masks_by_index
+        images = [
+            ConditionImage(
+                load_picture(dataset.folder / name),
+                load_mask(dataset.folder / masks[index]) if index in masks else None,
+                "{image}" if index == 0 else f"{{image{index}}}",
+            )
+            for index, name in enumerate(row.image_files)
+        ]
+        return ConditionUnit(row.instruction, images)
+
+    row = dataset.row(pair_id)
+    return LongContext(unit(row), [unit(dataset.row(earlier)) for earlier in row.history])
+
+
+def assert_same_conditioning(first, second) -> None:
+    for name in ("context", "references"):
+        for a, b in zip(getattr(first, name), getattr(second, name), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
+    count = len(first.references)
+    masks = [(first.target_mask, second.target_mask)]
+    masks += zip(first.reference_masks or [None] * count, second.reference_masks or [None] * count, strict=True)
+    for a, b in masks:
+        assert (a is None) == (b is None) and (a is None or torch.equal(a, b))
+    rows = count + 1
+    torch.testing.assert_close(first.indicator_embeddings[:rows], second.indicator_embeddings[:rows])
+
+
+def test_every_pair_becomes_what_encode_makes_of_it_in_both_branches(workshop, prepared, encoders):
+    text_encoder, vae = encoders
+    dataset = Dataset(workshop.dataset)
+    store = SampleStore(prepared.plan.train, prepared.cache, memory=2**20)
+    kinds = Counter()
+    for index, example in enumerate(prepared.plan.train):
+        context = context_of(dataset, example.id)
+        encoded = encode(context, text_encoder, vae, resolution=Resolution.published(64))
+        for dropped, wanted in ((False, encoded.positive), (True, encoded.negative)):
+            batch = store.batch([index], [dropped])
+            assert_same_conditioning(batch.conditioning, wanted)
+        assert tuple(batch.latents.shape) == encoded.latent_shape
+        kinds[len(context.unit.images), len(context.history), encoded.positive.target_mask is not None] += 1
+    assert kinds == {(1, 0, False): 5, (1, 0, True): 1, (2, 0, False): 1, (1, 1, False): 1}
+
+
+def test_batches_pad_texts_and_say_so(prepared):
+    train = prepared.plan.train
+    store = SampleStore(train, prepared.cache, memory=2**20)
+    square = [index for index, example in enumerate(train) if len(example.references) == 1 and not example.masks[0]]
+    by_layout = Counter(train[index].layout for index in square)
+    layout = by_layout.most_common(1)[0][0]
+    first, second = [index for index in square if train[index].layout == layout][:2]
+    alone = [store.batch([index], [drop]) for index, drop in ((first, False), (second, True))]
+    both = store.batch([first, second], [False, True])
+    assert torch.equal(both.latents, torch.cat([batch.latents for batch in alone]))
+    for k in range(2):
+        mask = both.conditioning.context_masks[k]
+        for row, batch in enumerate(alone):
+            length = batch.conditioning.context[k].shape[1]
+            assert mask[row].sum() == length
+            assert torch.equal(both.conditioning.context[k][row, :length], batch.conditioning.context[k][0])
+
+
+def test_the_result_takes_the_edited_pictures_size(tmp_path):
+    dataset = Dataset.create(tmp_path, "sizes")
+    source = picture(0, 40, 64)
+    same = dataset.append(Pair(source=source, target=255 - source, instruction="{image} a"))
+    twice = np.repeat(np.repeat(255 - source, 2, 0), 2, 1)
+    larger = dataset.append(Pair(source=source, target=twice, instruction="{image} b"))
+    examples = {example.id: example for example in plan_of(dataset.folder).train}
+    for result in (same, larger):
+        fit = examples[result.id].target.fit
+        assert (fit.height, fit.width) == (32, 64)
+        assert examples[result.id].layout == ((4, 8), (4, 8))
+    assert examples[same.id].target.fit == examples[same.id].references[0].fit
+    text = dataset.append(Pair(target=picture(9, 70, 33), instruction="a picture"))
+    assert {e.id: e for e in plan_of(dataset.folder).train}[text.id].layout == ((8, 4),)
+
+
+def test_weights_decide_who_takes_part(workshop):
+    folder = workshop.dataset
+
+    def weights(**settings) -> list[float]:
+        return sorted(example.weight for example in plan_of(folder, **settings).train)
+
+    assert weights() == [0.25] + [1.0] * 7
+    assert weights(weights="ignore") == [1.0] * 8
+    assert weights(weights="binary", weight_threshold=0.2) == [1.0] * 8
+    assert weights(weights="binary") == [1.0] * 7
+    assert plan_of(folder, weights="binary").left_out == {"weight under 0.5": 1}
+
+
+def test_images_and_rounds_are_limited(workshop):
+    plan = plan_of(workshop.dataset, max_images=1)
+    assert len(plan.train) == 6 and plan.left_out == {"more than 1 images": 2}
+    plan = plan_of(workshop.dataset, max_images=1, max_rounds=0)
+    assert len(plan.train) == 7 and plan.left_out == {"more than 1 images": 1}
+
+
+def test_bad_pairs_are_named_or_skipped(tmp_path):
+    dataset = fill_dataset(tmp_path / "pairs")
+    lost, broken = list(dataset.rows("train"))[:2]
+    (dataset.folder / lost.target_file_name).unlink()
+    (dataset.folder / broken.source_file_name).write_bytes(b"no picture")
+    with pytest.raises(DataError, match=rf"2 pairs cannot be used(?s:.*){lost.id}(?s:.*){broken.id}(?s:.*)on_bad_pair"):
+        plan_of(dataset.folder)
+    plan = plan_of(dataset.folder, skip_bad=True)
+    assert not {lost.id, broken.id} & {example.id for example in plan.train}
+    assert plan.left_out == {"cannot be read or makes no sense": 2}
+
+
+def test_a_picture_damaged_behind_its_header_is_named(workshop, tmp_path):
+    dataset = fill_dataset(tmp_path / "pairs")
+    row = next(dataset.rows("train"))
+    path = dataset.folder / row.target_file_name
+    path.write_bytes(path.read_bytes()[:-200])
+    changes = {"data__datasets": [str(dataset.folder)], "data__cache": str(tmp_path / "cache")}
+    with pytest.raises(DataError, match=f"pair {row.id} of .* cannot be read(?s:.*)What is cached stays"):
+        runs.train(workshop.config(tmp_path / "run", **changes))
+    config = workshop.config(tmp_path / "run", **changes, data__on_bad_pair="skip")
+    with runs.accelerated(config) as accelerator:
+        prepared = runs.prepare(config, accelerator)
+    assert len(prepared.plan.train) == 7 and row.id not in {example.id for example in prepared.plan.train}
+
+
+def test_keys_change_with_everything_they_depend_on(workshop, prepared, tmp_path):
+    example = next(e for e in prepared.plan.train if e.masks[0] is not None)
+    items = list(dict.fromkeys(items_of(example)))
+    identity = prepared.cache.identity
+
+    def keys(cache: Cache, some=items) -> list[str]:
+        return [cache.key(item) for item in some]
+
+    before = keys(prepared.cache)
+    assert len(set(before)) == len(items) and keys(Cache(tmp_path, identity)) == before
+
+    def changed(**values) -> list[bool]:
+        return [new != old for new, old in zip(keys(Cache(tmp_path, replace(identity, **values))), before, strict=True)]
+
+    pictures = [type(item).__name__ == "PictureItem" for item in items]
+    texts = [type(item).__name__ == "TextItem" for item in items]
+    assert changed(vae="0") == pictures
+    assert changed(text_encoder="0") == changed(tokenizer="0") == texts
+    assert all(changed(dtype=torch.bfloat16))
+    for item in (example.target, example.masks[0]):
+        for other in (replace(item, digest="0"), replace(item, fit=replace(item.fit, width=item.fit.width + 16))):
+            assert prepared.cache.key(other) != prepared.cache.key(item)
+    blanked = replace(example.references[0], blanked=example.masks[0])
+    assert prepared.cache.key(blanked) != prepared.cache.key(example.references[0])
+
+
+def test_only_what_changed_is_encoded_again(workshop, tmp_path):
+    dataset = fill_dataset(tmp_path / "pairs")
+    bundle = find_bundle(workshop.bundle)
+    encoder_files = EncoderFiles(bundle.vae, bundle.text_encoder, bundle.tokenizer)
+
+    def fill(resolution=None) -> int:
+        """Runs as a fresh process would; returns how many files are new."""
+        before = set((tmp_path / "cache").rglob("*.safetensors"))
+        index = FileIndex(tmp_path / "cache" / "files.jsonl")
+        plan = plan_of(dataset.folder, index, resolution)
+        fill_cache(Cache(tmp_path / "cache", encoder_files.identity(index, torch.float32)), plan, encoder_files)
+        return len(set((tmp_path / "cache").rglob("*.safetensors")) - before)
+
+    assert fill() == 10 * 2 + 1 + 1 + 4 + 1  # pictures, a reference, a mask, texts (one empty), the I-Emb table
+    assert fill() == 0
+    row = next(dataset.rows("train"))
+    from PIL import Image
+
+    Image.fromarray(picture(99, 16, 32)).save(dataset.folder / row.target_file_name)
+    assert fill() == 1
+    assert fill(Resolution.exact(32, 48)) > 20
+
+
+def test_cached_pictures_decode_to_what_the_vae_makes_of_them(workshop, prepared, encoders, tmp_path, capsys):
+    example = prepared.plan.train[0]
+    config = write_toml(workshop.table(tmp_path / "run"), tmp_path / "config.toml")
+    assert main(["train", str(config), "--decode-cache", str(tmp_path / "out"), "--pair", example.id]) == 0
+    written = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert written == [f"{example.id}-image1.png", f"{example.id}-target.png"]
+    assert len(capsys.readouterr().out.split()) == 2
+    vae = encoders[1]
+    wanted = vae.decode(vae.encode(load_picture(example.target.path)))
+    decoded = load_picture(tmp_path / "out" / f"{example.id}-target.png")
+    assert (decoded - wanted).abs().max() < 1.5 / 255
+    assert main(["train", str(config), "--decode-cache", str(tmp_path / "out"), "--pair", "nobody"]) == 1
+    assert "nobody is none of this run's 10 pairs" in capsys.readouterr().err
+
+
+def test_blank_fill_hides_the_masked_pixels(workshop, tmp_path):
+    from comfyui_ace.training.trainer.encoding import fitted_pixels
+
+    dataset = Dataset.create(tmp_path, "masked")
+    source = picture(3, 32, 32)
+    dataset.append(Pair(source=source, target=255 - source, masks=[half_mask(32, 32)], instruction="{image} fill"))
+    for fill, hidden in (("keep", False), ("blank", True)):
+        item = plan_of(dataset.folder, fill=fill).train[0].references[0]
+        pixels = fitted_pixels(item)[0]
+        assert (pixels[:, :16].sum() == 0).item() is hidden
+        assert pixels[:, 16:].sum() > 0
+
+
+def test_order_is_fair_and_a_function_of_seed_and_number():
+    layouts = ["a"] * 7 + ["b"] * 3 + ["c"]
+    order = BatchOrder(layouts, batch_size=4, seed=1)
+    batches = [order.batch(number) for number in range(1100)]
+    assert all(len({layouts[index] for index in batch}) == 1 for batch in batches)
+    counts = Counter(index for batch in batches for index in batch)
+    assert len(counts) == 11
+    assert max(counts.values()) - min(counts.values()) <= 8  # 400 each, up to what is carried over
+    again = BatchOrder(layouts, batch_size=4, seed=1)
+    assert [again.batch(number) for number in (1099, 5, 600)] == [batches[1099], batches[5], batches[600]]
+    assert [BatchOrder(layouts, 4, seed=2).batch(number) for number in range(20)] != batches[:20]
+    within = batches[: 7 * 4]
+    first_pass = [index for batch in within for index in batch if layouts[index] == "a"][:7]
+    assert sorted(first_pass) == list(range(7))
