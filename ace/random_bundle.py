@@ -94,7 +94,7 @@ def write_tokenizer(folder: Path, corpus: Iterable[str], vocabulary_size: int = 
     Returns:
         the size of the vocabulary.
     """
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.Unigram())
@@ -102,6 +102,7 @@ def write_tokenizer(folder: Path, corpus: Iterable[str], vocabulary_size: int = 
         [normalizers.NFKC(), normalizers.Strip(), normalizers.Replace("  ", " ")]
     )
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
     trainer = trainers.UnigramTrainer(
         vocab_size=vocabulary_size,
         special_tokens=["<pad>", "</s>", "<unk>"],

@@ -24,7 +24,7 @@ def run(setting: Setting) -> Table:
     times: dict[str, list[float]] = {what: [] for what in codes}
     for code in codes.values():
         _cpu_seconds(code)  # reads the files and writes the bytecode
-    for _ in range(setting.rounds):
+    for _ in range(1 if setting.quick else setting.rounds):
         for what, code in codes.items():
             times[what].append(_cpu_seconds(code))
     rows = [("torch alone", Estimate.of(times["torch"]), None)]

@@ -86,7 +86,7 @@ class ConditionUnitNode(io.ComfyNode):
                         min=_LEAST_SOCKETS,
                         max=MAX_IMAGES - 1,
                     ),
-                    optional=True,  # so that it is drawn below the first picture
+                    optional=True,  # else its sockets come before the first picture's
                     tooltip="Up to nine pictures more; a new socket appears when the last one is used.",
                 ),
                 io.Combo.Input(

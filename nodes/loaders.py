@@ -9,7 +9,7 @@ import folder_paths
 import torch
 from comfy_api.latest import io
 
-from ..ace.bundle import PUBLISHED, manual_instructions, preset_by_name
+from ..ace.bundle import PUBLISHED, BundleError, manual_instructions, preset_by_name
 from ..ace.checkpoint import read_checkpoint
 from . import paths
 from .model import load_patcher
@@ -137,7 +137,12 @@ class LoadBundleNode(io.ComfyNode):
 
     @classmethod
     def execute(cls, bundle, download, weight_dtype) -> io.NodeOutput:
-        found = paths.installed_bundle(bundle) if not download else None
+        try:
+            found = paths.installed_bundle(bundle)
+        except BundleError:
+            if not download or bundle not in PUBLISHED:
+                raise
+            found = None  # an interrupted download is resumed
         if found is None:
             found = cls._download(bundle, download)
         model = _open_model(found.dit, weight_dtype, found.defaults.max_tokens)

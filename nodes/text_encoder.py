@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import comfy.sd
@@ -13,10 +13,17 @@ import folder_paths
 import torch
 from comfy.text_encoders import pixart_t5
 
-from ..ace.containers import read_container
+from ..ace.containers import CheckpointError, read_container
+from ..ace.foreign import recognise_tensors
 
 # What a T5's config.json says of its shape; everything else is the same in all of T5 v1.1.
 _SHAPE_KEYS = ("d_ff", "d_kv", "d_model", "num_heads", "num_layers", "vocab_size")
+# By these the one T5 is told from smaller ones, from the first version and from multilingual ones of the same size.
+_LAST_LAYER, _WIDTH = "encoder.block.23.layer.1.DenseReluDense.wi_1.weight", 4096
+_WORDS, _VOCABULARY = "shared.weight", 32128
+_CHOOSE_T5 = (
+    "choose a t5xxl file (t5xxl_fp16.safetensors, t5xxl_fp8_e4m3fn.safetensors, …), the same that FLUX and SD3 use"
+)
 
 
 class HostTextEncoder:
@@ -57,17 +64,30 @@ def load_clip_file(path: str):
     Raises:
         ValueError: the file holds no T5 v1.1 XXL encoder.
     """
-    clip = comfy.sd.load_clip(
+    try:
+        shapes = {name: tuple(tensor.shape) for name, tensor in read_container(path).tensors.items()}
+    except CheckpointError as error:
+        raise ValueError(f"{error} For a text encoder, {_CHOOSE_T5}") from None
+    # The host goes by names alone and would fail on the first shape that does not fit.
+    if shapes.get(_LAST_LAYER, ())[-1:] != (_WIDTH,) or shapes.get(_WORDS, (0,))[0] != _VOCABULARY:
+        raise ValueError(f"{Path(path).name} is not T5 v1.1 XXL{_likeness(shapes)}; {_CHOOSE_T5}")
+    return comfy.sd.load_clip(
         ckpt_paths=[path],
         embedding_directory=folder_paths.get_folder_paths("embeddings"),
         clip_type=comfy.sd.CLIPType.PIXART,
     )
-    if not hasattr(clip.cond_stage_model, "t5xxl"):
-        raise ValueError(
-            f"{Path(path).name} holds a {type(clip.cond_stage_model).__name__}, not T5 v1.1 XXL; choose a t5xxl file "
-            "(t5xxl_fp16.safetensors, t5xxl_fp8_e4m3fn.safetensors, …), the same that FLUX and SD3 use"
+
+
+def _likeness(shapes: Mapping[str, Sequence[int]]) -> str:
+    """What a file that is no T5 v1.1 XXL seems to hold, to follow its name; empty when nobody knows."""
+    if _WORDS in shapes and len(shapes[_WORDS]) == 2:
+        words, width = shapes[_WORDS]
+        return (
+            f", which has {_VOCABULARY} words and a width of {_WIDTH} in 24 gated layers, but another T5 with {words} words "
+            f"and a width of {width}"
         )
-    return clip
+    found = recognise_tensors(shapes)
+    return f": it looks like {found.name}" if found is not None else ""
 
 
 def load_clip_folder(folder: Path, tokenizer: Path):

@@ -2,8 +2,8 @@
 
     .venv/bin/python tools/make_workflows.py [NAME-PART …]
 
-Needs a ComfyUI as for the host tests, and Chromium. A workflow that needs something the pack does not bring is written
-without being run; its thumbnail stays what it was.
+Needs a ComfyUI as for the host tests, and Chromium. Of a workflow that needs something the pack does not bring, a stand-in
+is run for the thumbnail.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ def write(page: ComfyPage, workflow: Workflow) -> None:
     path = WORKFLOW_FOLDER / f"{workflow.name}.json"
     path.write_text(json.dumps(page.save_workflow_json(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     page.screenshot(f"workflow-{workflow.name}")
-    if workflow.needs not in ("", "a folder of pictures"):
-        return
+    if workflow.stand_in:
+        page.load_prompt(workflow.stand_in())
     result = page.queue(timeout=600)
     prompt = page.export_prompt()
     saved = [images for node, images in result.images.items() if prompt[node]["class_type"] == "SaveImage"]

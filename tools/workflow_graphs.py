@@ -13,6 +13,7 @@ from host.graph import Graph, NodeRef
 BUNDLE = "ace-tiny"
 PICTURE = "example.png"  # lies in the input folder of every ComfyUI
 FOLDER = "photos"
+LORA = "ace-lora.safetensors"
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,14 @@ class Workflow:
         note: Markdown for the note in the graph.
         build: makes the graph.
         needs: what has to be on the user's machine beside the pack, or "".
+        stand_in: for a workflow that cannot run without it, the same with what the pack brings, to make the thumbnail.
     """
 
     name: str
     note: str
     build: Callable[[], Graph]
     needs: str = ""
+    stand_in: Callable[[], Graph] | None = None
 
 
 class Bench(Graph):
@@ -83,7 +86,16 @@ def instruction_edit() -> Graph:
 
 
 def _random_mask(g: Bench, image) -> NodeRef:
-    size = {"width": 512, "height": 512, "count": 1, "seed": 4, "kind": "boxes", "style": "medium", "least": 0.1, "most": 0.3}
+    size = {
+        "width": 512,
+        "height": 512,
+        "count": 1,
+        "seed": 4,
+        "kind": "boxes",
+        "style": "medium",
+        "least": 0.1,
+        "most": 0.3,
+    }
     return g.node("ACERandomMask", image=image, **size)
 
 
@@ -106,9 +118,7 @@ def inpaint() -> Graph:
     g = Bench()
     models, photo = g.bundle(), g.photo()
     mask = _random_mask(g, photo[0])
-    hole = g.node(
-        "ACEInpaint", image=photo[0], mask=mask[0], way="blank: paint something new", indicator="{image}"
-    )
+    hole = g.node("ACEInpaint", image=photo[0], mask=mask[0], way="blank: paint something new", indicator="{image}")
     unit = g.unit("{image} fill the masked area with green", hole[0])
     result = g.sampler(models, unit)
     g.save(_paste_back(g, photo[0], result[0], mask=hole[2], fit=result[2])[0], "inpaint")
@@ -192,6 +202,34 @@ def ksampler() -> Graph:
     return g
 
 
+def with_lora() -> Graph:
+    g = Bench()
+    models, photo = g.bundle(), g.photo()
+    model = g.node("LoraLoaderModelOnly", model=models[0], lora_name=LORA, strength_model=0.8)
+    unit = g.unit("{image} invert the colours", g.ace_image(photo[0]))
+    g.save(g.sampler(models, unit, model=model[0])[0], "with LoRA")
+    return g
+
+
+def refine_by_ace() -> Graph:
+    g = Bench()
+    models, photo = g.bundle(), g.photo()
+    unit = g.unit("{image} make it brighter", g.ace_image(photo[0]))
+    edited = g.sampler(models, unit)
+    latent = g.node("VAEEncode", pixels=edited[0], vae=models[2])
+    settings = {"negative": "", "resolution": "as the model", "batch_size": 1}
+    encoded = g.node("ACEEncode", clip=models[1], vae=models[2], context=unit, model=models[0], **settings)
+    _refine(g, models[0], encoded[0], encoded[1], latent, models[2])
+    return g
+
+
+def _refine(g: Bench, model, positive, negative, latent, vae) -> None:
+    """Some noise, and away with it again (SDEdit, Meng et al. 2022)."""
+    settings = {"seed": 1, "steps": 20, "cfg": 6.0, "sampler_name": "dpmpp_2m", "scheduler": "karras", "denoise": 0.35}
+    refined = g.node("KSampler", model=model, positive=positive, negative=negative, latent_image=latent, **settings)
+    g.save(g.node("VAEDecode", samples=refined, vae=vae)[0], "refined")
+
+
 def refine() -> Graph:
     g = Bench()
     models, photo = g.bundle(), g.photo()
@@ -202,9 +240,7 @@ def refine() -> Graph:
     latent = g.node("VAEEncode", pixels=larger[0], vae=other[2])
     positive = g.node("CLIPTextEncode", clip=other[1], text="a bright, detailed picture")
     negative = g.node("CLIPTextEncode", clip=other[1], text="blurry")
-    settings = {"seed": 1, "steps": 20, "cfg": 6.0, "sampler_name": "dpmpp_2m", "scheduler": "karras", "denoise": 0.35}
-    refined = g.node("KSampler", model=other[0], positive=positive, negative=negative, latent_image=latent, **settings)
-    g.save(g.node("VAEDecode", samples=refined, vae=other[2])[0], "refined")
+    _refine(g, other[0], positive, negative, latent, other[2])
     return g
 
 
@@ -226,13 +262,15 @@ WORKFLOWS = (
     Workflow("01 Text to image", "Without a picture, ACE makes one from the text." + _SWAP, text_to_image),
     Workflow(
         "02 Edit by instruction",
-        "Write what to do into **Condition Unit**; `{image}` means the picture. **Preview** shows what the model sees." + _SWAP,
+        "Write what to do into **Condition Unit**; `{image}` means the picture. **Preview** shows what the model sees."
+        + _SWAP,
         instruction_edit,
     ),
     Workflow(
         "03 Edit under a mask",
         "White of the mask may change. **Paste Back** returns every other pixel untouched, at the picture's own size. "
-        "In place of **Random Mask** take the mask you paint in Load Image (right click, *Open in MaskEditor*)." + _SWAP,
+        "In place of **Random Mask** take the mask you paint in Load Image (right click, *Open in MaskEditor*)."
+        + _SWAP,
         masked_edit,
     ),
     Workflow(
@@ -243,7 +281,8 @@ WORKFLOWS = (
     ),
     Workflow(
         "05 Outpaint",
-        "**Outpaint** extends the canvas; **Paste Back** puts the original into the middle again, pixel by pixel." + _SWAP,
+        "**Outpaint** extends the canvas; **Paste Back** puts the original into the middle again, pixel by pixel."
+        + _SWAP,
         outpaint,
     ),
     Workflow(
@@ -264,7 +303,8 @@ WORKFLOWS = (
     ),
     Workflow(
         "09 With KSampler",
-        "The same with core's sampler: sampler *ddim* (or *euler*), scheduler *simple*, and **Guidance Rescale**." + _SWAP,
+        "The same with core's sampler: sampler *ddim* (or *euler*), scheduler *simple*, and **Guidance Rescale**."
+        + _SWAP,
         ksampler,
     ),
     Workflow(
@@ -272,11 +312,20 @@ WORKFLOWS = (
         "ACE edits, any checkpoint you have refines: lower *denoise* stays closer to the edit." + _SWAP,
         refine,
         needs="a Stable Diffusion checkpoint",
+        stand_in=refine_by_ace,
     ),
     Workflow(
         "11 Folder of pictures",
-        f"Put pictures into a folder *{FOLDER}* in ComfyUI's input folder (or choose another); each is edited in turn." + _SWAP,
+        f"Put pictures into a folder *{FOLDER}* in ComfyUI's input folder (or choose another); each is edited in turn."
+        + _SWAP,
         batch_over_a_folder,
-        needs="a folder of pictures",
+    ),
+    Workflow(
+        "12 With a LoRA",
+        "Core's LoRA loader works on ACE: choose a LoRA that was trained on this model, and how strongly it acts."
+        + _SWAP,
+        with_lora,
+        needs="a LoRA for ACE",
+        stand_in=instruction_edit,
     ),
 )

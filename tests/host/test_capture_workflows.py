@@ -27,7 +27,8 @@ _TEMPLATES = (
     "sdxl_refiner_prompt_example",
     "templates-6-key-frames",
     "templates-1_click_multiple_scene_angles-v1.0",
-    "video_wan2_2_14B_animate",
+    "flux_redux_model_example",
+    "sdxl_revision_text_prompts",
 )
 # Widgets that only show something; the server has no such inputs.
 _DISPLAYS = {"audioUI", "preview", "previewMode"}
@@ -84,14 +85,15 @@ def test_core_nodes(browser_page, schemas):
     assert converted.controls["3", "seed"] in ("fixed", "randomize")
 
 
-@pytest.mark.parametrize("mode", [2, 4])
-@pytest.mark.parametrize("kind", ["ImageAddNoise", "ImageScaleToTotalPixels", "ImageCompositeMasked", "LoadImageMask"])
-def test_muted_and_bypassed_nodes(browser_page, schemas, kind, mode):
+def test_muted_and_bypassed_nodes(browser_page, schemas):
     browser_page.load_prompt(_edited())
-    workflow = browser_page.save_workflow_json()
-    _node(workflow, kind)["mode"] = mode
-    expected = _assert_converted_alike(browser_page, workflow, schemas)
-    assert kind not in {node["class_type"] for node in expected.values()}
+    saved = browser_page.save_workflow_json()
+    for kind in ("ImageAddNoise", "ImageScaleToTotalPixels", "ImageCompositeMasked", "LoadImageMask"):
+        for mode in (2, 4):
+            workflow = copy.deepcopy(saved)
+            _node(workflow, kind)["mode"] = mode
+            expected = _assert_converted_alike(browser_page, workflow, schemas)
+            assert kind not in {node["class_type"] for node in expected.values()}
 
 
 def test_reroutes_primitives_and_notes(browser_page, schemas):
@@ -129,7 +131,6 @@ def test_subgraphs(browser_page, schemas):
                 new Set([byType('ImageScaleToTotalPixels'), byType('ImageAddNoise')]))
             const inner = node.subgraph.nodes.find(n => n.type === 'ImageAddNoise')
             const strength = inner.inputs.find(input => input.name === 'strength')
-            node.subgraph.inputNode.connectByType?.(-1, inner, 'FLOAT')
             const slot = node.subgraph.addInput('amount', 'FLOAT')
             slot.connect(strength, inner)
             node.widgets.find(widget => widget.name === 'amount').value = 0.75
@@ -187,12 +188,15 @@ def test_dynamic_widgets(browser_page, schemas):
     _assert_converted_alike(browser_page, browser_page.save_workflow_json(), schemas)
 
 
-@pytest.mark.parametrize("name", _TEMPLATES)
-def test_core_templates(browser_page, comfy, schemas, name):
-    reply = comfy.fetch(f"/templates/{name}.json")
-    if reply.status != 200:
-        pytest.skip(f"this front end has no template {name!r}")
-    _assert_converted_alike(browser_page, reply.json(), schemas)
+def test_core_templates(browser_page, comfy, schemas):
+    compared = 0
+    for name in _TEMPLATES:
+        reply = comfy.fetch(f"/templates/{name}.json")
+        if reply.status == 200:
+            print(name)
+            _assert_converted_alike(browser_page, reply.json(), schemas)
+            compared += 1
+    assert compared >= len(_TEMPLATES) / 2
 
 
 def test_a_workflow_saved_by_the_front_end_is_captured(browser_page, comfy, tmp_path):

@@ -16,6 +16,7 @@ from comfyui_ace.ace.resolution import Resolution
 from comfyui_ace.ace.text import T5TextEncoder
 from comfyui_ace.ace.vae import DiffusersVAE
 from comfyui_ace.cli import main
+from comfyui_ace.training.checks import CheckSettings
 from comfyui_ace.training.pairs import Dataset, Pair
 from comfyui_ace.training.trainer import run as runs
 from comfyui_ace.training.trainer.batches import SampleStore
@@ -32,7 +33,7 @@ from trainer_runs import fill_dataset, workshop_fixture, write_toml  # noqa: F40
 @pytest.fixture(scope="module")
 def encoders(workshop):
     bundle = find_bundle(workshop.bundle)
-    return T5TextEncoder.load(bundle.text_encoder, bundle.tokenizer), DiffusersVAE.load(bundle.vae)
+    return T5TextEncoder.load(bundle.text_encoder, bundle.tokenizer, dtype=torch.float32), DiffusersVAE.load(bundle.vae)
 
 
 @pytest.fixture(scope="module")
@@ -114,19 +115,24 @@ def test_batches_pad_texts_and_say_so(prepared):
 
 
 def test_the_result_takes_the_edited_pictures_size(tmp_path):
-    dataset = Dataset.create(tmp_path, "sizes")
-    source = picture(0, 40, 64)
-    same = dataset.append(Pair(source=source, target=255 - source, instruction="{image} a"))
-    twice = np.repeat(np.repeat(255 - source, 2, 0), 2, 1)
-    larger = dataset.append(Pair(source=source, target=twice, instruction="{image} b"))
+    unchecked = CheckSettings(size=False, aspect=False)
+    dataset = Dataset.create(tmp_path, "sizes", checks=unchecked)
+
+    def add(seed: int, target: np.ndarray, **changes) -> str:
+        values = {"source": picture(seed, 40, 64), "instruction": "{image} again"} | changes
+        return dataset.append(Pair(target=target, **values)).id
+
+    same = add(0, 255 - picture(0, 40, 64))
+    twice = add(1, np.repeat(np.repeat(255 - picture(1, 40, 64), 2, 0), 2, 1))
+    text = add(2, picture(2, 70, 33), source=None, instruction="a picture")
     examples = {example.id: example for example in plan_of(dataset.folder).train}
-    for result in (same, larger):
-        fit = examples[result.id].target.fit
-        assert (fit.height, fit.width) == (32, 64)
-        assert examples[result.id].layout == ((4, 8), (4, 8))
-    assert examples[same.id].target.fit == examples[same.id].references[0].fit
-    text = dataset.append(Pair(target=picture(9, 70, 33), instruction="a picture"))
-    assert {e.id: e for e in plan_of(dataset.folder).train}[text.id].layout == ((8, 4),)
+    for pair in (same, twice):
+        assert examples[pair].layout == ((4, 8), (4, 8))
+    assert examples[same].target.fit == examples[same].references[0].fit
+    assert examples[text].layout == ((8, 4),)
+    add(3, picture(30, 64, 40))
+    with pytest.raises(DataError, match="has another aspect ratio than 64x32"):
+        plan_of(dataset.folder)
 
 
 def test_weights_decide_who_takes_part(workshop):

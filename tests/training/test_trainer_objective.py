@@ -80,7 +80,8 @@ def test_loss_and_gradient_are_those_calculated_by_hand():
             assert parameter.grad is None  # the published model does not use it
             continue
         direction = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
-        step = 1e-5
+        direction /= direction.norm()
+        step = 1e-3  # the model rotates positions in float32, which a smaller step would drown in
         with torch.no_grad():
             parameter.add_(direction, alpha=step)
             above = loss_by_hand(model, *problem())
@@ -88,7 +89,7 @@ def test_loss_and_gradient_are_those_calculated_by_hand():
             below = loss_by_hand(model, *problem())
             parameter.add_(direction, alpha=step)
         slope = ((above - below) / (2 * step)).item()
-        assert (parameter.grad * direction).sum().item() == pytest.approx(slope, rel=1e-4, abs=1e-9), name
+        assert (parameter.grad * direction).sum().item() == pytest.approx(slope, rel=1e-3, abs=1e-5), name
 
 
 def test_recomputed_blocks_give_the_same_gradient():

@@ -31,6 +31,7 @@ from .progress import Progress, silent_progress
 
 _log = logging.getLogger(__name__)
 Size = tuple[int, int]
+_ASPECT_TOLERANCE = 0.02  # a teacher that rounds sides to its own multiples; more is another picture
 
 
 @dataclass(frozen=True)
@@ -261,7 +262,11 @@ def _target_fit(height: int, width: int, edited: Fit) -> Fit:
     """The result lies on the edited picture pixel by pixel, whatever size the teacher gave it."""
     if (height, width) == (edited.source_height, edited.source_width):
         return edited
-    return exact_fit(height, width, edited.height, edited.width, "crop" if edited.crops else "error")
+    ratio = (height / width) / (edited.source_height / edited.source_width)
+    slightly = abs(ratio - 1.0) <= _ASPECT_TOLERANCE
+    return exact_fit(
+        height, width, edited.height, edited.width, "crop" if edited.crops else "stretch" if slightly else "error"
+    )
 
 
 class _StandIns:
