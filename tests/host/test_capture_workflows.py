@@ -10,6 +10,7 @@ from comfyui_ace.training.capture.errors import WorkflowError
 from comfyui_ace.training.capture.graph import load_workflow
 from comfyui_ace.training.capture.plan import make_plan
 from comfyui_ace.training.capture.roles import Choices, find_roles
+from host.browser import ComfyPage
 from host.capture_runs import Folder
 from host.comfy_server import Graph
 
@@ -37,6 +38,14 @@ _DISPLAYS = {"audioUI", "preview", "previewMode"}
 @pytest.fixture(scope="module")
 def schemas(comfy) -> dict[str, Any]:
     return comfy.object_info()
+
+
+@pytest.fixture(scope="module")
+def page(browser, comfy):
+    """One page for all tests here: every workflow opens in a tab of its own, and starting a page takes seconds."""
+    page = ComfyPage(browser, comfy)
+    yield page
+    page.close()
 
 
 def _without_meta(prompt: dict[str, Any]) -> dict[str, Any]:
@@ -76,30 +85,30 @@ def _node(workflow: dict[str, Any], kind: str) -> dict[str, Any]:
     return found
 
 
-def test_core_nodes(browser_page, schemas):
-    browser_page.load_prompt(_edited())
-    workflow = browser_page.save_workflow_json()
-    expected = _assert_converted_alike(browser_page, workflow, schemas)
+def test_core_nodes(page, schemas):
+    page.load_prompt(_edited())
+    workflow = page.save_workflow_json()
+    expected = _assert_converted_alike(page, workflow, schemas)
     assert expected["3"]["inputs"]["seed"] == 2**40 + 3
     converted = load_workflow(workflow, schemas)
     assert converted.controls["3", "seed"] in ("fixed", "randomize")
 
 
-def test_muted_and_bypassed_nodes(browser_page, schemas):
-    browser_page.load_prompt(_edited())
-    saved = browser_page.save_workflow_json()
+def test_muted_and_bypassed_nodes(page, schemas):
+    page.load_prompt(_edited())
+    saved = page.save_workflow_json()
     for kind in ("ImageAddNoise", "ImageScaleToTotalPixels", "ImageCompositeMasked", "LoadImageMask"):
         for mode in (2, 4):
             workflow = copy.deepcopy(saved)
             _node(workflow, kind)["mode"] = mode
-            expected = _assert_converted_alike(browser_page, workflow, schemas)
+            expected = _assert_converted_alike(page, workflow, schemas)
             assert kind not in {node["class_type"] for node in expected.values()}
 
 
-def test_reroutes_primitives_and_notes(browser_page, schemas):
+def test_reroutes_primitives_and_notes(page, schemas):
     """Made by hand in the front end: a primitive on the seed, two reroutes in a row, a note."""
-    browser_page.load_prompt(_edited())
-    browser_page.page.evaluate(
+    page.load_prompt(_edited())
+    page.page.evaluate(
         """() => {
             const graph = app.graph, byType = type => graph.nodes.find(node => node.type === type)
             const add = type => { const node = LiteGraph.createNode(type); graph.add(node); return node }
@@ -113,18 +122,18 @@ def test_reroutes_primitives_and_notes(browser_page, schemas):
             add('Note'); add('MarkdownNote')
         }"""
     )
-    browser_page.settle()
-    workflow = browser_page.save_workflow_json()
+    page.settle()
+    workflow = page.save_workflow_json()
     assert {"PrimitiveNode", "Reroute", "Note"} <= {node["type"] for node in workflow["nodes"]}
-    expected = _assert_converted_alike(browser_page, workflow, schemas)
+    expected = _assert_converted_alike(page, workflow, schemas)
     assert expected["3"]["inputs"]["seed"] == 77
     assert expected["2"]["inputs"]["image"] == ["1", 0]
 
 
-def test_subgraphs(browser_page, schemas):
+def test_subgraphs(page, schemas):
     """Nodes folded into a subgraph, one of its widgets set from outside, and a second instance of it."""
-    browser_page.load_prompt(_edited())
-    browser_page.page.evaluate(
+    page.load_prompt(_edited())
+    page.page.evaluate(
         """() => {
             const graph = app.graph, byType = type => graph.nodes.find(node => node.type === type)
             const { node } = graph.convertToSubgraph(
@@ -136,10 +145,10 @@ def test_subgraphs(browser_page, schemas):
             node.widgets.find(widget => widget.name === 'amount').value = 0.75
         }"""
     )
-    browser_page.settle()
-    workflow = browser_page.save_workflow_json()
+    page.settle()
+    workflow = page.save_workflow_json()
     assert workflow["definitions"]["subgraphs"]
-    expected = _assert_converted_alike(browser_page, workflow, schemas)
+    expected = _assert_converted_alike(page, workflow, schemas)
     (noise,) = [node for node in expected.values() if node["class_type"] == "ImageAddNoise"]
     assert noise["inputs"]["strength"] == 0.75
     assert any(":" in id_ for id_ in expected)
@@ -153,11 +162,11 @@ def test_subgraphs(browser_page, schemas):
         slot["links"] = []
     twice["nodes"].append(second)
     twice["last_node_id"] = 900
-    both = _assert_converted_alike(browser_page, twice, schemas)
+    both = _assert_converted_alike(page, twice, schemas)
     assert sum(node["class_type"] == "ImageAddNoise" for node in both.values()) == 2
 
 
-def test_our_nodes(browser_page, schemas):
+def test_our_nodes(page, schemas):
     """Growing sockets and the long context of ACE."""
     graph = Graph()
     photo = graph.node("LoadImage", image="example.png")
@@ -167,13 +176,13 @@ def test_our_nodes(browser_page, schemas):
         "ACEConditionUnit", instruction="{image} like {image1} // as is", image=first, **{"more.image0": second}
     )
     graph.node("PreviewAny", source=unit)
-    browser_page.load_prompt(graph)
-    workflow = browser_page.save_workflow_json()
-    expected = _assert_converted_alike(browser_page, workflow, schemas)
+    page.load_prompt(graph)
+    workflow = page.save_workflow_json()
+    expected = _assert_converted_alike(page, workflow, schemas)
     assert expected["4"]["inputs"]["instruction"] == "{image} like {image1} // as is"
 
 
-def test_dynamic_widgets(browser_page, schemas):
+def test_dynamic_widgets(page, schemas):
     """A combo whose choice adds widgets, stored by position with the others."""
     graph = Graph()
     scaled = graph.node(
@@ -184,22 +193,22 @@ def test_dynamic_widgets(browser_page, schemas):
         **{"resize_type.crop": "center"},
     )
     graph.node("SaveImage", images=scaled, filename_prefix="x")
-    browser_page.load_prompt(graph)
-    _assert_converted_alike(browser_page, browser_page.save_workflow_json(), schemas)
+    page.load_prompt(graph)
+    _assert_converted_alike(page, page.save_workflow_json(), schemas)
 
 
-def test_core_templates(browser_page, comfy, schemas):
+def test_core_templates(page, comfy, schemas):
     compared = 0
     for name in _TEMPLATES:
         reply = comfy.fetch(f"/templates/{name}.json")
         if reply.status == 200:
             print(name)
-            _assert_converted_alike(browser_page, reply.json(), schemas)
+            _assert_converted_alike(page, reply.json(), schemas)
             compared += 1
     assert compared >= len(_TEMPLATES) / 2
 
 
-def test_a_workflow_saved_by_the_front_end_is_captured(browser_page, comfy, tmp_path):
+def test_a_workflow_saved_by_the_front_end_is_captured(page, comfy, tmp_path):
     """From the artist's canvas to pairs: the file that File > Save writes, over a folder."""
     folder = Folder(tmp_path)
     for number in range(2):
@@ -207,8 +216,8 @@ def test_a_workflow_saved_by_the_front_end_is_captured(browser_page, comfy, tmp_
     graph = Graph()
     noisy = graph.node("ImageAddNoise", image=graph.node("LoadImage", image="example.png"), seed=1, strength=0.5)
     graph.node("SaveImage", images=graph.node("ImageInvert", image=noisy), filename_prefix="x")
-    browser_page.load_prompt(graph)
-    workflow = browser_page.save_workflow_json()
+    page.load_prompt(graph)
+    workflow = page.save_workflow_json()
     _node(workflow, "ImageAddNoise")["mode"] = 4
     result = folder.run(workflow, servers=[comfy.url])
     assert result.code == 0, result.errors

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import socket
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -64,9 +65,7 @@ def test_one_pair_is_learnt_by_heart(workshop, tmp_path):
     dataset = Dataset.create(tmp_path, "one")
     source = picture(0, 32, 32)
     dataset.append(Pair(source=source, target=255 - source, instruction="{image} as a negative"))
-    dataset.rewrite(lambda row: row if row.split == "train" else None)
-    if len(dataset) == 0:
-        pytest.fail("the only pair was held out; choose another picture")
+    dataset.rewrite(lambda row: replace(row, split="train"))
     shape = {"hidden_size": 64, "depth": 2, "num_heads": 2, "max_seq_len": 16}
     events = run(
         workshop.config(
@@ -153,7 +152,7 @@ def test_weights_scale_the_loss(workshop, tmp_path):
     for seed in range(2):
         source = picture(seed, 32, 32)
         dataset.append(Pair(source=source, target=255 - source, instruction="{image} x", weight=0.5))
-    dataset.rewrite(lambda row: type(row)(**{**vars(row), "split": "train"}))
+    dataset.rewrite(lambda row: replace(row, split="train"))
     changes = {"steps": 1, "data__datasets": [str(dataset.folder)]}
     soft = losses(run(workshop.config(tmp_path / "soft", **changes)))
     ignored = losses(run(workshop.config(tmp_path / "ignored", **changes, data__weights="ignore")))

@@ -143,7 +143,7 @@ def gather_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_optimizer_state_dict
 
     options = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
-    state = get_optimizer_state_dict(model, optimizer, options=options)["state"]
+    state = get_optimizer_state_dict(model, optimizer, options=options).get("state", {})
     return {
         f"{name}|{kind}": torch.as_tensor(value).clone()
         for name, kinds in state.items()
@@ -174,21 +174,18 @@ def restore_model(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None
 
 
 def restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Puts gathered moments back; a collective call."""
-    from torch.distributed.checkpoint.state_dict import (
-        StateDictOptions,
-        get_optimizer_state_dict,
-        set_optimizer_state_dict,
-    )
+    """Puts gathered moments back; a collective call in which every process brings all tensors."""
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, set_optimizer_state_dict
 
-    options = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
-    groups = get_optimizer_state_dict(model, optimizer, options=options)["param_groups"]
+    names = [_plain(name) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    (group,) = optimizer.param_groups
     state: dict[str, dict[str, torch.Tensor]] = {}
     for key, tensor in tensors.items():
         name, _, kind = key.rpartition("|")
         state.setdefault(name, {})[kind] = tensor
+    stored = {"state": state, "param_groups": [{**group, "params": names}]}
     options = StateDictOptions(full_state_dict=True, ignore_frozen_params=True)
-    set_optimizer_state_dict(model, optimizer, {"state": state, "param_groups": groups}, options=options)
+    set_optimizer_state_dict(model, optimizer, stored, options=options)
 
 
 def _plain(name: str) -> str:
