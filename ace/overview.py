@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from .frames import FittedFrame, fit_frames
+from .indicators import INDICATORS, split_special_tokens
 from .instructions import unreadable_letters
 from .lcu import LongContext, Notify, ResolvedContext, resolve, silent
 from .preprocess import LATENT_PIXELS, PATCH_PIXELS, resize_mask
@@ -222,5 +223,5 @@ def _warn_about(found: Overview, warn: Notify) -> None:
                 f"{one.title.lower()}: the published models cannot read these letters: {letters[:12]}. Write the "
                 "instruction in English"
             )
-    if not found.rounds[-1].instruction.strip():
+    if all(piece in INDICATORS for piece in split_special_tokens(found.rounds[-1].instruction)):
         warn("this round has no instruction: the model is told nothing about what to do")

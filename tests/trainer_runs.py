@@ -66,7 +66,10 @@ class Workshop:
 @pytest.fixture(scope="session", name="workshop")
 def workshop_fixture(tmp_path_factory) -> Workshop:
     folder = tmp_path_factory.mktemp("workshop")
-    make_random_bundle(folder / "bundle")
+    bundle = make_random_bundle(folder / "bundle")
+    vae = torch.load(bundle.vae, weights_only=True)
+    vae["quant_conv.weight"] *= 30.0  # latents of a spread of about 1, as a trained VAE gives
+    torch.save(vae, bundle.vae)
     fill_dataset(folder / "pairs")
     return Workshop(folder, folder / "bundle", folder / "pairs", folder / "cache")
 

@@ -119,11 +119,8 @@ def test_warnings_say_what_was_changed_and_what_cannot_be_read():
         "cannot read these letters: 让天空下雪",
     ):
         assert sentence in told
-    assert (
-        "no instruction" in overview(one(""), PUBLISHED).warnings[-1]
-        or overview(one(""), PUBLISHED).rounds[0].instruction
-    )
-    assert any("no instruction" in line for line in overview(LongContext(ConditionUnit("")), PUBLISHED).warnings)
+    for silent in (one(""), one(" {image} "), LongContext(ConditionUnit(""))):
+        assert "no instruction" in overview(silent, PUBLISHED).warnings[-1]
     assert overview(one(), PUBLISHED, 1024).warnings == ()
 
 
@@ -137,8 +134,8 @@ def test_mask_is_marked_where_it_is_and_nowhere_else():
     plain = np.asarray(draw_contact_sheet(overview(one(), PUBLISHED))).astype(int)
     masked = np.asarray(draw_contact_sheet(overview(one(mask=half_mask()), PUBLISHED))).astype(int)
     changed = np.abs(plain - masked).sum(-1) > 0
-    rows = np.flatnonzero(changed[:, 60:300].mean(1) > 0.8)  # within the first card's picture
-    assert 100 < rows.size < 140 and (np.diff(rows) == 1).all()  # half of 227 pixels, and the outline
+    rows = np.flatnonzero(changed[:500, 60:300].mean(1) > 0.5)  # across the first card's picture
+    assert 110 < rows.size < 120 and (np.diff(rows) == 1).all()  # half of 227 pixels, and the outline
     pink = (np.abs(masked - np.array(MAY_CHANGE)).sum(-1) < 240).mean()
     assert pink > 0.02
 
@@ -152,7 +149,7 @@ def test_mask_can_be_seen_on_any_plain_picture(color):
         )
         for mask in (None, half_mask())
     ]
-    difference = np.abs(sheets[0].astype(int) - sheets[1]).max(-1)[150:300, 60:380]
+    difference = np.abs(sheets[0].astype(int) - sheets[1]).max(-1)[260:380, 60:380]
     assert (difference > 60).mean() > 0.05
 
 
@@ -203,7 +200,7 @@ def test_lines_fit_and_lose_nothing_until_the_last(text, width, most):
     gap = face.width(" ")
     for line in lines:
         drawn = sum(face.width(word.text) + (gap if word.spaced and k else 0) for k, word in enumerate(line))
-        assert drawn <= width + 1e-6 or len(line) == 1 and len(line[0].text) == 1
+        assert drawn <= width + 1e-6 or (len(line) == 1 and len(line[0].text) == 1)
     letters = "".join(word.text for line in lines for word in line)
     whole = "".join(text.split())
     assert letters == whole or (letters.endswith("…") and whole.startswith(letters[:-1]))

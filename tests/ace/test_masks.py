@@ -3,10 +3,11 @@
 import pytest
 import torch
 from comfyui_ace.ace import masks
-from comfyui_ace.ace.morphology import feather, grow
+from comfyui_ace.ace.morphology import feather, fill_holes, grow
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kornia.morphology import dilation, erosion
+from scipy.ndimage import binary_fill_holes
 
 
 def disc(radius):
@@ -80,6 +81,26 @@ def test_thin_strokes_survive_the_feather():
     mask[0, 30:33] = 1
     soft = feather(mask, 16)
     assert (soft[0, 31] == 1).all() and (soft[0, 30] > 0).all() and (soft[0, 30] < 1).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(any_mask())
+def test_filling_holes_is_scipys(mask):
+    mask = torch.cat([mask, mask.flip(1)])
+    expected = [torch.from_numpy(binary_fill_holes(one > 0.5)) for one in mask.numpy()]
+    assert torch.equal(fill_holes(mask), torch.stack(expected).float())
+
+
+def test_outlines_are_filled_and_open_shapes_are_not():
+    outline = torch.zeros(1, 60, 60)
+    outline[0, 10:50, 10:50] = 1
+    outline[0, 12:48, 12:48] = 0
+    assert fill_holes(outline).sum() == 1600
+    outline[0, 30, 10:12] = 0  # a gap of one pixel
+    assert torch.equal(fill_holes(outline), outline)
+    corner = torch.zeros(1, 20, 20)
+    corner[0, :10, 9] = corner[0, 9, :10] = 1  # closed only by the picture's edge
+    assert torch.equal(fill_holes(corner), corner)
 
 
 def test_prepare_does_everything_in_order():

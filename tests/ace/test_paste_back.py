@@ -73,6 +73,31 @@ def test_scaled_result_lands_where_it_came_from():
     assert (pasted - original).abs().max() < 0.01
 
 
+def test_fit_tells_cropping_from_scaling():
+    """70x100 gives a result of 64x96 by either rule; pasting back must know which, or the picture shifts."""
+    original = torch.rand(1, 70, 100, 3)
+    mask = torch.ones(1, 70, 100)
+    fit = source_fit(70, 100)
+    kept = (slice(None), fit.crop.rows, fit.crop.columns)
+    result = fit_image(original, fit)
+    assert torch.equal(paste_back(original, result, mask, fit=fit, feather=0), original)
+    assert not torch.allclose(paste_back(original, result, mask, feather=0)[kept], original[kept], atol=0.05)
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_result_may_come_at_the_sources_size_or_enlarged(factor):
+    original = torch.rand(1, 70, 101, 3)
+    result = torch.zeros(1, 70 * factor, 101 * factor, 3)
+    for fit in (None, published_fit(70, 101, 16)):
+        pasted = paste_back(original, result, torch.ones(1, 70, 101), fit=fit, feather=0)
+        assert pasted.shape == original.shape and not pasted.any()
+
+
+def test_result_of_another_fit_is_refused():
+    with pytest.raises(ValueError, match="connect the fit of the sampler"):
+        paste_back(torch.rand(1, 64, 64, 3), torch.rand(1, 32, 96, 3), torch.ones(1, 64, 64), fit=published_fit(64, 64))
+
+
 def test_cropped_picture_is_only_changed_where_the_model_saw_it():
     original = torch.rand(1, 64, 1000, 3)
     fit = published_fit(64, 1000)

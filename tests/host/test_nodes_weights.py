@@ -13,13 +13,12 @@ from comfyui_ace.ace.lcu import ConditionUnit
 from comfyui_ace.ace.model import ACEModel
 from host.edits import EditGraph, condition, difference, run_latent, standalone
 from host.edits import photo as make_photo
+from host.loras import with_lora, write_lora
 from host.loud_bundle import louden
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 TOLERANCE = 1e-3
 OTHER, LORA = "other.safetensors", "edit_lora.safetensors"
-_LINEARS = ("blocks.0.attn.q", "blocks.1.cross_attn.v", "blocks.2.mlp.fc1", "y_embedder.fc2", "t_block.1")
-_TABLES = ("blocks.1.scale_shift_table", "final_layer.scale_shift_table")
 _SNOW = "{image} make it snow"
 
 
@@ -39,31 +38,10 @@ def second(comfy, first, tmp_path_factory) -> ACEModel:
 @pytest.fixture(scope="module")
 def lora(comfy, first, tmp_path_factory) -> dict[str, torch.Tensor]:
     """A LoRA on linear layers with differences on two tables, in models/loras under the name LORA."""
-    generator = torch.Generator().manual_seed(3)
-    weights, tensors = first.state_dict(), {}
-    for name in _LINEARS:
-        rows, columns = weights[f"{name}.weight"].shape
-        tensors[f"diffusion_model.{name}.lora_A.weight"] = torch.randn(4, columns, generator=generator) * 0.1
-        tensors[f"diffusion_model.{name}.lora_B.weight"] = torch.randn(rows, 4, generator=generator) * 0.1
-    for name in _TABLES:
-        like = weights[f"{name}.weight"]
-        tensors[f"diffusion_model.{name}.diff"] = torch.randn(like.shape, generator=generator) * 0.3
     path = tmp_path_factory.mktemp("lora") / LORA
-    save_file(tensors, path)
+    tensors = write_lora(first, path)
     comfy.add_model(path, "loras")
     return tensors
-
-
-def _with_lora(model: ACEModel, lora: dict[str, torch.Tensor], strength: float) -> ACEModel:
-    """The weights merged by hand."""
-    model = copy.deepcopy(model)
-    weights = model.state_dict()
-    for name in _LINEARS:
-        a, b = (lora[f"diffusion_model.{name}.lora_{side}.weight"] for side in "AB")
-        weights[f"{name}.weight"] += strength * (b @ a)
-    for name in _TABLES:
-        weights[f"{name}.weight"] += strength * lora[f"diffusion_model.{name}.diff"]
-    return model
 
 
 def _mixed(first: ACEModel, second: ACEModel, ratio: float) -> ACEModel:
@@ -111,7 +89,7 @@ def test_lora(comfy, bundle, photo, first, lora, expect, strength):
     g = EditGraph()
     _load_lora(g, strength)
     found = run_latent(comfy, g, _edit(g, photo))
-    assert difference(found, expect(_with_lora(first, lora, strength))) < TOLERANCE
+    assert difference(found, expect(with_lora(first, lora, strength))) < TOLERANCE
     if strength:
         assert difference(found, expect(first)) > 0.05
 
@@ -120,8 +98,8 @@ def test_lora(comfy, bundle, photo, first, lora, expect, strength):
 def test_each_part_of_the_lora_counts(first, lora, expect, part):
     """Guards the test above: without the linears, or without the tables, the result is another one."""
     crippled = {name: tensor * (part not in name) for name, tensor in lora.items()}
-    full = expect(_with_lora(first, lora, 1.0))
-    assert difference(expect(_with_lora(first, crippled, 1.0)), full) > 0.02
+    full = expect(with_lora(first, lora, 1.0))
+    assert difference(expect(with_lora(first, crippled, 1.0)), full) > 0.02
 
 
 def test_lora_reports_no_unused_key(comfy, bundle, photo, lora):
@@ -136,7 +114,7 @@ def test_two_loras_add_up(comfy, bundle, photo, first, lora, expect):
     g = EditGraph()
     _load_lora(g, 0.75)
     _load_lora(g, 0.5)
-    assert difference(run_latent(comfy, g, _edit(g, photo)), expect(_with_lora(first, lora, 1.25))) < TOLERANCE
+    assert difference(run_latent(comfy, g, _edit(g, photo)), expect(with_lora(first, lora, 1.25))) < TOLERANCE
 
 
 def test_a_lora_leaves_the_model_as_it_was(comfy, bundle, photo, first, lora, expect):
@@ -146,7 +124,7 @@ def test_a_lora_leaves_the_model_as_it_was(comfy, bundle, photo, first, lora, ex
     _load_lora(g, 1.0)
     patched = g.node("SaveLatent", samples=_edit(g, photo), filename_prefix="latents/patched")
     result = comfy.run(g)
-    for node, model in ((plain, first), (patched, _with_lora(first, lora, 1.0))):
+    for node, model in ((plain, first), (patched, with_lora(first, lora, 1.0))):
         (item,) = result.outputs[node.id]["latents"]
         latent = load_file(comfy.base_dir / "output" / item["subfolder"] / item["filename"])["latent_tensor"]
         assert difference(latent, expect(model)) < TOLERANCE
@@ -184,7 +162,7 @@ def test_merged_and_patched_model_is_saved_as_it_runs(comfy, bundle, photo, firs
     g.model = g.node("ModelMergeSimple", model1=g.model, model2=other, ratio=0.6)[0]
     _load_lora(g, 0.8)
     name = _save(comfy, g, "merged")
-    expected = _with_lora(_mixed(first, second, 0.6), lora, 0.8)
+    expected = with_lora(_mixed(first, second, 0.6), lora, 0.8)
     _assert_stored(comfy, name, expected)
     g = EditGraph()
     g.model = g.node("ACELoadModel", model_name=name, weight_dtype="default")[0]
@@ -214,5 +192,5 @@ def test_lora_on_fp8_weights(comfy, bundle, photo, first, lora, expect):
     g = EditGraph(weight_dtype="fp8_e4m3fn")
     _load_lora(g, 1.0)
     found = run_latent(comfy, g, _edit(g, photo))
-    patched, plain = expect(_with_lora(first, lora, 1.0)), expect(first)
+    patched, plain = expect(with_lora(first, lora, 1.0)), expect(first)
     assert difference(found, patched) < 0.5 * difference(plain, patched)

@@ -8,9 +8,11 @@ import pytest
 import torch
 from comfyui_ace.ace.checkpoint import load_model, to_published_keys
 from comfyui_ace.ace.lora import read_lora
+from comfyui_ace.ace.random_bundle import CONFIG
 from comfyui_ace.cli import main
 from comfyui_ace.training.trainer.config_file import load_config
 from comfyui_ace.training.trainer.errors import ConfigError
+from safetensors.torch import save_file
 from trainer_runs import run, workshop_fixture  # noqa: F401
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "training" / "configs").glob("*.toml"))
@@ -23,8 +25,8 @@ def weights(workshop, tmp_path) -> Path:
     from comfyui_ace.ace.bundle import find_bundle
 
     state = to_published_keys(load_model(find_bundle(workshop.bundle).dit).state_dict())
-    path = tmp_path / "PixArt-XL-2-512x512.pth"
-    torch.save(as_pixart(state), path)
+    path = tmp_path / "PixArt-XL-2-512x512.safetensors"
+    save_file({name: tensor.contiguous() for name, tensor in as_pixart(state).items()}, path, metadata=CONFIG.metadata())
     return path
 
 
@@ -133,8 +135,8 @@ def test_check_says_what_would_be_trained_on(workshop, tmp_path, capsys):
     from trainer_runs import write_toml
 
     path = write_toml(workshop.table(tmp_path / "run"), tmp_path / "c.toml")
-    assert main(["train", str(path), "--check", f"data.cache={tmp_path / 'cache'}"]) == 0
+    assert main(["train", str(path), f"data.cache={tmp_path / 'cache'}", "--check"]) == 0
     out = capsys.readouterr().out
-    assert "8 pairs to train on, 2 held out" in out and "0 of 27 pictures and texts are encoded" in out
+    assert "8 pairs to train on, 2 held out" in out and "0 of 26 pictures and texts are encoded" in out
     assert "1 pairs of layout 32x32, 32x32, 32x16 (" in out
     assert not (tmp_path / "run").exists()

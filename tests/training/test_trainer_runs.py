@@ -45,7 +45,8 @@ def run_processes(table: dict, processes: int) -> None:
 
 @pytest.mark.parametrize("method", ["full", "lora"])
 def test_two_processes_equal_one_with_the_doubled_batch(workshop, tmp_path, method):
-    changes = {"steps": 3, "validation__every": 3, "accumulate": 2, "ema": 0.5, "method": method}
+    # A large eps keeps AdamW from blowing up the rounding of gradients that are almost zero.
+    changes = {"steps": 3, "validation__every": 3, "accumulate": 2, "ema": 0.5, "method": method, "optimizer__eps": 0.01}
     if method == "lora":
         changes |= {"model": {"bundle": str(workshop.bundle)}, "lora__rank": 2}
     run(workshop.config(tmp_path / "one", batch_size=4, **changes))

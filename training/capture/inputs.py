@@ -1,7 +1,7 @@
 """Input files: several folders bound by file stem, read with care, and what is sent to a server instead of the file.
 
-Servers get lossless 8-bit pictures made from the very pixels that are stored in the pair, so a source and what the
-workflow saw of it cannot differ by a decoder, a rotation or a colour depth.
+Servers get lossless 8-bit pictures of the very pixels that are stored in the pair, so a source and what the workflow saw
+of it cannot differ by a decoder, a rotation or a colour depth.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from PIL import Image
 from ..errors import ImageError
 from ..images import IMAGE_SUFFIXES, MAX_FILE_BYTES, MAX_PIXELS, PNG_OPTIONS, image_size, read_image, read_mask
 from .errors import CaptureError
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PNG_RGB8 = b"\x08\x02"  # bit depth and colour type, at offset 24
 
 
 @dataclass(frozen=True)
@@ -50,10 +53,14 @@ class Unusable:
 
 @dataclass(frozen=True)
 class LoadedPicture:
-    """pixels: (H, W, 3) uint8. mask: (H, W) uint8, white = may change, from a mask file or the file's transparency."""
+    """pixels: (H, W, 3) uint8. mask: (H, W) uint8, white = may change, from a mask file or the file's transparency.
+
+    png: the file's own bytes, where they are a PNG of just these pixels.
+    """
 
     pixels: np.ndarray
     mask: np.ndarray | None = None
+    png: bytes | None = None
 
 
 def bind(folders: Sequence[Path], mask_folders: dict[int, Path]) -> tuple[list[InputGroup], list[Unusable]]:
@@ -146,23 +153,41 @@ def load_group(group: InputGroup, use_alpha: Sequence[bool], max_pixels: int = M
     pictures = []
     masks = group.masks or (None,) * len(group.files)
     for path, mask_path, alpha in zip(group.files, masks, use_alpha, strict=True):
-        loaded = read_image(path, max_pixels=max_pixels, alpha="drop")
+        data = _read(path, max_pixels)
+        loaded = read_image(_named(data, path), max_pixels=max_pixels, alpha="drop")
         mask = None
         if mask_path is not None:
-            mask = read_mask(mask_path, max_pixels=max_pixels).pixels
+            mask = read_mask(_named(_read(mask_path, max_pixels), mask_path), max_pixels=max_pixels).pixels
             if mask.shape != loaded.pixels.shape[:2]:
                 (height, width), (mask_height, mask_width) = loaded.pixels.shape[:2], mask.shape
                 raise ImageError(f"the mask is {mask_width}x{mask_height}, its picture is {width}x{height}")
         elif alpha and loaded.alpha is not None:
             mask = 255 - loaded.alpha
-        pictures.append(LoadedPicture(loaded.pixels, mask))
+        unchanged = data.startswith(_PNG_SIGNATURE) and data[24:26] == _PNG_RGB8 and not loaded.notes
+        pictures.append(LoadedPicture(loaded.pixels, mask, data if unchanged else None))
     return tuple(pictures)
+
+
+def _read(path: Path, max_pixels: int) -> bytes:
+    """A file as it is now, after a look at its size; everything else is made of these bytes."""
+    image_size(path, max_pixels=max_pixels)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ImageError(f"{path.name} cannot be read: {error.strerror or error}.") from error
+
+
+def _named(data: bytes, path: Path) -> io.BytesIO:
+    """Bytes that messages call by their file's name."""
+    file = io.BytesIO(data)
+    file.name = path.name
+    return file
 
 
 def encode_picture(picture: LoadedPicture, *, with_mask: bool) -> bytes:
     """PNG of a picture; its mask goes into the alpha channel, where core's Load Image looks for it (clear = change)."""
     if picture.mask is None or not with_mask:
-        return _png(picture.pixels)
+        return picture.png or _png(picture.pixels)
     return _png(np.dstack([picture.pixels, 255 - picture.mask]))
 
 
