@@ -69,7 +69,7 @@ async def _measure(
             captured, cpu = await _captured(folder, url, prompt, contents)
             plain = plain or await _alone(client, prompt, contents)
             done.append(_Round(plain / pairs, captured / pairs, cpu / pairs))
-    note = f"{len(prompt)} nodes, {side} px, {pairs} pictures a round, {rounds} rounds in turns; the capture's start included."
+    note = f"{len(prompt)} nodes, {side} px, {pairs} pictures a round, {rounds} rounds in turns; start included."
     return _table(done, note)
 
 

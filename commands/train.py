@@ -24,7 +24,10 @@ def add_parsers(subparsers) -> None:
     )
     train.add_argument("config", type=Path, metavar="CONFIG.toml", help="what to train, on what, and how")
     train.add_argument(
-        "overrides", nargs="*", metavar="key=value", help="right after the file: settings that replace its own, such as steps=100"
+        "overrides",
+        nargs="*",
+        metavar="key=value",
+        help="right after the file: settings that replace its own, such as steps=100",
     )
     train.add_argument("--json", action="store_true", help="report by one JSON object a line on standard output")
     action = train.add_mutually_exclusive_group()

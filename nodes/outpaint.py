@@ -22,24 +22,30 @@ from .types import AceImage, AcePlacement, schema
 
 _PIXELS, _RATIO, _ASPECT = "by pixels", "by ratio", "to an aspect ratio"
 _SIDES = ("left", "top", "right", "bottom")
+_WIDER = ("left", "right")
 
 
 def _extend_input() -> io.DynamicCombo.Input:
-    pixels = {"default": 0, "min": 0, "max": 8192, "step": 8}
-    shares = {"default": 0.0, "min": 0.0, "max": 8.0, "step": 0.05}
+    pixels = {"min": 0, "max": 8192, "step": 8}
+    shares = {"min": 0.0, "max": 8.0, "step": 0.05}
     return io.DynamicCombo.Input(
         "extend",
         options=[
             io.DynamicCombo.Option(
-                _PIXELS, [io.Int.Input(side, tooltip=f"New pixels on the {side}.", **pixels) for side in _SIDES]
+                _PIXELS,
+                [
+                    io.Int.Input(side, default=128 * (side in _WIDER), tooltip=f"New pixels on the {side}.", **pixels)
+                    for side in _SIDES
+                ],
             ),
             io.DynamicCombo.Option(
                 _RATIO,
                 [
                     io.Float.Input(
                         side,
+                        default=0.25 * (side in _WIDER),
                         tooltip=f"New area on the {side} as a share of the picture's own "
-                        f"{'width' if side in ('left', 'right') else 'height'}: 0.5 adds half of it.",
+                        f"{'width' if side in _WIDER else 'height'}: 0.5 adds half of it.",
                         **shares,
                     )
                     for side in _SIDES

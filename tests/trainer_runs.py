@@ -91,7 +91,7 @@ def fill_dataset(folder: Path) -> Dataset:
     first = add(6, square, "train", references=[picture(60, *wide)], instruction="put {image1} into {image}")
     later = add(7, square, "train", history=[first], instruction="{image} darker")
     splits |= {first: "train", later: "train"}
-    splits |= {add(seed, square, "held") : "validation" for seed in (8, 9)}
+    splits |= {add(seed, square, "held"): "validation" for seed in (8, 9)}
     dataset.rewrite(lambda row: _with_split(row, splits[row.id]))
     return dataset
 
@@ -157,4 +157,6 @@ def _sections(table: dict[str, Any], prefix: str):
 def metrics(output: Path) -> list[dict[str, Any]]:
     """Whole lines of a run's metrics so far."""
     path = output / "metrics.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines(True) if line.endswith("\n")] if path.exists() else []
+    return (
+        [json.loads(line) for line in path.read_text().splitlines(True) if line.endswith("\n")] if path.exists() else []
+    )

@@ -28,7 +28,7 @@ PICTURES = ROOT / "web" / "docs" / "images"
 PHOTO = ROOT / "commands" / "data" / "cat.jpg"
 MOST_BYTES = 60_000
 _COLORS = (128, 64, 32, 16)  # tried until the file is small enough
-_MARGIN = 16  # pixels around the nodes
+_MARGIN = 10  # pixels around the nodes
 _BADGES = "Comfy.NodeBadge.NodeSourceBadgeMode"  # the pack's folder name above each node
 _CORNER = (340, 130)  # where on the page the upper left node goes, clear of the side bar
 
@@ -45,7 +45,7 @@ _ARRANGE = """([id, open]) => {
     const column = (nodes, x) => {
         let y = 0;
         for (const other of nodes) {
-            if (open.includes(String(other.id))) other.setSize([250, 250]);
+            if (open.includes(String(other.id))) other.setSize([220, 230]);
             else if (!other.flags.collapsed) {
                 other.setSize([300, other.size[1]]);  // a folded node is no wider than it was
                 other.collapse();
@@ -58,14 +58,17 @@ _ARRANGE = """([id, open]) => {
     for (const nodes of [before, after]) for (const other of nodes) for (const slot of other.inputs ?? [])
         if (slot.link != null && nodes.includes(byId(graph.links.get(slot.link).origin_id)))
             other.disconnectInput(other.inputs.indexOf(slot));
-    // A folded node shows twenty letters of its title.
-    for (const other of graph.nodes)
-        other.title = other === node ? node.constructor.title : other.constructor.title.replace("ACE Edit: ", "");
+    for (const other of graph.nodes) {
+        const full = other.constructor.title, short = full.replace("ACE Edit: ", "");
+        // A folded node shows twenty letters of its title.
+        const fits = short.length > 20 ? short.slice(0, short.lastIndexOf(" ")) : short;
+        other.title = other === node ? full : fits;
+    }
     const size = node.computeSize();
-    node.setSize([Math.max(320, size[0]), Math.max(size[1], Math.min(node.size[1], size[1] + 220))]);
+    node.setSize([Math.max(280, size[0]), Math.max(size[1], Math.min(node.size[1], size[1] + 220))]);
     node.pos = [0, 0];
-    column(before, other => -60 - width(other));
-    column(after, () => node.size[0] + 60);
+    column(before, other => -36 - width(other));
+    column(after, () => node.size[0] + 36);
     app.canvas.deselectAll();
     app.canvas.draw(true, true);
     const boxes = graph.nodes.map(other => other.flags.collapsed

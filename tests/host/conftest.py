@@ -11,6 +11,7 @@ from host.browser import BrowserNotFound, ComfyPage, launch_chromium
 from host.comfy_server import PACK_ROOT, ComfyServer, HostNotFound, find_host
 
 HERE = Path(__file__).resolve().parent
+collect_ignore = ["inside"]  # run by the host's Python: see test_nodes_inside.py
 PROBE_PACK = HERE / "probe_pack"
 NOVRAM_PACK = HERE / "novram_pack"
 _LOG_MARKS = pytest.StashKey[dict]()

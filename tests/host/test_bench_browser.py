@@ -183,7 +183,7 @@ def test_preview_is_drawn_on_its_node(browser_page, pictures):
 
 def widgets_and_sockets(page) -> list:
     return page.page.evaluate(
-        "() => app.graph.nodes.map(node => [node.type, node.widgets?.map(w => [w.name, w.value]),"
+        "() => app.graph.nodes.map(node => [node.type, node.widgets?.map(w => [w.name, w.value]) ?? [],"
         "node.inputs.map(i => i.name).sort(), node.outputs.map(o => o.name)])"
     )
 
@@ -194,12 +194,12 @@ def test_every_node_can_be_placed_and_looks_right(browser_page, comfy):
     placed = browser_page.page.evaluate(
         """names => { app.graph.clear(); return names.map((name, k) => {
             const node = LiteGraph.createNode(name); app.graph.add(node);
-            node.pos = [60 + 330 * (k % 5), 60 + 330 * Math.floor(k / 5)];
+            node.pos = [60 + 440 * (k % 5), 60 + 360 * Math.floor(k / 5)];
             return [node.type, node.widgets?.map(w => w.value ?? null) ?? []] }) }""",
         names,
     )
     browser_page.page.evaluate(
-        "() => { app.canvas.ds.scale = 0.7; app.canvas.ds.offset = [60, 40]; app.canvas.draw(true, true) }"
+        "() => { app.canvas.ds.scale = 0.6; app.canvas.ds.offset = [60, 120]; app.canvas.draw(true, true) }"
     )
     browser_page.settle()
     assert [name for name, _ in placed] == names

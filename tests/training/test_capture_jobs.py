@@ -49,7 +49,7 @@ def _write(path: Path, seed: int = 0, size: tuple[int, int] = (8, 6)) -> np.ndar
     return pixels
 
 
-def _plan(strength: float = 1.0, instruction: str = "go", **limits) -> Plan:
+def _plan(strength: float = 1.0, instruction: str = "go") -> Plan:
     graph = Graph()
     noise = graph.node("ImageAddNoise", image=graph.node("LoadImage", image="any.png"), seed=5, strength=strength)
     graph.node("SaveImage", images=noise)
@@ -103,6 +103,25 @@ def test_pictures_and_masks_survive_the_way_to_the_server(tmp_path):
     np.testing.assert_array_equal(255 - np.asarray(sent.getchannel("A")), mask)
 
 
+def test_a_plain_png_is_sent_as_it_is_and_no_other_file(tmp_path):
+    pixels = _write(tmp_path / "plain.png", 1)
+    image = Image.fromarray(pixels)
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    image.save(tmp_path / "rotated.png", exif=exif)
+    image.convert("RGBA").save(tmp_path / "alpha.png")
+    image.quantize(16).save(tmp_path / "palette.png")
+    image.save(tmp_path / "photo.jpg")
+    Image.fromarray(pixels.astype(np.uint16)[:, :, 0] * 256).save(tmp_path / "deep.png")
+    image.save(tmp_path / "moving.png", save_all=True, append_images=[image.rotate(180)])
+    for name in ("plain", "rotated", "alpha", "palette", "deep", "moving", "photo"):
+        path = tmp_path / (f"{name}.jpg" if name == "photo" else f"{name}.png")
+        (picture,) = load_group(InputGroup(name, (path,)), [False])
+        sent = encode_picture(picture, with_mask=True)
+        assert (sent == path.read_bytes()) == (name == "plain")
+        np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(sent))), picture.pixels)
+
+
 def test_unusable_files_are_told_apart(tmp_path):
     _write(tmp_path / "a.png")
     _write(tmp_path / "m.png", size=(9, 6))
@@ -114,7 +133,7 @@ def test_unusable_files_are_told_apart(tmp_path):
         assert name in check_headers(group)
         with pytest.raises(ImageError, match=name):
             load_group(group, [False])
-    with pytest.raises(ImageError, match="48 pixels|megapixels"):
+    with pytest.raises(ImageError, match="megapixels"):
         load_group(InputGroup("a", (tmp_path / "a.png",)), [False], max_pixels=47)
     with pytest.raises(ImageError, match="the mask is 9x6, its picture is 8x6"):
         load_group(InputGroup("a", (tmp_path / "a.png",), (tmp_path / "m.png",)), [False])
@@ -242,9 +261,8 @@ def test_pairs_of_a_job_can_be_told_from_their_ids(tmp_path):
     store(dataset, single, make_pairs(plan, single, loaded, Fetched((_png(1),), {})))
     pairs = make_pairs(plan, batch, loaded, Fetched((_png(2), _png(3), _png(4)), {}))
     store(dataset, batch, pairs[:2])
-    assert [row.id.rsplit("-", 1)[0] for row in dataset.rows()] == [
-        "gro-e-1-x-aaaaaaaa", "gro-e-1-x-bbbbbbbb-0", "gro-e-1-x-bbbbbbbb-1"
-    ] or [pair_name(single, None), pair_name(batch, 0), pair_name(batch, 1)]  # fmt: skip
+    names = [row.id.rsplit("-", 1)[0] for row in dataset.rows()]
+    assert names == ["groe-1-x-aaaaaaaa", "groe-1-x-bbbbbbbb-0", "groe-1-x-bbbbbbbb-1"]
     found = stored_numbers(dataset, {"a" * 64, "b" * 64, "c" * 64})
     assert found == {"a" * 64: {None}, "b" * 64: {0, 1}}
     batch.stored = found["b" * 64]

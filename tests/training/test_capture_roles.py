@@ -7,7 +7,7 @@ from comfyui_ace.training.capture.errors import Undecided, WorkflowError
 from comfyui_ace.training.capture.graph import Workflow, load_workflow
 from comfyui_ace.training.capture.plan import RESULT, make_plan
 from comfyui_ace.training.capture.roles import Choices, Roles, find_roles
-from host.graph import Graph
+from host.graph import Graph, NodeRef
 
 
 def _roles(graph: Graph, choices: Choices | None = None, **kwargs) -> Roles:
@@ -55,7 +55,7 @@ def test_two_results_are_a_question():
 def test_loaders_are_asked_for_in_the_order_of_the_folders():
     graph = _graph()
     blend = graph.node("ImageBlend", image1=["2", 0], image2=["4", 0], blend_factor=0.5, blend_mode="normal")
-    graph.set(graph.node("PreviewImage", images=blend))
+    graph.node("PreviewImage", images=blend)
     asked = []
 
     def last(question: Undecided) -> int:
@@ -97,10 +97,10 @@ def test_masks_are_found_where_they_are_loaded():
 def test_seeds_that_are_wired_or_fixed():
     graph = _graph()
     number = graph.node("PrimitiveInt", value=3)
-    graph.set(graph_node(graph, "2"), seed=number)
+    graph.set(NodeRef("2"), seed=number)
     assert _roles(graph).seeds == (("5", "value"),)
     second = graph.node("ImageAddNoise", image=["2", 0], seed=8, strength=1.0)
-    graph.set(graph_node(graph, "3"), images=second)
+    graph.set(NodeRef("3"), images=second)
     workflow = load_workflow(graph.prompt())
     assert set(find_roles(workflow, Choices()).seeds) == {("5", "value"), ("6", "seed")}
     fixed = Workflow(workflow.prompt, controls={("6", "seed"): "fixed", ("5", "value"): "randomize"})
@@ -109,13 +109,6 @@ def test_seeds_that_are_wired_or_fixed():
     for wrong in ("6", "6.strength", "99.seed"):
         with pytest.raises(WorkflowError):
             _roles(graph, Choices(seeds=(wrong,)))
-
-
-def graph_node(graph: Graph, node_id: str):
-    from host.graph import NodeRef
-
-    assert node_id in graph.prompt()
-    return NodeRef(node_id)
 
 
 def test_seeds_stay_below_the_smallest_maximum():
@@ -170,9 +163,7 @@ def test_markers_name_the_parts_and_are_not_sent():
 
 
 def test_a_marker_without_mask_leaves_the_mask_open():
-    graph = _marked()
-    graph.prompt()
-    prompt = graph.prompt()
+    prompt = _marked().prompt()
     del prompt["2"]["inputs"]["mask"]
     bare = find_roles(load_workflow(prompt), Choices()).prompt
     assert "mask" not in bare["4"]["inputs"]

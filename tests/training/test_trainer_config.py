@@ -16,7 +16,15 @@ from safetensors.torch import save_file
 from trainer_runs import run, workshop_fixture  # noqa: F401
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "training" / "configs").glob("*.toml"))
-SMALL = ["steps=2", "batch_size=2", "accumulate=1", "device=cpu", "samples.every=2", "samples.steps=1", "samples.count=1"]
+SMALL = [
+    "steps=2",
+    "batch_size=2",
+    "accumulate=1",
+    "device=cpu",
+    "samples.every=2",
+    "samples.steps=1",
+    "samples.count=1",
+]
 
 
 @pytest.fixture
@@ -26,7 +34,9 @@ def weights(workshop, tmp_path) -> Path:
 
     state = to_published_keys(load_model(find_bundle(workshop.bundle).dit).state_dict())
     path = tmp_path / "PixArt-XL-2-512x512.safetensors"
-    save_file({name: tensor.contiguous() for name, tensor in as_pixart(state).items()}, path, metadata=CONFIG.metadata())
+    save_file(
+        {name: tensor.contiguous() for name, tensor in as_pixart(state).items()}, path, metadata=CONFIG.metadata()
+    )
     return path
 
 

@@ -45,7 +45,9 @@ def prepared(workshop):
 
 
 def plan_of(folder, files=None, resolution=None, **settings):
-    return make_plan([folder], resolution or Resolution.published(64), files or FileIndex(None), PlanSettings(**settings))
+    return make_plan(
+        [folder], resolution or Resolution.published(64), files or FileIndex(None), PlanSettings(**settings)
+    )
 
 
 def context_of(dataset: Dataset, pair_id: str) -> LongContext:

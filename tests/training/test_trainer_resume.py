@@ -101,7 +101,10 @@ def test_files_in_the_output_folder_save_and_stop(workshop, tmp_path):
 
 def test_only_the_latest_checkpoints_stay(workshop, tmp_path):
     run(workshop.config(tmp_path / "run", steps=5, checkpoints__every=1, checkpoints__keep=2))
-    assert sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir()) == ["step-00000004", "step-00000005"]
+    assert sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir()) == [
+        "step-00000004",
+        "step-00000005",
+    ]
 
 
 def test_a_full_disk_keeps_the_last_checkpoint(workshop, tmp_path, monkeypatch):

@@ -46,7 +46,14 @@ def run_processes(table: dict, processes: int) -> None:
 @pytest.mark.parametrize("method", ["full", "lora"])
 def test_two_processes_equal_one_with_the_doubled_batch(workshop, tmp_path, method):
     # A large eps keeps AdamW from blowing up the rounding of gradients that are almost zero.
-    changes = {"steps": 3, "validation__every": 3, "accumulate": 2, "ema": 0.5, "method": method, "optimizer__eps": 0.01}
+    changes = {
+        "steps": 3,
+        "validation__every": 3,
+        "accumulate": 2,
+        "ema": 0.5,
+        "method": method,
+        "optimizer__eps": 0.01,
+    }
     if method == "lora":
         changes |= {"model": {"bundle": str(workshop.bundle)}, "lora__rank": 2}
     run(workshop.config(tmp_path / "one", batch_size=4, **changes))
@@ -64,25 +71,26 @@ def test_two_processes_equal_one_with_the_doubled_batch(workshop, tmp_path, meth
 
 def test_one_pair_is_learnt_by_heart(workshop, tmp_path):
     dataset = Dataset.create(tmp_path, "one")
-    source = picture(0, 32, 32)
+    source = picture(0, 16, 32)
     dataset.append(Pair(source=source, target=255 - source, instruction="{image} as a negative"))
     dataset.rewrite(lambda row: replace(row, split="train"))
-    shape = {"hidden_size": 64, "depth": 2, "num_heads": 2, "max_seq_len": 16}
+    shape = {"hidden_size": 128, "depth": 2, "num_heads": 2, "max_seq_len": 16}
     events = run(
         workshop.config(
             tmp_path / "run",
-            steps=250,
-            batch_size=8,
+            steps=300,
+            batch_size=16,
+            ema=0.95,
             data__datasets=[str(dataset.folder)],
             model__scratch=shape,
-            optimizer__learning_rate=5e-3,
+            optimizer__learning_rate=3e-3,
             optimizer__schedule="cosine",
             objective__timesteps="stratified",
             objective__instruction_dropout=0.0,
         )
     )
     course = losses(events)
-    assert np.mean(course[:3]) > 0.8 and np.mean(course[-20:]) < 0.12
+    assert np.mean(course[:3]) > 0.8 and np.mean(course[-20:]) < 0.03
     model = load_model(tmp_path / "run" / "run.safetensors")
     assert drawn_error(workshop, dataset, model) < 0.25
 

@@ -141,15 +141,13 @@ def open_journal(folder: Path) -> Iterator[Journal]:
 
 
 def _records(path: Path) -> Iterator[dict[str, Any]]:
-    """The whole lines that can be read."""
+    """The lines that can be read; one torn in the middle is no JSON."""
     try:
         file = open(path, "rb")  # noqa: SIM115
     except FileNotFoundError:
         return
     with file:
         for line in file:
-            if not line.endswith(b"\n"):
-                return
             with contextlib.suppress(ValueError, RecursionError):
                 record = json.loads(line)
                 if isinstance(record, dict):

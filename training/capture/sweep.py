@@ -237,12 +237,11 @@ def _host(plan: Plan, info: Mapping[str, Any] | None, stats: Mapping[str, Any]) 
     """Versions as the server knows them, and the pack of each node."""
     system = stats.get("system") if isinstance(stats.get("system"), Mapping) else {}
     kinds = sorted(node_types(plan.template))
+    packs = {kind: str((info or {}).get(kind, {}).get("python_module", "")) for kind in kinds}
     return {
         "comfyui": str(system.get("comfyui_version", "")),
         "pytorch": str(system.get("pytorch_version", "")),
-        "nodes": {
-            kind: str((info or {}).get(kind, {}).get("python_module", "")) for kind in sorted(node_types(plan.template))
-        },
+        "nodes": packs,
     }
 
 

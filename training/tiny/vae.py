@@ -42,13 +42,13 @@ class Settings:
         pictures: rendered once, of which crops are cut.
     """
 
-    steps: int = 2200
+    steps: int = 1300
     wake_at: int = -1
     batch: int = 8
     crop: int = 64
     learning_rate: float = 1.5e-3
     warm_up: int = 50
-    cool_down: int = 700
+    cool_down: int = 300
     kl: float = 1e-3
     ema: float = 0.995
     pictures: int = 3000

@@ -1,0 +1,108 @@
+"""The VAE, text encoder and tokenizer of the ace-tiny that is shipped."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+pytest.importorskip("diffusers")
+pytest.importorskip("transformers")
+pytest.importorskip("skimage")
+pytest.importorskip("sklearn")
+
+import comfyui_ace
+from comfyui_ace.ace.bundle import find_bundle
+from comfyui_ace.ace.text import T5TextEncoder, encode_indicators, encode_text
+from comfyui_ace.ace.vae import DiffusersVAE
+from comfyui_ace.training.tiny.edits import all_instructions
+from comfyui_ace.training.tiny.pictures import Pictures
+
+FOLDER = Path(comfyui_ace.__file__).parent / "bundles" / "ace-tiny"
+MEGABYTE = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def bundle():
+    return find_bundle(FOLDER)
+
+
+@pytest.fixture(scope="module")
+def vae(bundle):
+    return DiffusersVAE.load(bundle.vae)
+
+
+@pytest.fixture(scope="module")
+def encoder(bundle):
+    return T5TextEncoder.load(bundle.text_encoder, bundle.tokenizer, dtype=torch.float32)
+
+
+@pytest.fixture(scope="module")
+def photographs():
+    pictures = Pictures("validation", seed=2, photographs=1.0)
+    return torch.stack([pictures[index] for index in range(12)])
+
+
+def test_it_is_small(bundle):
+    assert sum(file.stat().st_size for file in FOLDER.rglob("*") if file.is_file()) < 20 * MEGABYTE
+    assert bundle.vae.stat().st_size < 4 * MEGABYTE
+    assert bundle.defaults.max_tokens == 64
+
+
+def test_held_out_photographs_come_back_recognisably_and_in_their_colours(vae, photographs):
+    back = vae.decode(vae.encode(photographs))
+    psnr = -10 * (back - photographs).square().mean((1, 2, 3)).log10()
+    assert psnr.mean() > 24
+    assert (back - photographs).mean((1, 2)).abs().mean() < 0.02
+
+
+def test_latents_have_about_unit_deviation(vae, photographs):
+    latent = vae.encode(photographs)
+    assert latent.shape == (12, 4, 16, 16)
+    assert 0.7 < latent.std() < 1.4
+
+
+def test_other_sizes_than_those_of_training_keep_their_colours(vae):
+    image = Pictures("validation", size=(256, 192), seed=2, photographs=1.0)[0][None]
+    back = vae.decode(vae.encode(image))
+    assert back.shape == image.shape
+    assert (back - image).mean((1, 2)).abs().max() < 0.03
+
+
+def test_embeddings_have_about_unit_size_and_indicators_differ(encoder):
+    table = encode_indicators(encoder)
+    assert 0.5 < table.std() < 2
+    table = torch.nn.functional.normalize(table, dim=-1)
+    assert (table @ table.T - torch.eye(10)).max() < 0.6
+
+
+def test_each_instruction_is_nearest_to_others_that_ask_for_the_same(encoder):
+    sentences, meanings = zip(
+        *((text, meaning) for meaning, texts in all_instructions().items() for text in texts), strict=True
+    )
+    means = torch.cat([encode_text(sentence, encoder).mean(1) for sentence in sentences])
+    means = torch.nn.functional.normalize(means - means.mean(0), dim=-1)
+    alike = means @ means.T - 2 * torch.eye(len(means))
+    right = [meanings[index] == meanings[near] for index, near in enumerate(alike.argmax(1).tolist())]
+    assert sum(right) / len(right) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("please invert {image}", ("invert",)),
+        ("blur {image} a little", ("blur",)),
+        ("sharpen {image} please", ("deblur",)),
+        ("{image} in sepia", ("sepia",)),
+        ("fill the masked part of {image} with green", ("fill", "green")),
+        ("fill the masked part of {image} with blue", ("fill", "blue")),
+        ("paste {image1} into {image}", ("paste",)),
+    ],
+)
+def test_words_it_was_not_trained_on_are_understood(encoder, said, meant):
+    groups = all_instructions()
+    centres = torch.stack(
+        [torch.cat([encode_text(text, encoder).mean(1) for text in texts]).mean(0) for texts in groups.values()]
+    )
+    middle = centres.mean(0)
+    likeness = torch.cosine_similarity(encode_text(said, encoder).mean(1) - middle, centres - middle)
+    assert list(groups)[likeness.argmax()] == meant
