@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from dataclasses import asdict, dataclass
 
 import torch
@@ -16,7 +15,7 @@ from .flops import count
 from .layer_clock import LayerClock
 from .matmul import block_products
 from .subject import Job, Setting, build_conditioning, build_model, build_noise
-from .timing import seconds
+from .timing import clock, seconds
 
 
 @dataclass(frozen=True)
@@ -68,8 +67,9 @@ def measure(job: Job, setting: Setting, rounds: int, budget: float) -> JobResult
         model(noise, timestep, prepared)  # kernels are chosen and loaded at first use
     passes, linear, products = [], [], []
     peak_bytes, run_products = None, None
-    start = time.perf_counter()
-    while not passes or (len(passes) < rounds and time.perf_counter() - start < budget):
+    now = clock(setting.device)
+    start = now()
+    while not passes or (len(passes) < rounds and now() - start < budget):
         with LayerClock(model, setting.device) as clock:
             passes.append(seconds(lambda: model(noise, timestep, prepared), setting.device))
         linear.append(clock.seconds)

@@ -12,7 +12,7 @@ import torch
 
 @dataclass(frozen=True)
 class Estimate:
-    """Median of several measurements, with the lowest and the highest."""
+    """Median of measurements, with the lowest and the highest; shown without these where there is one only."""
 
     median: float
     low: float
@@ -23,6 +23,8 @@ class Estimate:
         return cls(statistics.median(values), min(values), max(values))
 
     def __format__(self, spec: str) -> str:
+        if self.low == self.high:
+            return f"{self.median:{spec}}"
         return f"{self.median:{spec}} ({self.low:{spec}} – {self.high:{spec}})"
 
 
@@ -64,16 +66,17 @@ def in_turns(
     Args:
         functions: what to time, by name.
         rounds: rounds wanted.
-        budget: seconds after which no further round starts, except that there are always two.
+        budget: seconds (see :func:`clock`) after which no further round starts, except that there are always two.
         warm_up: a round that is not counted goes before.
     """
     if warm_up:
         for function in functions.values():
             function()
     times: dict[str, list[float]] = {name: [] for name in functions}
-    start = time.perf_counter()
+    now = clock(device)
+    start = now()
     for done in range(rounds):
-        if done >= 2 and time.perf_counter() - start > budget:
+        if done >= 2 and now() - start > budget:
             break
         for name, function in functions.items():
             times[name].append(seconds(function, device))

@@ -9,6 +9,7 @@ from pathlib import Path
 from ..ace.bundle import Bundle, find_bundle
 from ..ace.indicators import indicator, number_of
 from ..ace.lcu import LongContext
+from ..ace.lora import merge_lora, read_lora
 from ..ace.pictures import save_picture
 from ..ace.rounds import StoredImage, StoredRound, load_rounds, save_rounds
 from .common import bundle_roots, parse_device, parse_dtype
@@ -49,6 +50,14 @@ def add_parsers(subparsers) -> None:
 def _add_sampling_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("ace.png"), help="result (default: %(default)s)")
     parser.add_argument("-m", "--model", default=None, metavar="FOLDER", help="folder of an ACE model, or its name")
+    parser.add_argument(
+        "--lora",
+        action="append",
+        type=_lora,
+        default=[],
+        metavar="FILE[:STRENGTH]",
+        help="a LoRA to apply, as `comfyui-ace train` writes it; several may be given",
+    )
     parser.add_argument("--negative", default="", metavar="TEXT", help="what to avoid")
     parser.add_argument("--size", metavar="WxH", help="exact size of the result, multiples of 16")
     parser.add_argument("--megapixels", type=float, metavar="MP", help="area of the result, keeping the shape")
@@ -59,6 +68,15 @@ def _add_sampling_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps (default: the best there is)")
     parser.add_argument("--dtype", choices=_DTYPES, default="auto", help="of the transformer")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
+
+
+def _lora(text: str) -> tuple[Path, float]:
+    """A LoRA's file and strength. What follows the last colon is a strength only if it is a number (`C:\\…` is not)."""
+    file, colon, strength = text.rpartition(":")
+    try:
+        return (Path(file), float(strength)) if colon else (Path(text), 1.0)
+    except ValueError:
+        return Path(text), 1.0
 
 
 def choose_bundle(name: str | None) -> Bundle:
@@ -148,8 +166,11 @@ def run_edit(arguments: argparse.Namespace) -> int:
     context = context.keep_rounds(arguments.max_rounds, notify)
     bundle = choose_bundle(arguments.model)
     resolution = _resolution(arguments, bundle.defaults.max_tokens)
+    loras = [(read_lora(path), strength) for path, strength in arguments.lora]
 
     pipeline = ACEPipeline.load(bundle, device=device, dtype=parse_dtype(arguments.dtype, device))
+    for lora, strength in loras:
+        merge_lora(pipeline.model, lora, strength)
     steps = arguments.steps or pipeline.defaults.steps
     with tqdm(total=steps, unit="step", disable=arguments.quiet) as bar:
         result = pipeline(

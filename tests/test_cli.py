@@ -149,3 +149,26 @@ def test_pictures_round_trip_and_masks_prefer_alpha(tmp_path):
     assert load_mask(tmp_path / "alpha.png").nonzero().tolist() == [[0, 2, 1]]
     told = []
     assert load_picture(tmp_path / "alpha.png", told.append)[0, 0, 0].tolist() == [1, 1, 1] and len(told) == 1
+
+
+def test_edit_with_a_lora(folder, models, capsys):
+    from comfyui_ace.ace.bundle import find_bundle
+    from comfyui_ace.ace.pipeline import ACEPipeline
+    from safetensors.torch import save_file
+
+    width = ACEPipeline.load(find_bundle(models / "ace-random")).model.config.hidden_size
+    generator = torch.Generator().manual_seed(0)
+    layer = "diffusion_model.blocks.3.mlp.fc2"
+    tensors = {
+        f"{layer}.lora_A.weight": torch.randn(2, 4 * width, generator=generator),
+        f"{layer}.lora_B.weight": torch.randn(width, 2, generator=generator),
+    }
+    save_file(tensors, folder / "strong.safetensors")
+    common = ["edit", "{image} snow", "photo.png", "--steps", "1", "-q", "-o"]
+    assert main([*common, "plain.png"]) == 0
+    assert main([*common, "off.png", "--lora", "strong.safetensors:0"]) == 0
+    assert main([*common, "on.png", "--lora", "strong.safetensors"]) == 0
+    plain, off, on = (load_picture(name) for name in ("plain.png", "off.png", "on.png"))
+    assert torch.equal(plain, off) and (plain - on).abs().mean() > 0.01
+    assert main([*common, "no.png", "--lora", "photo.png"]) == 1
+    assert "the LoRA photo.png cannot be opened" in capsys.readouterr().err

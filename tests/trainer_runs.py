@@ -46,6 +46,7 @@ class Workshop:
             "precision": "fp32",
             "device": "cpu",
             "tensorboard": False,
+            "plot": False,
             "model": {"bundle": str(self.bundle), "scratch": dict(SCRATCH)},
             "data": {"datasets": [str(self.dataset)], "cache": str(self.cache)},
             "optimizer": {"learning_rate": 1e-2},

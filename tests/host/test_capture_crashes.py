@@ -13,7 +13,7 @@ import time
 import numpy as np
 import pytest
 from host.capture_runs import Folder, Killable, finish, told
-from host.comfy_server import ComfyServer, Graph
+from host.comfy_server import ComfyServer, Graph, NodeRef
 from host.conftest import PROBE_PACK
 from host.wire import Wire
 from PIL import Image
@@ -145,6 +145,30 @@ def test_a_cut_wire_is_waited_out(folder, comfy):
     assert result.code == 0, result.errors
     assert folder.pairs_by_source() == dict.fromkeys(names, 1)
     assert comfy.log_text(mark).count("got prompt") == 10  # nothing was queued twice for it
+
+
+def test_what_somebody_clears_on_the_server_is_done_again(folder, comfy):
+    """A cleared queue, and uploads deleted between two seeds of one picture."""
+    names = _fill(folder, 5)
+    capture = folder.start(_inverted(0.3), "--in-flight", "4", servers=[comfy.url])
+    _await_a_pair(capture)
+    _wait_for_queue(comfy, 3)
+    comfy.fetch("/queue", "POST", json={"clear": True})
+    result = finish(capture)
+    assert result.code == 0, result.errors
+    assert any("no longer knows" in event["reason"] for event in result.of("retry"))
+    assert folder.pairs_by_source() == dict.fromkeys(names, 1)
+
+    graph = _inverted(0.3)
+    noisy = graph.node("ImageAddNoise", image=["1", 0], seed=1, strength=0.5)
+    graph.set(NodeRef("2"), image=noisy)
+    capture = folder.start(graph, "--in-flight", "1", "--seeds", "2", servers=[comfy.url])
+    _await_a_pair(capture)
+    for upload in (comfy.base_dir / "input" / "ace-capture").iterdir():
+        upload.unlink()
+    result = finish(capture)
+    assert result.code == 0 and result.summary["stored"] == 10, result.errors
+    assert any("Invalid image file" in event["reason"] for event in result.of("retry"))
 
 
 def test_an_interrupt_takes_waiting_prompts_out_of_the_queue(folder, comfy):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -130,7 +131,7 @@ def test_learning_rates():
     assert rates(warmup_steps=4) == [0.25, 0.5, 0.75, 1, 1, 1, 1, 1]
     assert rates(schedule="linear", warmup_steps=4, final_rate=0.2) == [0.25, 0.5, 0.75, 1, 1, 0.8, 0.6, 0.4]
     cosine = rates(schedule="cosine")
-    assert cosine[0] == 1 and cosine[4] == 0.5 and all(a > b for a, b in zip(cosine, cosine[1:], strict=False))
+    assert cosine[0] == 1 and cosine[4] == 0.5 and all(a > b for a, b in pairwise(cosine))
 
 
 def test_the_moving_average_is_applied_and_taken_off():

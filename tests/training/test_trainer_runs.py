@@ -43,30 +43,28 @@ def run_processes(table: dict, processes: int) -> None:
     assert [child.exitcode for child in children] == [0] * processes
 
 
-@pytest.mark.parametrize("method", ["full", "lora"])
-def test_two_processes_equal_one_with_the_doubled_batch(workshop, tmp_path, method):
+def test_two_processes_equal_one_with_the_doubled_batch(workshop, tmp_path):
     # A large eps keeps AdamW from blowing up the rounding of gradients that are almost zero.
-    changes = {
-        "steps": 3,
-        "validation__every": 3,
-        "accumulate": 2,
-        "ema": 0.5,
-        "method": method,
-        "optimizer__eps": 0.01,
-    }
-    if method == "lora":
-        changes |= {"model": {"bundle": str(workshop.bundle)}, "lora__rank": 2}
+    changes = {"steps": 2, "validation__every": 2, "accumulate": 2, "ema": 0.5, "optimizer__eps": 0.01}
     run(workshop.config(tmp_path / "one", batch_size=4, **changes))
     run_processes(workshop.table(tmp_path / "two", batch_size=2, **changes), 2)
-    one, two = checkpoint(tmp_path / "one", 3), checkpoint(tmp_path / "two", 3)
+    one, two = checkpoint(tmp_path / "one", 2), checkpoint(tmp_path / "two", 2)
     assert one.keys() == two.keys()
     for name, tensor in one.items():
         torch.testing.assert_close(two[name], tensor, rtol=1e-3, atol=1e-5, msg=name)
     for first, second in zip(metrics(tmp_path / "one"), metrics(tmp_path / "two"), strict=True):
         assert second["loss"] == pytest.approx(first["loss"], rel=1e-4)
-    run_processes(workshop.table(tmp_path / "two", batch_size=2, **{**changes, "steps": 4}), 2)
-    run(workshop.config(tmp_path / "one", batch_size=4, **{**changes, "steps": 4}))
-    assert metrics(tmp_path / "two")[-1]["loss"] == pytest.approx(metrics(tmp_path / "one")[-1]["loss"], rel=1e-3)
+
+
+def test_a_lora_run_goes_on_with_another_number_of_processes(workshop, tmp_path):
+    changes = {"method": "lora", "model": {"bundle": str(workshop.bundle)}, "lora__rank": 2, "optimizer__eps": 0.01}
+    for output, steps in (("one", 2), ("one", 3), ("two", 2)):
+        run(workshop.config(tmp_path / output, steps=steps, batch_size=4, **changes))
+    run_processes(workshop.table(tmp_path / "two", steps=3, batch_size=2, **changes), 2)
+    assert metrics(tmp_path / "two")[-1]["loss"] == pytest.approx(metrics(tmp_path / "one")[-1]["loss"], rel=1e-4)
+    one, two = checkpoint(tmp_path / "one", 3), checkpoint(tmp_path / "two", 3)
+    for name, tensor in one.items():
+        torch.testing.assert_close(two[name], tensor, rtol=1e-3, atol=1e-5, msg=name)
 
 
 def test_one_pair_is_learnt_by_heart(workshop, tmp_path):

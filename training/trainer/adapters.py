@@ -14,7 +14,7 @@ from torch import nn
 from ...ace.lora import PREFIX
 from ...ace.model import ACEModel
 from .config import LoraSection
-from .errors import ConfigError
+from .errors import ConfigError, TrainError
 
 ADAPTER = "default"
 
@@ -44,8 +44,12 @@ def add_lora(model: ACEModel, settings: LoraSection, alpha: float, seed: int) ->
 
     Raises:
         ConfigError: see :func:`choose_layers`.
+        TrainError: peft is not installed.
     """
-    from peft import LoraConfig, inject_adapter_in_model
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ImportError as error:
+        raise TrainError(f"training a LoRA needs the package peft: pip install peft ({error})") from error
 
     model.requires_grad_(False)
     config = LoraConfig(

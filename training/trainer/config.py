@@ -247,6 +247,8 @@ class TrainConfig(Section):
     export: ExportSection = ExportSection()
     tensorboard: bool = True
     """Write an event file for TensorBoard."""
+    plot: bool = True
+    """Draw loss.png at the end."""
 
     @property
     def name(self) -> str:

@@ -21,7 +21,8 @@ def plot_losses(folder: Path) -> Path | None:
     held_out = [record for record in records if record["event"] == "validation"]
     if not steps:
         return None
-    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    figure = Figure(figsize=(11, 4.5))
+    figure.subplots_adjust(left=0.07, right=0.98, bottom=0.12, top=0.92, wspace=0.18)
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     x, losses = [record["step"] for record in steps], [record["loss"] for record in steps]

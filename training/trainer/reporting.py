@@ -39,9 +39,15 @@ class Reporter:
         _drop_later(folder / METRICS, step)
         self._file = open(folder / METRICS, "a", encoding="utf-8", buffering=1)  # noqa: SIM115
         if tensorboard:
-            from torch.utils.tensorboard import SummaryWriter
+            self._board = self._open_board(step)
 
-            self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+    def _open_board(self, step: int) -> Any:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            self.event("notice", text="no curves for TensorBoard: the package tensorboard is not installed")
+            return None
+        return SummaryWriter(str(self.folder / "tensorboard"), purge_step=step + 1)
 
     def event(self, kind: str, **values: Any) -> None:
         """Something a caller may want to show."""

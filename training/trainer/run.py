@@ -162,8 +162,13 @@ def _progress(accelerator: Any, on_event: OnEvent) -> Progress:
 @contextlib.contextmanager
 def accelerated(config: TrainConfig) -> Iterator[Any]:
     """accelerate's devices, precision and processes. Its process-wide state is taken back afterwards."""
-    from accelerate import Accelerator, InitProcessGroupKwargs
-    from accelerate.state import AcceleratorState, GradientState
+    try:
+        from accelerate import Accelerator, InitProcessGroupKwargs
+        from accelerate.state import AcceleratorState, GradientState
+    except ImportError as error:
+        raise TrainError(
+            f"training needs the package accelerate, and peft for LoRAs: pip install them ({error})"
+        ) from error
 
     accelerator = Accelerator(
         cpu=config.device == "cpu",
@@ -263,11 +268,20 @@ class _Run:
         loop = Loop(config, self.parts, hooks, self.reporter, step=self.step, epoch_of=self.order.epoch_of)
         finished = loop.run()
         path = self.export(loop.step, config.output / f"{config.name}.safetensors")
-        plot = plot_losses(config.output) if self.accelerator.is_main_process else None
+        plot = self._plot()
         self.reporter.event(
             "end", step=loop.step, finished=finished, path=str(path), plot=None if plot is None else str(plot)
         )
         return TrainResult(path, loop.step, finished)
+
+    def _plot(self) -> Path | None:
+        if not (self.config.plot and self.accelerator.is_main_process):
+            return None
+        try:
+            return plot_losses(self.config.output)
+        except ImportError:
+            self.reporter.event("notice", text="no loss.png was drawn: the package matplotlib is not installed")
+            return None
 
     def close(self) -> None:
         self.parts.feed.close()

@@ -25,7 +25,11 @@ def pytest_configure(config):
     host, base = config.getoption("--host"), config.getoption("--base")
     sys.path.insert(0, host)
     os.chdir(host)
-    arguments, sys.argv = sys.argv, ["main.py", "--cpu", "--disable-api-nodes", "--base-directory", base]
+    # By itself the host keeps text encoders in fp16; in float32 they can be compared to the last digits. PyTorch's
+    # attention is what it takes on a GPU; on the CPU, as in the tests over HTTP, it takes another one.
+    options = ["--cpu", "--fp32-text-enc", "--use-pytorch-cross-attention", "--disable-api-nodes"]
+    options += ["--base-directory", base]
+    arguments, sys.argv = sys.argv, ["main.py", *options]
     try:
         importlib.import_module("comfy.options").enable_args_parsing()
         # In the order of main.py: nodes.py puts comfy/ on the path, whose utils.py would then win over utils/.
