@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import logging
+import os
 import sys
 
 # Each module has add_parsers(subparsers), which gives every parser a `run` default: (arguments) -> exit code.
@@ -31,8 +32,10 @@ def main(arguments: list[str] | None = None) -> int:
     given = build_parser().parse_args(arguments)
     try:
         return given.run(given)
-    except (ValueError, OSError, RuntimeError) as error:
-        # Failures we foresee carry a message for people; anything else is a bug and keeps its traceback.
+    except (ValueError, TypeError, OSError, RuntimeError) as error:
+        # Failures we foresee carry a message for people; for the others a developer can ask for the traceback.
+        if os.environ.get("ACE_DEBUG"):
+            raise
         print(f"comfyui-ace: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

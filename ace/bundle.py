@@ -66,8 +66,8 @@ class Bundle:
     Attributes:
         name: the folder's name.
         folder: the folder that holds ``models``.
-        dit: weight file of the diffusion transformer.
-        vae: weight file of the VAE, or None where it was not required and is missing.
+        dit: weight file of the diffusion transformer. Like all parts None where it was not required and is missing.
+        vae: weight file of the VAE.
         text_encoder: folder of the T5 encoder in the layout of transformers, or a single weight file; or None.
         tokenizer: folder of the tokenizer; or None.
         defaults: of the sampler.
@@ -75,7 +75,7 @@ class Bundle:
 
     name: str
     folder: Path
-    dit: Path
+    dit: Path | None
     vae: Path | None
     text_encoder: Path | None
     tokenizer: Path | None
@@ -87,7 +87,7 @@ def find_bundle(folder: str | Path, *, require: Collection[str] = COMPONENTS) ->
 
     Args:
         folder: the folder that holds ``models``, or ``models`` itself.
-        require: parts that must be there (the DiT always must); others are None where they are missing.
+        require: parts that must be there; others are None where they are missing.
 
     Raises:
         BundleError: a required part is missing, several DiTs are there, or ``ace_bundle.json`` is wrong.
@@ -103,8 +103,8 @@ def find_bundle(folder: str | Path, *, require: Collection[str] = COMPONENTS) ->
         "text_encoder": text_encoder,
         "tokenizer": _find_tokenizer(places["tokenizer"], text_encoder),
     }
-    missing = [part for part in COMPONENTS if found[part] is None and (part in require or part == "dit")]
-    if missing or found["dit"] is None:
+    missing = [part for part in COMPONENTS if found[part] is None and part in require]
+    if missing:
         raise BundleError(_explain_missing(folder, missing))
     return Bundle(
         name=folder.name,
@@ -219,9 +219,9 @@ def preset_by_name(name: str) -> BundleDefaults:
     return next((value for key, value in reversed(_PRESETS.items()) if key in name), BundleDefaults())
 
 
-def _defaults(folder: Path, dit: Path) -> BundleDefaults:
+def _defaults(folder: Path, dit: Path | None) -> BundleDefaults:
     """ace_bundle.json over the preset that the names tell, over the 512 px preset."""
-    preset = preset_by_name(f"{dit.name} {folder.name}")
+    preset = preset_by_name(f"{dit.name if dit else ''} {folder.name}")
     path = folder / DESCRIPTION_FILE
     if not path.is_file():
         return preset

@@ -44,6 +44,11 @@ class ACEConfig:
     frequency_embedding_size: int = 256
 
     def __post_init__(self) -> None:
+        if self.num_heads < 1 or self.max_seq_len < 1:
+            raise ValueError(
+                f"num_heads {self.num_heads} and max_seq_len {self.max_seq_len} must be at least 1; "
+                "the metadata of the file is wrong"
+            )
         if self.hidden_size % self.num_heads:
             raise ValueError(
                 f"hidden_size {self.hidden_size} is not divisible by num_heads {self.num_heads}; "
@@ -100,7 +105,10 @@ class ACEConfig:
             out_channels = state_dict["final_layer.linear.weight"].shape[0] // patch**2
         except KeyError as error:
             raise ValueError(f"not an ACE state dict: {error.args[0]!r} is missing") from None
-        depth = 1 + max(int(key.split(".")[1]) for key in state_dict if key.startswith("blocks."))
+        blocks = {key.split(".")[1] for key in state_dict if key.startswith("blocks.")}
+        depth = len(blocks)
+        if blocks != {str(index) for index in range(depth)}:
+            raise ValueError(f"not an ACE state dict: its {depth} blocks are not numbered from 0 without a gap")
         heads, rows = _PUBLISHED_SHAPES.get((hidden, depth), (None, None))
         try:
             heads, rows = int(metadata.get("num_heads", heads)), int(metadata.get("max_seq_len", rows))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 
 from .indicators import MAX_IMAGES
 from .lcu import Frame, Notify, ResolvedContext, silent
 from .masks import inpaint_image
-from .preprocess import Fit, fit_image, fit_mask, mask_to_latent
+from .preprocess import Fit, binarize, fit_image, fit_mask, mask_to_latent
 from .resolution import Resolution
 
 
@@ -44,7 +45,7 @@ def fit_frames(resolved: ResolvedContext, resolution: Resolution, notify: Notify
     fitted = []
     for frame in resolved.frames:
         fit = resolution.fit(*frame.image.shape[1:3])
-        mask = None if frame.mask is None else _latent_mask(frame.mask, fit, notify)
+        mask = None if frame.mask is None else _latent_mask(frame, fit, notify)
         if fit.crops:
             notify(f"{frame.indicator}: {fit.describe()}")
         fitted.append(FittedFrame(frame, fit, mask))
@@ -56,8 +57,21 @@ def fit_frames(resolved: ResolvedContext, resolution: Resolution, notify: Notify
     return tuple(fitted)
 
 
-def _latent_mask(mask: torch.Tensor, fit: Fit, notify: Notify) -> torch.Tensor:
-    """(B, H, W) of any values -> binary (B, 1, h, w); for a sample whose mask marks nothing, all ones."""
-    mask = fit_mask(mask, fit)
-    marked = mask.flatten(1).any(dim=1)[:, None, None]
-    return mask_to_latent(torch.where(marked, mask, 1.0), notify)
+def _latent_mask(frame: Frame, fit: Fit, notify: Notify) -> torch.Tensor:
+    """Binary (B, 1, h, w); a sample whose mask marks nothing gets all ones, for that means no mask."""
+    original = binarize(frame.mask)  # (B, H, W)
+    latent = mask_to_latent(fit_mask(original, fit), silent)
+    meant, kept = (mask.flatten(1).any(dim=1) for mask in (original, latent))
+    if (lost := meant & ~kept).any():
+        # One pixel in 8 x 8 speaks for all of them; of a mask that falls through, whatever it touches may change.
+        crop = original[:, None, fit.crop.rows, fit.crop.columns]
+        touched = F.adaptive_max_pool2d(crop, latent.shape[-2:])
+        latent = torch.where(lost[:, None, None, None], touched, latent)
+        away = (lost & ~touched.flatten(1).any(dim=1)).any()
+        notify(
+            f"{frame.indicator}: the mask lies outside the part that the model sees, so nothing may change; move it, or "
+            "choose another resolution"
+            if away
+            else f"{frame.indicator}: the mask is so thin that it was thickened to be seen at the latent's size"
+        )
+    return torch.where(meant[:, None, None, None], latent, 1.0)

@@ -105,13 +105,7 @@ class ConditionUnit:
                 f"the instruction names {', '.join(missing)}, but the unit has {have}; connect a picture with that "
                 "indicator, or change the instruction"
             )
-        batches = {image.image.shape[0] for image in images} - {1}
-        if len(batches) > 1:
-            sizes = ", ".join(f"{image.indicator}: {image.image.shape[0]}" for image in images)
-            raise ValueError(
-                f"the pictures come in batches of different size ({sizes}); every batch must have the same number of "
-                "pictures, or just one that is shared"
-            )
+        _check_batches(images)
         target = self.target
         if target is not None:
             target = indicator(number_of(target))
@@ -194,6 +188,15 @@ class ResolvedContext:
     rounds: int = field(default=1)
 
 
+def _check_batches(images: Sequence[ConditionImage | Frame]) -> None:
+    if len({image.image.shape[0] for image in images} - {1}) > 1:
+        sizes = ", ".join(f"{image.indicator}: {image.image.shape[0]}" for image in images)
+        raise ValueError(
+            f"the pictures come in batches of different size ({sizes}); every batch must have the same number of "
+            "pictures, or just one that is shared"
+        )
+
+
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
@@ -205,7 +208,7 @@ def resolve(context: LongContext, notify: Notify = silent) -> ResolvedContext:
         notify: told, in words an artist understands, about everything that is added, dropped or probably not meant.
 
     Raises:
-        ValueError: the present round alone has more than ten images.
+        ValueError: the present round alone has more than ten images, or the rounds hold batches of different size.
     """
     if len(context.unit.images) > MAX_IMAGES:
         raise ValueError(
@@ -233,6 +236,7 @@ def resolve(context: LongContext, notify: Notify = silent) -> ResolvedContext:
             target = offset + next(
                 rank for rank, image in enumerate(unit.images) if unit.target in (None, image.indicator)
             )
+    _check_batches(frames)
     return ResolvedContext(tuple(frames), instruction, target, len(units))
 
 

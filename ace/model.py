@@ -166,7 +166,9 @@ class ACEModel(nn.Module):
         batch = max(text.shape[0] for text in conditioning.context)
         text = torch.cat([text.expand(batch, -1, -1) for text in conditioning.context], dim=1)  # (B, L, Y)
         lengths = torch.tensor(layout.text_lengths, device=x.device)
-        text = self.y_embedder(text) + indicators.repeat_interleave(lengths, dim=0)  # (B, L, D)
+        text = self.y_embedder(text) + indicators.repeat_interleave(
+            lengths, dim=0, output_size=text.shape[1]
+        )  # (B, L, D)
 
         tokens = None
         if conditioning.references:

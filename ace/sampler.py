@@ -102,6 +102,8 @@ def sample(
     Returns:
         (B, 4, H, W) float32 clean latent (still scaled), on the model's device.
     """
+    if not 0.0 <= guidance_rescale <= 1.0:
+        raise ValueError(f"guidance_rescale must be between 0 and 1, got {guidance_rescale}")
     schedule = NoiseSchedule()
     timesteps = trailing_timesteps(steps)
     latent = noise.to(model.device, torch.float32)

@@ -121,7 +121,9 @@ class T5TextEncoder:
                 raise ValueError(f"the {name} must be a folder in transformers' layout (config.json, …), got {path}")
         try:
             model = T5EncoderModel.from_pretrained(str(folder), dtype=dtype, local_files_only=True)
-            words = AutoTokenizer.from_pretrained(str(tokenizer or folder), local_files_only=True)
+            words = AutoTokenizer.from_pretrained(
+                str(tokenizer or folder), local_files_only=True, trust_remote_code=False
+            )
         except (OSError, ValueError, KeyError) as error:
             raise ValueError(f"no T5 encoder and tokenizer could be opened in {folder}: {error}") from error
         return cls(model.eval().to(device), words)

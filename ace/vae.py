@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 import torch
 
+from .containers import read_container
+
 LATENT_SCALE = 0.18215
 
 
@@ -22,11 +24,21 @@ class ImageVAE(Protocol):
 
 
 def round_for_8_bit(image: torch.Tensor) -> torch.Tensor:
-    """Adds half a grey level and clamps to 0 … 1, so that savers which cut off fractions round instead.
+    """Rounds to the nearest of 256 grey levels, 0 … 1, so that savers which cut off fractions write that level.
 
-    The published code does this to every decoded picture.
+    The published code adds half a level to every decoded picture before it cuts off. The levels are the same; but here
+    the picture itself, which may go on to a next round, gets no brighter.
     """
-    return (image + 0.5 / 255).clamp(0.0, 1.0)
+    return (image.clamp(0.0, 1.0) * 255.0).round() / 255.0
+
+
+def read_vae_tensors(path: str | Path) -> dict[str, torch.Tensor]:
+    """Tensors of a VAE file, or of the VAE in a whole checkpoint, without their prefix."""
+    state_dict = read_container(path).tensors
+    for prefix in ("first_stage_model.", "vae."):
+        if any(key.startswith(prefix) for key in state_dict):
+            return {key[len(prefix) :]: value for key, value in state_dict.items() if key.startswith(prefix)}
+    return state_dict
 
 
 def _ldm_config(state_dict: dict[str, torch.Tensor]) -> dict[str, Any]:
@@ -77,16 +89,11 @@ class DiffusersVAE:
         from diffusers import AutoencoderKL
         from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
 
-        from .containers import read_container
-
         path = Path(path)
         if path.is_dir():
             model = AutoencoderKL.from_pretrained(str(path), local_files_only=True)
             return cls(_move(model, device, dtype))
-        state_dict = read_container(path).tensors
-        for prefix in ("first_stage_model.", "vae."):
-            if any(key.startswith(prefix) for key in state_dict):
-                state_dict = {k[len(prefix) :]: v for k, v in state_dict.items() if k.startswith(prefix)}
+        state_dict = read_vae_tensors(path)
         if "encoder.down.0.block.0.conv1.weight" not in state_dict or "post_quant_conv.weight" not in state_dict:
             raise ValueError(
                 f"{path} is not an SD 1.x VAE in the published layout: expected encoder.down.0.block.0.conv1.weight and "

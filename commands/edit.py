@@ -106,11 +106,11 @@ def choose_bundle(name: str | None) -> Bundle:
 def _resolution(arguments: argparse.Namespace, max_tokens: int):
     from ..ace.resolution import Resolution
 
-    if arguments.size and arguments.megapixels:
+    if arguments.size is not None and arguments.megapixels is not None:
         raise ValueError("--size and --megapixels exclude each other; give one")
-    if arguments.megapixels:
+    if arguments.megapixels is not None:
         return Resolution.megapixels(arguments.megapixels)
-    if not arguments.size:
+    if arguments.size is None:
         return Resolution.published(max_tokens)
     try:
         width, height = (int(side) for side in arguments.size.lower().split("x"))
@@ -123,7 +123,10 @@ def _stored_round(arguments: argparse.Namespace) -> StoredRound:
     masks: dict[int, Path] = {}
     for given in arguments.mask:
         word, _, file = given.rpartition("=")
-        masks[number_of(word) if word else 0] = Path(file)
+        number = number_of(word) if word else 0
+        if number in masks:
+            raise ValueError(f"two masks were given for {indicator(number)}: {masks[number]} and {file}; give one")
+        masks[number] = Path(file)
     surplus = [indicator(number) for number in masks if number >= len(arguments.images)]
     if surplus:
         raise ValueError(f"a mask was given for {', '.join(surplus)}, but there are {len(arguments.images)} pictures")
@@ -142,11 +145,24 @@ def output_paths(output: Path, count: int) -> list[Path]:
     """
     from PIL import Image
 
-    if output.suffix.lower() not in Image.registered_extensions():
+    extensions = Image.registered_extensions()  # also loads the list of formats that can be written
+    if extensions.get(output.suffix.lower()) not in Image.SAVE:
         raise ValueError(f"{output} has no extension of a picture; use .png, .jpg or .webp")
     if count == 1:
         return [output]
     return [output.with_name(f"{output.stem}-{number}{output.suffix}") for number in range(1, count + 1)]
+
+
+def _keep_sources(outputs: list[Path], rounds: list[StoredRound]) -> None:
+    """Raises ValueError if a result would replace a picture or mask of any round, or a .json that is no history."""
+    stored = [file for one in rounds for image in one.images for file in (image.image, image.mask) if file is not None]
+    sources = {file.resolve() for file in stored}
+    for output in outputs:
+        if output.resolve() in sources:
+            raise ValueError(f"{output} is one of the pictures this edit is made from; choose another name with -o")
+        record = output.with_suffix(".json")
+        if record.exists():
+            load_rounds(record)
 
 
 def run_edit(arguments: argparse.Namespace) -> int:
@@ -164,6 +180,7 @@ def run_edit(arguments: argparse.Namespace) -> int:
     present = _stored_round(arguments)
     context = LongContext(present.load(notify), [one.load(notify) for one in history])
     context = context.keep_rounds(arguments.max_rounds, notify)
+    _keep_sources(outputs, [*history, present])
     bundle = choose_bundle(arguments.model)
     resolution = _resolution(arguments, bundle.defaults.max_tokens)
     loras = [(read_lora(path), strength) for path, strength in arguments.lora]
@@ -171,7 +188,7 @@ def run_edit(arguments: argparse.Namespace) -> int:
     pipeline = ACEPipeline.load(bundle, device=device, dtype=parse_dtype(arguments.dtype, device))
     for lora, strength in loras:
         merge_lora(pipeline.model, lora, strength)
-    steps = arguments.steps or pipeline.defaults.steps
+    steps = pipeline.defaults.steps if arguments.steps is None else arguments.steps
     with tqdm(total=steps, unit="step", disable=arguments.quiet) as bar:
         result = pipeline(
             context,

@@ -118,7 +118,7 @@ class EncodeNode(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, clip, vae, context, negative, resolution, batch_size, model=None) -> io.NodeOutput:
+    def execute(cls, *, clip, vae, context, negative, batch_size, resolution=None, model=None) -> io.NodeOutput:
         notify = Messages(cls.hidden.unique_id)
         encoded = encode_context(clip, vae, context, resolution, negative, model, notify)
         return io.NodeOutput(

@@ -12,6 +12,7 @@ from comfy_api.latest import io
 from ..ace.bundle import PUBLISHED, BundleError, manual_instructions, preset_by_name
 from ..ace.checkpoint import read_checkpoint
 from . import paths
+from .messages import Messages
 from .model import load_patcher
 from .text_encoder import load_clip_file, load_clip_folder
 from .types import schema
@@ -133,6 +134,7 @@ class LoadBundleNode(io.ComfyNode):
                 io.Clip.Output(tooltip="The T5 text encoder."),
                 io.Vae.Output(tooltip="The VAE."),
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -145,6 +147,8 @@ class LoadBundleNode(io.ComfyNode):
             found = None  # an interrupted download is resumed
         if found is None:
             found = cls._download(bundle, download)
+        if found.defaults.description:
+            Messages(cls.hidden.unique_id)(found.defaults.description)
         model = _open_model(found.dit, weight_dtype, found.defaults.max_tokens)
         clip = (
             load_clip_folder(found.text_encoder, found.tokenizer)

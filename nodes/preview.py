@@ -40,7 +40,7 @@ class PreviewNode(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, context, resolution, model=None) -> io.NodeOutput:
+    def execute(cls, context, resolution=None, model=None) -> io.NodeOutput:
         seen = overview(as_context(context), to_resolution(resolution, model), token_budget(resolution, model))
         sheet = to_tensor(draw_contact_sheet(seen))
         return io.NodeOutput(sheet, seen.summary(), ui=ui.PreviewImage(sheet, cls=cls))

@@ -48,12 +48,19 @@ def resolution_input() -> io.DynamicCombo.Input:
     )
 
 
-def to_resolution(choice: dict, model) -> Resolution:
+def to_resolution(choice: dict | None, model) -> Resolution:
     """The widget's value -> Resolution.
+
+    Raises:
+        ValueError: the workflow asks for a way that this version does not know, for which the host passes nothing.
 
     Args:
         model: MODEL to ask for its trained size, or None.
     """
+    if choice is None:
+        raise ValueError(
+            "the resolution that this workflow asks for is unknown here; choose another, or update ACE Edit"
+        )
     kind = choice["resolution"]
     if kind == _MEGAPIXELS:
         return Resolution.megapixels(choice["megapixels"])

@@ -140,6 +140,7 @@ class SamplerNode(io.ComfyNode):
     @classmethod
     def execute(
         cls,
+        *,
         model,
         clip,
         vae,
@@ -149,8 +150,8 @@ class SamplerNode(io.ComfyNode):
         steps,
         cfg,
         guidance_rescale,
-        resolution,
         batch_size,
+        resolution=None,
         result_size=_AS_SAMPLED,
     ) -> io.NodeOutput:
         require_ace(model)

@@ -94,12 +94,15 @@ def load_clip_folder(folder: Path, tokenizer: Path):
     """A folder in transformers' layout (one file or shards) and its tokenizer -> CLIP.
 
     Small encoders work as well as T5 v1.1 XXL, because the shape comes from the folder's ``config.json``.
+
+    Raises:
+        ValueError: weights are missing from the folder.
     """
-    files = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
     state_dict: dict[str, torch.Tensor] = {}
-    for file in files:
+    for file in sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin")):
         state_dict |= read_container(file).tensors
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    _check_complete(folder, state_dict, config["num_layers"])
 
     class Target:
         params: dict = {}
@@ -108,11 +111,30 @@ def load_clip_folder(folder: Path, tokenizer: Path):
 
     return comfy.sd.CLIP(
         Target,
-        tokenizer_data={"clip_t5xxl_tokenizer_class": _tokenizer_class(tokenizer, config["d_model"])},
+        tokenizer_data=_tokenizer_data(tokenizer, config["d_model"]),
         parameters=comfy.utils.calculate_parameters(state_dict),
         state_dict=[state_dict],
         model_options={"t5xxl_model_config": {key: config[key] for key in _SHAPE_KEYS if key in config}},
     )
+
+
+def _check_complete(folder: Path, state_dict: dict[str, torch.Tensor], layers: int) -> None:
+    """Raises ValueError for a folder from which a file is missing: the host itself would only log that."""
+    wanted = ["encoder.final_layer_norm.weight"]
+    wanted += [f"encoder.block.{k}.layer.{part}.layer_norm.weight" for k in range(layers) for part in (0, 1)]
+    missing = [name for name in wanted if name not in state_dict]
+    if missing or not {"shared.weight", "encoder.embed_tokens.weight"} & state_dict.keys():
+        raise ValueError(
+            f"the text encoder in {folder} is incomplete: of its weights {', '.join(missing[:3]) or 'shared.weight'} "
+            f"and {max(len(missing) - 3, 0)} more are in no file there. Copy or download all of its files again"
+        )
+
+
+def _tokenizer_data(folder: Path, width: int) -> dict:
+    """What makes the host read the vocabulary from ``folder``; a bare spiece.model is T5's own, which the host has."""
+    if not (folder / "tokenizer.json").is_file():
+        return {}
+    return {"clip_t5xxl_tokenizer_class": _tokenizer_class(folder, width)}
 
 
 def _tokenizer_class(folder: Path, width: int) -> type:
@@ -133,6 +155,7 @@ def _tokenizer_class(folder: Path, width: int) -> type:
                 max_length=99999999,
                 min_length=1,
                 tokenizer_data=tokenizer_data,
+                tokenizer_args={"trust_remote_code": False},
             )
 
     return FolderTokenizer

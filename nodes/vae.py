@@ -7,8 +7,7 @@ from pathlib import Path
 import comfy.sd
 import torch
 
-from ..ace.containers import read_container
-from ..ace.vae import LATENT_SCALE, round_for_8_bit
+from ..ace.vae import LATENT_SCALE, read_vae_tensors, round_for_8_bit
 
 
 class HostVAE:
@@ -45,7 +44,7 @@ def load_vae(path: Path):
     Raises:
         ValueError: the host cannot make a VAE of it.
     """
-    state_dict = read_container(path).tensors
+    state_dict = read_vae_tensors(path)
     vae = comfy.sd.VAE(sd=state_dict, config=_small_config(state_dict))
     vae.throw_exception_if_invalid()
     return vae

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from comfyui_ace.ace.pictures import load_mask, load_picture, save_picture
@@ -29,6 +30,7 @@ def folder(models, tmp_path, monkeypatch):
     Image.linear_gradient("L").convert("RGB").resize((96, 64)).save("photo.png")
     Image.radial_gradient("L").convert("RGB").resize((64, 64)).save("other.jpg")
     Image.linear_gradient("L").resize((96, 64)).point(lambda v: 255 * (v > 128)).save("mask.png")
+    (tmp_path / "notes.json").write_text('{"mine": true}')
     return tmp_path
 
 
@@ -83,6 +85,12 @@ def test_generate_takes_a_size(folder):
         (["edit", "x", "photo.png", "-m", "nothing"], "no ACE model named nothing"),
         (["edit", "x", "photo.png", "--history", "photo.png"], "not a history"),
         (["edit", "x", "photo.png", "--device", "warp"], "'warp' cannot be used"),
+        (["edit", "x", "photo.png", "-o", "photo.png"], "one of the pictures this edit is made from"),
+        (["edit", "x", "photo.png", "-o", "notes.png"], "not a history"),
+        (["edit", "x", "photo.png", "-o", "out.psd"], "no extension of a picture"),
+        (["edit", "x", "photo.png", "--mask", "mask.png", "--mask", "{image}=mask.png"], "two masks"),
+        (["edit", "x", "photo.png", "--steps", "0"], "between 1 and 1000"),
+        (["edit", "x", "photo.png", "--rescale", "7"], "between 0 and 1"),
         (["generate", "x", "--size", "100x100"], "try 96x96"),
         (["generate", "x", "--size", "big"], "512x768"),
         (["generate", "x", "--size", "64x64", "--megapixels", "1"], "exclude each other"),
@@ -172,3 +180,10 @@ def test_edit_with_a_lora(folder, models, capsys):
     assert torch.equal(plain, off) and (plain - on).abs().mean() > 0.01
     assert main([*common, "no.png", "--lora", "photo.png"]) == 1
     assert "the LoRA photo.png cannot be opened" in capsys.readouterr().err
+
+
+def test_sixteen_bit_pictures_keep_their_levels(tmp_path):
+    ramp = np.linspace(0, 65535, 64, dtype=np.uint16).reshape(8, 8)
+    Image.fromarray(ramp).save(tmp_path / "depth.png")
+    for loaded in (load_picture(tmp_path / "depth.png")[0, ..., 0], load_mask(tmp_path / "depth.png")[0]):
+        assert np.allclose(loaded.numpy(), ramp / 65535, atol=1e-4)

@@ -60,6 +60,24 @@ def test_in_a_batch_of_masks_an_empty_one_means_everywhere(encode_with):
     assert encoded.positive.target_mask[1].flatten().tolist() == [1] * 8 + [0] * 8
 
 
+def test_a_mask_too_thin_for_the_latent_is_thickened_and_one_cropped_away_changes_nothing(encode_with):
+    told = []
+    thin, away = torch.zeros(1, 64, 64), torch.zeros(1, 16, 128)
+    thin[:, 30, :] = 1
+    away[:, :, :8] = 1
+    encoded = encode_with(LongContext(ConditionUnit("{image}", [picture(64, 64, mask=thin)])), notify=told.append)
+    assert encoded.positive.target_mask.sum() == 8 and encoded.positive.target_mask[0, 0, 3].eq(1).all()
+    encoded = encode_with(LongContext(ConditionUnit("{image}", [picture(16, 128, mask=away)])), notify=told.append)
+    assert not encoded.positive.target_mask.any()
+    assert any("thickened" in message for message in told) and any("nothing may change" in message for message in told)
+
+
+def test_batches_must_agree_across_rounds(encode_with):
+    history = ConditionUnit("{image}", [picture(32, 32, batch=3)])
+    with pytest.raises(ValueError, match=r"\{image\}: 3, \{image1\}: 2"):
+        encode_with(LongContext(ConditionUnit("{image}", [picture(32, 32, batch=2)]), [history]))
+
+
 def test_text_alone_fills_the_canvas(encode_with):
     encoded = encode_with(LongContext(ConditionUnit("a house")), resolution=Resolution.exact(48, 96))
     assert encoded.latent_shape == (1, 4, 6, 12) and encoded.target_fit is None and encoded.positive.references == ()

@@ -116,17 +116,19 @@ class Killable:
         self._process = _FORKS.Process(target=_run_forked, args=(arguments, str(log)))
         self._process.start()
 
-    def wait_for(self, event: str, timeout: float = 60) -> None:
-        """Return when the event was told, or when the process has ended."""
+    def wait_for(self, event: str, times: int = 1, timeout: float = 120) -> None:
+        """Return when the event was told so often, or when the process has ended."""
         deadline = time.monotonic() + timeout
-        while self.running and not self.told(event):
+        while self.running and self.told(event) < times:
             assert time.monotonic() < deadline, f"no event {event!r} in {timeout:.0f} s: {self.text()[-2000:]}"
             time.sleep(0.005)
 
-    def kill(self) -> None:
+    def kill(self) -> bool:
+        """End the process at once; False if it had ended by itself."""
         self._process.kill()
         self._process.join()
         assert self._process.exitcode in (0, -signal.SIGKILL), self.text()[-2000:]
+        return self._process.exitcode != 0
 
     @property
     def running(self) -> bool:

@@ -1,9 +1,9 @@
 """Prompts that edit with the random bundle, and what the same edit gives without a host.
 
-    g = EditGraph()
-    unit = g.unit("{image} make it snow", g.picture("photo.png"))
-    g.keep(g.sampler(unit, seed=3)[1])
-    latent = saved_latent(comfy, comfy.run(g))
+g = EditGraph()
+unit = g.unit("{image} make it snow", g.picture("photo.png"))
+g.keep(g.sampler(unit, seed=3)[1])
+latent = saved_latent(comfy, comfy.run(g))
 """
 
 from __future__ import annotations
@@ -91,7 +91,14 @@ class EditGraph(Graph):
         model = self.model
         if rescale is not None:
             model = self.node("ACEGuidanceRescale", model=model, guidance_rescale=rescale)
-        standard = {"seed": 0, "steps": STEPS, "cfg": CFG, "sampler_name": "ddim", "scheduler": "simple", "denoise": 1.0}
+        standard = {
+            "seed": 0,
+            "steps": STEPS,
+            "cfg": CFG,
+            "sampler_name": "ddim",
+            "scheduler": "simple",
+            "denoise": 1.0,
+        }
         links = {"model": model, "positive": positive, "negative": negative, "latent_image": latent}
         return self.node("KSampler", **{**links, **standard, **settings})
 

@@ -154,7 +154,9 @@ def test_edit_names_a_picture_that_is_not_there(comfy, photo):
 def test_batches_of_different_size(comfy, photo):
     g = EditGraph()
     batches = [
-        g.node("ACEImage", image=g.node("RepeatImageBatch", image=g.node("LoadImage", image=photo), amount=n), indicator=i)
+        g.node(
+            "ACEImage", image=g.node("RepeatImageBatch", image=g.node("LoadImage", image=photo), amount=n), indicator=i
+        )
         for n, i in ((2, "{image}"), (3, "{image1}"))
     ]
     message = _error(comfy, g, g.unit("{image} like {image1}", *batches), "ACEConditionUnit")

@@ -19,16 +19,16 @@ _SNOW = "{image} make it snow"
 def photos(comfy) -> list[str]:
     """Three input files of different sizes."""
     sizes = ((96, 64), (64, 64), (48, 80))
-    return [
-        comfy.upload_image(make_photo(size, turn=90 * k), f"photo{k}.png") for k, size in enumerate(sizes)
-    ]
+    return [comfy.upload_image(make_photo(size, turn=90 * k), f"photo{k}.png") for k, size in enumerate(sizes)]
 
 
 @pytest.fixture(scope="module")
 def units() -> dict[str, ConditionUnit]:
     """The same conditions as objects, by name."""
     pictures = [make_photo(size, turn=90 * k) for k, size in enumerate(((96, 64), (64, 64), (48, 80)))]
-    one, two, three = (condition(p, indicator=i) for p, i in zip(pictures, ("{image}", "{image1}", "{image2}"), strict=True))
+    one, two, three = (
+        condition(p, indicator=i) for p, i in zip(pictures, ("{image}", "{image1}", "{image2}"), strict=True)
+    )
     return {
         "one": ConditionUnit(_SNOW, [one]),
         "three": ConditionUnit("{image} in the style of {image1}, with {image2}", [one, two, three]),
@@ -135,7 +135,9 @@ def test_batch_of_pictures(comfy, bundle, pipeline, photos):
     second = comfy.upload_image(pictures[1], "turned.png")
     g = EditGraph()
     batch = g.node("ImageBatch", image1=g.node("LoadImage", image=photos[0]), image2=g.node("LoadImage", image=second))
-    found = run_latent(comfy, g, g.sampler(g.unit(_SNOW, g.node("ACEImage", image=batch, indicator="{image}")), seed=3)[1])
+    found = run_latent(
+        comfy, g, g.sampler(g.unit(_SNOW, g.node("ACEImage", image=batch, indicator="{image}")), seed=3)[1]
+    )
     images = torch.cat([as_tensor(picture) for picture in pictures])
     unit = ConditionUnit(_SNOW, [condition(pictures[0]).__class__(images)])
     expected = standalone(pipeline, unit, seed=3)
@@ -246,4 +248,3 @@ def test_masked_edit(comfy, bundle, pipeline):
     masked, plain = (ConditionUnit(_SNOW, [condition(make_photo(), m)]) for m in (mask, None))
     assert difference(found, standalone(pipeline, masked, seed=3)) < TOLERANCE
     assert difference(found, standalone(pipeline, plain, seed=3)) > 0.01
-

@@ -163,7 +163,8 @@ def test_model_save_output_of_another_pack_or_host(comfy, place, photo, expected
 
 
 @pytest.mark.parametrize(
-    ("weight_dtype", "closeness"), [("fp32", 0.0), ("bf16", 0.1), ("fp16", 0.02), ("fp8_e4m3fn", 0.3), ("fp8_e5m2", 0.5)]
+    ("weight_dtype", "closeness"),
+    [("fp32", 0.0), ("bf16", 0.1), ("fp16", 0.02), ("fp8_e4m3fn", 0.3), ("fp8_e5m2", 0.5)],
 )
 def test_weight_dtypes(comfy, bundle, photo, expected, weight_dtype, closeness):
     g = EditGraph(weight_dtype=weight_dtype)
@@ -173,9 +174,7 @@ def test_weight_dtypes(comfy, bundle, photo, expected, weight_dtype, closeness):
 
 
 def test_stored_fp8(comfy, bundle, place, photo, expected):
-    name = place(
-        "fp8.safetensors", lambda path: convert(bundle.dit, path, dtype=torch.float8_e4m3fn) and None
-    )
+    name = place("fp8.safetensors", lambda path: convert(bundle.dit, path, dtype=torch.float8_e4m3fn) and None)
     assert 1e-4 < difference(run_latent(comfy, *_with_model(name, photo)), expected) < 0.3
 
 
@@ -247,9 +246,7 @@ def _t5_model():
     from transformers import T5Config, T5EncoderModel
 
     return T5EncoderModel(
-        T5Config(
-            vocab_size=600, d_model=32, d_kv=8, d_ff=64, num_layers=1, num_heads=4, feed_forward_proj="gated-gelu"
-        )
+        T5Config(vocab_size=600, d_model=32, d_kv=8, d_ff=64, num_layers=1, num_heads=4, feed_forward_proj="gated-gelu")
     )
 
 
@@ -306,3 +303,13 @@ def test_text_encoder_of_another_width(comfy, bundle, tmp_path, photo):
     g.keep(_edit(g, photo)[1])
     error = comfy.run_expect_error(g)
     assert "this model reads text embeddings 64 wide, got 32" in error.message
+
+
+def test_vae_of_another_family(comfy, bundle, photo):
+    """Core's stand-in for models that work on pixels makes latents of three channels."""
+    g = EditGraph()
+    g.vae = g.node("VAELoader", vae_name="pixel_space")[0]
+    g.keep(_edit(g, photo)[1])
+    error = comfy.run_expect_error(g)
+    assert error.node_type == "ACESampler"
+    assert "this VAE makes latents of 3 channels; ACE was trained with the VAE of Stable Diffusion 1.x" in error.message

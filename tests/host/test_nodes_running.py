@@ -105,6 +105,7 @@ def test_models_are_let_go_and_come_back(comfy, bundle, photo):
 
 def test_sampling_alters_nothing_that_others_see(comfy, bundle, photo):
     """Guidance Rescale and the sampler's own rescale work on clones: the bare model stays what it was."""
+
     def bare():
         g = EditGraph()
         return run_latent(comfy, g, g.encoded_ksampler(g.unit(_SNOW, g.picture(photo)), rescale=None, seed=111))

@@ -222,9 +222,8 @@ class _Run:
         config, accelerator = self.config, self.accelerator
         model = make_model(config, self.prepared.files, self.store.indicators.shape[1], accelerator.device)
         self.shape = model.config
-        model = accelerator.prepare(model)
-        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        optimizer = accelerator.prepare(make_optimizer(trained, config.optimizer))
+        optimizer = make_optimizer(_trained(model), config.optimizer)
+        model, optimizer = accelerator.prepare(model, optimizer)  # together: sharding exchanges the parameters in both
         processes = accelerator.num_processes
         layouts = [example.layout for example in self.prepared.plan.train]
         self.order = BatchOrder(layouts, config.batch_size * processes, config.seed)
@@ -236,7 +235,7 @@ class _Run:
             device=accelerator.device,
             ahead=not self.store.resident or accelerator.device.type != "cpu",
         )
-        average = MovingAverage(trained, config.ema) if config.ema else None
+        average = MovingAverage(_trained(model), config.ema) if config.ema else None
         self.parts = Parts(model, optimizer, average, accelerator, feed)
 
     @property
@@ -259,7 +258,7 @@ class _Run:
             held_out=len(plan.validation),
             layouts=len(self.order.buckets),
             left_out=plan.left_out,
-            trained_parameters=sum(parameter.numel() for parameter in self.parts.trained),
+            trained_parameters=sum(parameter.numel() for parameter in _trained(self.parts.model)),
             device=str(self.accelerator.device),
             processes=self.accelerator.num_processes,
             output=str(config.output),
@@ -396,6 +395,10 @@ class _Run:
             return None
         store = self._store(spread(held_out, config.samples.count))
         return SheetPainter(store, config.samples, self.prepared.files.encoders.load_vae, config.seed)
+
+
+def _trained(model: torch.nn.Module) -> list[torch.nn.Parameter]:
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
 def _differences(old: Any, new: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:

@@ -108,6 +108,7 @@ def make_model(config: TrainConfig, files: StartFiles, text_width: int, device: 
         _train_everything(model)
     if config.gradient_checkpointing:
         recompute_blocks(model)
+    model._no_split_modules = ["Block"]  # read by accelerate: the unit in which FSDP shards
     return model.train()
 
 

@@ -90,7 +90,9 @@ def test_weights_are_stored_in_the_chosen_dtype(load_model, encoded, dtype):
 def test_a_model_of_another_family(pack):
     """The smallest UNet of Stable Diffusion that the host builds."""
     shape = {"image_size": 32, "in_channels": 4, "out_channels": 4, "model_channels": 32, "num_res_blocks": [1]}
-    family = comfy.supported_models.SD15({**shape, "channel_mult": [1], "num_heads": 1, "disable_unet_model_creation": 1})
+    family = comfy.supported_models.SD15(
+        {**shape, "channel_mult": [1], "num_heads": 1, "disable_unet_model_creation": 1}
+    )
     model = comfy.model_patcher.ModelPatcher(family.get_model({}), torch.device("cpu"), torch.device("cpu"))
     with pytest.raises(ValueError, match="this MODEL is a BaseModel, not an ACE model"):
         pack("nodes.model").require_ace(model)

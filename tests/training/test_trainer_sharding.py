@@ -1,0 +1,124 @@
+"""Checkpoints of a model whose weights are spread over processes (FSDP) are those of the whole model.
+
+accelerate offers FSDP on accelerators only, so this shards by PyTorch itself, on two CPU processes.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import socket
+from pathlib import Path
+
+import torch
+from comfyui_ace.ace.conditioning import Conditioning
+from comfyui_ace.ace.config import ACEConfig
+from comfyui_ace.ace.init import initialise
+from comfyui_ace.ace.model import ACEModel
+from comfyui_ace.ace.sampler import sample
+from comfyui_ace.training.trainer.config import OptimizerSection
+from comfyui_ace.training.trainer.optimizer import MovingAverage, make_optimizer
+from comfyui_ace.training.trainer.samples import ShardedModel
+from comfyui_ace.training.trainer.state import gather_model, gather_optimizer, restore_model, restore_optimizer
+from safetensors.torch import load_file, save_file
+
+SHAPE = ACEConfig(hidden_size=32, depth=2, num_heads=2, text_width=16, max_seq_len=16)
+SETTINGS = OptimizerSection(learning_rate=0.01, eps=0.01)
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["comfyui_ace.training.trainer.run", "comfyui_ace.cli", "accelerate", "trainer_runs"])
+
+
+def build():
+    model = initialise(ACEModel(SHAPE), seed=1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.02 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2)))
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(".norm_k." not in name)
+    return model
+
+
+def inputs():
+    generator = torch.Generator().manual_seed(3)
+    x, reference = (torch.randn(2, 4, 4, 4, generator=generator) for _ in range(2))
+    context = [torch.randn(2, 3, 16, generator=generator) for _ in range(2)]
+    table = torch.randn(10, 16, generator=generator)
+    return x, torch.tensor([10, 900]), Conditioning(context, table, references=[reference])
+
+
+def train_step(model, optimizer, average, step: int) -> None:
+    model(*inputs()).square().mean().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    average.update(step)
+
+
+def parts_of(model):
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return make_optimizer(trained, SETTINGS), MovingAverage(trained, 0.5)
+
+
+def everything(model, optimizer, average) -> dict[str, torch.Tensor]:
+    gathered = {f"model:{k}": v for k, v in gather_model(model).items()}
+    gathered |= {f"optimizer:{k}": v for k, v in gather_optimizer(model, optimizer).items()}
+    with average.applied():
+        gathered |= {f"average:{k}": v for k, v in gather_model(model).items()}
+    return gathered
+
+
+def draw(model) -> torch.Tensor:
+    x, _, conditioning = inputs()
+    return sample(model, x, conditioning, conditioning.map(torch.neg), steps=2)
+
+
+def worker(rank: int, port: int, folder: Path) -> None:
+    """Goes on from a whole checkpoint for a step, sharded, and gathers the result."""
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": str(rank), "WORLD_SIZE": "2"}
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo")
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    mesh = init_device_mesh("cpu", (2,))
+    model = build()
+    for block in model.blocks:
+        fully_shard(block, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+    optimizer, average = parts_of(model)
+    stored = load_file(folder / "before.safetensors")
+    for prefix, restore in (("average:", restore_model), ("model:", restore_model)):
+        restore(model, {k.removeprefix(prefix): v for k, v in stored.items() if k.startswith(prefix)})
+        if prefix == "average:":
+            average.reset()
+    prefix = "optimizer:"
+    moments = {k.removeprefix(prefix): v for k, v in stored.items() if k.startswith(prefix)}
+    restore_optimizer(model, optimizer, moments)
+    train_step(model, optimizer, average, 2)
+    gathered = everything(model, optimizer, average)
+    with torch.no_grad():
+        drawn = draw(ShardedModel(model, torch.device("cpu"), torch.float32))
+    if rank == 0:
+        save_file({**gathered, "drawn": drawn}, folder / "after.safetensors")
+    torch.distributed.destroy_process_group()
+
+
+def test_a_sharded_run_goes_on_from_a_whole_one(tmp_path):
+    model = build()
+    optimizer, average = parts_of(model)
+    train_step(model, optimizer, average, 1)
+    save_file(everything(model, optimizer, average), tmp_path / "before.safetensors")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    children = [PROCESSES.Process(target=worker, args=(rank, port, tmp_path)) for rank in range(2)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join(120)
+    assert [child.exitcode for child in children] == [0, 0]
+    train_step(model, optimizer, average, 2)
+    wanted = {**everything(model, optimizer, average), "drawn": draw(model)}
+    after = load_file(tmp_path / "after.safetensors")
+    assert after.keys() == wanted.keys()
+    for name, tensor in wanted.items():
+        torch.testing.assert_close(after[name], tensor, rtol=1e-4, atol=1e-6, msg=name)
