@@ -70,9 +70,9 @@ def measure(job: Job, setting: Setting, rounds: int, budget: float) -> JobResult
     now = clock(setting.device)
     start = now()
     while not passes or (len(passes) < rounds and now() - start < budget):
-        with LayerClock(model, setting.device) as clock:
+        with LayerClock(model, setting.device) as layers:
             passes.append(seconds(lambda: model(noise, timestep, prepared), setting.device))
-        linear.append(clock.seconds)
+        linear.append(layers.seconds)
         if run_products is None:  # their memory must not count
             peak_bytes = peak_memory(setting.device)
             run_products, operations = block_products(setting.config, job.tokens, setting)

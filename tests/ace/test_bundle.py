@@ -110,8 +110,9 @@ def test_parts_that_are_not_required_may_be_missing(tmp_path):
     bundle = find_bundle(folder, require=("dit", "vae"))
     assert bundle.text_encoder is None
     assert bundle.tokenizer is not None
+    assert find_bundle(build(tmp_path / "b", without("dit")), require=("vae",)).dit is None
     with pytest.raises(BundleError):
-        find_bundle(build(tmp_path / "b", without("dit")), require=())
+        find_bundle(tmp_path / "b", require=("dit",))
     with pytest.raises(ValueError, match="unknown components"):
         find_bundle(folder, require=("unet",))
 

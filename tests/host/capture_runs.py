@@ -113,6 +113,7 @@ class Killable:
 
     def __init__(self, arguments: list[str], log: Path):
         self.log = log
+        log.unlink(missing_ok=True)
         self._process = _FORKS.Process(target=_run_forked, args=(arguments, str(log)))
         self._process.start()
 

@@ -12,7 +12,7 @@ from host.edits import EditGraph, condition, difference, messages, run_latent, s
 from host.edits import photo as make_photo
 from PIL import Image
 
-TOLERANCE = 1e-3
+TOLERANCE = 1e-4
 _SNOW = "{image} make it snow"
 
 

@@ -11,7 +11,7 @@ from host.edits import EditGraph, as_tensor, condition, difference, run_latent, 
 from host.edits import photo as make_photo
 from PIL import Image
 
-TOLERANCE = 1e-3  # relative; host and standalone use other kernels for attention and normalisation
+TOLERANCE = 1e-4  # relative; host and standalone use other kernels for attention and normalisation
 _SNOW = "{image} make it snow"
 
 
@@ -231,7 +231,8 @@ def test_two_rounds(comfy, bundle, pipeline, photo, units):
 
     result = pipeline(LongContext(units["one"]), seed=1, steps=4, guidance_scale=4.5)
     again = ConditionUnit(second_text, [type(condition(make_photo()))(result.images)])
-    assert difference(found, standalone(pipeline, LongContext(again, [units["one"]]), seed=2)) < TOLERANCE
+    # Decoding and encoding a picture of noise in between enlarges rounding errors.
+    assert difference(found, standalone(pipeline, LongContext(again, [units["one"]]), seed=2)) < 1e-3
     assert difference(found, standalone(pipeline, again, seed=2)) > 0.01
 
 

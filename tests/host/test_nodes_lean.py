@@ -17,7 +17,7 @@ from host.edits import EditGraph, condition, difference, run_latent, saved_laten
 from host.edits import photo as make_photo
 from host.loras import with_lora, write_lora
 
-TOLERANCE = 1e-3
+TOLERANCE = 1e-3  # this server keeps its text encoder in fp16, as ComfyUI does unless told otherwise
 SECOND_NAME = "ACE Edit, another copy"
 _SNOW = "{image} make it snow"
 

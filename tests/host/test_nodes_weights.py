@@ -17,7 +17,7 @@ from host.loras import with_lora, write_lora
 from host.loud_bundle import louden
 from safetensors.torch import load_file
 
-TOLERANCE = 1e-3
+TOLERANCE = 1e-4
 OTHER, LORA = "other.safetensors", "edit_lora.safetensors"
 _SNOW = "{image} make it snow"
 
