@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ def _trainer_seconds(table: dict[str, Any], setting: Setting, steps: int, **chan
     output = f"{table['output']}-{changes['batch_size']}"
     config = make_config({**table, **changes, "steps": steps + 2, "output": output})
     train(config, on_event=lambda event: times.append(now()) if event["event"] == "step" else None)
-    return statistics.median(after - before for before, after in zip(times[1:-1], times[2:], strict=True))
+    return statistics.median(after - before for before, after in pairwise(times[1:]))
 
 
 def _bare_seconds(table: dict[str, Any], setting: Setting, steps: int) -> tuple[float, float]:

@@ -227,6 +227,11 @@ def test_failures_are_sorted(folder, comfy):
     assert {event["input"] for event in retried.of("quarantined")} == {"photo2.png", "corrupt.png"}
     assert comfy.log_text(mark).count("got prompt") == 1
 
+    for number in range(7):  # the workflow has worked before, so these are not taken for its fault
+        _first_pixel(folder, f"bad{number}.png", 2000 + number, 2)
+    more = folder.run(_moody(), servers=[comfy.url])
+    assert more.code == 1 and len(more.of("quarantined")) == 7 and more.summary["quarantined"] == 9
+
 
 def test_a_workflow_that_always_fails_is_not_blamed_on_the_inputs(folder, comfy):
     _fill(folder, 20)

@@ -190,7 +190,7 @@ def test_the_journal_remembers(tmp_path):
     with open_journal(tmp_path) as journal:
         first = _queue(journal, "a")
         _queue(journal, "b")
-        journal.done("b", pairs=["x"], rejected=[])
+        journal.done("b", workflow="w", pairs=["x"], rejected=[])
         _queue(journal, "c", attempt=2)
         journal.failed("c", "no memory")
         journal.quarantined("d", "broken")
@@ -199,7 +199,7 @@ def test_the_journal_remembers(tmp_path):
         assert again["b"].state == "done" and again["z"] is None
         assert again["c"].state == "failed" and again["c"].attempt == 3  # an id that no server has seen
         assert again["d"].reason == "broken" and again.id == journal.id
-    assert read_entries(tmp_path) == again.entries
+    assert read_entries(tmp_path) == again.entries and again.worked == {"w"}
 
 
 def test_torn_and_foreign_lines_are_passed_over(tmp_path):
@@ -211,7 +211,7 @@ def test_torn_and_foreign_lines_are_passed_over(tmp_path):
         )
     with open_journal(tmp_path) as again:
         assert again["a"].state == "queued"
-        again.done("a", pairs=[], rejected=[])
+        again.done("a", workflow="w", pairs=[], rejected=[])
     assert read_entries(tmp_path)["a"].state == "done"
     lines = (tmp_path / JOURNAL).read_bytes().splitlines()
     assert json.loads(lines[-1])["state"] == "done"
@@ -223,7 +223,7 @@ def test_a_journal_cut_anywhere_can_be_read_and_continued(tmp_path_factory, cut)
     with open_journal(folder) as journal:
         for key in "abc":
             _queue(journal, key)
-            journal.done(key, pairs=[key], rejected=[])
+            journal.done(key, workflow="w", pairs=[key], rejected=[])
     data = (folder / JOURNAL).read_bytes()
     (folder / JOURNAL).write_bytes(data[: min(cut, len(data))])
     with open_journal(folder) as journal:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from comfyui_ace.ace.checkpoint import load_model
 from comfyui_ace.training.trainer.errors import DataError, TrainError
+from comfyui_ace.training.trainer.run import train
 from trainer_runs import (
     assert_equal_tensors,
     checkpoint,
@@ -140,8 +141,6 @@ def test_a_lost_cache_file_stops_with_everything_saved(workshop, tmp_path):
             for path in (tmp_path / "cache").glob("*/*.safetensors"):
                 path.write_bytes(b"")
 
-    from comfyui_ace.training.trainer.run import train
-
     with pytest.raises(DataError, match=r"pair train-\S+ of .*pairs: the cached file .* cannot be read.*saved at step"):
         train(config, on_event=lose)
     assert checkpoint(tmp_path / "run", seen[-1])
@@ -171,3 +170,16 @@ def test_changed_settings_are_told(workshop, tmp_path):
     events = run(workshop.config(output, steps=2, optimizer__learning_rate=0.5))
     notices = [event["text"] for event in events if event["event"] == "notice"]
     assert any("optimizer.learning_rate changed from 0.01 to 0.5" in text for text in notices)
+
+
+def test_a_stop_while_encoding_keeps_what_is_encoded(workshop, tmp_path):
+    config = workshop.config(tmp_path / "run", data__cache=str(tmp_path / "cache"))
+    seen: list[str] = []
+
+    def stop() -> bool:
+        return seen.count("encoding pictures") >= 3
+
+    with pytest.raises(TrainError, match=r"stopped while encoding pictures, 2 of 22 done\. They are kept"):
+        train(config, on_event=lambda event: seen.append(event.get("what", "")), should_stop=stop)
+    assert len(list((tmp_path / "cache").glob("*/*.safetensors"))) == 5 + 2
+    assert not (tmp_path / "run").exists()

@@ -40,8 +40,11 @@ class Journal:
 
     def __init__(self, folder: Path):
         self._path = folder / JOURNAL
-        self.entries = read_entries(folder)
-        self.id = _read_id(self._path)
+        self.entries: dict[str, Entry] = {}
+        self.worked: set[str] = set()  # hashes of graphs that have given a result
+        self.id = ""
+        for record in _records(self._path):
+            self._take(record)
         if not self.id:
             self.id = str(uuid.uuid4())
             self._write({"journal": 1, "id": self.id})
@@ -58,9 +61,9 @@ class Journal:
         place = {"attempt": attempt, "prompt_id": prompt_id, "server": server}
         self._note(key, "queued", **place, source=source, seed=seed)
 
-    def done(self, key: str, *, pairs: list[str], rejected: list[str]) -> None:
+    def done(self, key: str, *, workflow: str, pairs: list[str], rejected: list[str]) -> None:
         """Note that a job's pairs are in the dataset or on its side list."""
-        self._note(key, "done", pairs=pairs, rejected=rejected)
+        self._note(key, "done", workflow=workflow, pairs=pairs, rejected=rejected)
 
     def quarantined(self, key: str, reason: str) -> None:
         """Note that a job is set aside for good."""
@@ -78,7 +81,15 @@ class Journal:
             "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         }
         self._write(record)
+        self._take(record)
+
+    def _take(self, record: Mapping[str, Any]) -> None:
         _take(self.entries, record)
+        if record.get("state") == "done":
+            self.worked.add(str(record.get("workflow")))
+        if "journal" in record:
+            with contextlib.suppress(ValueError):
+                self.id = str(uuid.UUID(str(record.get("id"))))
 
     def _write(self, record: Mapping[str, Any]) -> None:
         try:
@@ -112,14 +123,6 @@ def _take(entries: dict[str, Entry], record: Mapping[str, Any]) -> None:
         server=_text(record.get("server")),
         reason=str(record.get("reason", "")),
     )
-
-
-def _read_id(path: Path) -> str:
-    for record in _records(path):
-        if "journal" in record:
-            with contextlib.suppress(ValueError):
-                return str(uuid.UUID(str(record.get("id"))))
-    return ""
 
 
 @contextlib.contextmanager

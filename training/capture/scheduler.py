@@ -50,7 +50,8 @@ class Scheduler:
         self._tasks: dict[asyncio.Task, Job] = {}
         self._under_way: dict[str, ServerLink] = {}  # by prompt id
         self._uploaded: OrderedDict[tuple[str, str], str] = OrderedDict()  # name on a server by (server, content)
-        self._unproven: list[tuple[Job, Failure]] | None = []
+        self._proven = plan.workflow in journal.worked  # then inputs that fail are themselves to blame
+        self._unproven: list[tuple[Job, Failure]] = []
         self._last_seen = time.monotonic()  # when any server was up
         self._disk = ThreadPoolExecutor(1, "capture-journal")
 
@@ -242,19 +243,18 @@ class Scheduler:
     async def _finish(self, job: Job, link: ServerLink, results: Sequence[AppendResult]) -> None:
         pairs = [result.id for result in results if result.id is not None]
         reasons = [result.reason for result in results if result.status == "rejected"]
-        await self._note(self.journal.done, job.key, pairs=pairs, rejected=reasons)
+        await self._note(self.journal.done, job.key, workflow=self.plan.workflow, pairs=pairs, rejected=reasons)
         self.tally.finished += 1
         self.tally.stored += sum(result.stored for result in results)
         self.tally.duplicates += sum(result.status == "duplicate" for result in results)
         self.tally.rejected += len(reasons)
         self._tell_end("finished", job, server=link.name, pairs=pairs, reasons=reasons)
-        unproven, self._unproven = self._unproven, None
-        for earlier, failure in unproven or ():
-            await self._set_aside(earlier, failure)
+        if not self._proven:
+            await self._settle_unproven()
 
     async def _set_aside(self, job: Job, failure: Failure) -> None:
         """Quarantine a job, or note that it failed for now. Until anything succeeds, the workflow may be to blame."""
-        if failure.kind in ("input", "refused") and self._unproven is not None:
+        if failure.kind in ("input", "refused") and not self._proven:
             self._unproven.append((job, failure))
             same = {known.place for _, known in self._unproven}
             if len(self._unproven) >= _SAME_FAILURES and len(same) == 1:
@@ -273,9 +273,10 @@ class Scheduler:
         self._tell_end("quarantined" if quarantined else "failed", job, reason=failure.message)
 
     async def _settle_unproven(self) -> None:
-        unproven, self._unproven = self._unproven, None
-        for job, failure in unproven or ():
-            await self._set_aside(job, failure)
+        """Once the workflow has worked, or all is over, the failures so far are the inputs'."""
+        self._proven = True
+        while self._unproven:
+            await self._set_aside(*self._unproven.pop(0))
 
     async def _note(self, write: Any, *args: Any, **kwargs: Any) -> None:
         """A line of the journal, written in order and away from the event loop."""

@@ -111,7 +111,6 @@ class _Run:
         scheduler = Scheduler(self._plan, self._dataset, self._journal, self._tally, self._tell, self._settings.limits)
         if stop is not None:
             scheduler.stop = stop
-
         links = [
             ServerLink(client, self._settings.in_flight, scheduler.poke, self._settings.patience, self._tell)
             for client in clients
@@ -149,7 +148,7 @@ class _Run:
         """The job of a key, None where nothing is left to do."""
         entry = self._journal[key] or Entry("failed")
         if None in stored and entry.state == "queued":
-            await asyncio.to_thread(self._journal.done, key, pairs=[], rejected=[])
+            await asyncio.to_thread(self._journal.done, key, workflow=self._plan.workflow, pairs=[], rejected=[])
             entry = Entry("done")
         if entry.state == "done":
             self._skip(group, "done earlier")

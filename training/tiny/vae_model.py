@@ -140,12 +140,12 @@ def _delta() -> torch.Tensor:
 
 
 @torch.no_grad()
-def export(vae: Any, latent_mean: torch.Tensor, latent_std: float) -> dict[str, torch.Tensor]:
+def export(vae: Any, latent_mean: torch.Tensor, latent_std: torch.Tensor) -> dict[str, torch.Tensor]:
     """The same function as a usual VAE (norms with an epsilon of 1e-6), its latents centred and scaled.
 
     Args:
         latent_mean: (4,), of the trained network's latents; they will be zero on average.
-        latent_std: over all four channels; 0.18215 times the new latents will have 1.
+        latent_std: (4,), likewise; 0.18215 times each channel of the new latents will have 1.
 
     Returns:
         state dict under diffusers' names, float32.
@@ -159,11 +159,11 @@ def export(vae: Any, latent_mean: torch.Tensor, latent_std: float) -> dict[str, 
     # quant_conv: 8 rows, four means and four logs of variances.
     gain = 1 / (LATENT_SCALE * latent_std)
     weight, bias = state["quant_conv.weight"], state["quant_conv.bias"]
-    weight[:4] *= gain
+    weight[:4] *= gain[:, None, None, None]
     bias[:4] = (bias[:4] - latent_mean) * gain
-    bias[4:] += 2 * torch.tensor(gain).log()
+    bias[4:] += 2 * gain.log()
     state["post_quant_conv.bias"] += state["post_quant_conv.weight"][:, :, 0, 0] @ latent_mean
-    state["post_quant_conv.weight"] /= gain
+    state["post_quant_conv.weight"] /= gain[:, None, None]
     return state
 
 

@@ -86,6 +86,7 @@ def fill_cache(
     words = [item for item in missing if isinstance(item, (TextItem, IndicatorItem))]
     pictures = [item for item in missing if not isinstance(item, (TextItem, IndicatorItem))]
     if words:
+        progress("encoding texts", 0, len(words))
         text_encoder = encoders.load_text_encoder(device)
         for done, item in enumerate(words, 1):
             cache.write(item, _encode_words(item, text_encoder))
@@ -93,6 +94,7 @@ def fill_cache(
         del text_encoder  # the largest part by far: gone before the VAE comes
     if not pictures:
         return
+    progress("encoding pictures", 0, len(pictures))
     vae = encoders.load_vae(device) if any(isinstance(item, PictureItem) for item in pictures) else None
     for done, (item, load) in enumerate(_decoded_ahead(pictures), 1):
         try:

@@ -77,7 +77,9 @@ def write_result(
             weights = {name: tensor.to(dtype) for name, tensor in tensors.items()}
             return save_checkpoint(weights, path, metadata={**shape.metadata(), **metadata}, overwrite=True)
         adapters = lora_tensors(tensors, config.lora_alpha, base=tensors)
-        return _write_lora(path, {name: tensor.to(dtype) for name, tensor in adapters.items()}, metadata)
+        # Scales stay in float32: they are few, and rounding one changes a whole row or layer.
+        narrow = {name: tensor.to(dtype) if name.endswith(".weight") else tensor for name, tensor in adapters.items()}
+        return _write_lora(path, narrow, metadata)
     except (OSError, ValueError) as error:
         raise TrainError(
             f"{path} cannot be written ({error}). The run's last checkpoint is kept; free some space and run the same "

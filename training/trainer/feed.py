@@ -90,8 +90,8 @@ class Feed:
             dropout=self.objective.instruction_dropout,
             stratified=self.objective.timesteps == "stratified",
         )
-        mine = whole.part(rank, processes)
         rows = slice(rank * len(indices) // processes, (rank + 1) * len(indices) // processes)
+        mine = whole.part(rows)
         batch = self.store.batch(indices[rows], mine.dropped.tolist())
         noisy = self._schedule.add_noise(batch.latents, mine.noise, mine.timesteps)
         return TrainingBatch(noisy, mine.noise, mine.timesteps, batch.weights, batch.conditioning)

@@ -69,10 +69,13 @@ class FileIndex:
             except DatasetError:
                 return
 
-        with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        pool = ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1))
+        try:
             for done, _ in enumerate(pool.map(one, missing), 1):
                 progress("reading pictures", done, len(missing))
-        self.save()
+        finally:
+            pool.shutdown(cancel_futures=True)
+            self.save()
 
     def save(self) -> None:
         """Appends what is new to the store."""

@@ -32,9 +32,8 @@ class Draw:
     timesteps: torch.Tensor
     noise: torch.Tensor
 
-    def part(self, rank: int, processes: int) -> Draw:
-        """The rows of one process."""
-        rows = slice(rank * len(self.dropped) // processes, (rank + 1) * len(self.dropped) // processes)
+    def part(self, rows: slice) -> Draw:
+        """Some rows, such as those of one process."""
         return Draw(self.dropped[rows], self.timesteps[rows], self.noise[rows])
 
 

@@ -13,15 +13,18 @@ from .config import OptimizerSection
 
 
 def make_optimizer(parameters: Iterable[nn.Parameter], settings: OptimizerSection) -> torch.optim.AdamW:
-    """AdamW in one fused kernel, which on a CPU too is several times faster than the plain loop."""
-    return torch.optim.AdamW(
-        list(parameters),
-        lr=settings.learning_rate,
-        betas=settings.betas,
-        eps=settings.eps,
-        weight_decay=settings.weight_decay,
-        fused=True,
-    )
+    """AdamW, in one fused kernel where the device has it (CPUs too): several times faster than the plain loop."""
+    parameters = list(parameters)
+    values = {
+        "lr": settings.learning_rate,
+        "betas": settings.betas,
+        "eps": settings.eps,
+        "weight_decay": settings.weight_decay,
+    }
+    try:
+        return torch.optim.AdamW(parameters, **values, fused=True)
+    except RuntimeError:
+        return torch.optim.AdamW(parameters, **values)
 
 
 def learning_rate(step: int, steps: int, settings: OptimizerSection) -> float:

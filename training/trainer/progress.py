@@ -1,4 +1,4 @@
-"""How long work reports how far it is."""
+"""How long work reports how far it is. A report may raise: that is how the work is stopped."""
 
 from __future__ import annotations
 

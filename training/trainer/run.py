@@ -44,6 +44,10 @@ from .validation import Validation, spread
 _TIMEOUT = timedelta(hours=12)  # other processes wait while one of them reads all files or draws samples
 
 
+def _never() -> bool:
+    return False
+
+
 @dataclass(frozen=True)
 class TrainResult:
     """What a run has come to.
@@ -92,21 +96,24 @@ def train(
     """
     on_event = on_event or silent_event
     with accelerated(config) as accelerator:
-        prepared = prepare(config, accelerator, on_event)
-        run = _Run(config, accelerator, prepared, on_event, should_stop or (lambda: False))
+        should_stop = should_stop or _never
+        prepared = prepare(config, accelerator, on_event, should_stop)
+        run = _Run(config, accelerator, prepared, on_event, should_stop)
         try:
             return run.train()
         finally:
             run.close()
 
 
-def prepare(config: TrainConfig, accelerator: Any, on_event: OnEvent = silent_event) -> Prepared:
+def prepare(
+    config: TrainConfig, accelerator: Any, on_event: OnEvent = silent_event, should_stop: Callable[[], bool] = _never
+) -> Prepared:
     """Plans the examples and fills the cache.
 
     Raises:
-        TrainError: see :func:`plan_run` and :func:`fill_cache`.
+        TrainError: see :func:`plan_run` and :func:`fill_cache`; or somebody asked to stop.
     """
-    planned = plan_run(config, accelerator, on_event)
+    planned = plan_run(config, accelerator, on_event, should_stop)
     fill_cache(
         planned.cache,
         planned.plan,
@@ -114,13 +121,17 @@ def prepare(config: TrainConfig, accelerator: Any, on_event: OnEvent = silent_ev
         device=accelerator.device,
         share=(accelerator.process_index, accelerator.num_processes),
         skip_bad=config.data.on_bad_pair == "skip",
-        progress=_progress(accelerator, on_event),
+        progress=_progress(accelerator, on_event, should_stop),
     )
     accelerator.wait_for_everyone()
-    return replace(planned, plan=drop_uncached(planned.plan, planned.cache))
+    plan = drop_uncached(planned.plan, planned.cache)
+    _require_same_plan(plan, accelerator)
+    return replace(planned, plan=plan)
 
 
-def plan_run(config: TrainConfig, accelerator: Any, on_event: OnEvent = silent_event) -> Prepared:
+def plan_run(
+    config: TrainConfig, accelerator: Any, on_event: OnEvent = silent_event, should_stop: Callable[[], bool] = _never
+) -> Prepared:
     """Finds the files and plans the examples; nothing is encoded.
 
     Raises:
@@ -140,7 +151,7 @@ def plan_run(config: TrainConfig, accelerator: Any, on_event: OnEvent = silent_e
     )
     with accelerator.main_process_first():  # it reads the files; the others find their hashes in the index
         index = FileIndex(data.cache / "files.jsonl")
-        plan = make_plan(data.datasets, resolution, index, settings, _progress(accelerator, on_event))
+        plan = make_plan(data.datasets, resolution, index, settings, _progress(accelerator, on_event, should_stop))
         dtype = data.cache_dtype
         if dtype == "auto":
             dtype = "fp32" if accelerator.device.type == "cpu" else "bf16"
@@ -151,12 +162,23 @@ def plan_run(config: TrainConfig, accelerator: Any, on_event: OnEvent = silent_e
     return Prepared(files, plan, cache, base)
 
 
-def _progress(accelerator: Any, on_event: OnEvent) -> Progress:
+def _progress(accelerator: Any, on_event: OnEvent, should_stop: Callable[[], bool]) -> Progress:
     def report(what: str, done: int, total: int) -> None:
         if accelerator.is_main_process:
             on_event({"event": "progress", "what": what, "done": done, "total": total})
+        if should_stop():
+            raise TrainError(f"stopped while {what}, {done} of {total} done. They are kept; the same command goes on")
 
     return report
+
+
+def _require_same_plan(plan: Plan, accelerator: Any) -> None:
+    """Pairs that are being written while a run starts may be seen by one process and not by another."""
+    if accelerator.num_processes == 1:
+        return
+    numbers = accelerator.gather(torch.tensor([int(plan.digest[:12], 16)], device=accelerator.device))
+    if (numbers != numbers[0]).any():
+        raise TrainError("the datasets changed while the processes read them; run the same command again")
 
 
 @contextlib.contextmanager

@@ -199,5 +199,5 @@ def _checkpoints(folder: Path) -> list[Path]:
 
 
 def _sync(path: Path) -> None:
-    with open(path, "rb") as file:
+    with open(path, "r+b") as file:
         os.fsync(file.fileno())
