@@ -19,13 +19,13 @@ def run(setting: Setting) -> Table:
     model = build_model(setting.shallow, setting)
     side = 128 if setting.quick else 256
     jobs = {
-        f"{references} references": (Job(side, references), TEXT_TOKENS)
+        _plural(references, "reference"): (Job(side, references), TEXT_TOKENS)
         for references in _REFERENCES[: 3 if setting.quick else None]
     }
     for rounds in _ROUNDS[: 2 if setting.quick else None]:
         # Every round has one picture and an instruction of its own length; the target repeats the last.
         lengths = [TEXT_TOKENS - 3 * k for k in range(rounds + 1)]
-        jobs[f"{rounds} rounds of history"] = (Job(side, rounds + 1), (lengths[-1], *lengths))
+        jobs[_plural(rounds, "round") + " of history"] = (Job(side, rounds + 1), (lengths[-1], *lengths))
     timestep = torch.full((1,), 500, device=setting.device)
     functions = {}
     for name, (job, texts) in jobs.items():
@@ -53,3 +53,7 @@ def run(setting: Setting) -> Table:
             "instruction; the present round has one picture, too.",
         ),
     )
+
+
+def _plural(count: int, what: str) -> str:
+    return f"{count} {what}" + "s" * (count != 1)

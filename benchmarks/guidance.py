@@ -12,7 +12,7 @@ from .report import Table
 from .subject import TEXT_TOKENS, Job, Setting, build_conditioning, build_model, build_noise
 from .timing import Estimate, clock, in_turns, ratio, synchronise
 
-_SIDES = (128, 192, 256, 384, 512)
+_BATCHING_JOBS = tuple(Job(side, 0) for side in (128, 160, 192, 256, 384, 512)) + (Job(256, 1),)
 _NEGATIVE_TOKENS = 1  # the empty prompt is its end-of-sequence token
 _STEPS, _QUICK_STEPS = 20, 4
 
@@ -23,7 +23,7 @@ def run_batching(setting: Setting) -> Table:
     model = build_model(setting.shallow, setting)
     timestep = torch.full((1,), 500, device=setting.device)
     rows = []
-    for job in [Job(side, references) for side in _SIDES[: 3 if setting.quick else None] for references in (0, 1)]:
+    for job in _BATCHING_JOBS[: 4 if setting.quick else None]:
         noise = build_noise(job, setting)
         positive, negative = _branches(job, setting)
         both = model.prepare(concatenate(positive, negative, batch_size=1), torch.cat((noise, noise)))
@@ -35,7 +35,7 @@ def run_batching(setting: Setting) -> Table:
             },
             setting.device,
             rounds=2 * setting.rounds + 1,
-            budget=4.0,
+            budget=8.0,
         )
         rows.append((str(job), job.tokens, ratio(times["one"], times["two"])))
     return Table(

@@ -90,7 +90,7 @@ def _trainer_seconds(table: dict[str, Any], setting: Setting, steps: int, **chan
 
 def _bare_seconds(table: dict[str, Any], setting: Setting, steps: int) -> tuple[float, float]:
     """Median times of a step on a batch in memory, and of one that encodes its pictures and texts before."""
-    from ..training.trainer import run as runs
+    from ..training.trainer import preparation
     from ..training.trainer.batches import SampleStore
     from ..training.trainer.config_file import make_config
     from ..training.trainer.encoding import fitted_pixels, items_of
@@ -98,8 +98,8 @@ def _bare_seconds(table: dict[str, Any], setting: Setting, steps: int) -> tuple[
     from ..training.trainer.start import make_model
 
     config = make_config({**table, "steps": 1})
-    with runs.accelerated(config) as accelerator:
-        prepared = runs.prepare(config, accelerator)
+    with preparation.accelerated(config) as accelerator:
+        prepared = preparation.prepare(config, accelerator)
     store = SampleStore(prepared.plan.train, prepared.cache, 2**30)
     batch = store.batch(list(range(_BATCH)), [False] * _BATCH)
     noise = torch.randn(batch.latents.shape)

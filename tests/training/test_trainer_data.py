@@ -18,7 +18,7 @@ from comfyui_ace.ace.vae import DiffusersVAE
 from comfyui_ace.cli import main
 from comfyui_ace.training.checks import CheckSettings
 from comfyui_ace.training.pairs import Dataset, Pair
-from comfyui_ace.training.trainer import run as runs
+from comfyui_ace.training.trainer import preparation
 from comfyui_ace.training.trainer.batches import SampleStore
 from comfyui_ace.training.trainer.cache import Cache
 from comfyui_ace.training.trainer.encoding import EncoderFiles, fill_cache, items_of
@@ -26,6 +26,7 @@ from comfyui_ace.training.trainer.errors import DataError
 from comfyui_ace.training.trainer.file_index import FileIndex
 from comfyui_ace.training.trainer.order import BatchOrder
 from comfyui_ace.training.trainer.plan import PlanSettings, make_plan
+from comfyui_ace.training.trainer.run import train
 from pair_factory import half_mask, picture
 from trainer_runs import fill_dataset, workshop_fixture, write_toml  # noqa: F401
 
@@ -40,8 +41,8 @@ def encoders(workshop):
 def prepared(workshop):
     """Plan and filled cache of the workshop's dataset."""
     config = workshop.config(workshop.folder / "unused")
-    with runs.accelerated(config) as accelerator:
-        return runs.prepare(config, accelerator)
+    with preparation.accelerated(config) as accelerator:
+        return preparation.prepare(config, accelerator)
 
 
 def plan_of(folder, files=None, resolution=None, **settings):
@@ -176,10 +177,10 @@ def test_a_picture_damaged_behind_its_header_is_named(workshop, tmp_path):
     path.write_bytes(path.read_bytes()[:-200])
     changes = {"data__datasets": [str(dataset.folder)], "data__cache": str(tmp_path / "cache")}
     with pytest.raises(DataError, match=f"pair {row.id} of .* cannot be read(?s:.*)What is cached stays"):
-        runs.train(workshop.config(tmp_path / "run", **changes))
+        train(workshop.config(tmp_path / "run", **changes))
     config = workshop.config(tmp_path / "run", **changes, data__on_bad_pair="skip")
-    with runs.accelerated(config) as accelerator:
-        prepared = runs.prepare(config, accelerator)
+    with preparation.accelerated(config) as accelerator:
+        prepared = preparation.prepare(config, accelerator)
     assert len(prepared.plan.train) == 7 and row.id not in {example.id for example in prepared.plan.train}
 
 

@@ -14,8 +14,8 @@ from .config import TrainConfig
 from .encoding import items_of
 from .errors import DataError
 from .plan import Example, MaskItem, PictureItem
+from .preparation import accelerated, plan_run, prepare
 from .reporting import OnEvent, silent_event
-from .run import accelerated, plan_run, prepare
 
 
 def describe(config: TrainConfig) -> Iterator[str]:

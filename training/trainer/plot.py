@@ -22,7 +22,7 @@ def plot_losses(folder: Path) -> Path | None:
     if not steps:
         return None
     figure = Figure(figsize=(11, 4.5))
-    figure.subplots_adjust(left=0.07, right=0.98, bottom=0.12, top=0.92, wspace=0.18)
+    figure.subplots_adjust(left=0.09, right=0.98, bottom=0.12, top=0.92, wspace=0.2)
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     x, losses = [record["step"] for record in steps], [record["loss"] for record in steps]
