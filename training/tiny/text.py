@@ -43,7 +43,7 @@ class TextSettings:
     layers: int = 2
     heads: int = 4
     inner: int = 256
-    steps: int = 1500
+    steps: int = 1000
     batch: int = 48
     learning_rate: float = 2e-3
     dropped: float = 0.15
