@@ -157,6 +157,14 @@ class TextTrainer:
         right = (logits.argmax(1) == meanings).float().mean()
         return {name: loss.item() for name, loss in losses.items()} | {"right": right.item()}
 
+    @torch.no_grad()
+    def calibrate(self) -> None:
+        """Scales the embeddings to a deviation of one over the corpus, which is what the transformer's first layer likes."""
+        embeddings = torch.cat(
+            [self.encoder(torch.tensor([ids])).last_hidden_state[0] for ids in self._ids if len(ids) > 1]
+        )
+        self.encoder.encoder.final_layer_norm.weight /= embeddings.std()
+
     def _bag_loss(self, mean: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
         """Which words an instruction has, told from its mean."""
         bag = torch.zeros(len(ids), self._words.out_features).scatter_(1, ids, 1.0)
@@ -205,6 +213,7 @@ def make_text_encoder(bundle: Path, settings: TextSettings, log: Path | None = N
             means = {key: round(float(np.mean([row[key] for row in recent])), 5) for key in recent[0]}
             rows.append({"step": trainer.step, **means})
             recent.clear()
+    trainer.calibrate()
     trainer.encoder.half().save_pretrained(bundle / "models" / "text_encoder" / _T5_NAME)
     if log is not None:
         with whole_file(log) as temporary:

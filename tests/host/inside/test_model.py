@@ -87,6 +87,15 @@ def test_weights_are_stored_in_the_chosen_dtype(load_model, encoded, dtype):
     assert {p.dtype for p in model.model.diffusion_model.parameters()} == {dtype}  # cast for use, not for good
 
 
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float16])
+def test_tables_are_read_in_float32(load_model, dtype):
+    """Not every device can look up rows of fp8, and the modulation is added in the precision of its sum."""
+    table = load_model(dtype).model.diffusion_model.blocks[0].scale_shift_table
+    rows = table(torch.arange(6))
+    assert rows.dtype == torch.float32
+    assert torch.equal(rows, table.weight.float())
+
+
 def test_a_model_of_another_family(pack):
     """The smallest UNet of Stable Diffusion that the host builds."""
     shape = {"image_size": 32, "in_channels": 4, "out_channels": 4, "model_channels": 32, "num_res_blocks": [1]}
