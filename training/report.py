@@ -5,8 +5,6 @@ Every page carries its own thumbnails and style; large datasets get several page
 
 from __future__ import annotations
 
-import base64
-import io
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -15,10 +13,11 @@ from html import escape
 from itertools import islice
 from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from .errors import DatasetError, ImageError
 from .images import image_size, read_image
+from .pages import facts_table, inline_picture, whole_page
 from .pairs import Dataset
 from .rejections import Rejection
 from .rows import PairRow
@@ -26,23 +25,7 @@ from .storage import explained, safe_file
 from .verify import parallel
 
 PAGE_SIZE = 100
-THUMBNAIL_SIDE = 160
 
-_STYLE = """
-:root { color-scheme: light dark; --line: #8884; --soft: #8882; }
-body { font: 14px/1.45 system-ui, sans-serif; margin: 1.5rem auto; max-width: 1200px; padding: 0 1rem; }
-h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
-table { border-collapse: collapse; } td, th { padding: .2rem .7rem .2rem 0; text-align: left; vertical-align: top; }
-nav { margin: 1rem 0; display: flex; flex-wrap: wrap; gap: .3rem; }
-nav a, nav b { padding: .1rem .5rem; border: 1px solid var(--line); border-radius: .3rem; text-decoration: none; }
-.pair { display: flex; flex-wrap: wrap; gap: .8rem; padding: .8rem 0; border-top: 1px solid var(--line); }
-figure { margin: 0; } figcaption { font-size: .8rem; opacity: .75; }
-figure img { display: block; min-width: 32px; min-height: 32px; max-width: 160px;
-             background: var(--soft); outline: 1px solid var(--line); }
-.words { flex: 1 1 22rem; } .words p { margin: 0 0 .3rem; overflow-wrap: anywhere; }
-.facts { font-size: .85rem; opacity: .85; } .validation { border-left: 4px solid #46c; padding-left: .6rem; }
-.bad { color: #c33; } input { font: inherit; padding: .3rem; width: 22rem; max-width: 100%; }
-"""
 _FILTER = """
 document.getElementById('find').addEventListener('input', function () {
   var wanted = this.value.toLowerCase();
@@ -109,18 +92,7 @@ _FIND = '<p><input id="find" placeholder="Show only pairs with these words" auto
 
 
 def _write(path: Path, title: str, *parts: str) -> None:
-    script = f"<script>{_FILTER}</script>" if _FIND in parts else ""
-    text = (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width">'
-        # Nothing on these pages may be fetched from anywhere, whatever an instruction contains.
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
-        "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">"
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>\n"
-        + "\n".join(parts)
-        + f"\n{script}</body></html>\n"
-    )
-    path.write_text(text, encoding="utf-8")
+    path.write_text(whole_page(title, *parts, script=_FILTER if _FIND in parts else ""), encoding="utf-8")
 
 
 def _navigation(current: int, pages: int) -> str:
@@ -170,16 +142,10 @@ def _figure(base: Path, folder: Path, name: str, label: str) -> str:
     except (ImageError, DatasetError) as error:
         return f'<figure><div class="bad">{escape(str(error))}</div><figcaption>{escape(label)}</figcaption></figure>'
     size = f"{loaded.width}×{loaded.height}"
-    picture = f'<img alt="" src="{_thumbnail(loaded)}">'
     link = escape(Path(os.path.relpath(base / name, folder)).as_posix())
-    return f'<figure><a href="{link}">{picture}</a><figcaption>{escape(label)} {size}</figcaption></figure>'
-
-
-def _thumbnail(image: Image.Image) -> str:
-    small = ImageOps.contain(image, (THUMBNAIL_SIDE, THUMBNAIL_SIDE)) if max(image.size) > THUMBNAIL_SIDE else image
-    buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=78)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return (
+        f'<figure><a href="{link}">{inline_picture(loaded)}</a><figcaption>{escape(label)} {size}</figcaption></figure>'
+    )
 
 
 def _size(base: Path, name: str) -> tuple[int, int] | None:
@@ -246,8 +212,7 @@ class _Summary:
             values = sorted(values)
             middle = values[len(values) // 2]
             rows[f"score {name}"] = f"{values[0]:.3g} to {values[-1]:.3g}, median {middle:.3g}, {len(values)} pairs"
-        cells = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in rows.items())
-        return f"<table>{cells}</table>"
+        return facts_table(rows)
 
 
 def _flat_scores(scores, prefix: str = "") -> Iterable[tuple[str, float]]:
@@ -280,7 +245,7 @@ def _rejected_card(base: Path, entry: Rejection) -> str:
     try:
         if entry.thumbnail and Path(entry.thumbnail).parts[:-1] == ("rejected",):
             loaded = Image.fromarray(read_image(safe_file(base, entry.thumbnail)).pixels)
-            picture = f'<figure><img alt="" src="{_thumbnail(loaded)}"></figure>'
+            picture = f"<figure>{inline_picture(loaded)}</figure>"
     except (ImageError, DatasetError):
         pass  # the reason is what matters
     seed = "" if entry.seed is None else f" · seed {entry.seed}"

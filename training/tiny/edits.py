@@ -57,12 +57,14 @@ class Example:
         slots: words its instruction was filled with.
         context: pictures of batch 1.
         target: (1, H, W, 3) float, 0 … 1.
+        earlier_results: what each round of the history resulted in, shaped as the target.
     """
 
     edit: str
     slots: Mapping[str, str]
     context: LongContext
     target: torch.Tensor
+    earlier_results: tuple[torch.Tensor, ...] = ()
 
 
 Maker = Callable[[np.random.Generator, torch.Tensor, Pictures], Change]
@@ -174,11 +176,12 @@ class Examples:
 def _second_round(rng: np.random.Generator, name: str, image: torch.Tensor, pictures: Pictures) -> Example:
     """An example whose picture is the result of an earlier round."""
     earlier, change = _round(rng, str(rng.choice(_FIRST_ROUNDS)), image, pictures)
+    results = (change.target[None],)
     if name == "undo":
         unit = ConditionUnit(_instruction(rng, "undo", _NONE), [ConditionImage(change.target[None])])
-        return Example("undo", _NONE, LongContext(unit, [earlier]), image[None])
+        return Example("undo", _NONE, LongContext(unit, [earlier]), image[None], results)
     unit, change = _round(rng, name, change.target, pictures)
-    return Example(name, change.slots, LongContext(unit, [earlier]), change.target[None])
+    return Example(name, change.slots, LongContext(unit, [earlier]), change.target[None], results)
 
 
 def _round(

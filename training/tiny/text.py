@@ -160,9 +160,9 @@ class TextTrainer:
     @torch.no_grad()
     def calibrate(self) -> None:
         """Scales the embeddings to a deviation of one over the corpus, which is what the transformer's first layer likes."""
-        embeddings = torch.cat(
-            [self.encoder(torch.tensor([ids])).last_hidden_state[0] for ids in self._ids if len(ids) > 1]
-        )
+        ids = self._padded(self._ids)
+        present = ids != _PADDING
+        embeddings = self.encoder(ids, attention_mask=present.long()).last_hidden_state[present]
         self.encoder.encoder.final_layer_norm.weight /= embeddings.std()
 
     def _bag_loss(self, mean: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:

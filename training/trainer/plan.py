@@ -254,11 +254,11 @@ class _Builder:
         if edited is None:
             fit = self.resolution.fit(info.height, info.width)
         else:
-            fit = _target_fit(info.height, info.width, edited.fit)
+            fit = target_fit(info.height, info.width, edited.fit)
         return PictureItem(path, info.sha256, fit)
 
 
-def _target_fit(height: int, width: int, edited: Fit) -> Fit:
+def target_fit(height: int, width: int, edited: Fit) -> Fit:
     """The result lies on the edited picture pixel by pixel, whatever size the teacher gave it."""
     if (height, width) == (edited.source_height, edited.source_width):
         return edited
