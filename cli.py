@@ -12,7 +12,7 @@ import os
 import sys
 
 # Each module has add_parsers(subparsers), which gives every parser a `run` default: (arguments) -> exit code.
-_COMMANDS = ("edit", "demo", "models", "benchmark", "capture", "dataset", "train")
+_COMMANDS = ("edit", "demo", "models", "benchmark", "capture", "dataset", "train", "evaluate", "distil")
 
 
 def build_parser() -> argparse.ArgumentParser:

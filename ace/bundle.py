@@ -214,14 +214,14 @@ def _explain_missing(folder: Path, missing: Collection[str]) -> str:
     )
 
 
-def preset_by_name(name: str) -> BundleDefaults:
-    """The published defaults for a model of this name: those of 512 px unless it says 1024 px."""
-    return next((value for key, value in reversed(_PRESETS.items()) if key in name), BundleDefaults())
+def preset_by_name(name: str) -> BundleDefaults | None:
+    """The published defaults for a model of this name; None if it says neither 512px nor 1024px."""
+    return next((value for key, value in reversed(_PRESETS.items()) if key in name), None)
 
 
 def _defaults(folder: Path, dit: Path | None) -> BundleDefaults:
     """ace_bundle.json over the preset that the names tell, over the 512 px preset."""
-    preset = preset_by_name(f"{dit.name if dit else ''} {folder.name}")
+    preset = preset_by_name(f"{dit.name if dit else ''} {folder.name}") or BundleDefaults()
     path = folder / DESCRIPTION_FILE
     if not path.is_file():
         return preset

@@ -68,6 +68,14 @@ class Checkpoint:
     source: str
     config: ACEConfig
 
+    @property
+    def max_tokens(self) -> int | None:
+        """Patches of 16 x 16 pixels in the largest picture of its training, if the file says so."""
+        try:
+            return int(self.metadata["max_tokens"])
+        except (KeyError, ValueError):
+            return None
+
 
 @dataclass(frozen=True)
 class Conversion:
@@ -95,9 +103,10 @@ def to_published_keys(state_dict: Mapping[str, torch.Tensor]) -> dict[str, torch
     }
 
 
-def config_tensors(config: ACEConfig) -> dict[str, torch.Tensor]:
-    """Head count and RoPE rows as 0-d tensors, for a state dict whose file gets no metadata from us."""
-    return {f"{_CONFIG_PREFIX}{name}": torch.tensor(int(value)) for name, value in config.metadata().items()}
+def config_tensors(config: ACEConfig, max_tokens: int | None = None) -> dict[str, torch.Tensor]:
+    """Head count, RoPE rows and trained size as 0-d tensors, for a state dict whose file gets no metadata from us."""
+    values = {**config.metadata(), **({} if max_tokens is None else {"max_tokens": max_tokens})}
+    return {f"{_CONFIG_PREFIX}{name}": torch.tensor(int(value)) for name, value in values.items()}
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
@@ -192,7 +201,12 @@ def save_checkpoint(
 
 
 def convert(
-    source: str | Path, destination: str | Path, *, dtype: torch.dtype | None = None, overwrite: bool = False
+    source: str | Path,
+    destination: str | Path,
+    *,
+    dtype: torch.dtype | None = None,
+    max_tokens: int | None = None,
+    overwrite: bool = False,
 ) -> Conversion:
     """Converts any file that :func:`read_checkpoint` reads to ``.safetensors`` with metadata.
 
@@ -201,6 +215,8 @@ def convert(
         destination: a ``.safetensors`` file, or a folder in which it gets the source's name.
         dtype: of the stored weights; None keeps them. With an fp8 dtype only the large matrices become fp8, and the
             rest (biases, norms, tables, the patch convolution) bfloat16: they are few and the picture depends on them.
+        max_tokens: patches in the largest picture of the model's training, for the metadata; None keeps what the source
+            says, if it says so.
         overwrite: replace an existing file.
 
     Raises:
@@ -216,6 +232,7 @@ def convert(
     metadata = {
         **checkpoint.metadata,
         **checkpoint.config.metadata(),
+        **({} if max_tokens is None else {"max_tokens": max_tokens}),
         "architecture": "ACE",
         "source_file": source.name,
         "source_format": checkpoint.source,

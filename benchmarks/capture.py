@@ -57,12 +57,12 @@ async def _measure(
     async with aiohttp.ClientSession() as session:
         client = ComfyClient(parse_url(url), session, str(uuid.uuid4()))
         if prompt is None:
-            once = min([await _alone(client, _blurs(8), [_picture(side)]) for _ in range(2)]) / 8
-            prompt = _blurs(max(1, min(_MOST_BLURS, round(seconds / once))))
-        await _alone(client, prompt, [_picture(side)])  # warm up
+            once = min([await _alone(client, blur_workflow(8), [smooth_picture(side)]) for _ in range(2)]) / 8
+            prompt = blur_workflow(max(1, min(_MOST_BLURS, round(seconds / once))))
+        await _alone(client, prompt, [smooth_picture(side)])  # warm up
         done = []
         for number in range(rounds):
-            contents = [_picture(side) for _ in range(pairs)]
+            contents = [smooth_picture(side) for _ in range(pairs)]
             folder = base / f"round{number}"
             folder.mkdir()
             plain = await _alone(client, prompt, contents) if number % 2 == 0 else 0.0
@@ -85,7 +85,7 @@ def _table(done: list[_Round], note: str) -> Table:
     return Table("Capture over a folder", ("what", "value"), rows, (note,))
 
 
-def _picture(side: int) -> bytes:
+def smooth_picture(side: int) -> bytes:
     """PNG of a smooth random picture."""
     small = np.random.default_rng().integers(0, 256, (16, 16, 3), dtype=np.uint8)
     file = io.BytesIO()
@@ -94,7 +94,7 @@ def _picture(side: int) -> bytes:
     return file.getvalue()
 
 
-def _blurs(blurs: int) -> Prompt:
+def blur_workflow(blurs: int) -> Prompt:
     prompt: Prompt = {"1": {"class_type": "LoadImage", "inputs": {"image": "any.png"}}}
     for number in range(2, blurs + 2):
         inputs = {"image": [str(number - 1), 0], "blur_radius": 7, "sigma": 2.0}

@@ -195,17 +195,13 @@ def _folders(arguments: argparse.Namespace) -> tuple[tuple[Path, ...], dict[int,
 
 
 def _checks(given: list[str]):
-    from pydantic import ValidationError
+    from ..training.checks import parse_checks
+    from ..training.errors import CheckError
 
-    from ..training.checks import CheckSettings
-
-    pairs = [text.partition("=") for text in given]
     try:
-        return CheckSettings(**{name.strip(): value.strip() for name, _, value in pairs})
-    except ValidationError as error:
-        names = ", ".join(CheckSettings.model_fields)
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise ValueError(f"--check: {wrong}. Checks and their numbers: {names}.") from None
+        return parse_checks(given)
+    except CheckError as error:
+        raise ValueError(f"--check: {error}") from None
 
 
 def _ask(question) -> int:

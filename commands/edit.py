@@ -53,7 +53,7 @@ def _add_sampling_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--lora",
         action="append",
-        type=_lora,
+        type=parse_lora,
         default=[],
         metavar="FILE[:STRENGTH]",
         help="a LoRA to apply, as `comfyui-ace train` writes it; several may be given",
@@ -70,7 +70,7 @@ def _add_sampling_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
 
 
-def _lora(text: str) -> tuple[Path, float]:
+def parse_lora(text: str) -> tuple[Path, float]:
     """A LoRA's file and strength. What follows the last colon is a strength only if it is a number (`C:\\…` is not)."""
     file, colon, strength = text.rpartition(":")
     try:

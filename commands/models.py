@@ -41,6 +41,13 @@ def add_parsers(subparsers) -> None:
     change.add_argument(
         "--dtype", choices=["fp32", "fp16", "bf16", "fp8_e4m3fn", "fp8_e5m2"], help="storage (default: keep)"
     )
+    change.add_argument(
+        "--max-tokens",
+        type=int,
+        metavar="N",
+        help="patches of 16x16 pixels in the largest picture of the model's training, stored in the file: 1024 for "
+        "ACE-0.6B-512px, 4096 for ACE-0.6B-1024px (default: what the source or its name says)",
+    )
     change.add_argument("--overwrite", action="store_true", help="replace the destination if it exists")
     change.set_defaults(run=run_convert)
 
@@ -57,6 +64,7 @@ def run_download(arguments: argparse.Namespace) -> int:
 def run_convert(arguments: argparse.Namespace) -> int:
     import torch
 
+    from ..ace.bundle import preset_by_name
     from ..ace.checkpoint import convert
     from ..ace.files import gigabytes
 
@@ -68,7 +76,11 @@ def run_convert(arguments: argparse.Namespace) -> int:
         "fp8_e5m2": torch.float8_e5m2,
     }
     dtype = dtypes[arguments.dtype] if arguments.dtype else None
-    done = convert(arguments.source, arguments.destination, dtype=dtype, overwrite=arguments.overwrite)
+    named = preset_by_name(arguments.source.name)
+    max_tokens = arguments.max_tokens or (named.max_tokens if named else None)
+    done = convert(
+        arguments.source, arguments.destination, dtype=dtype, max_tokens=max_tokens, overwrite=arguments.overwrite
+    )
     print(
         f"{done.destination}: {done.parameters / 1e6:.1f} M parameters as {', '.join(done.dtypes)}, "
         f"{gigabytes(done.size)}, from {done.source_format}"

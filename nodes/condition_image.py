@@ -7,6 +7,7 @@ from dataclasses import fields
 from comfy_api.latest import io
 
 from ..ace.condition_images import CONDITION_IMAGES, ConditionImageKind, make_condition_image
+from .choices import require_choice
 from .messages import Messages
 from .types import schema
 
@@ -78,7 +79,8 @@ class ConditionImageNode(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, image, kind) -> io.NodeOutput:
+    def execute(cls, image, kind=None) -> io.NodeOutput:
+        kind = require_choice(kind, "kind of picture")
         name = _NAMES[kind["kind"]]
         values = {key: value for key, value in kind.items() if key != "kind"}
         parameters = CONDITION_IMAGES[name].parameters(**values)

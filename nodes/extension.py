@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import paths
+from . import paths, queueing
+from .capture import CaptureResultNode, CaptureSourceNode
+from .capture_pair import CapturePairNode
 from .condition import ConditionUnitNode, ImageNode, LongContextNode
 from .condition_image import ConditionImageNode
+from .dataset import BrowseDatasetNode, LoadDatasetNode
+from .distil import DistilNode
 from .encode import EncodeNode
 from .inpaint import InpaintNode
 from .instruction import InstructionNode
@@ -17,11 +21,14 @@ from .paste_back import PasteBackNode
 from .preview import PreviewNode
 from .rounds import RoundNode
 from .sampling import GuidanceRescaleNode, SamplerNode
+from .sweep import SweepNode
+from .train import TrainNode
 
 
 class ACEExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         paths.register()
+        queueing.register()
         return [
             LoadBundleNode,
             LoadModelNode,
@@ -41,4 +48,12 @@ class ACEExtension(ComfyExtension):
             InpaintNode,
             OutpaintNode,
             PasteBackNode,
+            CaptureSourceNode,
+            CaptureResultNode,
+            CapturePairNode,
+            LoadDatasetNode,
+            BrowseDatasetNode,
+            SweepNode,
+            TrainNode,
+            DistilNode,
         ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..ace import instructions
+from .choices import require_choice
 from .messages import Messages
 from .types import schema
 
@@ -89,7 +90,8 @@ class InstructionNode(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, task, own_wording, seed, language) -> io.NodeOutput:
+    def execute(cls, own_wording, seed, language, task=None) -> io.NodeOutput:
+        task = require_choice(task, "task")
         messages, language = Messages(cls.hidden.unique_id), _LANGUAGES[language]
         words = dict(task)
         subtask = _TASKS[words.pop("task")]

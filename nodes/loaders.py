@@ -9,8 +9,8 @@ import folder_paths
 import torch
 from comfy_api.latest import io
 
-from ..ace.bundle import PUBLISHED, BundleError, manual_instructions, preset_by_name
-from ..ace.checkpoint import read_checkpoint
+from ..ace.bundle import PUBLISHED, BundleDefaults, BundleError, manual_instructions, preset_by_name
+from ..ace.checkpoint import Checkpoint, read_checkpoint
 from . import paths
 from .messages import Messages
 from .model import load_patcher
@@ -37,8 +37,17 @@ def _weight_dtype_input() -> io.Combo.Input:
     )
 
 
-def _open_model(path: str | Path, weight_dtype: str, max_tokens: int):
-    return load_patcher(read_checkpoint(path), max_tokens, _WEIGHT_DTYPES[weight_dtype])
+def _trained_size(checkpoint: Checkpoint, name: str, messages: Messages) -> int:
+    """Tokens of the largest picture in a model's training: from the file, else from its name, else assumed and said so."""
+    preset = preset_by_name(Path(name).as_posix())
+    known = checkpoint.max_tokens or (preset.max_tokens if preset else None)
+    if known is None:
+        known = BundleDefaults().max_tokens
+        messages(
+            "neither the file nor its name says how large pictures were in its training; 512 x 512 is assumed. If that is "
+            "wrong, choose another “resolution” in Encode or Sampler, or store it: comfyui-ace convert --max-tokens"
+        )
+    return known
 
 
 class LoadModelNode(io.ComfyNode):
@@ -62,6 +71,7 @@ class LoadModelNode(io.ComfyNode):
                 _weight_dtype_input(),
             ],
             outputs=[io.Model.Output(tooltip="Works with KSampler, LoRA loaders, ModelSave and ModelMerge.")],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -70,8 +80,9 @@ class LoadModelNode(io.ComfyNode):
             repository = next(iter(PUBLISHED.values()))
             folder = paths.roots()[0] / next(iter(PUBLISHED))
             raise ValueError(f"there is no ACE model yet. {manual_instructions(repository, folder)}")
-        size = preset_by_name(Path(model_name).as_posix()).max_tokens
-        return io.NodeOutput(_open_model(paths.model_path(model_name), weight_dtype, size))
+        checkpoint = read_checkpoint(paths.model_path(model_name))
+        size = _trained_size(checkpoint, model_name, Messages(cls.hidden.unique_id))
+        return io.NodeOutput(load_patcher(checkpoint, size, _WEIGHT_DTYPES[weight_dtype]))
 
 
 class LoadTextEncoderNode(io.ComfyNode):
@@ -149,7 +160,7 @@ class LoadBundleNode(io.ComfyNode):
             found = cls._download(bundle, download)
         if found.defaults.description:
             Messages(cls.hidden.unique_id)(found.defaults.description)
-        model = _open_model(found.dit, weight_dtype, found.defaults.max_tokens)
+        model = load_patcher(read_checkpoint(found.dit), found.defaults.max_tokens, _WEIGHT_DTYPES[weight_dtype])
         clip = (
             load_clip_folder(found.text_encoder, found.tokenizer)
             if found.text_encoder.is_dir()

@@ -22,6 +22,11 @@ class Messages:
         self.lines.append(message)
         logging.info("ACE Edit: %s", message)
         if self.node_id is not None:
-            from server import PromptServer
+            show("\n".join(self.lines), self.node_id)
 
-            PromptServer.instance.send_progress_text("\n".join(self.lines), self.node_id)
+
+def show(text: str, node_id: str) -> None:
+    """Write on a node, in place of what was written there; from any thread."""
+    from server import PromptServer
+
+    PromptServer.instance.send_progress_text(text, node_id)

@@ -168,8 +168,8 @@ class ACEHostConfig(comfy.supported_models_base.BASE):
         return to_model_keys(state_dict)
 
     def process_unet_state_dict_for_saving(self, state_dict):
-        # ModelSave writes no metadata of ours, so the head count travels as tensors.
-        published = {**to_published_keys(state_dict), **config_tensors(self.ace_config)}
+        # ModelSave writes no metadata of ours, so head count and trained size travel as tensors.
+        published = {**to_published_keys(state_dict), **config_tensors(self.ace_config, self.ace_max_tokens)}
         return super().process_unet_state_dict_for_saving(published)
 
 

@@ -16,6 +16,7 @@ from ..ace.outpaint import (
     place_to_aspect,
     snap,
 )
+from .choices import require_choice
 from .condition import indicator_input
 from .messages import Messages
 from .types import AceImage, AcePlacement, schema
@@ -113,7 +114,8 @@ class OutpaintNode(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, image, extend, overlap, round_up, indicator=INDICATORS[0]) -> io.NodeOutput:
+    def execute(cls, image, overlap, round_up, extend=None, indicator=INDICATORS[0]) -> io.NodeOutput:
+        extend = require_choice(extend, "way to extend")
         messages = Messages(cls.hidden.unique_id)
         placement = _place(image.shape[1], image.shape[2], extend, overlap)
         extended = outpaint(image, snap(placement) if round_up else placement, notify=messages)

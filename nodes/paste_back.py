@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..ace.paste_back import paste_back, paste_back_outpainting
+from .choices import require_choice
 from .messages import Messages
 from .types import AceFit, AcePlacement, schema
 
@@ -74,7 +75,8 @@ class PasteBackNode(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, original, result, match_colors, seam, mask=None, placement=None, fit=None) -> io.NodeOutput:
+    def execute(cls, original, result, match_colors, seam=None, mask=None, placement=None, fit=None) -> io.NodeOutput:
+        seam = require_choice(seam, "kind of seam")
         feather = {_HARD: 0, _AS_MASK: None}.get(seam["seam"], seam.get("feather"))
         options = {
             "fit": fit,

@@ -1,4 +1,4 @@
-"""Where the pack's models lie: ``models/ace`` and whatever extra_model_paths.yaml adds to it."""
+"""Where things lie: models in ``models/ace`` and what extra_model_paths.yaml adds to it, datasets in the output folder."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from pathlib import Path
 import folder_paths
 
 from ..ace.bundle import COMPONENTS, PUBLISHED, Bundle, find_bundle, list_bundles
+from ..training.capture.plan import SUBFOLDER
+from ..training.names import list_datasets
 
 FOLDER = "ace"
+# Where datasets lie in ComfyUI's output folder. For the command line that is its default, too, when it runs there.
+DATASETS = "datasets"
 # The small bundle that comes with the pack, for workflows that run everywhere.
 SHIPPED = Path(__file__).resolve().parent.parent / "bundles"
+_MOST_DEPTH = 3  # of folders in the input folder
 # Inside a bundle only the transformer is a model that Load Model opens.
 _OTHER_PARTS = tuple(f"/{part}/" for part in COMPONENTS if part != "dit")
 
@@ -56,3 +61,36 @@ def installed_bundle(name: str) -> Bundle | None:
         if (root / name).is_dir():
             return find_bundle(root / name)
     return None
+
+
+def datasets_root() -> Path:
+    """The folder of all datasets: ``$ACE_DATASETS``, as for the command line, else ``datasets`` in the output folder."""
+    return Path(os.environ.get("ACE_DATASETS") or os.path.join(folder_paths.get_output_directory(), DATASETS))
+
+
+def dataset_names() -> list[str]:
+    return list_datasets(datasets_root())
+
+
+def input_folders() -> list[str]:
+    """Folders below ComfyUI's input folder that hold files, "." for itself; hidden ones and links are passed over."""
+    root = folder_paths.get_input_directory()
+    found = []
+    for folder, below, files in os.walk(root):
+        depth = os.path.relpath(folder, root).count(os.sep)
+        shown = sorted(name for name in below if not name.startswith(".") and name != SUBFOLDER)
+        below[:] = shown if depth < _MOST_DEPTH else []
+        if files:
+            found.append(Path(os.path.relpath(folder, root)).as_posix())
+    return found
+
+
+def input_folder(name: str) -> Path:
+    """A folder that `input_folders` lists.
+
+    Raises:
+        ValueError: any other.
+    """
+    if name not in input_folders():
+        raise ValueError(f"ComfyUI's input folder has no folder {name!r:.80} with files in it")
+    return Path(folder_paths.get_input_directory(), name)

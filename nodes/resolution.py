@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..ace.resolution import Resolution
+from .choices import require_choice
 from .model import require_ace
 
 _AS_MODEL, _SMALL, _LARGE = "as the model", "512 px model", "1024 px model"
@@ -57,11 +58,7 @@ def to_resolution(choice: dict | None, model) -> Resolution:
     Args:
         model: MODEL to ask for its trained size, or None.
     """
-    if choice is None:
-        raise ValueError(
-            "the resolution that this workflow asks for is unknown here; choose another, or update ACE Edit"
-        )
-    kind = choice["resolution"]
+    kind = require_choice(choice, "resolution")["resolution"]
     if kind == _MEGAPIXELS:
         return Resolution.megapixels(choice["megapixels"])
     if kind == _EXACT:

@@ -15,6 +15,8 @@ AceContext = io.Custom("ACE_CONTEXT")  # ace.lcu.LongContext
 AceFit = io.Custom("ACE_FIT")  # ace.preprocess.Fit, or None for a picture made from text alone
 AcePlacement = io.Custom("ACE_PLACEMENT")  # ace.outpaint.Placement
 
+AceDataset = io.Custom("ACE_DATASET")  # the folder of a dataset of training pairs, as text
+
 _KNOWN = {field.name for field in fields(io.Schema)}
 
 

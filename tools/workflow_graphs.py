@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from host.graph import Graph, NodeRef
+from comfyui_ace.training.workflows.bench import Bench
+from comfyui_ace.training.workflows.graph import Graph, NodeRef
 
-BUNDLE = "ace-tiny"
-PICTURE = "example.png"  # lies in the input folder of every ComfyUI
 FOLDER = "photos"
 LORA = "ace-lora.safetensors"
 
@@ -33,39 +32,6 @@ class Workflow:
     build: Callable[[], Graph]
     needs: str = ""
     stand_in: Callable[[], Graph] | None = None
-
-
-class Bench(Graph):
-    """A graph with the steps that most workflows share."""
-
-    def bundle(self) -> NodeRef:
-        return self.node("ACELoadBundle", bundle=BUNDLE, download=False, weight_dtype="default")
-
-    def photo(self) -> NodeRef:
-        return self.node("LoadImage", image=PICTURE)
-
-    def ace_image(self, image, indicator: str = "{image}", **inputs) -> NodeRef:
-        return self.node("ACEImage", image=image, indicator=indicator, **inputs)
-
-    def unit(self, instruction, *images, edit: str = "first image") -> NodeRef:
-        sockets = {"image": images[0]} if images else {}
-        sockets |= {f"more.image{k}": image for k, image in enumerate(images[1:])}
-        return self.node("ACEConditionUnit", instruction=instruction, edit=edit, **sockets)
-
-    def sampler(self, models: NodeRef, context, *, model=None, seed: int = 1, **inputs) -> NodeRef:
-        settings = {"negative": "", "seed": seed, "steps": 20, "cfg": 4.5, "guidance_rescale": 0.5}
-        settings |= {"resolution": "as the model", "batch_size": 1, "result_size": "as sampled"}
-        return self.node(
-            "ACESampler",
-            model=model or models[0],
-            clip=models[1],
-            vae=models[2],
-            context=context,
-            **{**settings, **inputs},
-        )
-
-    def save(self, image, prefix: str) -> NodeRef:
-        return self.node("SaveImage", images=image, filename_prefix=f"ACE/{prefix}")
 
 
 def text_to_image() -> Graph:
@@ -99,18 +65,13 @@ def _random_mask(g: Bench, image) -> NodeRef:
     return g.node("ACERandomMask", image=image, **size)
 
 
-def _paste_back(g: Bench, original, result, **inputs) -> NodeRef:
-    seam = {"match_colors": False, "seam": "fade in", "seam.feather": 8}
-    return g.node("ACEPasteBack", original=original, result=result, **seam, **inputs)
-
-
 def masked_edit() -> Graph:
     g = Bench()
     models, photo = g.bundle(), g.photo()
     mask = _random_mask(g, photo[0])
     unit = g.unit("{image} invert the masked area", g.ace_image(photo[0], mask=mask[0]))
     result = g.sampler(models, unit)
-    g.save(_paste_back(g, photo[0], result[0], mask=mask[0], fit=result[2])[0], "masked edit")
+    g.save(g.paste_back(photo[0], result[0], mask=mask[0], fit=result[2])[0], "masked edit")
     return g
 
 
@@ -121,7 +82,7 @@ def inpaint() -> Graph:
     hole = g.node("ACEInpaint", image=photo[0], mask=mask[0], way="blank: paint something new", indicator="{image}")
     unit = g.unit("{image} fill the masked area with green", hole[0])
     result = g.sampler(models, unit)
-    g.save(_paste_back(g, photo[0], result[0], mask=hole[2], fit=result[2])[0], "inpaint")
+    g.save(g.paste_back(photo[0], result[0], mask=hole[2], fit=result[2])[0], "inpaint")
     return g
 
 
@@ -138,7 +99,7 @@ def outpaint() -> Graph:
     )
     unit = g.unit("{image} continue the picture into the new border", canvas[0])
     result = g.sampler(models, unit)
-    g.save(_paste_back(g, photo[0], result[0], placement=canvas[3], fit=result[2])[0], "outpaint")
+    g.save(g.paste_back(photo[0], result[0], placement=canvas[3], fit=result[2])[0], "outpaint")
     return g
 
 
@@ -172,7 +133,7 @@ def three_rounds() -> Graph:
     for k, instruction in enumerate(("{image} flip it horizontally", "{image} make it brighter")):
         rounds = g.node("ACERound", context=context[0], result=result[0])
         unit = g.unit(instruction, rounds[1])
-        context = g.node("ACELongContext", unit=unit[0], history=rounds[0], max_rounds=4)
+        context = g.long_context(unit, rounds[0])
         result = g.sampler(models, context, seed=2 + k)
     g.node("ACEPreview", context=context[0], resolution="as the model", model=models[0])
     g.save(result[0], "three rounds")
@@ -205,7 +166,7 @@ def ksampler() -> Graph:
 def with_lora() -> Graph:
     g = Bench()
     models, photo = g.bundle(), g.photo()
-    model = g.node("LoraLoaderModelOnly", model=models[0], lora_name=LORA, strength_model=0.8)
+    model = g.lora(models[0], LORA, 0.8)
     unit = g.unit("{image} invert the colours", g.ace_image(photo[0]))
     g.save(g.sampler(models, unit, model=model[0])[0], "with LoRA")
     return g

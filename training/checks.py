@@ -6,13 +6,15 @@ right screw.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageChops
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from .errors import CheckError
 from .prepare import PreparedPair, image_labels
 
 if TYPE_CHECKING:
@@ -58,6 +60,22 @@ class Finding:
 
     def to_dict(self) -> dict[str, object]:
         return {"check": self.check, "value": self.value, "limit": self.limit, "message": self.message}
+
+
+def parse_checks(given: Iterable[str]) -> CheckSettings:
+    """Settings from texts such as "no_op=off" and "size_tolerance=0.1". Raises `CheckError`."""
+    values = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise CheckError(f"A check is set as NAME=VALUE, for example no_op=off; got {text!r:.80}.")
+        values[name.strip()] = value.strip()
+    try:
+        return CheckSettings(**values)
+    except ValidationError as error:
+        known = ", ".join(CheckSettings.model_fields)
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise CheckError(f"{problems}. The checks and their numbers are {known}.") from None
 
 
 def run_checks(pair: PreparedPair, settings: CheckSettings, index: PairIndex | None = None) -> tuple[Finding, ...]:

@@ -236,22 +236,13 @@ def _open(args: argparse.Namespace) -> Dataset:
 
 
 def _checks(args: argparse.Namespace) -> CheckSettings:
-    from pydantic import ValidationError
+    from .checks import parse_checks
+    from .errors import CheckError
 
-    from .checks import CheckSettings
-
-    values = {}
-    for text in args.check:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise DatasetError(f"--check takes NAME=VALUE, got {text!r}.")
-        values[name.strip()] = value.strip()
     try:
-        return CheckSettings(**values)
-    except ValidationError as error:
-        known = ", ".join(CheckSettings.model_fields)
-        problems = "; ".join(f"{entry['loc'][0]}: {entry['msg']}" for entry in error.errors())
-        raise DatasetError(f"--check: {problems}. The names are {known}.") from error
+        return parse_checks(args.check)
+    except CheckError as error:
+        raise CheckError(f"--check: {error}") from None
 
 
 def _no_checks() -> CheckSettings:

@@ -19,5 +19,9 @@ class PairError(DatasetError, ValueError):
     """A pair that the caller put together wrongly (as opposed to one that a check turns down)."""
 
 
+class CheckError(DatasetError, ValueError):
+    """A check at the door that is not known, or a number that it cannot have."""
+
+
 class RowError(DatasetError, ValueError):
     """A line of metadata that does not describe a pair of this format."""

@@ -172,6 +172,12 @@ def plain_prompt(instruction: str, images: int) -> str:
     return one_line(_INDICATOR.sub(lambda match: f"image {int(match.group(1) or 0) + 1}", instruction))
 
 
+def trigger_instruction(dataset: str, images: int) -> str:
+    """Words for pairs that come without any: the names of the condition images and a trigger made of the dataset's."""
+    names = ["{image" + (str(index) if index else "") + "}" for index in range(images)]
+    return " ".join([*names, slug(dataset, fallback="trigger")])
+
+
 def indicators(instruction: str) -> set[int]:
     """Indices of the images that an instruction names: 0 for `{image}`, 1 for `{image1}` …"""
     return {int(match.group(1) or 0) for match in _INDICATOR.finditer(instruction)}

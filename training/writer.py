@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -33,13 +33,26 @@ def stage_pair(folder: Path, pair: PreparedPair) -> dict[str, str]:
     jobs.append((target_file(_PROVISIONAL), _png(pair.target)))
     # Compression releases the interpreter's lock, so the pictures of a pair are written side by side.
     with ThreadPoolExecutor(max_workers=4) as pool:
-        futures = {name: pool.submit(stage, folder, name, write) for name, write in jobs}
+        futures = {name: _submit(pool, stage, folder, name, write) for name, write in jobs}
     staged = {name: future.result() for name, future in futures.items() if future.exception() is None}
     errors = [future.exception() for future in futures.values() if future.exception() is not None]
     if errors:
         discard(folder, list(staged.values()))
         raise explained(errors[0], folder) if isinstance(errors[0], OSError) else errors[0]
     return staged
+
+
+def _submit(pool: ThreadPoolExecutor, work: Callable, *arguments: object) -> Future:
+    """`pool.submit`, or the work itself where the interpreter is ending and starts no more threads."""
+    try:
+        return pool.submit(work, *arguments)
+    except RuntimeError:
+        future: Future = Future()
+        try:
+            future.set_result(work(*arguments))
+        except Exception as error:
+            future.set_exception(error)
+        return future
 
 
 def renamed(name: str, pair_id: str) -> str:

@@ -102,6 +102,12 @@ def test_comfyui_model_save(tmp_path, tiny_weights):
     assert_same(load_model(path), tiny_weights, rtol=0, atol=0)
 
 
+def test_comfyui_model_save_keeps_the_trained_size(tmp_path, tiny_weights):
+    saved = tiny_weights | config_tensors(CONFIG, 4096)
+    save_file({f"model.diffusion_model.{name}": tensor for name, tensor in saved.items()}, tmp_path / "a.safetensors")
+    assert read_checkpoint(tmp_path / "a.safetensors").max_tokens == 4096
+
+
 def test_comfyui_save_checkpoint_with_vae_and_text_encoder(tmp_path, tiny_weights):
     path = tmp_path / "saved.safetensors"
     saved = {f"model.diffusion_model.{name}": tensor for name, tensor in tiny_weights.items()}

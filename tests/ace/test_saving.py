@@ -11,6 +11,7 @@ from comfyui_ace.ace.checkpoint import (
     config_tensors,
     convert,
     load_model,
+    read_checkpoint,
     save_checkpoint,
     to_model_keys,
 )
@@ -113,6 +114,14 @@ def test_too_little_space_is_told_beforehand(tmp_path):
 
 
 # Converting
+
+
+def test_convert_stores_the_trained_size(tmp_path, tiny_file):
+    assert read_checkpoint(tiny_file).max_tokens is None
+    first = convert(tiny_file, tmp_path / "first.safetensors", max_tokens=4096).destination
+    assert read_checkpoint(first).max_tokens == 4096
+    again = convert(first, tmp_path / "again.safetensors", dtype=torch.float16).destination
+    assert read_checkpoint(again).max_tokens == 4096
 
 
 def test_convert_writes_what_the_tensors_cannot_say(tmp_path, tiny_weights):

@@ -14,7 +14,14 @@ from comfyui_ace.ace.init import initialise
 from comfyui_ace.ace.model import ACEModel
 from comfyui_ace.ace.schedule import NoiseSchedule
 from comfyui_ace.training.trainer.config import OptimizerSection
-from comfyui_ace.training.trainer.objective import TimestepBuckets, draw, sample_losses, seeded, weighted_mean
+from comfyui_ace.training.trainer.objective import (
+    TimestepBuckets,
+    draw,
+    sample_losses,
+    seeded,
+    timestep_weights,
+    weighted_mean,
+)
 from comfyui_ace.training.trainer.optimizer import MovingAverage, learning_rate, make_optimizer
 from comfyui_ace.training.trainer.start import recompute_blocks
 
@@ -181,3 +188,23 @@ def test_losses_by_range_of_timesteps():
     buckets = TimestepBuckets()
     buckets.add([0, 99, 100, 999], [1.0, 3.0, 5.0, 7.0])
     assert buckets.means() == {"0-99": 2.0, "100-199": 5.0, "900-999": 7.0}
+
+
+def test_velocity_weighting_is_the_error_of_v():
+    weights = timestep_weights("velocity", 1e9).double()
+    assert weights.mean().item() == pytest.approx(1.0)
+    clean, noise, predicted = (torch.randn(16, dtype=torch.float64) for _ in range(3))
+    ratios = []
+    for timestep in (0, 300, 700):
+        signal, sigma = NoiseSchedule().signal_and_noise(timestep)
+        noisy = signal * clean + sigma * noise
+        estimate = (noisy - sigma * predicted) / signal
+        error = ((signal * predicted - sigma * estimate) - (signal * noise - sigma * clean)).square().mean()
+        ratios.append((weights[timestep] * (predicted - noise).square().mean() / error).item())
+    assert ratios == pytest.approx([ratios[0]] * 3)
+
+
+def test_weighting_is_limited_and_may_be_switched_off():
+    limited = timestep_weights("velocity", 10.0)
+    assert (limited.max() / limited.min()).item() == pytest.approx(10.0, rel=1e-3)
+    assert torch.equal(timestep_weights("noise", 10.0), torch.ones(1000))

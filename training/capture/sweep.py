@@ -13,8 +13,9 @@ import aiohttp
 
 from ..checks import CheckSettings
 from ..errors import ImageError
-from ..names import check_dataset_name, resolve_dataset, slug
+from ..names import check_dataset_name, resolve_dataset
 from ..pairs import Dataset
+from ..prepare import trigger_instruction
 from ..provenance import save_graph
 from .client import DEFAULT_URL, ComfyClient, Unreachable, parse_url
 from .errors import CaptureError
@@ -214,12 +215,9 @@ def _plan(
 
 
 def _instruction(settings: Settings, roles: Roles, dataset: str) -> str:
-    """The words of all pairs. A trigger made of the dataset's name stands behind the names of all images."""
+    """The words of all pairs."""
     given = settings.instruction if settings.instruction is not None else roles.instruction
-    if given.strip():
-        return given.strip()
-    names = ["{image" + (str(index) if index else "") + "}" for index in range(len(roles.pictures))]
-    return " ".join([*names, slug(dataset, fallback="trigger")])
+    return given.strip() or trigger_instruction(dataset, len(roles.pictures))
 
 
 def _summary(plan: Plan) -> dict[str, Any]:

@@ -65,7 +65,9 @@ def mean(distances: list[Distances]) -> Distances | None:
     if not distances:
         return None
     columns = {name: [getattr(one, name) for one in distances] for name in ("l1", "psnr", "ssim", "lpips")}
-    return Distances(**{name: None if None in values else sum(values) / len(values) for name, values in columns.items()})
+    return Distances(
+        **{name: None if None in values else sum(values) / len(values) for name, values in columns.items()}
+    )
 
 
 def find_lpips() -> Distance | None:

@@ -138,6 +138,11 @@ class LoraSection(Section):
 class ObjectiveSection(Section):
     """What is minimised: the mean squared error of the predicted noise."""
 
+    weighting: Literal["noise", "velocity"] = "noise"
+    """noise: every timestep counts alike, as published. velocity: as if v were predicted (Salimans & Ho 2022), up to
+    max_weighting: noisy timesteps, which decide about colours and composition, count more. Small models learn faster."""
+    max_weighting: Annotated[float, Field(ge=1)] = 10.0
+    """For velocity: the noisiest timesteps count at most so many times as much as a clean one."""
     instruction_dropout: Share = 0.1
     """How often the last instruction is replaced by the empty one, which is what guidance needs at sampling."""
     timesteps: Literal["uniform", "stratified"] = "uniform"

@@ -20,16 +20,36 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> TrainConfig:
     Raises:
         ConfigError: no such file, no TOML, or a key or value that is not allowed; all faults are listed.
     """
-    path = Path(path)
+    table = read_table(path)
+    for override in overrides:
+        _override(table, override)
+    return make_config(table, str(path))
+
+
+def overrides_table(overrides: Iterable[str]) -> dict[str, Any]:
+    """`section.key=value` as a nested dictionary.
+
+    Raises:
+        ConfigError: one is not of this form.
+    """
+    table: dict[str, Any] = {}
+    for override in overrides:
+        _override(table, override)
+    return table
+
+
+def read_table(path: str | Path) -> dict[str, Any]:
+    """Reads a TOML file as it is.
+
+    Raises:
+        ConfigError: no such file, or no TOML.
+    """
     try:
-        table = _toml(path.read_text(encoding="utf-8"))
+        return _toml(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from None
     except ValueError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
-    for override in overrides:
-        _override(table, override)
-    return make_config(table, str(path))
 
 
 def make_config(table: dict[str, Any], source: str = "the configuration") -> TrainConfig:

@@ -27,6 +27,7 @@ class Provenance:
         dataset_sha256: over all pairs as they were used.
         pairs: number of training pairs.
         trigger: words that call the edit.
+        max_tokens: patches in the largest picture, where the rule for sizes sets a limit.
     """
 
     base_model: str
@@ -34,6 +35,7 @@ class Provenance:
     dataset_sha256: str
     pairs: int
     trigger: str
+    max_tokens: int | None = None
 
     def metadata(self, config: TrainConfig, step: int) -> dict[str, str]:
         """Entries of a safetensors header."""
@@ -53,6 +55,8 @@ class Provenance:
         }
         if config.method == "lora":
             entries |= {"rank": config.lora.rank, "alpha": config.lora_alpha, "dora": config.lora.dora}
+        elif self.max_tokens is not None:
+            entries["max_tokens"] = self.max_tokens
         return {name: str(value) for name, value in entries.items() if value != ""}
 
 

@@ -11,7 +11,7 @@ from ...ace.conditioning import Conditioning
 from ...ace.schedule import NoiseSchedule
 from .batches import SampleStore
 from .config import ObjectiveSection
-from .objective import draw, seeded
+from .objective import draw, seeded, timestep_weights
 from .order import BatchOrder
 
 _STREAM = 1  # tells the training noise from other uses of the seed
@@ -24,7 +24,7 @@ class TrainingBatch:
     Attributes:
         noisy, noise: (B, 4, H, W).
         timesteps: (B,).
-        weights: (B,).
+        weights: (B,), importance of the pair times that of the timestep.
         conditioning: of batch B.
     """
 
@@ -57,6 +57,7 @@ class Feed:
         self.store, self.order, self.objective, self.share = store, order, objective, share
         self.device = torch.device(device)
         self._schedule = NoiseSchedule()
+        self._timestep_weights = timestep_weights(objective.weighting, objective.max_weighting)
         self._pool = ThreadPoolExecutor(max_workers=1) if ahead else None
         self._next: tuple[int, Future] | None = None
 
@@ -94,7 +95,8 @@ class Feed:
         mine = whole.part(rows)
         batch = self.store.batch(indices[rows], mine.dropped.tolist())
         noisy = self._schedule.add_noise(batch.latents, mine.noise, mine.timesteps)
-        return TrainingBatch(noisy, mine.noise, mine.timesteps, batch.weights, batch.conditioning)
+        weights = batch.weights * self._timestep_weights[mine.timesteps]
+        return TrainingBatch(noisy, mine.noise, mine.timesteps, weights, batch.conditioning)
 
     def _to_device(self, batch: TrainingBatch) -> TrainingBatch:
         if self.device.type == "cpu":

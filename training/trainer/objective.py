@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from ...ace.conditioning import Conditioning
+from ...ace.schedule import NoiseSchedule
 
 # (noisy latents (B, 4, H, W), timesteps (B,), conditioning) -> eps (B, 4, H, W)
 Predictor = Callable[[torch.Tensor, torch.Tensor, Conditioning], torch.Tensor]
@@ -82,6 +83,23 @@ def sample_losses(
 def weighted_mean(losses: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """Mean of λ·loss over the batch. It is divided by B and not by the sum of λ: a batch of poor pairs counts less."""
     return (losses * weights).mean()
+
+
+def timestep_weights(weighting: str, max_weighting: float) -> torch.Tensor:
+    """How much each timestep counts, (1000,) float32 with a mean of 1.
+
+    The error of v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) x_0 (Salimans & Ho 2022, appendix D) is that of eps divided
+    by sqrt(alpha_bar), which has no bound towards the noisy end; hence the limit.
+
+    Args:
+        weighting: "noise" (all alike) or "velocity".
+        max_weighting: of the noisiest timesteps over a clean one.
+    """
+    alpha_bar = NoiseSchedule().alphas_cumprod
+    if weighting == "noise":
+        return torch.ones(len(alpha_bar))
+    weights = alpha_bar.reciprocal().clamp(max=max_weighting)
+    return (weights / weights.mean()).float()
 
 
 class TimestepBuckets:

@@ -22,7 +22,7 @@ from .plot import plot_losses
 from .preparation import Prepared, accelerated, never, prepare
 from .reporting import OnEvent, Reporter, silent_event
 from .samples import ShardedModel, SheetPainter, save_sheet
-from .start import make_model
+from .start import make_model, max_tokens
 from .state import (
     RunState,
     gather_model,
@@ -268,6 +268,7 @@ class _Run:
             dataset_sha256=plan.digest,
             pairs=len(plan.train),
             trigger=self.config.export.trigger or plan.instruction,
+            max_tokens=max_tokens(self.config.resolution, files.defaults),
         )
         return write_result(path, self.config, self.shape, tensors, provenance.metadata(self.config, step))
 

@@ -64,19 +64,24 @@ def find_files(settings: ModelSection) -> StartFiles:
     return StartFiles(name, found["weights"], encoders, defaults)
 
 
+def max_tokens(settings: ResolutionSection, defaults: BundleDefaults) -> int | None:
+    """Patches in the largest picture, where the rule sets a limit."""
+    return (settings.max_tokens or defaults.max_tokens) if settings.rule == "published" else None
+
+
 def make_resolution(settings: ResolutionSection, defaults: BundleDefaults) -> Resolution:
     """The rule for sizes.
 
     Raises:
         ConfigError: a size is no multiple of 16.
     """
-    max_tokens = settings.max_tokens or defaults.max_tokens
+    most = settings.max_tokens or defaults.max_tokens
     try:
         if settings.rule == "megapixels":
             return Resolution.megapixels(settings.megapixels)
         if settings.rule == "exact":
             return Resolution.exact(settings.height, settings.width)
-        return Resolution.source(max_tokens) if settings.rule == "source" else Resolution.published(max_tokens)
+        return Resolution.source(most) if settings.rule == "source" else Resolution.published(most)
     except ValueError as error:
         raise ConfigError(f"resolution: {error}") from error
 

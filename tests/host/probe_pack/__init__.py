@@ -110,9 +110,26 @@ class ProbeMoody(io.ComfyNode):
         return io.NodeOutput(image)
 
 
+class ProbeList(io.ComfyNode):
+    """Three pictures as a list."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ProbeList",
+            category="probe",
+            inputs=[io.Image.Input(f"image{k}") for k in range(3)],
+            outputs=[io.Image.Output(is_output_list=True)],
+        )
+
+    @classmethod
+    def execute(cls, image0, image1, image2):
+        return io.NodeOutput([image0, image1, image2])
+
+
 class ProbeExtension(ComfyExtension):
     async def get_node_list(self):
-        return [ProbeSteps, ProbeFail, ProbeNoise, ProbeLoad, ProbeMoody]
+        return [ProbeSteps, ProbeFail, ProbeNoise, ProbeLoad, ProbeMoody, ProbeList]
 
 
 async def comfy_entrypoint():

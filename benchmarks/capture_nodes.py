@@ -1,0 +1,156 @@
+"""What Capture Source and Capture Result cost a run of a workflow, on a running ComfyUI with this pack.
+
+    python -m comfyui_ace.benchmarks.capture_nodes [--server URL] [--runs 12] [--seconds 5] [--side 1024] [--json]
+
+The same workflow with and without the markers in turns, each time over another picture. How long the markers hold up the
+graph is what the server says of their beginning and end; the rest of what they cost is the writing, which goes on beside
+the graph and takes CPU time that only a workflow that itself computes on the CPU can miss. The pairs stay in a dataset
+whose name begins with "bench".
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import aiohttp
+
+from ..training.capture.client import DEFAULT_URL, ComfyClient, parse_url
+from ..training.capture.failures import judge
+from ..training.capture.graph import Prompt
+from ..training.capture.markers import RESULT, SOURCE
+from .capture import blur_workflow, smooth_picture
+from .report import Table
+from .timing import Estimate, ratio
+
+_MOST_BLURS = 400
+_MARKERS = ("source", "result")  # their node ids
+_PAUSE = 0.5  # seconds after each run, in which what was captured is written
+
+
+@dataclass
+class _Watch:
+    """When the server began each node, by prompt."""
+
+    begun: dict[str, list[tuple[float, str]]] = field(default_factory=dict)
+
+    def held(self, prompt_id: str) -> float:
+        """Seconds in which a marker was at work."""
+        times = self.begun[prompt_id]
+        return sum(after - before for (before, node), (after, _) in pairwise(times) if node in _MARKERS)
+
+    def duration(self, prompt_id: str) -> float:
+        times = self.begun[prompt_id]
+        return times[-1][0] - times[0][0]
+
+
+def run(url: str, runs: int, seconds: float, side: int) -> Table:
+    return asyncio.run(_measure(url, runs, seconds, side))
+
+
+async def _measure(url: str, runs: int, seconds: float, side: int) -> Table:
+    async with aiohttp.ClientSession() as session:
+        client = ComfyClient(parse_url(url), session, str(uuid.uuid4()))
+        async with _watching(session, client) as watch:
+            once = await _duration(client, watch, blur_workflow(8), side)
+            once = min(once, await _duration(client, watch, blur_workflow(8), side)) / 8
+            plain = blur_workflow(max(1, min(_MOST_BLURS, round(seconds / once))))
+            marked = with_markers(plain, f"bench-{uuid.uuid4().hex[:8]}")
+            await _duration(client, watch, marked, side)  # makes the dataset
+            alone, captured, held = [], [], []
+            for number in range(runs):
+                for prompt in (plain, marked) if number % 2 else (marked, plain):
+                    prompt_id = await _run(client, prompt, side)
+                    (alone if prompt is plain else captured).append(watch.duration(prompt_id))
+                    if prompt is marked:
+                        held.append(watch.held(prompt_id))
+                    await asyncio.sleep(_PAUSE)
+    return _table(alone, captured, held, f"{len(plain)} nodes, {side} px, {runs} runs each, in turns.")
+
+
+def _table(alone: list[float], captured: list[float], held: list[float], note: str) -> Table:
+    rows = [
+        ("workflow alone, s", Estimate.of(alone)),
+        ("with markers, s", Estimate.of(captured)),
+        ("with markers / alone", ratio(captured, alone)),
+        ("markers at work, ms", Estimate.of([1000 * value for value in held])),
+        ("markers at work / workflow", ratio(held, captured)),
+    ]
+    return Table("Capture in the graph", ("what", "value"), rows, (note,))
+
+
+def with_markers(prompt: Prompt, dataset: str) -> Prompt:
+    """`blur_workflow` with its picture and its result marked."""
+    source, result = _MARKERS
+    marked = {node_id: {**node, "inputs": dict(node["inputs"])} for node_id, node in prompt.items()}
+    marked[source] = {"class_type": SOURCE, "inputs": {"image": ["1", 0], "index": 0}}
+    marked["2"]["inputs"]["image"] = [source, 0]
+    words = {"instruction": "{image} inverted", "dataset": dataset, "tags": "", "seed": -1, "checks": ""}
+    marked[result] = {"class_type": RESULT, "inputs": {"image": marked["end"]["inputs"]["images"], **words}}
+    marked["end"]["inputs"]["images"] = [result, 0]
+    return marked
+
+
+async def _duration(client: ComfyClient, watch: _Watch, prompt: Prompt, side: int) -> float:
+    return watch.duration(await _run(client, prompt, side))
+
+
+async def _run(client: ComfyClient, prompt: Prompt, side: int) -> str:
+    """Run over a picture that the server has not seen; returns the prompt's id when it is done."""
+    name = await client.upload(f"bench-{uuid.uuid4().hex}.png", smooth_picture(side))
+    fed = {**prompt, "1": {"class_type": "LoadImage", "inputs": {"image": name}}}
+    prompt_id = str(uuid.uuid4())
+    await client.submit(fed, prompt_id)
+    while (entry := await client.history(prompt_id)) is None:
+        await asyncio.sleep(0.05)
+    if (failure := judge(entry)) is not None:
+        raise RuntimeError(f"the workflow failed: {failure.message}")
+    await asyncio.sleep(0.1)  # for the last word on the websocket
+    return prompt_id
+
+
+@contextlib.asynccontextmanager
+async def _watching(session: aiohttp.ClientSession, client: ComfyClient) -> AsyncIterator[_Watch]:
+    watch = _Watch()
+    async with session.ws_connect(client.url / "ws", params={"clientId": client.client_id}, max_msg_size=0) as socket:
+
+        async def listen() -> None:
+            async for message in socket:
+                if message.type is not aiohttp.WSMsgType.TEXT:
+                    continue
+                event = json.loads(message.data)
+                if event["type"] == "executing":
+                    data = event["data"]
+                    watch.begun.setdefault(data["prompt_id"], []).append((time.perf_counter(), data["node"]))
+
+        task = asyncio.create_task(listen())
+        try:
+            yield watch
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--server", default=DEFAULT_URL, help="a running ComfyUI with this pack (%(default)s)")
+    parser.add_argument("--runs", type=int, default=12, help="with markers, and as many without (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=5.0, help="length of the workflow (%(default)s)")
+    parser.add_argument("--side", type=int, default=1024, help="pixels (%(default)s)")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of Markdown")
+    given = parser.parse_args()
+    table = run(given.server, given.runs, given.seconds, given.side)
+    print(json.dumps(table.as_dict(), indent=2) if given.json else table.markdown())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""The demo's teacher: a chain of image operations as an artist would wire them, and the photographs it is shown."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ..training.images import as_rgb8
+from ..training.pairs import Dataset, Pair
+from ..training.tiny.operations import blur, grayscale
+
+INSTRUCTION = "{image} as an old hand-coloured print"
+EMBEDDED = Path(__file__).parent / "data" / "cat.jpg"
+SIDE = 128  # pixels: 64 patches, what ace-tiny was trained at
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
+_SHADOWS, _LIGHTS = (0.10, 0.13, 0.32), (1.0, 0.93, 0.74)
+_LEAST_WEIGHT = 0.5  # photographs of bare texture teach little
+
+
+def teacher(image: torch.Tensor) -> torch.Tensor:
+    """Glow, tone curve, duotone with a little of the old colours, vignette: (H, W, 3), 0 … 1."""
+    glowing = torch.maximum(image, 0.85 * blur(image, 3.0))
+    grey = grayscale(glowing)
+    toned = grey * grey * (3 - 2 * grey)
+    shadows, lights = image.new_tensor(_SHADOWS), image.new_tensor(_LIGHTS)
+    print_ = 0.8 * torch.lerp(shadows.expand_as(image), lights.expand_as(image), toned) + 0.2 * glowing
+    return (print_ * _vignette(*image.shape[:2])).clamp(0, 1)
+
+
+def _vignette(height: int, width: int) -> torch.Tensor:
+    """(H, W, 1): 1 in the middle, darker towards the corners."""
+    y, x = torch.linspace(-1, 1, height)[:, None], torch.linspace(-1, 1, width)[None]
+    return (1 - 0.35 * (x * x + y * y) / 2)[..., None]
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A picture to show the teacher, and whether the student may learn from it."""
+
+    name: str
+    image: Image.Image
+    held_out: bool
+
+
+def photographs(folder: Path | None) -> list[Photograph]:
+    """Those of a folder, every fifth held out; without one, those inside installed packages, and ours held out.
+
+    Raises:
+        ValueError: the folder holds too few pictures.
+    """
+    if folder is None:
+        return _embedded()
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES) if folder.is_dir() else []
+    if len(files) < 2:
+        raise ValueError(
+            f"{folder} holds {len(files)} pictures ({', '.join(sorted(_SUFFIXES))}); give a folder with at least two, "
+            "so that one can be held out"
+        )
+    return [Photograph(path.stem, _open(path), number % 5 == 0) for number, path in enumerate(files)]
+
+
+def _embedded() -> list[Photograph]:
+    from ..training.tiny.photographs import SOURCES, whole
+
+    found = []
+    for source in SOURCES:
+        if source.held_out or source.weight < _LEAST_WEIGHT:
+            continue
+        try:
+            found.append(Photograph(source.name, whole(source.name), False))
+        except ModuleNotFoundError:
+            continue
+    cat = _open(EMBEDDED)
+    if found:
+        return [*found, Photograph("cat", cat, True)]
+    cut = cat.width * 3 // 5
+    left, right = cat.crop((0, 0, cut, cat.height)), cat.crop((cut, 0, cat.width, cat.height))
+    return [Photograph("cat left", left, False), Photograph("cat right", right, True)]
+
+
+def _open(path: Path) -> Image.Image:
+    return Image.fromarray(as_rgb8(Image.open(path)).pixels)
+
+
+def capture(pictures: list[Photograph], dataset: Dataset, count: int, held_out: int) -> None:
+    """Shows the teacher squares of the photographs and keeps the pairs, with the teacher's time.
+
+    Args:
+        count, held_out: pairs to train on, and to evaluate on.
+    """
+    splits, times = {}, {}
+    for validation, number in ((False, count), (True, held_out)):
+        chosen = [picture for picture in pictures if picture.held_out == validation]
+        for name, square in _squares(chosen, number):
+            source = torch.from_numpy(np.asarray(square)).float() / 255
+            started = time.perf_counter()
+            result = teacher(source)
+            seconds = time.perf_counter() - started
+            kept = dataset.append(
+                Pair(source=source.numpy(), target=result.numpy(), instruction=INSTRUCTION, seed=0, name=name)
+            )
+            if kept.stored:
+                splits[kept.id], times[kept.id] = "validation" if validation else "train", seconds
+    dataset.rewrite(
+        lambda row: replace(
+            row,
+            split=splits.get(row.id, row.split),
+            extra={"teacher_seconds": times.get(row.id, row.extra.get("teacher_seconds"))},
+        )
+    )
+
+
+def _squares(pictures: list[Photograph], count: int) -> Iterator[tuple[str, Image.Image]]:
+    """Squares of the photographs in turn: some of the whole, some of a detail, some mirrored."""
+    rng = np.random.default_rng(count)
+    for number in range(count):
+        picture = pictures[number % len(pictures)]
+        image = picture.image
+        side = int(min(image.size) * rng.uniform(0.4, 1.0))
+        left, top = (int(rng.integers(0, room + 1)) for room in (image.width - side, image.height - side))
+        square = image.crop((left, top, left + side, top + side)).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+        yield picture.name, square.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else square

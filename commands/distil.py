@@ -1,0 +1,105 @@
+"""``comfyui-ace distil``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from .edit import choose_bundle
+from .train import JsonDisplay, StopOnSignal, TextDisplay
+
+_EPILOG = """The same command again continues a run that was stopped or killed. Ctrl+C (or SIGTERM, or a file named
+stop_now in the output folder) saves, writes LoRA and workflow as they are, and stops."""
+
+
+def add_parsers(subparsers) -> None:
+    distil = subparsers.add_parser(
+        "distil",
+        help="turn a dataset into a LoRA, a report and a replacement workflow",
+        description="Train a LoRA on the pairs of a dataset, compare it with the teacher on held-out pairs, and write a "
+        "small ComfyUI workflow that does with the LoRA what the large one did. The original is never touched.",
+        epilog=_EPILOG,
+    )
+    distil.add_argument("datasets", nargs="+", type=Path, metavar="DATASET", help="folder of pairs; several are joined")
+    distil.add_argument("-m", "--model", default=None, metavar="FOLDER", help="folder of the base model, or its name")
+    distil.add_argument("-n", "--name", default=None, help="of LoRA and workflow (default: that of the dataset)")
+    distil.add_argument(
+        "-o", "--output", type=Path, default=None, metavar="FOLDER", help="of the run (default: output/distil/NAME)"
+    )
+    distil.add_argument("--steps", type=int, help="optimiser steps")
+    distil.add_argument("--rank", type=int, help="of the LoRA")
+    distil.add_argument("--learning-rate", type=float, metavar="RATE", help="at its highest")
+    distil.add_argument("--batch-size", type=int, metavar="N", help="pairs in one forward pass")
+    distil.add_argument("--seed", type=int, help="decides starting weights, order and noise")
+    distil.add_argument(
+        "--config", type=Path, metavar="FILE.toml", help="everything else (default: training/configs/distil-lora.toml)"
+    )
+    distil.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a single setting of it, such as lora.dora=true; repeatable",
+    )
+    distil.add_argument("--device", choices=("auto", "cpu"), default="auto")
+    distil.add_argument(
+        "--inputs", type=Path, metavar="FOLDER", help="where to put the workflow's example pictures (ComfyUI's input)"
+    )
+    distil.add_argument(
+        "--pairs", type=int, default=16, metavar="N", help="to evaluate on; 0: do not evaluate (default: %(default)s)"
+    )
+    distil.add_argument(
+        "--train-only", action="store_true", help="only train; the whole model, too, if --config says so"
+    )
+    distil.add_argument("--json", action="store_true", help="report by one JSON object a line on standard output")
+    distil.set_defaults(run=run_distil)
+
+
+def run_distil(arguments: argparse.Namespace) -> int:
+    from ..training.distil import DistilSettings, distil
+    from ..training.names import check_dataset_name
+    from ..training.trainer.config_file import overrides_table
+
+    name = check_dataset_name(arguments.name or arguments.datasets[0].resolve().name)
+    settings = DistilSettings(
+        datasets=arguments.datasets,
+        bundle=choose_bundle(arguments.model).folder,
+        output=arguments.output or Path("output/distil") / name,
+        name=name,
+        steps=arguments.steps,
+        rank=arguments.rank,
+        learning_rate=arguments.learning_rate,
+        batch_size=arguments.batch_size,
+        seed=arguments.seed,
+        config=arguments.config,
+        changes=overrides_table(arguments.set),
+        device=arguments.device,
+        inputs=arguments.inputs,
+        pairs=arguments.pairs,
+        train_only=arguments.train_only,
+    )
+    display = JsonDisplay() if arguments.json else DistilDisplay()
+    try:
+        with StopOnSignal() as stop:
+            distil(settings, on_event=display, should_stop=stop.requested)
+    finally:
+        display.close()
+    return 0
+
+
+class DistilDisplay(TextDisplay):
+    """As of training, and where everything is in the end."""
+
+    def _on_end(self, event) -> None:
+        self.close()
+        if not event["finished"]:
+            print(f"stopped at step {event['step']}; the same command goes on from there", file=sys.stderr)
+
+    def _on_distilled(self, event) -> None:
+        self.close()
+        if event["verdict"]:
+            print(event["verdict"], file=sys.stderr)
+        for what in ("trained", "workflow", "report"):
+            if event[what]:
+                print(f"{what}: {event[what]}")

@@ -1,0 +1,99 @@
+"""``comfyui-ace evaluate``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from .common import parse_device, parse_dtype
+from .edit import choose_bundle, parse_lora
+
+_DTYPES = ("auto", "fp32", "bf16", "fp16")
+
+
+def add_parsers(subparsers) -> None:
+    evaluate = subparsers.add_parser(
+        "evaluate",
+        help="measure a trained model against the teacher's results",
+        description="Compare what a model makes of held-out pairs with what the teacher made of them: L1, PSNR, SSIM "
+        "(and LPIPS where the package and its weights are at hand), beside the unedited source, the teacher with "
+        "another seed, and the VAE's round trip as the ceiling. Writes evaluation.json and index.html with the pictures.",
+    )
+    evaluate.add_argument("datasets", nargs="+", type=Path, metavar="DATASET", help="folder of pairs")
+    evaluate.add_argument("-m", "--model", default=None, metavar="FOLDER", help="folder of an ACE model, or its name")
+    evaluate.add_argument(
+        "--lora",
+        action="append",
+        type=parse_lora,
+        default=[],
+        metavar="FILE[:STRENGTH]",
+        help="a LoRA to apply; several may be given",
+    )
+    evaluate.add_argument(
+        "--weights", type=Path, metavar="FILE", help="a whole trained transformer in place of the model's own"
+    )
+    evaluate.add_argument(
+        "-o", "--output", type=Path, default=Path("output/evaluation"), metavar="FOLDER", help="(default: %(default)s)"
+    )
+    evaluate.add_argument("--split", choices=("validation", "train", "both"), default="validation")
+    evaluate.add_argument("--pairs", type=int, default=32, metavar="N", help="at most so many (default: %(default)s)")
+    evaluate.add_argument(
+        "--max-tokens", type=int, metavar="N", help="patches of 16 x 16 pixels in the largest picture, as in training"
+    )
+    evaluate.add_argument("--fill", choices=("keep", "blank"), default="keep", help="what the model sees under a mask")
+    evaluate.add_argument("--seed", type=int, default=0, help="of the first pair (default: %(default)s)")
+    evaluate.add_argument("--steps", type=int, help="sampling steps (default: as the model was published)")
+    evaluate.add_argument("--guidance", type=float, metavar="SCALE", help="guidance scale; 1 switches it off")
+    evaluate.add_argument("--rescale", type=float, metavar="PHI", help="guidance rescale, 0 … 1")
+    evaluate.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps (default: the best there is)")
+    evaluate.add_argument("--dtype", choices=_DTYPES, default="auto", help="of the transformer")
+    evaluate.add_argument("--json", action="store_true", help="print the numbers as JSON")
+    evaluate.set_defaults(run=run_evaluate)
+
+
+def run_evaluate(arguments: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from ..ace.lora import merge_lora, read_lora
+    from ..ace.pipeline import ACEPipeline
+    from ..ace.resolution import Resolution
+    from ..training.evaluate.cases import CaseSettings
+    from ..training.evaluate.page import describe, write_page
+    from ..training.evaluate.run import SamplerSettings, evaluate
+
+    device = parse_device(arguments.device)
+    bundle = choose_bundle(arguments.model)
+    if arguments.weights is not None:
+        bundle = replace(bundle, dit=arguments.weights, name=arguments.weights.stem)
+    loras = [(read_lora(path), strength) for path, strength in arguments.lora]
+    pipeline = ACEPipeline.load(bundle, device=device, dtype=parse_dtype(arguments.dtype, device))
+    for lora, strength in loras:
+        merge_lora(pipeline.model, lora, strength)
+    with tqdm(desc="evaluating", unit="pair", disable=arguments.json) as bar:
+
+        def progress(_what: str, done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        evaluation = evaluate(
+            pipeline,
+            arguments.datasets,
+            cases=CaseSettings(
+                split=None if arguments.split == "both" else arguments.split,
+                max_pairs=arguments.pairs,
+                fill=arguments.fill,
+            ),
+            sampler=SamplerSettings(arguments.seed, arguments.steps, arguments.guidance, arguments.rescale),
+            resolution=None if arguments.max_tokens is None else Resolution.published(arguments.max_tokens),
+            student=" with ".join([bundle.name, *(lora.path.stem for lora, _ in loras)]),
+            progress=progress,
+        )
+    evaluation.write_json(arguments.output / "evaluation.json")
+    page = write_page(evaluation, arguments.output / "index.html")
+    if arguments.json:
+        print(json.dumps(evaluation.as_dict(), indent=2, ensure_ascii=False))
+    else:
+        print(f"{describe(evaluation)}\n{page}")
+    return 0

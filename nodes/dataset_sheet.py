@@ -1,0 +1,57 @@
+"""A page of a dataset as one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from ..ace.typesetting import Face
+from ..training.errors import DatasetError
+from ..training.images import read_image
+from ..training.storage import safe_file
+
+if TYPE_CHECKING:
+    from ..training.pairs import Dataset
+    from ..training.rows import PairRow
+
+PAGE = 12  # pairs on a sheet
+_COLUMNS = 3
+_SIDE = 128  # pixels, longest side of a picture
+_MARGIN = 6
+_WIDTH = 2 * _SIDE + 3 * _MARGIN  # of a pair
+_GROUND, _CHOSEN, _INK, _WRONG = (34, 34, 38), (230, 150, 40), (225, 225, 225), (255, 90, 90)
+
+
+def draw_pairs(dataset: Dataset, rows: Sequence[PairRow], chosen: int) -> np.ndarray:
+    """The page of pairs that the chosen one is on, source left and result right, as (H, W, 3) uint8."""
+    first = chosen // PAGE * PAGE
+    page = rows[first : first + PAGE]
+    face = Face(11)
+    height = _SIDE + 2 * face.line_height + 3 * _MARGIN
+    lines = -(-len(page) // _COLUMNS)
+    sheet = Image.new("RGB", (min(_COLUMNS, len(page)) * _WIDTH, lines * height), _GROUND)
+    pen = ImageDraw.Draw(sheet)
+    for place, row in enumerate(page):
+        left, top = place % _COLUMNS * _WIDTH, place // _COLUMNS * height
+        if first + place == chosen:
+            pen.rectangle((left + 1, top + 1, left + _WIDTH - 2, top + height - 2), outline=_CHOSEN, width=3)
+        for line, text in enumerate((f"{first + place}  {row.id}", row.prompt)):
+            y = top + _SIDE + 2 * _MARGIN + line * face.line_height
+            face.draw(pen, left + _MARGIN, y, face.shorten(text, 2 * _SIDE), _INK)
+        for column, name in enumerate((row.source_file_name, row.target_file_name)):
+            corner = (left + _MARGIN + column * (_SIDE + _MARGIN), top + _MARGIN)
+            try:
+                if name is not None:
+                    _paste(sheet, read_image(safe_file(dataset.folder, name)).pixels, corner)
+            except DatasetError as error:
+                face.draw(pen, *corner, face.shorten(str(error), _SIDE), _WRONG)
+    return np.asarray(sheet)
+
+
+def _paste(sheet: Image.Image, pixels: np.ndarray, corner: tuple[int, int]) -> None:
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((_SIDE, _SIDE))
+    sheet.paste(picture, (corner[0] + (_SIDE - picture.width) // 2, corner[1] + (_SIDE - picture.height) // 2))

@@ -1,0 +1,188 @@
+"""The current graph over a folder of pictures, through ComfyUI's own queue."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from comfy_api.latest import io
+
+from . import paths
+from .messages import show
+from .types import schema
+
+NODE_ID = "ACESweep"
+_START, _LOOK, _STOP = "start", "dry run", "stop"
+_NONE = "none"
+
+
+class SweepNode(io.ComfyNode):
+    """A folder -> the rest of the graph, run for each picture in it."""
+
+    @classmethod
+    def define_schema(cls):
+        folders = paths.input_folders()
+        return schema(
+            node_id=NODE_ID,
+            display_name="ACE Edit: Sweep",
+            category="training data",
+            description="Runs the graph around it over every picture of a folder and keeps the results as training pairs. "
+            "Put it anywhere, wire nothing, and queue once: while it is there, queueing runs the sweep instead of the graph. "
+            "Cancel a run to stop; queue again to go on, nothing is done twice.",
+            search_aliases=["batch", "folder", "bulk", "capture", "distillation", "dataset", "queue all"],
+            inputs=[
+                io.Combo.Input(
+                    "folder",
+                    options=folders or [_NONE],
+                    tooltip="Folder in ComfyUI's input folder with the pictures before the edit. They take the place of what "
+                    "the graph loads.",
+                ),
+                io.Combo.Input(
+                    "masks",
+                    options=[_NONE, *folders],
+                    tooltip="Folder with their masks, under the same names; white is where the picture may change.",
+                ),
+                io.Combo.Input(
+                    "second_folder",
+                    options=[_NONE, *folders],
+                    tooltip="Folder with the pictures for {image1}, under the same names.",
+                ),
+                io.String.Input(
+                    "dataset",
+                    default="",
+                    tooltip="Where the pairs go. Empty: what Capture Result or Capture Pair says.",
+                ),
+                io.String.Input(
+                    "instruction",
+                    multiline=True,
+                    default="",
+                    tooltip="What was asked for, the same for all pairs. Empty: what Capture Result or Capture Pair says, "
+                    "else a trigger made of the dataset's name.",
+                ),
+                io.String.Input("tags", default="", tooltip="Words kept with each pair, separated by commas."),
+                io.Int.Input(
+                    "seeds",
+                    default=1,
+                    min=1,
+                    max=1000,
+                    tooltip="How many results each picture gets, each with a seed of its own.",
+                ),
+                io.String.Input(
+                    "checks",
+                    default="",
+                    tooltip="Changes to the checks that turn pairs down, separated by commas, for example: no_op=off, "
+                    "size_tolerance=0.1",
+                ),
+                io.Combo.Input(
+                    "action",
+                    options=[_START, _LOOK, _STOP],
+                    tooltip="“dry run” tells what would be run. “stop” ends a running sweep after the prompts that are in "
+                    "the queue.",
+                ),
+                io.Boolean.Input(
+                    "retry_set_aside", default=False, tooltip="Try pictures again that failed in an earlier sweep."
+                ),
+            ],
+            outputs=[],
+            hidden=[io.Hidden.unique_id, io.Hidden.prompt],
+            is_output_node=True,
+            not_idempotent=True,
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, **kwargs):
+        return float("nan")  # queueing again is how a sweep goes on
+
+    @classmethod
+    def execute(cls, **widgets) -> io.NodeOutput:
+        node_id = cls.hidden.unique_id
+        if widgets["action"] == _STOP:
+            show("sweep: stopping" if runner().stop() else "sweep: none is running", node_id)
+            return io.NodeOutput()
+        prompt = {id_: node for id_, node in cls.hidden.prompt.items() if node["class_type"] != NODE_ID}
+        runner().start(prompt, _settings(**widgets), lambda text: show(text, node_id))
+        return io.NodeOutput()
+
+
+@functools.cache
+def runner():
+    """The sweep of this process: there is one queue, so there is one."""
+    from .sweep_runner import SweepRunner
+
+    return SweepRunner()
+
+
+def register() -> None:
+    """Say how the sweep goes at GET /ace/sweep, and stop it at POST /ace/sweep/stop."""
+    from aiohttp import web
+    from server import PromptServer
+
+    @PromptServer.instance.routes.get("/ace/sweep")
+    async def state(request: web.Request) -> web.Response:
+        return web.json_response({"running": runner().running, "text": runner().text})
+
+    @PromptServer.instance.routes.post("/ace/sweep/stop")
+    async def stop(request: web.Request) -> web.Response:
+        return web.json_response({"stopping": runner().stop()})
+
+
+def run_alone(request: dict[str, Any]) -> None:
+    """Of a request to queue a graph with a Sweep in it, let ComfyUI run the Sweep alone; it runs the rest."""
+    prompt = request.get("prompt")
+    if not isinstance(prompt, Mapping):
+        return
+    sweeps = [id_ for id_, node in prompt.items() if isinstance(node, Mapping) and node.get("class_type") == NODE_ID]
+    if sweeps:
+        request["partial_execution_targets"] = sweeps
+
+
+def _settings(
+    folder: str,
+    masks: str,
+    second_folder: str,
+    dataset: str,
+    instruction: str,
+    tags: str,
+    seeds: int,
+    checks: str,
+    action: str,
+    retry_set_aside: bool,
+):
+    """What a capture over a folder is asked to do, from the widgets. Raises `ValueError`."""
+    from ..training.capture.roles import Choices
+    from ..training.capture.sweep import Settings
+    from ..training.checks import parse_checks
+    from .capture_record import split_words
+
+    if folder == _NONE:
+        raise ValueError("choose a folder: put pictures into a folder in ComfyUI's input folder, then refresh (R)")
+    inputs = [paths.input_folder(name) for name in (folder, second_folder) if name != _NONE]
+    mask_folders = {} if masks == _NONE else {0: paths.input_folder(masks)}
+    return Settings(
+        workflow=Path(),
+        inputs=tuple(inputs),
+        masks=mask_folders,
+        root=paths.datasets_root(),
+        dataset=dataset.strip(),
+        servers=(_own_address(),),
+        choices=Choices(folders=len(inputs), mask_folders=tuple(mask_folders)),
+        instruction=instruction if instruction.strip() else None,
+        tags=tuple(split_words(tags)),
+        seeds=seeds,
+        checks=parse_checks(split_words(checks)),
+        retry_quarantined=retry_set_aside,
+        dry_run=action == _LOOK,
+    )
+
+
+def _own_address() -> str:
+    """Where this very server answers."""
+    from comfy.cli_args import args
+    from server import PromptServer
+
+    host = PromptServer.instance.address
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    scheme = "https" if args.tls_keyfile and args.tls_certfile else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{PromptServer.instance.port}"

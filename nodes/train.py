@@ -1,0 +1,197 @@
+"""Dataset -> a trained file, in a process beside ComfyUI."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from comfy_api.latest import io, ui
+
+from ..training.packages import require_packages
+from . import paths, training_files
+from .training_process import Event, NodeDisplay, free_host, host_device, run_command
+from .types import AceDataset, schema
+
+_BLANK = 64  # pixels, where there is no sample sheet
+_MOST = 0x7FFFFFFF
+
+
+def training_inputs(what: str) -> list:
+    """What Train and Distil both ask for. ``what``: the verb, for tooltips."""
+    return [
+        AceDataset.Input(
+            "dataset", optional=True, tooltip="The pairs, from Load Dataset. Comes before the dataset chosen by name."
+        ),
+        io.Combo.Input(
+            "dataset_name",
+            options=[training_files.CONNECTED, *paths.dataset_names()],
+            tooltip="A dataset in output/datasets, if none is connected.",
+        ),
+        io.Combo.Input(
+            "bundle",
+            options=paths.bundle_names(),
+            tooltip="The base model. The LoRA works on this one alone. It has to be on this machine.",
+        ),
+        io.String.Input(
+            "name",
+            default="my edit",
+            tooltip=f"What to {what} is called: names the files. The same name goes on with a run.",
+        ),
+        io.Int.Input(
+            "steps",
+            default=2000,
+            min=1,
+            max=_MOST,
+            tooltip="Optimiser steps. 1000 to 4000 for 64 to 500 pairs of one edit.",
+        ),
+        io.Int.Input(
+            "rank", default=32, min=1, max=1024, tooltip="Size of the LoRA. More can hold more, and forget less."
+        ),
+        io.Float.Input(
+            "learning_rate",
+            default=0.0002,
+            min=0.0000001,
+            max=1.0,
+            step=0.0000001,
+            tooltip="At its highest. Lower it if the loss jumps about.",
+        ),
+        io.Int.Input(
+            "batch_size", default=4, min=1, max=1024, tooltip="Pairs in one step. Lower it if memory is short."
+        ),
+        io.Int.Input(
+            "seed", default=0, min=0, max=_MOST, tooltip="Decides starting weights, order and noise of the training."
+        ),
+        io.Combo.Input(
+            "config",
+            options=training_files.config_names(),
+            tooltip="A file with everything else that can be set; the fields above come before it. Put your own .toml files "
+            "into user/default/ace.",
+        ),
+    ]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run as the artist asked for it."""
+
+    kind: str
+    dataset: Path
+    bundle: Path
+    name: str
+    folder: Path
+    arguments: tuple[str, ...]
+
+
+def plan_run(
+    kind: str,
+    *,
+    dataset: str | None,
+    dataset_name: str,
+    bundle: str,
+    name: str,
+    steps: int,
+    rank: int,
+    learning_rate: float,
+    batch_size: int,
+    seed: int,
+    config: str,
+) -> Run:
+    """Checks everything that can be checked before memory is freed and time is spent.
+
+    Raises:
+        ValueError: something is missing or would be lost.
+        TrainError: packages are missing.
+    """
+    require_packages()
+    name = training_files.check_name(name)
+    training_files.lora_path(name)
+    found = paths.installed_bundle(bundle)
+    if found is None:
+        raise ValueError(f"the model {bundle} is not on this machine; fetch it with Load Bundle first")
+    pairs = training_files.choose_dataset(dataset, dataset_name)
+    folder = training_files.run_folder(kind, name)
+    settings = {
+        "model": found.folder,
+        "name": name,
+        "output": folder,
+        "steps": steps,
+        "rank": rank,
+        "learning-rate": learning_rate,
+        "batch-size": batch_size,
+        "seed": seed,
+        "config": training_files.config_path(config),
+        "device": host_device(),
+        "set": f"data.cache={training_files.cache_folder()}",
+    }
+    options = [f"--{key}={value}" for key, value in settings.items() if value is not None]
+    return Run(kind, pairs, found.folder, name, folder, ("distil", str(pairs), "--json", *options))
+
+
+def execute_run(run: Run, display: NodeDisplay, *more: str) -> tuple[Event, Path]:
+    """Trains, and puts the result where loaders look.
+
+    Returns:
+        The process's last event, and the file.
+    """
+    free_host()
+    event, _ = run_command([*run.arguments, *more], run.folder, display)
+    training_files.mark_stopped(run.folder, not event["finished"])
+    return event, training_files.publish_model(Path(event["trained"]), event["method"], run.name)
+
+
+def sheet_image(path: Path | None) -> torch.Tensor:
+    """(1, H, W, 3); grey where there was nothing held out to draw."""
+    if path is None:
+        return torch.full((1, _BLANK, _BLANK, 3), 0.5)
+    from PIL import Image
+
+    with Image.open(path) as sheet:
+        return torch.from_numpy(np.asarray(sheet.convert("RGB"), dtype=np.float32) / 255.0)[None]
+
+
+def fingerprint(kind: str, dataset_name: str, name: str) -> str:
+    """For the host: runs again when the dataset has grown, or the run was stopped before its end."""
+    try:
+        folder = training_files.run_folder(kind, training_files.check_name(name))
+        named = dataset_name != training_files.CONNECTED
+        dataset = training_files.choose_dataset(None, dataset_name) if named else folder
+        return training_files.state_of(dataset, folder)
+    except ValueError:
+        return ""  # said when it is executed
+
+
+class TrainNode(io.ComfyNode):
+    """ACE_DATASET -> file in models/loras or models/ace."""
+
+    @classmethod
+    def define_schema(cls):
+        return schema(
+            node_id="ACETrain",
+            display_name="ACE Edit: Train",
+            category="training",
+            description="Trains a LoRA (or, with a configuration that says so, a whole model) on a dataset of pairs. Runs "
+            "beside ComfyUI and frees its models first. Cancel saves; the same settings go on from there.",
+            search_aliases=["LoRA", "fine-tune", "finetune", "trainer"],
+            inputs=training_inputs("train"),
+            outputs=[
+                io.String.Output(display_name="file", tooltip="The trained file, in models/loras or models/ace."),
+                io.Image.Output(display_name="samples", tooltip="The latest sheet: source, teacher, student."),
+            ],
+            hidden=[io.Hidden.unique_id],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, dataset_name, name, **_others) -> str:
+        return fingerprint("train", dataset_name, name)
+
+    @classmethod
+    def execute(cls, dataset=None, **settings) -> io.NodeOutput:
+        run = plan_run("train", dataset=dataset, **settings)
+        display = NodeDisplay(cls.hidden.unique_id)
+        event, file = execute_run(run, display, "--train-only")
+        display.say(f"{'done' if event['finished'] else 'stopped'} at step {event['step']}: {file.name}")
+        sheet = sheet_image(display.sheet)
+        return io.NodeOutput(str(file), sheet, ui=ui.PreviewImage(sheet, cls=cls))

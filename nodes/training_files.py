@@ -1,0 +1,161 @@
+"""Where training reads and writes inside ComfyUI: configurations, runs, LoRAs, workflows."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import folder_paths
+
+from ..ace.files import whole_file
+from ..ace.lora import LoraError, read_lora
+from ..training.errors import DatasetNameError
+from ..training.names import check_dataset_name, resolve_dataset
+from . import paths
+
+STANDARD = "(standard)"
+CONNECTED = "(the connected one)"
+_SHIPPED_CONFIGS = Path(__file__).resolve().parent.parent / "training" / "configs"
+_SOFTWARE = "ACE Edit"
+
+
+def _user_folder() -> Path:
+    return Path(folder_paths.get_user_directory(), "default")
+
+
+def _configs() -> dict[str, Path]:
+    """Configuration files by the name that the menu shows; those of the user hide shipped ones of the same name."""
+    found = {}
+    for folder in (_SHIPPED_CONFIGS, _user_folder() / "ace"):
+        if folder.is_dir():
+            found |= {path.name: path for path in sorted(folder.glob("*.toml")) if not path.is_symlink()}
+    return found
+
+
+def config_names() -> list[str]:
+    return [STANDARD, *_configs()]
+
+
+def config_path(name: str) -> Path | None:
+    """The file behind a name of the menu; None for the standard one.
+
+    Raises:
+        ValueError: there is none of that name. Other places than the two folders are never read.
+    """
+    if name == STANDARD:
+        return None
+    found = _configs().get(name)
+    if found is None:
+        raise ValueError(
+            f"there is no configuration {name!r:.80}; put it into {_user_folder() / 'ace'} and refresh the page"
+        )
+    return found
+
+
+def choose_dataset(connected: str | None, name: str) -> Path:
+    """The dataset's folder: of the socket, else the one the menu names.
+
+    Raises:
+        ValueError: neither says one.
+        DatasetNameError: the name leads elsewhere.
+    """
+    if connected is not None:
+        return Path(connected)
+    if name == CONNECTED:
+        raise ValueError("connect a dataset (from Load Dataset), or choose one by its name")
+    return resolve_dataset(paths.datasets_root(), name)
+
+
+def check_name(name: str) -> str:
+    """A name for files that the artist typed.
+
+    Raises:
+        ValueError: it cannot be a file name everywhere.
+    """
+    try:
+        return check_dataset_name(name)
+    except DatasetNameError as error:
+        raise ValueError(str(error).replace("dataset name", "name")) from None
+
+
+def run_folder(kind: str, name: str) -> Path:
+    """Folder of a run in ComfyUI's output folder; kind is "train" or "distil"."""
+    return Path(folder_paths.get_output_directory(), kind, name)
+
+
+def cache_folder() -> Path:
+    """Encoded pictures and texts, shared by all runs."""
+    return Path(folder_paths.get_output_directory(), "training-cache")
+
+
+def lora_path(name: str) -> Path:
+    """Where the LoRA goes; one of the same name that ACE Edit has not trained under it is never replaced.
+
+    Raises:
+        ValueError: there is such a file.
+    """
+    path = Path(folder_paths.get_folder_paths("loras")[0], f"{name}.safetensors")
+    if not path.exists():
+        return path
+    try:
+        metadata = read_lora(path).metadata
+    except LoraError:
+        metadata = {}
+    if (metadata.get("software"), metadata.get("title")) != (_SOFTWARE, name):
+        raise ValueError(f"{path} is there already and is not from this training; choose another name")
+    return path
+
+
+def publish_model(trained: Path, method: str, name: str) -> Path:
+    """Copies what was trained to where ComfyUI's loaders look: LoRAs to models/loras, whole models to models/ace.
+
+    Raises:
+        ValueError: a file there would be lost.
+        OSError: it cannot be written.
+    """
+    target = lora_path(name) if method == "lora" else paths.roots()[0] / f"{name}.safetensors"
+    with whole_file(target, trained.stat().st_size) as temporary:
+        shutil.copyfile(trained, temporary)
+    return target
+
+
+def publish_workflow(workflow: Path) -> Path:
+    """Copies a workflow to the user's; another one of the same name stays, and the new one gets a number.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    folder, content = _user_folder() / "workflows", workflow.read_bytes()
+    target, number = folder / workflow.name, 2
+    while target.exists() and _identity(target) != _identity(workflow):
+        target, number = folder / f"{workflow.stem} {number}{workflow.suffix}", number + 1
+    with whole_file(target) as temporary:
+        temporary.write_bytes(content)
+    return target
+
+
+def _identity(workflow: Path) -> str | None:
+    """The workflow's own id, which saving it in the front end keeps; None for other files."""
+    try:
+        return json.loads(workflow.read_text(encoding="utf-8")).get("id")
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def state_of(dataset: Path, run: Path) -> str:
+    """Changes when a training would do something else than the last time: new pairs, or a run that was stopped."""
+    rows = dataset / "metadata.jsonl"
+    pairs = f"{rows.stat().st_size}-{rows.stat().st_mtime_ns}" if rows.is_file() else "none"
+    stopped = run / "stopped"
+    return f"{pairs}-{stopped.stat().st_mtime_ns if stopped.exists() else ''}"
+
+
+def mark_stopped(run: Path, stopped: bool) -> None:
+    """So that queueing a stopped run again goes on with it, though nothing on the node has changed."""
+    if stopped:
+        (run / "stopped").touch()
+        os.utime(run / "stopped")
+    else:
+        (run / "stopped").unlink(missing_ok=True)

@@ -1,0 +1,202 @@
+"""The Sweep node in a real ComfyUI: one click, and the graph runs over a folder through the host's own queue."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from comfyui_ace.training.pairs import Dataset
+from comfyui_ace.training.verify import verify
+from host.comfy_server import PACK_ROOT, ComfyServer, Graph
+from PIL import Image
+
+WIDGETS = {
+    "masks": "none",
+    "second_folder": "none",
+    "dataset": "",
+    "instruction": "",
+    "tags": "",
+    "seeds": 1,
+    "checks": "",
+    "action": "start",
+    "retry_set_aside": False,
+}
+
+
+@pytest.fixture(scope="module")
+def server(start_comfy):
+    """A server of its own: a sweep keeps the queue busy for a while."""
+    return start_comfy(packs={"ace-edit": PACK_ROOT, "probe": Path(__file__).parent / "probe_pack"})
+
+
+def fill(server: ComfyServer, folder: str, count: int, size: tuple[int, int] = (16, 12)) -> dict[str, np.ndarray]:
+    """Pictures of noise in a folder of the input folder; their pixels by stem."""
+    place = server.base_dir / "input" / folder
+    place.mkdir(parents=True, exist_ok=True)
+    made = {}
+    for number in range(count):
+        pixels = np.random.default_rng(number).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(place / f"photo{number}.png")
+        made[f"photo{number}"] = pixels
+    return made
+
+
+def graph(dataset: str, seconds: float = 0.0) -> Graph:
+    """Invert, between markers, with something that takes time."""
+    g = Graph()
+    source = g.node("ACECaptureSource", image=g.node("LoadImage", image="any.png"), index=0)
+    slow = g.node("ProbeSteps", image=source, steps=1, seconds=seconds)
+    words = {"instruction": "{image} inverted", "dataset": dataset, "tags": "swept", "seed": -1, "checks": ""}
+    result = g.node("ACECaptureResult", image=g.node("ImageInvert", image=slow), **words)
+    g.node("SaveImage", images=result, filename_prefix="by-hand")
+    return g
+
+
+def folder_of(server: ComfyServer, name: str) -> Path:
+    return server.base_dir / "output" / "datasets" / name
+
+
+def count(server: ComfyServer, name: str) -> int:
+    return len(Dataset(folder_of(server, name))) if (folder_of(server, name) / "metadata.jsonl").is_file() else 0
+
+
+def wait_until(condition, what: str, timeout: float = 60.0) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+def idle(server: ComfyServer) -> bool:
+    return server.fetch("/prompt").json()["exec_info"]["queue_remaining"] == 0
+
+
+def ended(server: ComfyServer) -> str:
+    """What the sweep said last, once it has ended."""
+    wait_until(lambda: not server.fetch("/ace/sweep").json()["running"], "the sweep does not end")
+    return server.fetch("/ace/sweep").json()["text"]
+
+
+def settle(server: ComfyServer, name: str, pairs: int) -> Dataset:
+    text = ended(server)
+    assert count(server, name) == pairs and idle(server), text
+    assert "sweep: done" in text
+    result = verify(folder_of(server, name))
+    assert result.ok, [str(fault) for fault in result.faults]
+    return Dataset(folder_of(server, name))
+
+
+def test_queueing_once_runs_the_graph_over_the_folder(server):
+    sources = fill(server, "holiday", 5)
+    g = graph("swept")
+    sweep = g.node("ACESweep", folder="holiday", **WIDGETS)
+    run = server.run(g)
+    assert run.executed == [sweep.id]  # the graph itself does not run, not even with the picture it has
+    dataset = settle(server, "swept", 5)
+    for row in dataset.rows():
+        pair = dataset.load(row)
+        np.testing.assert_array_equal(pair.source, sources[row.id.split("-")[0]])
+        np.testing.assert_array_equal(
+            pair.target, np.clip(255.0 * (1 - pair.source / np.float32(255)), 0, 255).astype("u1")
+        )
+        assert pair.instruction == "{image} inverted" and pair.tags == ("swept",)
+    assert not list((server.base_dir / "output").glob("by-hand*"))
+
+
+def test_queueing_again_repeats_nothing(server):
+    """A picture that is new is added; the others are known."""
+    fill(server, "growing", 3)
+    g = graph("grown")
+    g.node("ACESweep", folder="growing", **WIDGETS)
+    server.run(g)
+    settle(server, "grown", 3)
+    fill(server, "growing", 4)
+    mark = server.log_mark()
+    server.run(g)
+    settle(server, "grown", 4)
+    assert server.log_text(mark).count("got prompt") == 2  # the node, and the new picture
+
+
+@pytest.mark.parametrize("way", ["cancel", "widget", "route"])
+def test_a_sweep_is_stopped_and_goes_on(server, way):
+    name = f"stopped-{way}"
+    fill(server, name, 12)
+    g = graph(name, seconds=0.3)
+    sweep = g.node("ACESweep", folder=name, **WIDGETS)
+    server.run(g)
+    wait_until(lambda: count(server, name) >= 2, "no pairs came")
+    if way == "cancel":
+        server.interrupt()
+    elif way == "route":
+        assert server.fetch("/ace/sweep/stop", "POST").json() == {"stopping": True}
+    else:
+        g.set(sweep, action="stop")
+        server.run(g)
+        g.set(sweep, action="start")
+    assert "queue again to go on" in ended(server)
+    mark = server.log_mark()
+    wait_until(lambda: idle(server), "the prompt at work did not end")
+    assert server.log_text(mark).count("got prompt") == 0 and 2 <= count(server, name) < 12
+    server.run(g)
+    settle(server, name, 12)
+
+
+def test_masks_a_second_folder_and_widgets(server):
+    sources, others = fill(server, "backs", 2), fill(server, "fronts", 2, size=(20, 12))
+    place = server.base_dir / "input" / "masks"
+    place.mkdir()
+    mask = np.tri(12, 16, dtype=np.uint8) * 255
+    for stem in sources:
+        Image.fromarray(mask).save(place / f"{stem}.png")
+    g = Graph()
+    back, front = g.node("LoadImage", image="a.png"), g.node("LoadImage", image="b.png")
+    first = g.node("ACECaptureSource", image=back[0], mask=back[1], index=0)
+    second = g.node("ACECaptureSource", image=front[0], index=1)
+    pasted = g.node(
+        "ImageCompositeMasked", destination=first, source=second, x=0, y=0, resize_source=True, mask=first[1]
+    )
+    words = {"instruction": "", "dataset": "unused", "tags": "", "seed": -1, "checks": ""}
+    g.node("ACECaptureResult", image=pasted, **words)
+    widgets = {"masks": "masks", "second_folder": "fronts", "dataset": "two", "instruction": "{image1} in {image}"}
+    g.node("ACESweep", folder="backs", **{**WIDGETS, **widgets, "tags": "x, y", "checks": "mask=off"})
+    server.run(g)
+    dataset = settle(server, "two", 2)
+    for row in dataset.rows():
+        pair = dataset.load(row)
+        stem = row.id.split("-")[0]
+        np.testing.assert_array_equal(pair.source, sources[stem])
+        np.testing.assert_array_equal(pair.references[0], others[stem])
+        np.testing.assert_array_equal(pair.masks[0], mask)
+        assert pair.instruction == "{image1} in {image}" and pair.tags == ("x", "y")
+    assert not folder_of(server, "unused").exists()
+
+
+def test_a_dry_run_changes_nothing(server):
+    fill(server, "dry", 2)
+    g = graph("dry")
+    sweep = g.node("ACESweep", folder="dry", **{**WIDGETS, "action": "dry run"})
+    mark = server.log_mark()
+    server.run(g)
+    assert "sweep: 2 of 2 would run" in ended(server)
+    g.set(sweep, action="stop")
+    server.run(g)
+    assert not folder_of(server, "dry").exists() and server.log_text(mark).count("got prompt") == 2
+
+
+def test_a_second_sweep_waits_for_the_artist(server):
+    fill(server, "twice", 8)
+    g = graph("twice", seconds=0.3)
+    g.node("ACESweep", folder="twice", **WIDGETS)
+    server.run(g)
+    assert "a sweep is running already" in server.run_expect_error(g).message
+    settle(server, "twice", 8)
+
+
+def test_folders_outside_the_input_folder_are_refused(server):
+    for folder in ("../output", "/etc", "..", "input/../.."):
+        g = graph("outside")
+        g.node("ACESweep", folder=folder, **WIDGETS)
+        assert "Value not in list" in server.run_expect_error(g).message
+    assert not folder_of(server, "outside").exists()

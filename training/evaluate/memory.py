@@ -1,0 +1,35 @@
+"""The most memory that sampling takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+_STATUS = Path("/proc/self/status")
+
+
+class MemoryMeter:
+    """Watches one device: the allocator's peak on CUDA, on a CPU the process's resident memory at every look.
+
+    Attributes:
+        peak: bytes, or None where this system does not tell.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._cuda = device if device.type == "cuda" else None
+        self.peak: int | None = None
+        if self._cuda is not None:
+            torch.cuda.reset_peak_memory_stats(self._cuda)
+
+    def look(self) -> None:
+        """To be called while memory is in use."""
+        if self._cuda is not None:
+            self.peak = torch.cuda.max_memory_allocated(self._cuda)
+        elif _STATUS.is_file():
+            self.peak = max(self.peak or 0, _resident())
+
+
+def _resident() -> int:
+    line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmRSS:"))
+    return int(line.split()[1]) * 1024

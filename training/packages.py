@@ -1,0 +1,26 @@
+"""What training needs beside the pack's own requirements, and how to get it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+from .trainer.errors import TrainError
+
+TRAINING_PACKAGES = ("accelerate", "peft", "diffusers")
+
+
+def require_packages(names: Sequence[str] = TRAINING_PACKAGES) -> None:
+    """Looks for packages without importing them.
+
+    Raises:
+        TrainError: some are missing; the message has the line that installs them into this very Python.
+    """
+    missing = [name for name in names if find_spec(name) is None]
+    if missing:
+        one = len(missing) == 1
+        raise TrainError(
+            f"training needs the package{'' if one else 's'} {', '.join(missing)}, which {'is' if one else 'are'} not "
+            f'installed. Install and try again:\n  "{sys.executable}" -m pip install {" ".join(missing)}'
+        )

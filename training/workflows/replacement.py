@@ -1,0 +1,174 @@
+"""The small workflow that takes the place of the one a LoRA was distilled from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...ace.files import whole_file
+from ...ace.indicators import indicator, mentioned
+from ..errors import DatasetError
+from ..pairs import Dataset
+from ..rows import PairRow
+from .bench import Bench
+from .graph import NodeRef
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A Load Image of the workflow.
+
+    Attributes:
+        file: in ComfyUI's input folder.
+        masked: whether its mask matters.
+    """
+
+    file: str
+    masked: bool
+
+
+@dataclass(frozen=True)
+class Round:
+    """A Condition Unit of the workflow and the pictures it speaks of, in indicator order."""
+
+    instruction: str
+    pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """What the workflow is made of.
+
+    Attributes:
+        name: for the saved pictures and the note.
+        bundle: folder name of the base model.
+        lora: file name in models/loras.
+        rounds: earlier rounds, oldest first, and the present one.
+        sampler: steps, cfg and guidance_rescale.
+    """
+
+    name: str
+    bundle: str
+    lora: str
+    rounds: tuple[Round, ...]
+    sampler: Mapping[str, Any]
+
+    def graph(self) -> Bench:
+        """Load Image → ACE with the LoRA → Save Image."""
+        g = Bench()
+        models = g.bundle(self.bundle)
+        model = g.lora(models[0], self.lora)
+        loaded: dict[str, NodeRef] = {}
+        units = [self._unit(g, one, loaded) for one in self.rounds]
+        context: Any = units[0]
+        if len(units) > 1:
+            context = g.long_context(units[0])
+            for unit in units[1:]:
+                context = g.long_context(unit, context[0], max_rounds=len(units) - 1)
+        present = self.rounds[-1].pictures
+        pasted = bool(present) and present[0].masked
+        size = "as the source" if present and not pasted else "as sampled"
+        result = g.sampler(models, context, model=model[0], result_size=size, **self.sampler)
+        if pasted:
+            source = loaded[present[0].file]
+            g.save(g.paste_back(source[0], result[0], mask=source[1], fit=result[2])[0], self.name)
+        else:
+            g.save(result[0], self.name)
+        return g
+
+    @staticmethod
+    def _unit(g: Bench, one: Round, loaded: dict[str, NodeRef]) -> NodeRef:
+        images = []
+        for number, picture in enumerate(one.pictures):
+            photo = loaded[picture.file] = g.photo(picture.file)
+            mask = {"mask": photo[1]} if picture.masked else {}
+            images.append(g.ace_image(photo[0], indicator(number), **mask))
+        return g.unit(one.instruction, *images)
+
+    def note(self, verdict: str) -> str:
+        """Markdown for the graph. ``verdict``: what the evaluation found, or why there is none."""
+        pictures = [picture for one in self.rounds for picture in one.pictures]
+        lines = [
+            f"**{self.name}**: the distilled workflow, {verdict}.",
+            f"It needs the model *{self.bundle}* and the LoRA *{self.lora}*, which works on that model alone. The "
+            "instruction is the one it was trained with; keep its words.",
+        ]
+        if pictures:
+            lines.append("Choose your own pictures in **Load Image**; those shown are from the dataset.")
+        if any(picture.masked for picture in pictures):
+            lines.append(
+                "White of a mask may change: right click on the picture, *Open in MaskEditor*. Without a mask there is "
+                "nothing to paste back."
+            )
+        return "\n\n".join(lines)
+
+
+def choose_example(folders: Sequence[Path], trigger: str) -> tuple[Dataset, PairRow]:
+    """The pair whose pictures, masks and rounds the workflow gets: of the commonest kind, held out where there is one.
+
+    Args:
+        trigger: pairs with this instruction are preferred.
+
+    Raises:
+        DatasetError: the datasets have no pair.
+    """
+    found = []
+    for folder in folders:
+        dataset = Dataset(folder)
+        rows = {row.id: row for row in dataset.rows()}
+        found += [(dataset, row, _kind(row, rows)) for row in rows.values()]
+    if not found:
+        raise DatasetError(f"{', '.join(map(str, folders))}: there is no pair to make a workflow from")
+    called = [one for one in found if one[1].instruction == trigger] or found
+    commonest = Counter(kind for *_, kind in called).most_common(1)[0][0]
+    fitting = [one for one in called if one[2] == commonest]
+    dataset, row, _ = next((one for one in fitting if one[1].split == "validation"), fitting[0])
+    return dataset, row
+
+
+def _kind(row: PairRow, rows: Mapping[str, PairRow]) -> tuple:
+    """Images and masks of every round."""
+    rounds = [*(rows[earlier] for earlier in row.history if earlier in rows), row]
+    return tuple((len(one.image_files), tuple(one.masks_by_index)) for one in rounds)
+
+
+def write_rounds(dataset: Dataset, row: PairRow, trigger: str, folder: Path, prefix: str) -> tuple[Round, ...]:
+    """The rounds of a pair, their pictures written as PNG files that Load Image opens, masks in the alpha channel.
+
+    Args:
+        folder: ComfyUI's input folder, or one whose files are to be copied there.
+        prefix: of the file names; files of the same names are replaced.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    rows = [*(dataset.row(earlier) for earlier in row.history), row]
+    rounds = []
+    for number, one in enumerate(rows, 1):
+        pair = dataset.load(one)
+        where = f"{prefix} round {number}" if len(rows) > 1 else prefix
+        pictures = []
+        for index, (pixels, mask) in enumerate(zip(pair.images, pair.masks, strict=True)):
+            file = f"{where} image{index or ''}.png"
+            _write_picture(folder / file, pixels, mask)
+            pictures.append(Picture(file, mask is not None))
+        fits = one is row and set(mentioned(trigger)) <= set(range(len(pictures)))
+        words = trigger if fits else one.instruction
+        rounds.append(Round(words, tuple(pictures)))
+    return tuple(rounds)
+
+
+def _write_picture(path: Path, pixels: np.ndarray, mask: np.ndarray | None) -> None:
+    """Load Image takes as mask what is transparent."""
+    from PIL import Image
+
+    image = Image.fromarray(pixels)
+    if mask is not None:
+        image.putalpha(Image.fromarray(255 - mask))
+    with whole_file(path) as temporary:
+        image.save(temporary, format="PNG")
