@@ -98,7 +98,7 @@ def capture(pictures: list[Photograph], dataset: Dataset, count: int, held_out: 
     for validation, number in ((False, count), (True, held_out)):
         chosen = [picture for picture in pictures if picture.held_out == validation]
         for name, square in _squares(chosen, number):
-            source = torch.from_numpy(np.asarray(square)).float() / 255
+            source = torch.from_numpy(np.array(square)).float() / 255
             started = time.perf_counter()
             result = teacher(source)
             seconds = time.perf_counter() - started

@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from .capture_links import NoSource, linked_pictures, sources_of
-from .capture_record import generation, record, word_inputs
+from .capture_record import Words, generation, record, word_inputs
 from .types import schema
 
 _MAX_INDEX = 9
@@ -81,11 +81,11 @@ class CaptureResultNode(io.ComfyNode):
         return generation(dataset)
 
     @classmethod
-    def execute(cls, image, instruction, dataset, tags, seed, checks, **linked) -> io.NodeOutput:
+    def execute(cls, image, instruction, dataset, tags=("",), seed=(-1,), checks=("",), **linked) -> io.NodeOutput:
         pictures = linked_pictures(linked)
         if not pictures:
             raise ValueError(_why_no_source(cls.hidden.prompt, cls.hidden.unique_id))
-        thumbnail = record(cls, image, list(pictures.values()), instruction, dataset, tags, seed, checks)
+        thumbnail = record(cls, image, list(pictures.values()), Words(instruction, dataset, tags, seed, checks))
         return io.NodeOutput(image, ui=thumbnail)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from .capture_record import generation, record, word_inputs
-from .types import schema
+from .capture_record import Words, generation, record, word_inputs
+from .types import LEAST_SOCKETS, schema
 
 
 class CapturePairNode(io.ComfyNode):
@@ -40,7 +40,7 @@ class CapturePairNode(io.ComfyNode):
                             "next {image2} and so on.",
                         ),
                         prefix="image",
-                        min=0,
+                        min=LEAST_SOCKETS,
                         max=9,
                     ),
                     tooltip="Further pictures that the edit goes by.",
@@ -58,8 +58,17 @@ class CapturePairNode(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, source, result, instruction, dataset, tags, seed, checks, mask=None, references=None
+        cls,
+        source,
+        result,
+        instruction,
+        dataset,
+        tags=("",),
+        seed=(-1,),
+        checks=("",),
+        mask=None,
+        references=None,
     ) -> io.NodeOutput:
         further = [(images, None) for images in (references or {}).values() if images is not None]
         pictures = [(source, mask), *further]
-        return io.NodeOutput(result, ui=record(cls, result, pictures, instruction, dataset, tags, seed, checks))
+        return io.NodeOutput(result, ui=record(cls, result, pictures, Words(instruction, dataset, tags, seed, checks)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,17 @@ def recorder():
     return Recorder()
 
 
+@dataclass(frozen=True)
+class Words:
+    """What the widgets of a capturing node say, each as ComfyUI hands it over: a list, most often of one."""
+
+    instruction: Sequence[str]
+    dataset: Sequence[str]
+    tags: Sequence[str] = ("",)
+    seed: Sequence[int] = (_FROM_GRAPH,)
+    checks: Sequence[str] = ("",)
+
+
 def word_inputs() -> list[io.Input]:
     """The widgets of a capturing node."""
     return [
@@ -44,11 +56,15 @@ def word_inputs() -> list[io.Input]:
             tooltip="Name of the dataset. It is a folder in output/datasets, made with the first pair.",
         ),
         io.String.Input(
-            "tags", default="", tooltip="Words kept with each pair, separated by commas, to sort by later."
+            "tags",
+            default="",
+            optional=True,
+            tooltip="Words kept with each pair, separated by commas, to sort by later.",
         ),
         io.Int.Input(
             "seed",
             default=_FROM_GRAPH,
+            optional=True,
             min=_FROM_GRAPH,
             max=0xFFFFFFFFFFFFFFFF,
             control_after_generate=False,
@@ -57,6 +73,7 @@ def word_inputs() -> list[io.Input]:
         io.String.Input(
             "checks",
             default="",
+            optional=True,
             tooltip="A pair that a check turns down goes to a side list with the reason. Empty: all checks, as they are. "
             "Otherwise changes, separated by commas, for example: no_op=off, size_tolerance=0.1, near_duplicate_bits=4",
         ),
@@ -79,46 +96,44 @@ def record(
     node: type[io.ComfyNode],
     results: list[torch.Tensor],
     pictures: Sequence[tuple[list[torch.Tensor], list[torch.Tensor | None] | None]],
-    instruction: list[str],
-    dataset: list[str],
-    tags: list[str],
-    seed: list[int],
-    checks: list[str],
+    words: Words,
 ) -> ui.PreviewImage:
     """Check what can be checked at once, and hand the pairs over to be written. Returns a picture of the last one.
 
     results: lists of batches (B, H, W, C), as ComfyUI hands them over; pictures: images and masks in indicator order.
     """
     from ..training.checks import parse_checks
+    from ..training.names import resolve_dataset
     from .recorder import Capture
 
-    settings = parse_checks(split_words(checks[0]))
-    folder = recorder().open(paths.datasets_root(), dataset[0])
-    graph = contributors(node.hidden.prompt, node.hidden.unique_id)
-    varying, seed_in_graph, name = _read_graph(graph, node.hidden.unique_id)
+    settings = parse_checks(split_words(words.checks[0]))
+    dataset, node_id = words.dataset[0], node.hidden.unique_id
+    resolve_dataset(paths.datasets_root(), dataset)
+    graph = contributors(node.hidden.prompt, node_id)
+    varying, seed_in_graph, name = _read_graph(graph, node_id)
     layout = sizes(results)
     if not sum(layout):
         raise ValueError("the result has no pictures")
-    seeds = [seed_in_graph if value == _FROM_GRAPH else value for value in pair_values(seed, layout, "seed")]
-    words = _instructions(pair_values(instruction, layout, "instruction"), dataset[0], len(pictures))
-    labels = pair_values(tags, layout, "text of tags")
+    seeds = [seed_in_graph if value == _FROM_GRAPH else value for value in pair_values(words.seed, layout, "seed")]
+    instructions = _instructions(pair_values(words.instruction, layout, "instruction"), dataset, len(pictures))
+    tags = pair_values(words.tags, layout, "text of tags")
     copies = _Copies()
     images, masks = _by_result(pictures, layout, copies)
     targets = pair_pictures(copies.colours(results), layout, "result")
     pairs = tuple(
-        _pair(target, images[k], masks[k], words[k], seeds[k], split_words(labels[k]), name or dataset[0])
+        _pair(target, images[k], masks[k], instructions[k], seeds[k], split_words(tags[k]), name or dataset)
         for k, target in enumerate(targets)
     )
     recorder().submit(
         Capture(
-            folder=folder,
+            folder=recorder().open(paths.datasets_root(), dataset),  # only now, when nothing is wrong with the pairs
             pairs=pairs,
             checks=settings,
             graph=graph,
             varying=varying,
             host=_host(graph),
             size=copies.size,
-            tell=lambda text: show(text, node.hidden.unique_id),
+            tell=lambda text: show(text, node_id),
         )
     )
     return ui.PreviewImage(_side_by_side([*images[-1], targets[-1]]), cls=node)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import comfyui_version
 from comfy_api.latest import io
 
 from ..ace.indicators import INDICATORS, MAX_IMAGES
 from ..ace.intake import condition_image
 from ..ace.lcu import ConditionUnit, LongContext
 from .messages import Messages
-from .types import AceContext, AceImage, AceUnit, schema
+from .types import LEAST_SOCKETS, AceContext, AceImage, AceUnit, schema
 
 _FIRST = "first image"
-# Front ends of ComfyUI 0.8 draw no growing socket at all for a minimum of 0, and its server does not enforce a minimum;
-# later front ends draw one, and later servers enforce it.
-_LEAST_SOCKETS = 1 if comfyui_version.__version__.startswith("0.8.") else 0
 
 
 def indicator_input() -> io.Combo.Input:
@@ -83,7 +79,7 @@ class ConditionUnitNode(io.ComfyNode):
                     template=io.Autogrow.TemplatePrefix(
                         AceImage.Input("image", tooltip="A further picture; its indicator says which."),
                         prefix="image",
-                        min=_LEAST_SOCKETS,
+                        min=LEAST_SOCKETS,
                         max=MAX_IMAGES - 1,
                     ),
                     optional=True,  # else its sockets come before the first picture's

@@ -154,13 +154,16 @@ class Recorder:
         counts = dataset.counts()
         reasons = self._reasons[dataset.folder]
         reasons.extend(result.reason for result in results if result.status == "rejected")
+        # A node shows two or three lines before it has to be scrolled.
+        plural = "" if counts.pairs == 1 else "s"
         lines = [
-            f"{dataset.name}: {counts.pairs} pairs ({counts.validation} of them held out), {counts.rejected} rejected"
+            f"{dataset.name}: {counts.pairs} pair{plural}, {counts.rejected} rejected",
+            f"now {_outcomes(results)}",
         ]
         if waiting:
-            lines.append(f"{waiting} being written")
-        lines.append(f"now: {_outcomes(results)}")
+            lines.append(f"{waiting} more being written")
         lines += [f"rejected: {reason}" for reason in reversed(reasons)]
+        lines.append(f"{counts.train} to train on, {counts.validation} held out")
         lines += dict.fromkeys(f"note: {note}" for result in results for note in result.notes)
         return "\n".join(lines)
 
@@ -168,7 +171,7 @@ class Recorder:
 def _outcomes(results: list[AppendResult]) -> str:
     if len(results) == 1:
         result = results[0]
-        return f"kept as {result.id}" if result.stored else result.reason if result.id else "rejected"
+        return f"kept as {result.id}" if result.stored else f"known: {result.reason}" if result.id else "rejected"
     parts = []
     for status, word in (("stored", "kept"), ("duplicate", "there already"), ("rejected", "rejected")):
         count = sum(result.status == status for result in results)

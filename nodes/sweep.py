@@ -119,6 +119,9 @@ def register() -> None:
     from aiohttp import web
     from server import PromptServer
 
+    if any(getattr(route, "path", "") == "/ace/sweep" for route in PromptServer.instance.routes):
+        return  # the pack is installed twice, and the server would not start with two routes of one name
+
     @PromptServer.instance.routes.get("/ace/sweep")
     async def state(request: web.Request) -> web.Response:
         return web.json_response({"running": runner().running, "text": runner().text})

@@ -18,8 +18,8 @@ _BLANK = 64  # pixels, where there is no sample sheet
 _MOST = 0x7FFFFFFF
 
 
-def training_inputs(what: str) -> list:
-    """What Train and Distil both ask for. ``what``: the verb, for tooltips."""
+def training_inputs() -> list:
+    """What Train and Distil both ask for."""
     return [
         AceDataset.Input(
             "dataset", optional=True, tooltip="The pairs, from Load Dataset. Comes before the dataset chosen by name."
@@ -37,7 +37,7 @@ def training_inputs(what: str) -> list:
         io.String.Input(
             "name",
             default="my edit",
-            tooltip=f"What to {what} is called: names the files. The same name goes on with a run.",
+            tooltip="Names the files and the run's folder. With the same name a run goes on where it was stopped.",
         ),
         io.Int.Input(
             "steps",
@@ -61,7 +61,12 @@ def training_inputs(what: str) -> list:
             "batch_size", default=4, min=1, max=1024, tooltip="Pairs in one step. Lower it if memory is short."
         ),
         io.Int.Input(
-            "seed", default=0, min=0, max=_MOST, tooltip="Decides starting weights, order and noise of the training."
+            "seed",
+            default=0,
+            min=0,
+            max=_MOST,
+            control_after_generate=False,  # else the front end draws another one for every prompt, and trains anew
+            tooltip="Decides starting weights, order and noise of the training.",
         ),
         io.Combo.Input(
             "config",
@@ -174,7 +179,7 @@ class TrainNode(io.ComfyNode):
             description="Trains a LoRA (or, with a configuration that says so, a whole model) on a dataset of pairs. Runs "
             "beside ComfyUI and frees its models first. Cancel saves; the same settings go on from there.",
             search_aliases=["LoRA", "fine-tune", "finetune", "trainer"],
-            inputs=training_inputs("train"),
+            inputs=training_inputs(),
             outputs=[
                 io.String.Output(display_name="file", tooltip="The trained file, in models/loras or models/ace."),
                 io.Image.Output(display_name="samples", tooltip="The latest sheet: source, teacher, student."),

@@ -13,6 +13,7 @@ from comfyui_ace.ace.pictures import load_mask, load_picture, save_picture
 from comfyui_ace.ace.random_bundle import make_random_bundle
 from comfyui_ace.cli import main
 from PIL import Image
+from safetensors.torch import load_file
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +117,7 @@ def test_help_of_every_command_fits_its_options():
     done = subprocess.run(
         [sys.executable, "-m", "comfyui_ace.cli", "--help"], capture_output=True, text=True, check=True
     )
-    for command in ("edit", "generate", "demo", "download", "convert"):
+    for command in ("edit", "generate", "demo", "download", "convert", "evaluate", "distil"):
         assert command in done.stdout
         helped = subprocess.run(
             [sys.executable, "-m", "comfyui_ace.cli", command, "--help"], capture_output=True, text=True
@@ -131,10 +132,29 @@ def test_convert_reads_back(models, folder, capsys):
     assert main(["convert", str(source), "half.safetensors"]) == 1
 
 
-def test_demo_says_that_its_weights_are_random(tmp_path, capsys):
-    assert main(["demo", "-o", str(tmp_path / "demo")]) == 0
-    assert "RANDOM WEIGHTS" in capsys.readouterr().out
-    assert (tmp_path / "demo" / "edited.png").is_file() and (tmp_path / "demo" / "generated.png").is_file()
+def test_demo_goes_from_photographs_to_a_page(tmp_path, capsys):
+    """The whole loop, with hardly any training; the second call finds everything done."""
+    output = tmp_path / "demo"
+    arguments = ["demo", "-o", str(output), "--pairs", "4", "--held-out", "1", "--steps", "2"]
+    assert main(arguments) == 0
+    shown = capsys.readouterr().out
+    page, edited = output / "run" / "report" / "index.html", output / "edited.png"
+    assert str(page) in shown and "teacher" in page.read_text() and edited.is_file()
+    numbers = json.loads((page.parent / "evaluation.json").read_text())
+    assert numbers["pairs"] == 1 and numbers["split"] == "validation" and numbers["teacher_seconds"] > 0
+    assert (output / "run" / "old-print.json").is_file()
+    before = load_file(output / "run" / "old-print.safetensors")
+    assert main(arguments) == 0
+    after = load_file(output / "run" / "old-print.safetensors")
+    assert before.keys() == after.keys() and all(torch.equal(after[name], tensor) for name, tensor in before.items())
+
+
+def test_demo_takes_ones_own_photographs(folder, capsys):
+    arguments = ["demo", "--photos", str(folder), "--pairs", "2", "--held-out", "1", "--steps", "1"]
+    assert main([*arguments, "-o", str(folder / "mine")]) == 0
+    (folder / "other.jpg").unlink(), (folder / "mask.png").unlink()
+    assert main([*arguments, "-o", str(folder / "few")]) == 1
+    assert "at least two" in capsys.readouterr().err
 
 
 def test_importing_the_command_loads_nothing_heavy():

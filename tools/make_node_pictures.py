@@ -19,7 +19,6 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tools")]
 
 from comfyui_ace.training.workflows.bench import Bench  # noqa: E402
 from host.browser import ComfyPage, launch_chromium  # noqa: E402
-from host.comfy_client import ComfyClient  # noqa: E402
 from host.comfy_server import ComfyServer  # noqa: E402
 from host.graph import NodeRef  # noqa: E402
 from PIL import Image  # noqa: E402
@@ -28,6 +27,7 @@ PICTURES = ROOT / "web" / "docs" / "images"
 PHOTO = ROOT / "commands" / "data" / "cat.jpg"
 MOST_BYTES = 60_000
 _COLORS = (128, 64, 32, 16)  # tried until the file is small enough
+FOLDER = "holiday photos"
 _MARGIN = 10  # pixels around the nodes
 _BADGES = "Comfy.NodeBadge.NodeSourceBadgeMode"  # the pack's folder name above each node
 _CORNER = (340, 130)  # where on the page the upper left node goes, clear of the side bar
@@ -65,7 +65,7 @@ _ARRANGE = """([id, open]) => {
         other.title = other === node ? full : fits;
     }
     const size = node.computeSize();
-    node.setSize([Math.max(280, size[0]), Math.max(size[1], Math.min(node.size[1], size[1] + 220))]);
+    node.setSize([Math.max(300, size[0]), Math.max(size[1], Math.min(node.size[1], size[1] + 220))]);
     node.pos = [0, 0];
     column(before, other => -36 - width(other));
     column(after, () => node.size[0] + 36);
@@ -249,6 +249,64 @@ def _paste_back(g: Bench, photo: NodeRef) -> Scene:
     return Scene(pasted)
 
 
+def _captured(g: Bench, photo: NodeRef) -> tuple[NodeRef, NodeRef]:
+    """Marked source and marked result of an edit that needs no model."""
+    source = g.node("ACECaptureSource", image=photo[0], mask=photo[1], index=0)
+    inverted = g.node("ImageInvert", image=source)
+    words = {"instruction": "{image} as a photographic negative", "dataset": "my-pairs"}
+    result = g.node("ACECaptureResult", image=inverted, **words, tags="", seed=-1, checks="")
+    g.save(result, "edit")
+    return source, result
+
+
+def _capture_source(g: Bench, photo: NodeRef) -> Scene:
+    return Scene(_captured(g, photo)[0])
+
+
+def _capture_result(g: Bench, photo: NodeRef) -> Scene:
+    return Scene(_captured(g, photo)[1], run=True)
+
+
+def _capture_pair(g: Bench, photo: NodeRef) -> Scene:
+    words = {"instruction": "{image} as a photographic negative", "dataset": "my-pairs", "tags": "", "checks": ""}
+    inverted = g.node("ImageInvert", image=photo)
+    return Scene(g.node("ACECapturePair", source=photo[0], result=inverted, seed=-1, **words), run=True)
+
+
+def _load_dataset(g: Bench, photo: NodeRef) -> Scene:
+    loaded = g.node("ACELoadDataset", dataset="my-pairs", split="all", pictures=0, first=0)
+    g.node("ACEBrowseDataset", dataset=loaded, number=0, pair_id="", split="all")
+    return Scene(loaded)
+
+
+def _browse_dataset(g: Bench, photo: NodeRef) -> Scene:
+    loaded = g.node("ACELoadDataset", dataset="my-pairs", split="all", pictures=0, first=0)
+    browse = g.node("ACEBrowseDataset", dataset=loaded, number=0, pair_id="", split="all")
+    g.node("PreviewImage", images=browse[2])
+    return Scene(browse, run=True)
+
+
+def _sweep(g: Bench, photo: NodeRef) -> Scene:
+    words = {"dataset": "my-pairs", "instruction": "{image} as an oil painting", "tags": "", "checks": ""}
+    folders = {"folder": FOLDER, "masks": "none", "second_folder": "none"}
+    return Scene(g.node("ACESweep", **folders, **words, seeds=1, action="start", retry_set_aside=False))
+
+
+def _training(g: Bench, kind: str) -> Scene:
+    loaded = g.node("ACELoadDataset", dataset="my-pairs", split="all", pictures=0, first=0)
+    controls = {"steps": 2000, "rank": 32, "learning_rate": 0.0002, "batch_size": 4, "seed": 0, "config": "(standard)"}
+    named = {"dataset_name": "(the connected one)", "bundle": "ACE-0.6B-512px", "name": "my edit"}
+    return Scene(g.node(kind, dataset=loaded, **named, **controls))
+
+
+def _train(g: Bench, photo: NodeRef) -> Scene:
+    return _training(g, "ACETrain")
+
+
+def _distil(g: Bench, photo: NodeRef) -> Scene:
+    return _training(g, "ACEDistil")
+
+
 SCENES: dict[str, Callable[[Bench, NodeRef], Scene]] = {
     "ACELoadBundle": _load_bundle,
     "ACELoadModel": _load_model,
@@ -268,6 +326,14 @@ SCENES: dict[str, Callable[[Bench, NodeRef], Scene]] = {
     "ACEInpaint": _inpaint,
     "ACEOutpaint": _outpaint,
     "ACEPasteBack": _paste_back,
+    "ACECaptureSource": _capture_source,
+    "ACECaptureResult": _capture_result,
+    "ACECapturePair": _capture_pair,
+    "ACELoadDataset": _load_dataset,
+    "ACEBrowseDataset": _browse_dataset,
+    "ACESweep": _sweep,
+    "ACETrain": _train,
+    "ACEDistil": _distil,
 }
 
 
@@ -305,14 +371,30 @@ def write(picture: Image.Image, path: Path) -> None:
     raise ValueError(f"{path.name} would take {buffer.tell()} bytes; at most {MOST_BYTES} are allowed")
 
 
-def make_pictures(server: ComfyClient, names: list[str]) -> None:
+def make_pictures(server: ComfyServer, names: list[str]) -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
     photo = server.upload_image(PHOTO, PHOTO.name)
+    _fill_folders(server)
     with launch_chromium() as chromium:
         for name in names:
             page = ComfyPage(chromium, server)
             write(take_picture(page, name, photo), PICTURES / f"{name}.png")
             page.close()
+
+
+def _fill_folders(server: ComfyServer) -> None:
+    """A folder to sweep over, and a dataset to look at."""
+    import numpy as np
+    from comfyui_ace.training.pairs import Dataset, Pair
+
+    folder = server.base_dir / "input" / FOLDER
+    folder.mkdir()
+    dataset = Dataset.create(server.base_dir / "output" / "datasets", "my-pairs")
+    with Image.open(PHOTO) as photo:
+        photo.save(folder / PHOTO.name)
+        for number in range(6):
+            before = np.asarray(photo.convert("RGB").rotate(60 * number).resize((128, 128)))
+            dataset.append(Pair(target=255 - before, source=before, instruction=f"negative of picture {number}"))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ from PIL import Image, ImageOps  # noqa: E402
 from workflow_graphs import FOLDER, WORKFLOWS, Workflow  # noqa: E402
 
 WORKFLOW_FOLDER = ROOT / "workflows"
+# A workflow may wire in a node of another pack; the tests bring a stand-in for it.
+PACKS = {"ace-edit": ROOT, "stand-ins": ROOT / "tests" / "host" / "probe_pack"}
 THUMBNAIL = 400  # pixels on the longer side
 
 # Columns by distance from the loaders, nodes of a column one under the other, and a note above it all.
@@ -105,7 +107,7 @@ def provide_inputs(server: ComfyServer) -> None:
 def main(parts: list[str]) -> None:
     chosen = [workflow for workflow in WORKFLOWS if not parts or any(part in workflow.name for part in parts)]
     WORKFLOW_FOLDER.mkdir(exist_ok=True)
-    with ComfyServer() as server, launch_chromium() as chromium:
+    with ComfyServer(packs=PACKS) as server, launch_chromium() as chromium:
         provide_inputs(server)
         for workflow in chosen:
             page = ComfyPage(chromium, server)

@@ -125,6 +125,18 @@ def controllable_from_edges() -> Graph:
     return g
 
 
+def from_depth() -> Graph:
+    g = Bench()
+    models, photo = g.bundle(), g.photo()
+    depth = g.node(
+        "DepthAnythingV2Preprocessor", image=photo[0], ckpt_name="depth_anything_v2_vitl.pth", resolution=512
+    )
+    g.node("PreviewImage", images=depth[0])
+    unit = g.unit("{image} follow this depth map: a snowy street at night", g.ace_image(depth[0]))
+    g.save(g.sampler(models, unit)[0], "from depth")
+    return g
+
+
 def three_rounds() -> Graph:
     g = Bench()
     models, photo = g.bundle(), g.photo()
@@ -288,5 +300,12 @@ WORKFLOWS = (
         with_lora,
         needs="a LoRA for ACE",
         stand_in=instruction_edit,
+    ),
+    Workflow(
+        "13 From depth",
+        "The depth map comes from the pack *comfyui_controlnet_aux* (install it with ComfyUI-Manager if the node is red). In "
+        "its place go DWPose, OneFormer segmentation or Lineart: ACE takes their pictures as they are." + _SWAP,
+        from_depth,
+        needs="the pack comfyui_controlnet_aux",
     ),
 )

@@ -19,6 +19,7 @@ DYNAMIC_COMBO, AUTOGROW = "COMFY_DYNAMICCOMBO_V3", "COMFY_AUTOGROW_V3"
 _WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", DYNAMIC_COMBO}
 # Combos that list files: their options are those of the machine.
 _FROM_DISK = {"bundle", "model_name", "text_encoder_name", "dataset", "folder", "masks", "second_folder"}
+_FROM_DISK |= {"dataset_name", "config"}
 
 Schema = dict[str, Any]
 

@@ -14,7 +14,12 @@ from pathlib import Path
 from host.comfy_server import find_host
 from host.host_requirements import host_requirements
 
-_WANTED = {"accelerate": "accelerate", "peft": "peft", "diffusers": "diffusers", "importlib_metadata": "importlib-metadata"}
+_WANTED = {
+    "accelerate": "accelerate",
+    "peft": "peft",
+    "diffusers": "diffusers",
+    "importlib_metadata": "importlib-metadata",
+}
 _WANTED |= {"zipp": "zipp"}
 _CHECK = "import importlib.util, sys; print(*[n for n in sys.argv[1:] if importlib.util.find_spec(n) is None])"
 

@@ -235,7 +235,7 @@ def test_a_dataset_that_vanished_is_said_and_begun_anew(tmp_path):
         recorder.submit(make_capture(folder, 2))
     assert recorder.open(tmp_path, "gone") == folder
     recorder.submit(make_capture(folder, 3, told=told))
-    assert "gone: 1 pairs" in told[-1] and len(Dataset(folder)) == 1
+    assert "gone: 1 pair," in told[-1] and len(Dataset(folder)) == 1
     steady = recorder.generation(folder)
     assert recorder.generation(folder) == steady
 
@@ -247,8 +247,8 @@ def test_what_is_told_counts_and_gives_reasons(tmp_path):
     capture = make_capture(folder, 1, 1, 2, told=told)
     recorder.submit(Capture(folder, (*capture.pairs, same), CheckSettings(), GRAPH, tell=told.append))
     assert recorder.flush(60)
-    assert "told: 2 pairs" in told[-1] and "1 rejected" in told[-1]
-    assert "now: 2 kept, 1 there already, 1 rejected" in told[-1]
+    assert "told: 2 pairs, 1 rejected" in told[-1]
+    assert "now 2 kept, 1 there already, 1 rejected" in told[-1]
     assert "rejected: the result equals its source" in told[-1]
 
 

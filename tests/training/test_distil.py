@@ -166,10 +166,16 @@ def test_a_lora_learns_what_the_teacher_does(settings, tmp_path):
     dataset.rewrite(lambda row: replace(row, split="validation" if row.seed > 4 else "train"))
     cases = CaseSettings()
     before = evaluate(ACEPipeline.load(find_bundle(TINY)), [dataset.folder], cases=cases).score
-    changes = {**settings.changes, "objective": {"instruction_dropout": 0.0}, "validation": {"every": 0}}
-    taught = replace(settings, datasets=[dataset.folder], bundle=TINY, steps=60, rank=8, learning_rate=3e-3)
-    after = distil(replace(taught, batch_size=4, changes=changes)).evaluation
-    assert after.score > max(before, 0) + 0.15 and after.share <= 1.1, (before, after.score)
+    changes = {
+        **settings.changes,
+        "objective": {"instruction_dropout": 0.0},
+        "validation": {"every": 0},
+        "checkpoints": {"every": 0, "export": False},
+        "lora": {"targets": ["blocks", "final_layer", "x_embedder", "t_block"]},
+    }
+    taught = replace(settings, datasets=[dataset.folder], bundle=TINY, steps=400, rank=16, learning_rate=1e-2)
+    after = distil(replace(taught, batch_size=5, changes=changes)).evaluation
+    assert after.score > max(before, 0) + 0.2 and after.share <= 1.1, (before, after.score)
 
 
 def test_command_tells_its_caller_everything_in_json(settings, capsys):

@@ -34,8 +34,9 @@ class Shape:
 _MODEL, _IMAGE, _MASK = ("MODEL", "MODEL"), ("IMAGE", "IMAGE"), ("MASK", "MASK")
 
 SHAPES = {
+    # The loader also shows what the bundle says of itself.
     "ACELoadBundle": Shape(
-        (_MODEL, ("CLIP", "CLIP"), ("VAE", "VAE")), widgets=("bundle", "download", "weight_dtype"), size=(300, 150)
+        (_MODEL, ("CLIP", "CLIP"), ("VAE", "VAE")), widgets=("bundle", "download", "weight_dtype"), size=(300, 230)
     ),
     "LoraLoaderModelOnly": Shape((_MODEL,), (("model", "MODEL"),), ("lora_name", "strength_model"), (300, 90)),
     "LoadImage": Shape((_IMAGE, _MASK), widgets=("image", "upload"), size=(300, 330), fixed=(("upload", "image"),)),

@@ -127,9 +127,36 @@ class ProbeList(io.ComfyNode):
         return io.NodeOutput([image0, image1, image2])
 
 
+class StandInForDepth(io.ComfyNode):
+    """The node of comfyui_controlnet_aux that a shipped workflow wires in, with its sockets but no model behind."""
+
+    @classmethod
+    def define_schema(cls):
+        sizes = [f"depth_anything_v2_vit{size}.pth" for size in "glbs"]
+        return io.Schema(
+            node_id="DepthAnythingV2Preprocessor",
+            display_name="Depth Anything V2 - Relative",
+            category="ControlNet Preprocessors/Normal and Depth Estimators",
+            inputs=[
+                io.Image.Input("image"),
+                io.Combo.Input("ckpt_name", options=sizes, default=sizes[1], optional=True),
+                io.Int.Input("resolution", default=512, min=64, max=16384, step=64, optional=True),
+            ],
+            outputs=[io.Image.Output()],
+        )
+
+    @classmethod
+    def execute(cls, image, ckpt_name, resolution):
+        scale = resolution / min(image.shape[1:3])
+        size = [round(side * scale / 64) * 64 for side in image.shape[1:3]]
+        gray = image.mean(dim=-1, keepdim=True).movedim(-1, 1)
+        depth = torch.nn.functional.interpolate(gray, size, mode="area").movedim(1, -1)
+        return io.NodeOutput(depth.expand(-1, -1, -1, 3).contiguous())
+
+
 class ProbeExtension(ComfyExtension):
     async def get_node_list(self):
-        return [ProbeSteps, ProbeFail, ProbeNoise, ProbeLoad, ProbeMoody, ProbeList]
+        return [ProbeSteps, ProbeFail, ProbeNoise, ProbeLoad, ProbeMoody, ProbeList, StandInForDepth]
 
 
 async def comfy_entrypoint():
