@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 _BUNDLE = Path(__file__).resolve().parent.parent / "bundles" / "ace-tiny"
-_NAME = "old-print"
+_NAME = "cyanotype"
 
 
 def add_parsers(subparsers) -> None:

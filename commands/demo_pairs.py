@@ -15,22 +15,20 @@ from ..training.images import as_rgb8
 from ..training.pairs import Dataset, Pair
 from ..training.tiny.operations import blur, grayscale
 
-INSTRUCTION = "{image} as an old hand-coloured print"
+INSTRUCTION = "{image} as a cyanotype print"
 EMBEDDED = Path(__file__).parent / "data" / "cat.jpg"
 SIDE = 128  # pixels: 64 patches, what ace-tiny was trained at
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
-_SHADOWS, _LIGHTS = (0.10, 0.13, 0.32), (1.0, 0.93, 0.74)
+_SHADOWS, _LIGHTS = (0.02, 0.10, 0.36), (0.94, 0.97, 1.0)
 _LEAST_WEIGHT = 0.5  # photographs of bare texture teach little
 
 
 def teacher(image: torch.Tensor) -> torch.Tensor:
-    """Glow, tone curve, duotone with a little of the old colours, vignette: (H, W, 3), 0 … 1."""
-    glowing = torch.maximum(image, 0.85 * blur(image, 3.0))
-    grey = grayscale(glowing)
+    """Glow, grey, tone curve, two inks, vignette: (H, W, 3), 0 … 1."""
+    grey = grayscale(torch.maximum(image, 0.85 * blur(image, 3.0)))
     toned = grey * grey * (3 - 2 * grey)
-    shadows, lights = image.new_tensor(_SHADOWS), image.new_tensor(_LIGHTS)
-    print_ = 0.8 * torch.lerp(shadows.expand_as(image), lights.expand_as(image), toned) + 0.2 * glowing
-    return (print_ * _vignette(*image.shape[:2])).clamp(0, 1)
+    shadows, lights = (image.new_tensor(ink).expand_as(image) for ink in (_SHADOWS, _LIGHTS))
+    return (torch.lerp(shadows, lights, toned) * _vignette(*image.shape[:2])).clamp(0, 1)
 
 
 def _vignette(height: int, width: int) -> torch.Tensor:

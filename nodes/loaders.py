@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import comfy.utils
@@ -37,17 +38,16 @@ def _weight_dtype_input() -> io.Combo.Input:
     )
 
 
-def _trained_size(checkpoint: Checkpoint, name: str, messages: Messages) -> int:
-    """Tokens of the largest picture in a model's training: from the file, else from its name, else assumed and said so."""
+def _defaults(checkpoint: Checkpoint, name: str, messages: Messages) -> BundleDefaults:
+    """How a single file is meant to be sampled: from the file, else from its name, else assumed and said so."""
     preset = preset_by_name(Path(name).as_posix())
-    known = checkpoint.max_tokens or (preset.max_tokens if preset else None)
-    if known is None:
-        known = BundleDefaults().max_tokens
+    if checkpoint.max_tokens is None and preset is None:
         messages(
             "neither the file nor its name says how large pictures were in its training; 512 x 512 is assumed. If that is "
             "wrong, choose another “resolution” in Encode or Sampler, or store it: comfyui-ace convert --max-tokens"
         )
-    return known
+    preset = preset or BundleDefaults()
+    return replace(preset, max_tokens=checkpoint.max_tokens or preset.max_tokens)
 
 
 class LoadModelNode(io.ComfyNode):
@@ -81,8 +81,8 @@ class LoadModelNode(io.ComfyNode):
             folder = paths.roots()[0] / next(iter(PUBLISHED))
             raise ValueError(f"there is no ACE model yet. {manual_instructions(repository, folder)}")
         checkpoint = read_checkpoint(paths.model_path(model_name))
-        size = _trained_size(checkpoint, model_name, Messages(cls.hidden.unique_id))
-        return io.NodeOutput(load_patcher(checkpoint, size, _WEIGHT_DTYPES[weight_dtype]))
+        defaults = _defaults(checkpoint, model_name, Messages(cls.hidden.unique_id))
+        return io.NodeOutput(load_patcher(checkpoint, defaults, _WEIGHT_DTYPES[weight_dtype]))
 
 
 class LoadTextEncoderNode(io.ComfyNode):
@@ -160,7 +160,7 @@ class LoadBundleNode(io.ComfyNode):
             found = cls._download(bundle, download)
         if found.defaults.description:
             Messages(cls.hidden.unique_id)(found.defaults.description)
-        model = load_patcher(read_checkpoint(found.dit), found.defaults.max_tokens, _WEIGHT_DTYPES[weight_dtype])
+        model = load_patcher(read_checkpoint(found.dit), found.defaults, _WEIGHT_DTYPES[weight_dtype])
         clip = (
             load_clip_folder(found.text_encoder, found.tokenizer)
             if found.text_encoder.is_dir()

@@ -17,6 +17,7 @@ import comfy.utils
 import torch
 from comfy.ldm.modules.attention import optimized_attention, optimized_attention_masked
 
+from ..ace.bundle import BundleDefaults
 from ..ace.checkpoint import Checkpoint, config_tensors, to_model_keys, to_published_keys
 from ..ace.conditioning import Conditioning
 from ..ace.config import ACEConfig
@@ -156,10 +157,10 @@ class ACEHostConfig(comfy.supported_models_base.BASE):
     memory_usage_factor = 0.5
     supported_inference_dtypes = [torch.bfloat16, torch.float16, torch.float32]
 
-    def __init__(self, config: ACEConfig, max_tokens: int):
+    def __init__(self, config: ACEConfig, defaults: BundleDefaults):
         super().__init__(asdict(config))
         self.ace_config = config
-        self.ace_max_tokens = max_tokens
+        self.ace_defaults = defaults
 
     def get_model(self, state_dict, prefix="", device=None):
         return ACEBase(self, device=device)
@@ -169,21 +170,21 @@ class ACEHostConfig(comfy.supported_models_base.BASE):
 
     def process_unet_state_dict_for_saving(self, state_dict):
         # ModelSave writes no metadata of ours, so head count and trained size travel as tensors.
-        published = {**to_published_keys(state_dict), **config_tensors(self.ace_config, self.ace_max_tokens)}
+        published = {**to_published_keys(state_dict), **config_tensors(self.ace_config, self.ace_defaults.max_tokens)}
         return super().process_unet_state_dict_for_saving(published)
 
 
-def load_patcher(checkpoint: Checkpoint, max_tokens: int, weight_dtype: torch.dtype | None = None):
+def load_patcher(checkpoint: Checkpoint, defaults: BundleDefaults, weight_dtype: torch.dtype | None = None):
     """Checkpoint -> ModelPatcher on the host's devices.
 
     Args:
-        max_tokens: patch tokens per image the model was trained with; kept for nodes that choose sizes.
+        defaults: how the model is meant to be sampled; kept for nodes that choose sizes and guidance.
         weight_dtype: storage dtype; None lets the host decide.
     """
     management = comfy.model_management
     state_dict = dict(checkpoint.state_dict)
     parameters = comfy.utils.calculate_parameters(state_dict)
-    config = ACEHostConfig(checkpoint.config, max_tokens)
+    config = ACEHostConfig(checkpoint.config, defaults)
     supported = config.supported_inference_dtypes
     load_device, offload_device = management.get_torch_device(), management.unet_offload_device()
     if weight_dtype is None:

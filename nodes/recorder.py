@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import logging
+import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -21,6 +24,7 @@ from ..training.provenance import save_graph
 MOST_BYTES = 512 << 20
 _EXIT_SECONDS = 60.0
 _REASONS_SHOWN = 3
+_NICENESS = 10  # of 19: computing the graph goes first
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,9 @@ class Recorder:
             return self._state.wait_for(lambda: not self._waiting and not self._busy, timeout)
 
     def _work(self) -> None:
+        if sys.platform == "linux":  # elsewhere the rank is that of the whole process
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
         while True:
             with self._state:
                 self._state.wait_for(lambda: self._waiting)
@@ -110,9 +117,10 @@ class Recorder:
                 self._busy = True
             try:
                 self._write(capture)
-            except Exception as error:  # the thread must live on; DatasetErrors are meant for people
-                level = logging.ERROR if isinstance(error, DatasetError) else logging.CRITICAL
-                logging.log(level, "ACE Edit: a pair was not kept: %s", error, exc_info=level == logging.CRITICAL)
+            except DatasetError as error:
+                logging.error("ACE Edit: a pair was not kept: %s", error)
+            except Exception:  # a bug must not end the thread that others wait for
+                logging.exception("ACE Edit: a pair was not kept")
             finally:
                 with self._state:
                     self._busy = False
@@ -163,7 +171,7 @@ class Recorder:
         if waiting:
             lines.append(f"{waiting} more being written")
         lines += [f"rejected: {reason}" for reason in reversed(reasons)]
-        lines.append(f"{counts.train} to train on, {counts.validation} held out")
+        lines.append(f"{counts.train} to train on, {counts.validation} held out, in {dataset.folder}")
         lines += dict.fromkeys(f"note: {note}" for result in results for note in result.notes)
         return "\n".join(lines)
 

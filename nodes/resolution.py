@@ -71,7 +71,7 @@ def to_resolution(choice: dict | None, model) -> Resolution:
 
 def trained_tokens(model) -> int | None:
     """Tokens a picture had at most in the training of a MODEL; None without one."""
-    return None if model is None else require_ace(model).ace_max_tokens
+    return None if model is None else require_ace(model).ace_defaults.max_tokens
 
 
 def token_budget(choice: dict, model) -> int | None:

@@ -132,9 +132,12 @@ def register() -> None:
 
 
 def run_alone(request: dict[str, Any]) -> None:
-    """Of a request to queue a graph with a Sweep in it, let ComfyUI run the Sweep alone; it runs the rest."""
+    """Of a request to queue a graph with a Sweep in it, let ComfyUI run the Sweep alone; it runs the rest.
+
+    Where the artist asks for single nodes, these are run.
+    """
     prompt = request.get("prompt")
-    if not isinstance(prompt, Mapping):
+    if not isinstance(prompt, Mapping) or request.get("partial_execution_targets"):
         return
     sweeps = [id_ for id_, node in prompt.items() if isinstance(node, Mapping) and node.get("class_type") == NODE_ID]
     if sweeps:

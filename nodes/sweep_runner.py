@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..training.capture.errors import CaptureError
+from ..training.capture.errors import CaptureError, Undecided
 from ..training.capture.report import Tally
 from ..training.capture.sweep import Settings, capture
 from ..training.errors import DatasetError
@@ -74,19 +74,16 @@ class SweepRunner:
             self._loop.call_soon_threadsafe(self._stop.set)
             return True
 
-    def join(self, timeout: float | None = None) -> bool:
-        """Wait for the end; False if that took too long."""
-        if self._thread is not None:
-            self._thread.join(timeout)
-        return not self.running
-
     def _run(self, prompt: dict[str, Any], settings: Settings) -> None:
         try:
-            # The graph may hold keys, so its file is only for this process and gone as soon as it was read.
+            # The graph may hold keys, so its folder is for this user alone, and the file goes as soon as it was read.
             with tempfile.TemporaryDirectory(prefix="ace-sweep-") as folder:
                 path = Path(folder, "workflow.json")
                 path.write_text(json.dumps(prompt), encoding="utf-8")
                 tally = asyncio.run(self._capture(replace(settings, workflow=path)))
+        except Undecided as error:
+            choices = "\n".join(f"- {choice}" for choice in error.choices)
+            self._tell(f"sweep: {error.question}\n{choices}\nSay so with Capture Source and Capture Result.")
         except (CaptureError, DatasetError) as error:
             self._tell(f"sweep: {error}")
             logging.error("ACE Edit: sweep: %s", error)
@@ -103,10 +100,16 @@ class SweepRunner:
 
         def hear(event: str, data: dict[str, Any]) -> None:
             self._hear(event, data)
+            if event == "start":
+                settings.workflow.unlink(missing_ok=True)
             if event == "retry" and data["reason"] == _STOPPED_BY_HAND:
                 stop.set()
 
-        return await capture(settings, hear, stop=stop)
+        try:
+            return await capture(settings, hear, stop=stop)
+        finally:
+            with self._lock:
+                self._loop = None  # it is about to close, and must not be called any more
 
     def _hear(self, event: str, data: dict[str, Any]) -> None:
         if "total" in data:

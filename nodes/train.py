@@ -111,7 +111,8 @@ def plan_run(
     """
     require_packages()
     name = training_files.check_name(name)
-    training_files.lora_path(name)
+    file = training_files.config_path(config)
+    training_files.model_path(training_files.config_method(file), name)
     found = paths.installed_bundle(bundle)
     if found is None:
         raise ValueError(f"the model {bundle} is not on this machine; fetch it with Load Bundle first")
@@ -126,7 +127,7 @@ def plan_run(
         "learning-rate": learning_rate,
         "batch-size": batch_size,
         "seed": seed,
-        "config": training_files.config_path(config),
+        "config": file,
         "device": host_device(),
         "set": f"data.cache={training_files.cache_folder()}",
     }

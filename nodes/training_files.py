@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 
 import folder_paths
 
 from ..ace.files import whole_file
-from ..ace.lora import LoraError, read_lora
 from ..training.errors import DatasetNameError
 from ..training.names import check_dataset_name, resolve_dataset
+from ..training.trainer.config_file import read_table
 from . import paths
 
 STANDARD = "(standard)"
@@ -90,32 +89,47 @@ def cache_folder() -> Path:
     return Path(folder_paths.get_output_directory(), "training-cache")
 
 
-def lora_path(name: str) -> Path:
-    """Where the LoRA goes; one of the same name that ACE Edit has not trained under it is never replaced.
+def config_method(config: Path | None) -> str:
+    """What a configuration trains: "lora" or "full".
 
     Raises:
-        ValueError: there is such a file.
+        ConfigError: it cannot be read.
     """
-    path = Path(folder_paths.get_folder_paths("loras")[0], f"{name}.safetensors")
-    if not path.exists():
-        return path
-    try:
-        metadata = read_lora(path).metadata
-    except LoraError:
-        metadata = {}
-    if (metadata.get("software"), metadata.get("title")) != (_SOFTWARE, name):
+    return "lora" if config is None else read_table(config).get("method", "lora")
+
+
+def model_path(method: str, name: str) -> Path:
+    """Where the trained file goes, LoRAs to models/loras and whole models to models/ace; nobody else's file is replaced.
+
+    Raises:
+        ValueError: there is a file of this name that ACE Edit has not trained under it.
+    """
+    folder = Path(folder_paths.get_folder_paths("loras")[0]) if method == "lora" else paths.roots()[0]
+    path = folder / f"{name}.safetensors"
+    if path.exists() and not _trained_as(path, name):
         raise ValueError(f"{path} is there already and is not from this training; choose another name")
     return path
 
 
+def _trained_as(path: Path, name: str) -> bool:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (OSError, SafetensorError):
+        return False
+    return (metadata.get("software"), metadata.get("title")) == (_SOFTWARE, name)
+
+
 def publish_model(trained: Path, method: str, name: str) -> Path:
-    """Copies what was trained to where ComfyUI's loaders look: LoRAs to models/loras, whole models to models/ace.
+    """Copies what was trained to where ComfyUI's loaders look.
 
     Raises:
         ValueError: a file there would be lost.
         OSError: it cannot be written.
     """
-    target = lora_path(name) if method == "lora" else paths.roots()[0] / f"{name}.safetensors"
+    target = model_path(method, name)
     with whole_file(target, trained.stat().st_size) as temporary:
         shutil.copyfile(trained, temporary)
     return target
@@ -156,6 +170,5 @@ def mark_stopped(run: Path, stopped: bool) -> None:
     """So that queueing a stopped run again goes on with it, though nothing on the node has changed."""
     if stopped:
         (run / "stopped").touch()
-        os.utime(run / "stopped")
     else:
         (run / "stopped").unlink(missing_ok=True)

@@ -86,7 +86,9 @@ def run_command(arguments: Sequence[str], folder: Path, show: Callable[[Event], 
         return last, interrupted is not None
     if interrupted is not None:
         raise interrupted
-    raise TrainingFailed(_explanation(errors, process.returncode))
+    raise TrainingFailed(
+        f"{_explanation(errors, process.returncode)}\nThe run is kept in {folder}; another name on the node starts anew"
+    )
 
 
 def _start(arguments: Sequence[str], folder: Path) -> subprocess.Popen:

@@ -142,10 +142,10 @@ def test_demo_goes_from_photographs_to_a_page(tmp_path, capsys):
     assert str(page) in shown and "teacher" in page.read_text() and edited.is_file()
     numbers = json.loads((page.parent / "evaluation.json").read_text())
     assert numbers["pairs"] == 1 and numbers["split"] == "validation" and numbers["teacher_seconds"] > 0
-    assert (output / "run" / "old-print.json").is_file()
-    before = load_file(output / "run" / "old-print.safetensors")
+    assert (output / "run" / "cyanotype.json").is_file()
+    before = load_file(output / "run" / "cyanotype.safetensors")
     assert main(arguments) == 0
-    after = load_file(output / "run" / "old-print.safetensors")
+    after = load_file(output / "run" / "cyanotype.safetensors")
     assert before.keys() == after.keys() and all(torch.equal(after[name], tensor) for name, tensor in before.items())
 
 

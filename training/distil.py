@@ -26,7 +26,7 @@ from .trainer.loop import STOP_NOW
 from .trainer.preparation import never
 from .trainer.reporting import OnEvent, silent_event, touched
 from .trainer.start import make_resolution
-from .workflows.replacement import Replacement, choose_example, write_rounds
+from .workflows.replacement import Replacement, choose_example, sampler_resolution, write_rounds
 from .workflows.ui_file import ui_workflow
 
 STANDARD = Path(__file__).parent / "configs" / "distil-lora.toml"
@@ -171,7 +171,7 @@ def distil(
     if evaluation is not None:
         report = _write_report(settings, evaluation)
     if not settings.train_only:
-        workflow = _write_workflow(settings, trained.path, evaluation)
+        workflow = _write_workflow(settings, config, trained.path, evaluation)
     on_event(
         {
             "event": "distilled",
@@ -257,7 +257,7 @@ def _write_report(settings: DistilSettings, evaluation: Evaluation) -> Path:
         raise TrainError(f"the report cannot be written to {folder} ({error}); the LoRA is kept") from error
 
 
-def _write_workflow(settings: DistilSettings, lora: Path, evaluation: Evaluation | None) -> Path:
+def _write_workflow(settings: DistilSettings, config: TrainConfig, lora: Path, evaluation: Evaluation | None) -> Path:
     bundle = find_bundle(settings.bundle)
     trigger = read_lora(lora).trigger
     dataset, row = choose_example(settings.datasets, trigger)
@@ -269,8 +269,9 @@ def _write_workflow(settings: DistilSettings, lora: Path, evaluation: Evaluation
             "steps": defaults.steps,
             "cfg": defaults.guidance_scale,
             "guidance_rescale": defaults.guidance_rescale,
+            **sampler_resolution(config.resolution, defaults.max_tokens),
         }
-        made = Replacement(settings.name, bundle.name, lora.name, rounds, sampler)
+        made = Replacement(settings.name, bundle.name, lora.name, rounds, sampler, config.data.fill)
         verdict = "not evaluated yet" if evaluation is None else describe(evaluation)
         content = json.dumps(ui_workflow(made.graph(), made.note(verdict)), indent=1, ensure_ascii=False)
         with whole_file(path) as temporary:

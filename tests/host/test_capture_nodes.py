@@ -2,97 +2,32 @@
 
 from __future__ import annotations
 
-import json
-import time
-from pathlib import Path
-
 import numpy as np
 import pytest
-from comfyui_ace.training.pairs import Dataset
-from comfyui_ace.training.provenance import load_graph
-from comfyui_ace.training.verify import verify
-from host.comfy_server import PACK_ROOT, ComfyServer, Graph, NodeRef
-from PIL import Image
-
-_ALIKE = "no_op=off, near_duplicate=off"
-_WAIT = 30.0
-PACKS = {"ace-edit": PACK_ROOT, "probe": Path(__file__).parent / "probe_pack"}
+from host.capture_graphs import (
+    ALIKE,
+    PACKS,
+    Photos,
+    assert_inverses,
+    by_source,
+    inverse,
+    keep,
+    linger,
+    mark,
+    root,
+    written,
+)
+from host.comfy_server import Graph
 
 
 @pytest.fixture(scope="module")
 def server(start_comfy):
-    """A server of its own, since what it has cached matters here."""
     return start_comfy(packs=PACKS)
-
-
-class Photos:
-    """Input files of noise, whose pixels are known."""
-
-    def __init__(self, server: ComfyServer):
-        self.server = server
-
-    def __call__(self, seed: int, size: tuple[int, int] = (32, 24)) -> tuple[str, np.ndarray]:
-        """Name and pixels (H, W, 3) of a picture of (width, height)."""
-        pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-        return self.server.upload_image(Image.fromarray(pixels), f"noise{seed}-{size[0]}.png"), pixels
 
 
 @pytest.fixture(scope="module")
 def photos(server) -> Photos:
     return Photos(server)
-
-
-def root(server: ComfyServer) -> Path:
-    return server.base_dir / "output" / "datasets"
-
-
-def written(server: ComfyServer, name: str, pairs: int, rejected: int = 0) -> Dataset:
-    """The dataset once it holds so many, which it does a moment after the graph has ended; and it is whole."""
-    folder = root(server) / name
-    deadline = time.monotonic() + _WAIT
-    while True:
-        counts = Dataset(folder).counts() if folder.is_dir() else None
-        if counts is not None and (counts.pairs, counts.rejected) == (pairs, rejected):
-            break
-        assert time.monotonic() < deadline, f"{counts} instead of {pairs} pairs and {rejected} rejected"
-        time.sleep(0.02)
-    result = verify(folder)
-    assert result.ok, [str(fault) for fault in result.faults]
-    return Dataset(folder)
-
-
-def mark(g: Graph, image, index: int = 0, **more) -> NodeRef:
-    return g.node("ACECaptureSource", image=image, index=index, **more)
-
-
-def keep(g: Graph, image, dataset: str, **more) -> NodeRef:
-    return g.node("ACECaptureResult", image=image, dataset=dataset, **{"instruction": "", **more})
-
-
-def linger(g: Graph, behind: NodeRef) -> None:
-    """Let the graph run on for a second after a marker, so that what is told of the writing is told within the run."""
-    g.node("PreviewImage", images=g.node("ProbeSteps", image=behind, steps=20, seconds=0.05))
-
-
-def inverse(pixels: np.ndarray) -> np.ndarray:
-    return 255 - pixels
-
-
-def by_source(dataset: Dataset) -> dict[bytes, list[np.ndarray]]:
-    """Results by the bytes of their source."""
-    found: dict[bytes, list[np.ndarray]] = {}
-    for pair in dataset:
-        found.setdefault(pair.source.tobytes(), []).append(pair.target)
-    return found
-
-
-def assert_inverses(dataset: Dataset, sources: list[np.ndarray]) -> None:
-    """Each source is there once, with its own inverse and no other."""
-    found = by_source(dataset)
-    assert sorted(found) == sorted(source.tobytes() for source in sources)
-    for source in sources:
-        (target,) = found[source.tobytes()]
-        np.testing.assert_array_equal(target, inverse(source))
 
 
 def test_a_pair_is_kept_and_the_wires_pass_through(server, photos):
@@ -116,6 +51,7 @@ def test_a_pair_is_kept_and_the_wires_pass_through(server, photos):
     assert dataset.load(row).masks[0].min() == 255
     (thumbnail,) = run.images[result.id]
     assert thumbnail.size == (64, 24)  # source and result side by side
+    assert server.run(g).executed == []  # a marker does not keep what is behind it from being cached
     np.testing.assert_allclose(np.asarray(thumbnail)[:, :32].astype(int), pixels, atol=1)
 
 
@@ -169,7 +105,7 @@ def test_a_changed_source_runs_a_result_again_that_does_not_depend_on_it(server,
     name, pixels = photos(5)
     g = Graph()
     loaded = g.node("LoadImage", image=name)
-    keep(g, loaded, "restore", instruction="{image} sharp again", checks=_ALIKE)
+    keep(g, loaded, "restore", instruction="{image} sharp again", checks=ALIKE)
     blurred = g.node("ImageBlur", image=loaded, blur_radius=1, sigma=1.0)
     mark(g, blurred)
     server.run(g)
@@ -230,7 +166,7 @@ def test_one_source_goes_with_every_result(server, photos):
     source = mark(g, g.node("LoadImage", image=name))
     repeated = g.node("RepeatImageBatch", image=g.node("ImageInvert", image=source), amount=2)
     varied = g.node("ImageAddNoise", image=repeated, seed=1, strength=0.5)
-    keep(g, varied, "one", checks=_ALIKE)
+    keep(g, varied, "one", checks=ALIKE)
     server.run(g)
     dataset = written(server, "one", 2)
     assert [row.seed for row in dataset.rows()] == [1, 1]  # the only seed of the graph
@@ -263,7 +199,7 @@ def test_two_results_share_a_source_and_two_captures_share_a_canvas(server, phot
     keep(g, g.node("ImageInvert", image=other), "other")
     server.run(g)
     assert_inverses(written(server, "other", 1), [second_pixels])
-    assert len(Dataset(root(server) / "inverted")) == 1
+    written(server, "inverted", 1)  # and no second one
 
 
 def test_references_and_masks(server, photos):
@@ -310,139 +246,3 @@ def test_the_same_pair_is_kept_once_also_after_a_restart(start_comfy):
         dataset = written(other, "again", 1)
         assert_inverses(dataset, [pixels])
         assert {path.name: path.read_bytes() for path in (dataset.folder / "target").iterdir()} == kept
-
-
-def test_pairs_that_wait_are_written_before_the_server_ends(start_comfy):
-    """Twelve larger pairs at once, and an interrupt as from the keyboard right after the graph."""
-    import signal
-
-    with start_comfy(packs=PACKS) as other:
-        g = Graph()
-        for number in range(12):
-            source = mark(g, g.node("ProbeNoise", size=400 + number))
-            keep(g, g.node("ImageInvert", image=source), "ending")
-        other.run(g)
-        assert len(Dataset(root(other) / "ending")) < 12, "nothing was left to be written: the test shows nothing"
-        other._process.send_signal(signal.SIGINT)
-        other._process.wait(60)
-        written(other, "ending", 12)
-
-
-def test_a_deleted_dataset_is_begun_anew(server, photos):
-    """Though ComfyUI has the result in its cache and nothing in the graph has changed."""
-    import shutil
-
-    name, pixels = photos(31)
-    g = Graph()
-    keep(g, g.node("ImageInvert", image=mark(g, g.node("LoadImage", image=name))), "deleted")
-    server.run(g)
-    shutil.rmtree(written(server, "deleted", 1).folder)
-    server.run(g)
-    assert_inverses(written(server, "deleted", 1), [pixels])
-
-
-def test_a_failed_write_is_told_and_tried_again(server, photos):
-    (first, first_pixels), (second, second_pixels) = photos(32), photos(33)
-    g = Graph()
-    loaded = g.node("LoadImage", image=first)
-    result = keep(g, g.node("ImageInvert", image=mark(g, loaded)), "broken")
-    linger(g, result)
-    server.run(g)
-    dataset = written(server, "broken", 1)
-    rows, blocked = dataset.folder / "target", dataset.folder / "blocked"
-    rows.rename(blocked)
-    rows.write_text("a file where the folder was")  # fails for every user, root among them
-    g.set(loaded, image=second)
-    run = server.run(g)
-    assert any(node == result.id and "NOT KEPT" in text for node, text in run.texts), run.texts
-    error = server.run_expect_error(g)  # the same graph: its result is not taken from the cache
-    assert error.node_id == result.id and "Cannot write to" in error.message
-    rows.unlink()
-    blocked.rename(rows)
-    server.run(g)
-    assert_inverses(written(server, "broken", 2), [first_pixels, second_pixels])
-
-
-@pytest.mark.parametrize(
-    "name", ["../escape", "/tmp/escape", "a/b", "a\\b", "..", "", "CON", "x\u202ey", "name.", "C:evil", "a\x00b"]
-)
-def test_names_never_leave_the_folder(server, photos, name):
-    photo, _ = photos(1)
-    g = Graph()
-    result = keep(g, g.node("ImageInvert", image=mark(g, g.node("LoadImage", image=photo))), name)
-    before = sorted(
-        path for path in server.base_dir.rglob("*") if path.is_dir() and path.name not in ("temp", "output")
-    )
-    error = server.run_expect_error(g)
-    assert error.node_id == result.id and "dataset name" in error.message
-    after = sorted(path for path in server.base_dir.rglob("*") if path.is_dir() and path.name not in ("temp", "output"))
-    assert after == before
-
-
-def test_a_link_out_of_the_folder_is_not_followed(server, photos, tmp_path):
-    photo, _ = photos(1)
-    root(server).mkdir(parents=True, exist_ok=True)
-    (root(server) / "linked").symlink_to(tmp_path, target_is_directory=True)
-    g = Graph()
-    keep(g, g.node("ImageInvert", image=mark(g, g.node("LoadImage", image=photo))), "linked")
-    assert "link to another place" in server.run_expect_error(g).message
-    assert list(tmp_path.iterdir()) == []
-    (root(server) / "linked").unlink()
-
-
-def test_the_graph_is_kept_once_without_secrets(server, photos):
-    g = Graph()
-    loaded = g.node("LoadImage", image="x")
-    source = mark(g, loaded)
-    noisy = g.node("ImageAddNoise", image=source, seed=0, strength=0.5)
-    g.set(noisy, api_key="sk-proj-abcdefghijklmnop1234567890")
-    result = keep(g, noisy, "graphs", instruction="{image} grainy")
-    g.node(
-        "PreviewImage", images=g.node("ImageBlur", image=loaded, blur_radius=1, sigma=1.0)
-    )  # has no part in the pair
-    for seed in (40, 41):
-        g.set(loaded, image=photos(seed)[0])
-        g.set(noisy, seed=seed)
-        server.run(g)
-    dataset = written(server, "graphs", 2)
-    rows = list(dataset.rows())
-    assert [row.seed for row in rows] == [40, 41] and rows[0].workflow == rows[1].workflow
-    graph = load_graph(dataset.folder, rows[0].workflow)
-    assert {node["class_type"] for node in graph.values()} == {
-        "LoadImage",
-        "ImageAddNoise",
-        "ACECaptureSource",
-        "ACECaptureResult",
-    }
-    assert "sk-proj" not in json.dumps(graph) and graph[noisy.id]["inputs"]["seed"] == "[varies]"
-    assert not any(name.startswith("source_") for name in graph[result.id]["inputs"])
-    info = json.loads((dataset.folder / "workflows" / f"{rows[0].workflow}.info.json").read_text())
-    assert info["host"]["comfyui"] and info["host"]["nodes"]["ACECaptureResult"] == "custom_nodes.ace-edit"
-
-
-MISTAKES = {
-    "no source": (lambda g, image: keep(g, image, "mistakes"), "no Capture Source"),
-    "the same index twice": (
-        lambda g, image: keep(g, mark(g, mark(g, image)), "mistakes"),
-        "all mark the picture with index 0",
-    ),
-    "a source behind its result": (
-        lambda g, image: mark(g, g.node("ImageInvert", image=keep(g, image, "mistakes"))),
-        "made from this very result",
-    ),
-    "a picture that is not marked": (
-        lambda g, image: keep(g, mark(g, image), "mistakes", instruction="{image} like {image2}"),
-        "names {image2}, but 1 picture(s) are marked",
-    ),
-    "an unknown check": (lambda g, image: keep(g, mark(g, image), "mistakes", checks="nope=1"), "nope"),
-    "a check without a value": (lambda g, image: keep(g, mark(g, image), "mistakes", checks="no_op"), "NAME=VALUE"),
-}
-
-
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_mistakes_are_explained(server, photos, mistake):
-    make, sentence = MISTAKES[mistake]
-    g = Graph()
-    make(g, g.node("LoadImage", image=photos(1)[0]))
-    assert sentence in server.run_expect_error(g).message
-    assert not (root(server) / "mistakes").exists()

@@ -200,3 +200,42 @@ def test_folders_outside_the_input_folder_are_refused(server):
         g.node("ACESweep", folder=folder, **WIDGETS)
         assert "Value not in list" in server.run_expect_error(g).message
     assert not folder_of(server, "outside").exists()
+
+
+def test_without_markers_the_artist_is_asked(server):
+    fill(server, "unclear", 1)
+    g = Graph()
+    first, second = (g.node("LoadImage", image=f"{name}.png") for name in "ab")
+    g.node("SaveImage", images=g.node("ImageBatch", image1=first, image2=second), filename_prefix="x")
+    g.node("ACESweep", folder="unclear", **{**WIDGETS, "dataset": "unclear"})
+    server.run(g)
+    text = ended(server)
+    assert "- node 1: LoadImage (a.png)\n- node 2: LoadImage (b.png)\nSay so with Capture Source" in text
+    assert not folder_of(server, "unclear").exists()
+
+
+def test_without_markers_a_plain_graph_needs_but_a_name(server):
+    sources = fill(server, "plain", 2)
+    g = Graph()
+    inverted = g.node("ImageInvert", image=g.node("LoadImage", image="a.png"))
+    g.node("SaveImage", images=inverted, filename_prefix="x")
+    sweep = g.node("ACESweep", folder="plain", **WIDGETS)
+    server.run(g)
+    assert "The dataset has no name" in ended(server)
+    g.set(sweep, dataset="plain")
+    server.run(g)
+    dataset = settle(server, "plain", 2)
+    assert {pair.source.tobytes() for pair in dataset} == {pixels.tobytes() for pixels in sources.values()}
+    assert {row.instruction for row in dataset.rows()} == {"{image} plain"}
+
+
+def test_a_single_node_is_run_where_the_artist_asks_for_it(server):
+    """The play button of a node sends its id along; the sweep stays out of it."""
+    fill(server, "single", 1)
+    g = Graph()
+    shown = g.node("PreviewImage", images=g.node("EmptyImage", width=8, height=8, batch_size=1, color=0))
+    g.node("ACESweep", folder="single", **{**WIDGETS, "dataset": "single"})
+    body = {"prompt": g.prompt(), "client_id": server.client_id, "partial_execution_targets": [shown.id]}
+    prompt_id = server.fetch("/prompt", "POST", json=body).json()["prompt_id"]
+    assert server.wait(prompt_id).executed == ["1", shown.id]
+    assert not folder_of(server, "single").exists()

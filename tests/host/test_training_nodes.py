@@ -12,9 +12,10 @@ import pytest
 from comfyui_ace.ace.lora import read_lora
 from comfyui_ace.training.checks import CheckSettings
 from comfyui_ace.training.pairs import Dataset, Pair
-from host.comfy_server import PACK_ROOT, ComfyServer, Graph
+from host.comfy_server import PACK_ROOT, ComfyServer, Graph, NodeRef
 from host.training_packages import lend_training_packages
 from PIL import Image, ImageChops
+from safetensors import safe_open
 
 BUNDLE = "ace-tiny"
 CONTROLS = {"steps": 3, "rank": 2, "learning_rate": 1e-3, "batch_size": 2, "seed": 0, "config": "(standard)"}
@@ -63,7 +64,11 @@ def lora_file(server: ComfyServer, name: str) -> Path:
 @pytest.mark.parametrize("dataset", ["negatives", "masked"])
 def test_distil_makes_a_workflow_that_opens_and_runs(training_comfy, open_page, dataset):
     name = f"small {dataset}"
-    result = training_comfy.run(training("ACEDistil", name, dataset), timeout=300)
+    graph = training("ACEDistil", name, dataset)
+    if dataset == "masked":  # by its socket instead of by name
+        loaded = graph.node("ACELoadDataset", dataset=dataset, split="all", pictures=0, first=0)
+        graph.set(NodeRef("1"), dataset=loaded, dataset_name="(the connected one)")
+    result = training_comfy.run(graph, timeout=300)
     assert read_lora(lora_file(training_comfy, name)).trigger == "{image} as a negative"
     assert (training_comfy.base_dir / "output" / "distil" / name / "report" / "index.html").is_file()
     assert "on 1 held-out pairs" in result.texts[-1][1]
@@ -145,12 +150,31 @@ def test_a_workflow_of_the_user_is_not_replaced(training_comfy):
     assert mine.read_text() == '{"nodes": []}' and workflow_file(training_comfy, "kept 2").is_file()
 
 
-def test_a_lora_of_the_user_is_not_replaced(training_comfy):
-    mine = lora_file(training_comfy, "mine")
+@pytest.mark.parametrize(("folder", "config"), [("loras", "(standard)"), ("ace", "tiny-cpu.toml")])
+def test_a_model_of_the_user_is_not_replaced(training_comfy, folder, config):
+    mine = training_comfy.base_dir / "models" / folder / "mine.safetensors"
     mine.parent.mkdir(parents=True, exist_ok=True)
     mine.write_bytes(b"something else")
-    error = training_comfy.run_expect_error(training("ACETrain", "mine"))
+    error = training_comfy.run_expect_error(training("ACETrain", "mine", config=config))
     assert "is there already" in str(error) and mine.read_bytes() == b"something else"
+
+
+def test_a_file_of_the_user_trains_a_whole_model(training_comfy):
+    """Configurations in user/default/ace are offered, and what they train goes to models/ace."""
+    own = training_comfy.base_dir / "user" / "default" / "ace" / "whole.toml"
+    own.parent.mkdir(parents=True, exist_ok=True)
+    own.write_text(
+        'output = "x"\nmethod = "full"\nsteps = 9\n[model]\nbundle = "x"\n[data]\ndatasets = ["x"]\n[samples]\nevery = 0\n'
+    )
+    training_comfy.object_info("ACETrain")  # reads the menu anew, as the browser does when it is refreshed
+    training_comfy.run(training("ACETrain", "whole", config=own.name, steps=1), timeout=300)
+    with safe_open(training_comfy.base_dir / "models" / "ace" / "whole.safetensors", "pt") as file:
+        assert file.metadata()["method"] == "full" and file.metadata()["steps"] == "1"
+    use = Graph()
+    loaded = use.node("ACELoadModel", model_name="whole.safetensors", weight_dtype="default")
+    use.node("PreviewAny", source=loaded)
+    training_comfy.object_info("ACELoadModel")
+    training_comfy.run(use)
 
 
 @pytest.mark.parametrize(

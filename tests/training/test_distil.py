@@ -22,9 +22,10 @@ from comfyui_ace.training.evaluate.cases import CaseSettings
 from comfyui_ace.training.evaluate.run import evaluate
 from comfyui_ace.training.packages import require_packages
 from comfyui_ace.training.pairs import Dataset, Pair
+from comfyui_ace.training.trainer.config import ResolutionSection
 from comfyui_ace.training.trainer.errors import ConfigError, TrainError
 from comfyui_ace.training.workflows.bench import Bench
-from comfyui_ace.training.workflows.replacement import Replacement, choose_example, write_rounds
+from comfyui_ace.training.workflows.replacement import Replacement, choose_example, sampler_resolution, write_rounds
 from comfyui_ace.training.workflows.shapes import CONTROL, SHAPES
 from comfyui_ace.training.workflows.ui_file import ui_workflow
 from pair_factory import pair, picture
@@ -263,6 +264,42 @@ def test_the_file_says_the_same_as_the_prompt(workshop, tmp_path):
         assert found == {name: node["inputs"] for name, node in graph.prompt().items()}
 
 
+@pytest.mark.parametrize(
+    ("resolution", "expected"),
+    [
+        ({}, {}),
+        ({"max_tokens": 64}, {}),
+        ({"max_tokens": 4096}, {"resolution": "1024 px model"}),
+        ({"rule": "source"}, {"resolution": "source size"}),
+        ({"rule": "megapixels", "megapixels": 0.5}, {"resolution": "megapixels", "resolution.megapixels": 0.5}),
+        (
+            {"rule": "exact", "width": 48, "height": 32},
+            {"resolution": "exact size", "resolution.width": 48, "resolution.height": 32},
+        ),
+    ],
+)
+def test_the_workflow_paints_at_the_size_of_the_training(workshop, tmp_path, resolution, expected):
+    found = sampler_resolution(ResolutionSection(**resolution), 64)
+    assert found == expected
+    dataset = Dataset(workshop.dataset)
+    made = replace(replacement(dataset, next(dataset.rows()), tmp_path), sampler={**SAMPLER, **found})
+    read = convert(ui_workflow(made.graph(), ""), object_info()).prompt
+    (sampler,) = [node["inputs"] for node in read.values() if node["class_type"] == "ACESampler"]
+    assert {name: sampler[name] for name in sampler if name.startswith("resolution")} == {
+        "resolution": "as the model",
+        **expected,
+    }
+
+
+def test_a_hidden_hole_is_hidden_in_the_workflow_too(workshop, tmp_path):
+    dataset = Dataset(workshop.dataset)
+    row = next(row for row in dataset.rows() if row.mask_file_names)
+    graph = replace(replacement(dataset, row, tmp_path), fill="blank").graph()
+    read = convert(ui_workflow(graph, ""), object_info()).prompt
+    (hole,) = [node["inputs"] for node in read.values() if node["class_type"] == "ACEInpaint"]
+    assert hole["way"].startswith("blank") and "ACEImage" not in kinds(graph)
+
+
 def test_example_pictures_open_with_their_masks(workshop, tmp_path):
     dataset = Dataset(workshop.dataset)
     row = next(row for row in dataset.rows() if row.mask_file_names)
@@ -334,9 +371,6 @@ def test_shapes_are_those_of_the_nodes(name):
         if entry.get("widget"):
             widgets.append(entry["name"])
             widgets += [CONTROL] if entry.get("control_after_generate") else []
-            if isinstance(entry.get("options"), dict):
-                first = next(iter(entry["options"].values()))
-                widgets += [f"{entry['name']}.{one['name']}" for one in first]
     assert list(shape.widgets) == widgets
     sockets = {
         entry["name"]: entry["type"] + ("?" if entry["optional"] else "")

@@ -66,7 +66,8 @@ def _verdict(evaluation: Evaluation) -> str:
         if evaluation.split == "validation"
         else ' <span class="bad">Among these are pairs it was trained on: on new pictures it will do worse.</span>'
     )
-    return f'<p class="big">{escape(describe(evaluation).capitalize())}.{flattered}</p>'
+    verdict = describe(evaluation)
+    return f'<p class="big">{escape(verdict[0].upper() + verdict[1:])}.{flattered}</p>'
 
 
 def _numbers(evaluation: Evaluation) -> str:
@@ -79,8 +80,8 @@ def _numbers(evaluation: Evaluation) -> str:
     facts = {
         "datasets": ", ".join(evaluation.datasets),
         "score of the ceiling": _number(evaluation.ceiling_score),
-        "student": f"{evaluation.seconds:.2f} s a picture on {evaluation.device} (median)",
-        "teacher": "not recorded"
+        "time of the student": f"{evaluation.seconds:.2f} s a picture on {evaluation.device} (median)",
+        "time of the teacher": "not recorded"
         if evaluation.teacher_seconds is None
         else f"{evaluation.teacher_seconds:.2f} s (median)",
         "memory while sampling": "unknown" if evaluation.peak_memory is None else gigabytes(evaluation.peak_memory),

@@ -36,7 +36,7 @@ class Bench(Graph):
 
     def sampler(self, models: NodeRef, context: Any, *, model: Any = None, seed: int = 1, **inputs: Any) -> NodeRef:
         """Image, latent, fit. ``model`` takes the place of the bundle's, with a LoRA for example."""
-        settings = {"negative": "", "seed": seed, "steps": 20, "cfg": 4.5, "guidance_rescale": 0.5}
+        settings = {"negative": "", "seed": seed, "steps": 20, "cfg": 0.0, "guidance_rescale": 0.5}
         settings |= {"resolution": "as the model", "batch_size": 1, "result_size": "as sampled"}
         return self.node(
             "ACESampler",

@@ -15,8 +15,12 @@ from ...ace.indicators import indicator, mentioned
 from ..errors import DatasetError
 from ..pairs import Dataset
 from ..rows import PairRow
+from ..trainer.config import ResolutionSection
 from .bench import Bench
 from .graph import NodeRef
+
+_BLANK = "blank: paint something new"
+_BY_TOKENS = {1024: "512 px model", 4096: "1024 px model"}
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,8 @@ class Replacement:
         bundle: folder name of the base model.
         lora: file name in models/loras.
         rounds: earlier rounds, oldest first, and the present one.
-        sampler: steps, cfg and guidance_rescale.
+        sampler: steps, cfg, guidance_rescale, and the resolution where it is not the model's own.
+        fill: what the model sees under a mask, "keep" or "blank"; as in training.
     """
 
     name: str
@@ -57,6 +62,7 @@ class Replacement:
     lora: str
     rounds: tuple[Round, ...]
     sampler: Mapping[str, Any]
+    fill: str = "keep"
 
     def graph(self) -> Bench:
         """Load Image → ACE with the LoRA → Save Image."""
@@ -81,14 +87,17 @@ class Replacement:
             g.save(result[0], self.name)
         return g
 
-    @staticmethod
-    def _unit(g: Bench, one: Round, loaded: dict[str, NodeRef]) -> NodeRef:
+    def _unit(self, g: Bench, one: Round, loaded: dict[str, NodeRef]) -> NodeRef:
         images = []
         for number, picture in enumerate(one.pictures):
             photo = loaded[picture.file] = g.photo(picture.file)
-            mask = {"mask": photo[1]} if picture.masked else {}
-            images.append(g.ace_image(photo[0], indicator(number), **mask))
+            images.append(self._image(g, photo, picture.masked, indicator(number)))
         return g.unit(one.instruction, *images)
+
+    def _image(self, g: Bench, photo: NodeRef, masked: bool, word: str) -> NodeRef:
+        if masked and self.fill == "blank":
+            return g.node("ACEInpaint", image=photo[0], mask=photo[1], way=_BLANK, indicator=word)
+        return g.ace_image(photo[0], word, **({"mask": photo[1]} if masked else {}))
 
     def note(self, verdict: str) -> str:
         """Markdown for the graph. ``verdict``: what the evaluation found, or why there is none."""
@@ -106,6 +115,22 @@ class Replacement:
                 "nothing to paste back."
             )
         return "\n\n".join(lines)
+
+
+def sampler_resolution(settings: ResolutionSection, own_tokens: int) -> dict[str, Any]:
+    """The size of a training as the Sampler's inputs; empty for the model's own.
+
+    Args:
+        own_tokens: what the base model was trained at.
+    """
+    if settings.rule == "megapixels":
+        return {"resolution": "megapixels", "resolution.megapixels": settings.megapixels}
+    if settings.rule == "exact":
+        return {"resolution": "exact size", "resolution.width": settings.width, "resolution.height": settings.height}
+    if settings.rule == "source":
+        return {"resolution": "source size"}
+    named = None if settings.max_tokens in (None, own_tokens) else _BY_TOKENS.get(settings.max_tokens)
+    return {} if named is None else {"resolution": named}
 
 
 def choose_example(folders: Sequence[Path], trigger: str) -> tuple[Dataset, PairRow]:

@@ -17,7 +17,7 @@ class Shape:
     Attributes:
         outputs: (name, type) in order.
         sockets: (name, type); one that may stay empty has a question mark behind its type.
-        widgets: names in the order in which a file keeps their values.
+        widgets: names in the order in which a file keeps their values; the fields of a menu follow it by themselves.
         size: width and height on the canvas.
         grows: (prefix, type) of the sockets that appear one after the other.
         fixed: values of widgets that no prompt has.
@@ -46,6 +46,12 @@ SHAPES = {
         ("indicator",),
         (300, 80),
     ),
+    "ACEInpaint": Shape(
+        (("ace_image", "ACE_IMAGE"), ("image", "IMAGE"), ("mask", "MASK")),
+        (("image", "IMAGE"), ("mask", "MASK")),
+        ("way", "indicator"),
+        (300, 150),
+    ),
     "ACEConditionUnit": Shape(
         (("unit", "ACE_UNIT"),),
         (("image", "ACE_IMAGE?"),),
@@ -72,7 +78,7 @@ SHAPES = {
             ("placement", "ACE_PLACEMENT?"),
             ("fit", "ACE_FIT?"),
         ),
-        ("match_colors", "seam", "seam.feather"),
+        ("match_colors", "seam"),
         (300, 190),
     ),
     "SaveImage": Shape((), (("images", "IMAGE"),), ("filename_prefix",), (420, 420)),

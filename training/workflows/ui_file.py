@@ -79,7 +79,8 @@ def _sockets(entry: dict[str, Any], shape: Shape) -> Iterator[tuple[int, str, st
     inputs = entry["inputs"]
     known = {name for name, _ in shape.sockets} | set(shape.widgets)
     grown = [name for name in inputs if shape.grows and name.startswith(shape.grows[0])]
-    if strange := inputs.keys() - known - set(grown):
+    fields = {name for widget in shape.widgets for name in _fields_of(widget, inputs)}
+    if strange := inputs.keys() - known - fields - set(grown):
         raise ValueError(f"{entry['class_type']} has no input {', '.join(sorted(strange))}; known are {sorted(known)}")
     sockets = [*shape.sockets, *((name, shape.grows[1]) for name in grown)]
     if shape.grows:
@@ -103,7 +104,12 @@ def _socket(index: int, name: str, kind: str, value: list | None, links: list, t
 
 def _widgets(entry: dict[str, Any], shape: Shape) -> list[Any]:
     values = {**dict(shape.fixed), **entry["inputs"]}
-    return [values[name] for name in shape.widgets]
+    return [values[name] for widget in shape.widgets for name in (widget, *_fields_of(widget, values))]
+
+
+def _fields_of(widget: str, inputs: dict[str, Any]) -> list[str]:
+    """Fields that a menu shows for the choice that is made, such as "resolution.megapixels"."""
+    return [name for name in inputs if name.startswith(f"{widget}.")]
 
 
 def _note_links(nodes: list[dict[str, Any]], links: list[list]) -> None:

@@ -68,7 +68,7 @@ def load_model(pack, bundle):
 
     def load(weight_dtype=None):
         checkpoint = pack("ace.checkpoint").read_checkpoint(bundle.dit)
-        return pack("nodes.model").load_patcher(checkpoint, bundle.defaults.max_tokens, weight_dtype)
+        return pack("nodes.model").load_patcher(checkpoint, bundle.defaults, weight_dtype)
 
     return load
 
