@@ -23,7 +23,7 @@ def add_parsers(subparsers) -> None:
     demo.add_argument("--photos", type=Path, metavar="FOLDER", help="your own photographs (default: embedded ones)")
     demo.add_argument("--pairs", type=int, default=48, metavar="N", help="to train on (default: %(default)s)")
     demo.add_argument("--held-out", type=int, default=8, metavar="N", help="to evaluate on (default: %(default)s)")
-    demo.add_argument("--steps", type=int, default=250, help="of the training (default: %(default)s)")
+    demo.add_argument("--steps", type=int, default=200, help="of the training (default: %(default)s)")
     demo.set_defaults(run=run_demo)
 
 
@@ -84,7 +84,7 @@ def _distil(arguments: argparse.Namespace, dataset: Path):
         seed=0,
         changes={
             "tensorboard": False,
-            "objective": {"timesteps": "stratified"},
+            "objective": {"timesteps": "stratified", "weighting": "velocity", "instruction_dropout": 0.0},
             "validation": {"every": max(1, arguments.steps // 5)},
             "samples": {"every": 0},
             "checkpoints": {"export": False},

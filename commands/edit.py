@@ -99,7 +99,7 @@ def choose_bundle(name: str | None) -> Bundle:
         raise ValueError(f"there are several models ({names}); choose one with --model NAME")
     raise ValueError(
         f"no ACE model {'' if name is None else f'named {name} '}in {where}. Give a folder with --model, get one with "
-        "`comfyui-ace download ACE-0.6B-512px`, or try `comfyui-ace demo` with random weights"
+        "`comfyui-ace download ACE-0.6B-512px`, or try `comfyui-ace demo`, which uses the small model that comes along"
     )
 
 

@@ -24,7 +24,7 @@ from ..training.provenance import save_graph
 MOST_BYTES = 512 << 20
 _EXIT_SECONDS = 60.0
 _REASONS_SHOWN = 3
-_NICENESS = 10  # of 19: computing the graph goes first
+_NICENESS = 5  # of 19: computing the graph goes first, but a busy machine does not keep pairs waiting for long
 
 
 @dataclass(frozen=True)

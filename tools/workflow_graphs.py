@@ -277,8 +277,7 @@ WORKFLOWS = (
     Workflow(
         "09 With KSampler",
         "The same with core's sampler: sampler *ddim* (or *euler*), scheduler *simple*, and **Guidance Rescale**. "
-        "*cfg* 2 suits ace-tiny; take 4.5 for the published models."
-        + _SWAP,
+        "*cfg* 2 suits ace-tiny; take 4.5 for the published models." + _SWAP,
         ksampler,
     ),
     Workflow(
