@@ -45,7 +45,7 @@ def text_to_image() -> Graph:
 def instruction_edit() -> Graph:
     g = Bench()
     models, photo = g.bundle(), g.photo()
-    unit = g.unit("{image} invert the colours", g.ace_image(photo[0]))
+    unit = g.unit("invert the colors of {image}", g.ace_image(photo[0]))
     g.node("ACEPreview", context=unit, resolution="as the model", model=models[0])
     g.save(g.sampler(models, unit)[0], "instruction edit")
     return g
@@ -69,7 +69,7 @@ def masked_edit() -> Graph:
     g = Bench()
     models, photo = g.bundle(), g.photo()
     mask = _random_mask(g, photo[0])
-    unit = g.unit("{image} invert the masked area", g.ace_image(photo[0], mask=mask[0]))
+    unit = g.unit("invert only the marked part of {image}", g.ace_image(photo[0], mask=mask[0]))
     result = g.sampler(models, unit)
     g.save(g.paste_back(photo[0], result[0], mask=mask[0], fit=result[2])[0], "masked edit")
     return g
@@ -80,7 +80,7 @@ def inpaint() -> Graph:
     models, photo = g.bundle(), g.photo()
     mask = _random_mask(g, photo[0])
     hole = g.node("ACEInpaint", image=photo[0], mask=mask[0], way="blank: paint something new", indicator="{image}")
-    unit = g.unit("{image} fill the masked area with green", hole[0])
+    unit = g.unit("fill the marked part of {image} with yellow", hole[0])
     result = g.sampler(models, unit)
     g.save(g.paste_back(photo[0], result[0], mask=hole[2], fit=result[2])[0], "inpaint")
     return g
@@ -109,7 +109,7 @@ def two_references() -> Graph:
     second = g.node("ImageInvert", image=other[0])
     mask = _random_mask(g, photo[0])
     first = g.ace_image(photo[0], mask=mask[0])
-    unit = g.unit("fill the masked area of {image} from {image1}", first, g.ace_image(second[0], "{image1}"))
+    unit = g.unit("fill the marked part of {image} with {image1}", first, g.ace_image(second[0], "{image1}"))
     g.node("ACEPreview", context=unit, resolution="as the model", model=models[0])
     g.save(g.sampler(models, unit)[0], "two references")
     return g
@@ -140,9 +140,9 @@ def from_depth() -> Graph:
 def three_rounds() -> Graph:
     g = Bench()
     models, photo = g.bundle(), g.photo()
-    first = g.unit("{image} invert the colours", g.ace_image(photo[0]))
+    first = g.unit("invert the colors of {image}", g.ace_image(photo[0]))
     result, context = g.sampler(models, first), first
-    for k, instruction in enumerate(("{image} flip it horizontally", "{image} make it brighter")):
+    for k, instruction in enumerate(("make {image} sepia", "brighten {image}")):
         rounds = g.node("ACERound", context=context[0], result=result[0])
         unit = g.unit(instruction, rounds[1])
         context = g.long_context(unit, rounds[0])
@@ -155,7 +155,7 @@ def three_rounds() -> Graph:
 def ksampler() -> Graph:
     g = Bench()
     models, photo = g.bundle(), g.photo()
-    unit = g.unit("{image} invert the colours", g.ace_image(photo[0]))
+    unit = g.unit("invert the colors of {image}", g.ace_image(photo[0]))
     encoded = g.node(
         "ACEEncode",
         clip=models[1],
@@ -179,7 +179,7 @@ def with_lora() -> Graph:
     g = Bench()
     models, photo = g.bundle(), g.photo()
     model = g.lora(models[0], LORA, 0.8)
-    unit = g.unit("{image} invert the colours", g.ace_image(photo[0]))
+    unit = g.unit("invert the colors of {image}", g.ace_image(photo[0]))
     g.save(g.sampler(models, unit, model=model[0])[0], "with LoRA")
     return g
 
@@ -187,7 +187,7 @@ def with_lora() -> Graph:
 def refine_by_ace() -> Graph:
     g = Bench()
     models, photo = g.bundle(), g.photo()
-    unit = g.unit("{image} make it brighter", g.ace_image(photo[0]))
+    unit = g.unit("brighten {image}", g.ace_image(photo[0]))
     edited = g.sampler(models, unit)
     latent = g.node("VAEEncode", pixels=edited[0], vae=models[2])
     settings = {"negative": "", "resolution": "as the model", "batch_size": 1}
@@ -206,7 +206,7 @@ def _refine(g: Bench, model, positive, negative, latent, vae) -> None:
 def refine() -> Graph:
     g = Bench()
     models, photo = g.bundle(), g.photo()
-    unit = g.unit("{image} make it brighter", g.ace_image(photo[0]))
+    unit = g.unit("brighten {image}", g.ace_image(photo[0]))
     edited = g.sampler(models, unit)
     larger = g.node("ImageScaleToTotalPixels", image=edited[0], upscale_method="lanczos", megapixels=0.25)
     other = g.node("CheckpointLoaderSimple", ckpt_name="v1-5-pruned-emaonly-fp16.safetensors")
@@ -221,7 +221,7 @@ def batch_over_a_folder() -> Graph:
     g = Bench()
     models = g.bundle()
     photos = g.node("LoadImageDataSetFromFolder", folder=FOLDER)
-    unit = g.unit("{image} invert the colours", g.ace_image(photos[0]))
+    unit = g.unit("invert the colors of {image}", g.ace_image(photos[0]))
     g.save(g.sampler(models, unit)[0], "folder")
     return g
 

@@ -1,0 +1,154 @@
+"""How well the small bundle learns four teachers from 64 pairs each.
+
+    .venv/bin/python -m comfyui_ace.benchmarks.distillation FOLDER
+
+The score is 1 - L1(student, teacher) / L1(source, teacher) on 16 held-out pairs of pictures and drawings the student has
+never seen; the ceiling is the same for the teacher's results sent through the VAE and back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ..ace.random_masks import random_masks
+from ..training.checks import CheckSettings
+from ..training.distil import DistilSettings, distil
+from ..training.pairs import Dataset, DatasetSettings, Pair
+from ..training.tiny import operations
+from ..training.tiny.pictures import Pictures
+
+BUNDLE = Path(__file__).resolve().parent.parent / "bundles" / "ace-tiny"
+PAIRS, HELD_OUT = 64, 16
+# A teacher may leave a plain drawing as it is, and a mask may miss what it would change.
+_CHECKS = CheckSettings(no_op=False, blank=False, mask=False, near_duplicate=False)
+
+Images = tuple[torch.Tensor, ...]  # each (H, W, 3), 0 … 1
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A chain of image operations.
+
+    Attributes:
+        instruction: how the student is asked for it.
+        images: pictures it takes.
+        masked: whether it changes only what a mask marks.
+        result: pictures and mask (H, W) -> (H, W, 3).
+    """
+
+    instruction: str
+    images: int
+    masked: bool
+    result: Callable[[Images, torch.Tensor], torch.Tensor]
+
+
+def _tone_curve(images: Images, _mask: torch.Tensor) -> torch.Tensor:
+    """An S-curve, lifted shadows, and warm lights over cool shadows."""
+    (image,) = images
+    curved = 0.08 + 0.92 * image * image * (3 - 2 * image)
+    light = operations.grayscale(image)
+    return (curved + (light - 0.5) * image.new_tensor([0.16, 0.02, -0.16])).clamp(0, 1)
+
+
+def _edge_ink(images: Images, _mask: torch.Tensor) -> torch.Tensor:
+    """Dark outlines over a few flat colours."""
+    (image,) = images
+    return (operations.posterise(operations.blur(image, 1.0)) * (1 - 0.9 * operations.edges(image))).clamp(0, 1)
+
+
+def _masked_recolour(images: Images, mask: torch.Tensor) -> torch.Tensor:
+    """Blue ink under the mask."""
+    (image,) = images
+    dark, light = (image.new_tensor(color).expand_as(image) for color in ((0.05, 0.1, 0.4), (0.85, 0.95, 1.0)))
+    ink = torch.lerp(dark, light, operations.grayscale(image))
+    return operations.inside(mask, ink, image)
+
+
+def _composite(images: Images, mask: torch.Tensor) -> torch.Tensor:
+    """The second picture, in grey, where the mask marks the first."""
+    image, other = images
+    return operations.inside(mask, operations.grayscale(other), image)
+
+
+TEACHERS = {
+    "tone curve": Teacher("{image} with a matte film look", 1, False, _tone_curve),
+    "edge ink": Teacher("{image} as an ink drawing over flat colors", 1, False, _edge_ink),
+    "masked recolour": Teacher("tint the marked part of {image} with blue ink", 1, True, _masked_recolour),
+    "two-reference composite": Teacher("put a gray {image1} into the marked part of {image}", 2, True, _composite),
+}
+
+
+def _store(teacher: Teacher, dataset: Dataset, split: str, count: int) -> None:
+    first, second = (Pictures(split, (128, 128), seed) for seed in (101, 102))
+    for index in range(count):
+        images = (first[index], second[index])[: teacher.images]
+        mask = random_masks(128, 128, seed=index, kind="boxes", style="thick", coverage=(0.15, 0.5))[0]
+        dataset.append(
+            Pair(
+                source=images[0].numpy(),
+                references=[image.numpy() for image in images[1:]],
+                masks=[mask.numpy()] if teacher.masked else [],
+                target=teacher.result(images, mask).numpy(),
+                instruction=teacher.instruction,
+            )
+        )
+
+
+def run(name: str, folder: Path, steps: int) -> str:
+    """Distils one teacher and returns its row of the table."""
+    teacher, place = TEACHERS[name], folder / name.replace(" ", "-")
+    datasets = []
+    for split, count, fraction in (("train", PAIRS, 0.0), ("validation", HELD_OUT, 1.0)):
+        dataset = Dataset.open_or_create(place, split, settings=DatasetSettings(fraction), checks=_CHECKS)
+        _store(teacher, dataset, split, count)
+        datasets.append(dataset.folder)
+    started = time.process_time()
+    result = distil(
+        DistilSettings(
+            datasets=datasets,
+            bundle=BUNDLE,
+            output=place / "run",
+            name=place.name,
+            steps=steps,
+            rank=16,
+            learning_rate=2e-3,
+            batch_size=8,
+            seed=0,
+            changes={
+                "tensorboard": False,
+                "objective": {"timesteps": "stratified", "weighting": "velocity", "instruction_dropout": 0.0},
+                "validation": {"every": 0},
+                "samples": {"every": 0},
+                "checkpoints": {"export": False},
+            },
+            device="cpu",
+            pairs=HELD_OUT,
+        )
+    )
+    minutes = (time.process_time() - started) / 60
+    found = result.evaluation
+    errors = " | ".join(f"{found.mean(kind).l1:.4f}" for kind in ("student", "source", "ceiling"))
+    scores = f"{found.score:.3f} | {found.ceiling_score:.3f} | {found.share:.2f}"
+    return f"| {name} | {errors} | {scores} | {found.seconds:.2f} | {minutes:.1f} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m comfyui_ace.benchmarks.distillation", description=__doc__)
+    parser.add_argument("folder", type=Path, help="for pairs, LoRAs and reports")
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--only", choices=list(TEACHERS), nargs="+", default=list(TEACHERS))
+    arguments = parser.parse_args()
+    print("| teacher | L1 student | L1 source | L1 ceiling | score | ceiling | share | s a picture | CPU min |")
+    print("| --- " * 9 + "|")
+    for name in arguments.only:
+        print(run(name, arguments.folder, arguments.steps), flush=True)
+
+
+if __name__ == "__main__":
+    main()
