@@ -6,7 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-_BUNDLE = Path(__file__).resolve().parent.parent / "bundles" / "ace-tiny"
+from .common import SHIPPED_BUNDLES
+
+_BUNDLE = SHIPPED_BUNDLES / "ace-tiny"
 _NAME = "cyanotype"
 
 

@@ -12,7 +12,7 @@ from ..ace.lcu import LongContext
 from ..ace.lora import merge_lora, read_lora
 from ..ace.pictures import save_picture
 from ..ace.rounds import StoredImage, StoredRound, load_rounds, save_rounds
-from .common import bundle_roots, parse_device, parse_dtype
+from .common import SHIPPED_BUNDLES, bundle_roots, parse_device, parse_dtype
 
 _DTYPES = ("auto", "fp32", "bf16", "fp16")
 
@@ -80,7 +80,8 @@ def parse_lora(text: str) -> tuple[Path, float]:
 
 
 def choose_bundle(name: str | None) -> Bundle:
-    """The bundle a user means: a folder, or the name of one in a model folder; without a name the only one there.
+    """The bundle a user means: a folder, or the name of one in a model folder or of the one that comes along; without a
+    name the only one in a model folder.
 
     Raises:
         BundleError: the folder is incomplete.
@@ -93,13 +94,15 @@ def choose_bundle(name: str | None) -> Bundle:
     matches = [folder for folder in folders if name in (None, folder.name) and (folder / "models").is_dir()]
     if len(matches) == 1:
         return find_bundle(matches[0])
+    if name is not None and not matches and (SHIPPED_BUNDLES / Path(name).name / "models").is_dir():
+        return find_bundle(SHIPPED_BUNDLES / Path(name).name)
     where = ", ".join(str(root) for root in roots)
     if matches:
         names = ", ".join(folder.name for folder in matches)
         raise ValueError(f"there are several models ({names}); choose one with --model NAME")
     raise ValueError(
         f"no ACE model {'' if name is None else f'named {name} '}in {where}. Give a folder with --model, get one with "
-        "`comfyui-ace download ACE-0.6B-512px`, or try `comfyui-ace demo`, which uses the small model that comes along"
+        "`comfyui-ace download ACE-0.6B-512px`, or try `--model ace-tiny`, the small one that comes along"
     )
 
 

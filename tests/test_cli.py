@@ -52,6 +52,11 @@ def test_edit_writes_picture_and_rounds(folder, capsys):
     assert out.strip().endswith("snow.png") and "{image} was put before it" in err
 
 
+def test_the_model_that_comes_along_is_found_by_its_name(folder):
+    assert main(["edit", "invert {image}", "photo.png", "-o", "a.png", "-m", "ace-tiny", "--steps", "1", "-q"]) == 0
+    assert Image.open("a.png").size == (96, 64)
+
+
 def test_second_round_goes_on_from_the_first(folder):
     first = ["edit", "{image} snow", "photo.png", "-o", "one.png", "--steps", "1", "-q"]
     second = ["edit", "{image} night", "one.png", "--history", "one.json", "-o", "two.png", "--steps", "1", "-q"]

@@ -12,9 +12,10 @@ pytest.importorskip("sklearn")
 
 import comfyui_ace
 from comfyui_ace.ace.bundle import find_bundle
+from comfyui_ace.ace.pipeline import ACEPipeline
 from comfyui_ace.ace.text import T5TextEncoder, encode_indicators, encode_text
 from comfyui_ace.ace.vae import DiffusersVAE
-from comfyui_ace.training.tiny.edits import all_instructions
+from comfyui_ace.training.tiny.edits import Examples, all_instructions
 from comfyui_ace.training.tiny.pictures import Pictures
 
 FOLDER = Path(comfyui_ace.__file__).parent / "bundles" / "ace-tiny"
@@ -110,3 +111,16 @@ def understood(mean, meanings):
     middle = torch.cat(list(meanings.values())).mean(0)
     centres = torch.stack([means.mean(0) for means in meanings.values()])
     return list(meanings)[torch.cosine_similarity((mean - middle)[None], centres - middle).argmax()]
+
+
+@pytest.mark.parametrize("edit", ["invert", "grayscale", "brighten", "cool", "sepia", "undo"])
+def test_an_edit_of_held_out_pictures_is_nearer_to_the_target_than_the_picture_is(bundle, edit):
+    examples = Examples("validation", seed=5, edits=(edit,), two_rounds=0.0)
+    pipeline = ACEPipeline.load(bundle, device="cpu", dtype=torch.float32)
+    student = untouched = 0.0
+    for index in range(4):
+        example = examples[index]
+        result = pipeline(example.context, seed=index).images
+        student += (result - example.target).abs().mean().item()
+        untouched += (example.context.unit.images[0].image - example.target).abs().mean().item()
+    assert student < 0.8 * untouched
