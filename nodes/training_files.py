@@ -11,7 +11,6 @@ import folder_paths
 from ..ace.files import whole_file
 from ..training.errors import DatasetNameError
 from ..training.names import check_dataset_name, resolve_dataset
-from ..training.trainer.config_file import read_table
 from . import paths
 
 STANDARD = "(standard)"
@@ -95,6 +94,8 @@ def config_method(config: Path | None) -> str:
     Raises:
         ConfigError: it cannot be read.
     """
+    from ..training.trainer.config_file import read_table
+
     return "lora" if config is None else read_table(config).get("method", "lora")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -15,6 +16,12 @@ collect_ignore = ["inside"]  # run by the host's Python: see test_nodes_inside.p
 PROBE_PACK = HERE / "probe_pack"
 NOVRAM_PACK = HERE / "novram_pack"
 _LOG_MARKS = pytest.StashKey[dict]()
+
+
+def pytest_configure():
+    """A shell that runs the tests in the background lets them ignore Ctrl+C, and servers started here would inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):

@@ -173,7 +173,11 @@ def test_saved_model_works_without_a_host(comfy, bundle, first, expect):
     name = _save(comfy, EditGraph(), "outside")
     again = load_model(comfy.base_dir / "models" / "ace" / name)
     assert again.config == first.config
-    assert difference(expect(again), expect(first)) == 0.0
+    saved, original = again.state_dict(), first.state_dict()
+    assert saved.keys() == original.keys()
+    assert all(torch.equal(saved[name], original[name]) for name in original)
+    # Where in a file a weight lies decides how it is aligned in memory, and with that the order of additions.
+    assert difference(expect(again), expect(first)) < 1e-5
 
 
 def test_fp8_model_is_saved_and_loads_again(comfy, bundle, photo):
