@@ -79,7 +79,7 @@ def open_from_template_browser(page, name: str) -> None:
     card.scroll_into_view_if_needed()
     page.screenshot("template-browser")
     card.click()
-    page.page.wait_for_function("() => app.graph.nodes.some(node => node.type === 'ACESampler')", timeout=60_000)
+    page.page.wait_for_function("() => app.graph.nodes.some(node => node.type === 'ACELoadBundle')", timeout=60_000)
     page.settle()
 
 
