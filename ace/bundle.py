@@ -26,6 +26,8 @@ PUBLISHED = {
     "ACE-0.6B-1024px": "scepter-studio/ACE-0.6B-1024px",
 }
 DESCRIPTION_FILE = "ace_bundle.json"
+# Holds ace-tiny, the small model that comes along, for workflows and demonstrations that run everywhere.
+SHIPPED = Path(__file__).resolve().parent.parent / "bundles"
 
 _WEIGHTS = (".safetensors", ".sft", ".pth", ".pt", ".bin", ".ckpt")  # in order of preference
 _TOKENIZER_FILES = ("tokenizer.json", "spiece.model")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from .bundle import preset_by_name
 from .config import ACEConfig
 from .containers import CheckpointError, Container, read_container
 from .files import checksum, whole_file
@@ -216,7 +217,7 @@ def convert(
         dtype: of the stored weights; None keeps them. With an fp8 dtype only the large matrices become fp8, and the
             rest (biases, norms, tables, the patch convolution) bfloat16: they are few and the picture depends on them.
         max_tokens: patches in the largest picture of the model's training, for the metadata; None keeps what the source
-            says, if it says so.
+            says, else takes what its name tells.
         overwrite: replace an existing file.
 
     Raises:
@@ -228,11 +229,13 @@ def convert(
     _check_destination(destination, overwrite)
     checkpoint = read_checkpoint(source)
     digest = checksum(source)
+    preset = preset_by_name(source.name)
+    max_tokens = max_tokens or checkpoint.max_tokens or (preset.max_tokens if preset else None)
     state_dict = {name: _cast(name, tensor, dtype) for name, tensor in checkpoint.state_dict.items()}
     metadata = {
         **checkpoint.metadata,
         **checkpoint.config.metadata(),
-        **({} if max_tokens is None else {"max_tokens": max_tokens}),
+        **({} if max_tokens is None else {"max_tokens": str(max_tokens)}),
         "architecture": "ACE",
         "source_file": source.name,
         "source_format": checkpoint.source,

@@ -18,12 +18,11 @@ import torch
 
 from ..ace.random_masks import random_masks
 from ..training.checks import CheckSettings
-from ..training.distil import DistilSettings, distil
+from ..training.distil import distil, small_model_settings
 from ..training.pairs import Dataset, DatasetSettings, Pair
 from ..training.tiny import operations
 from ..training.tiny.pictures import Pictures
 
-BUNDLE = Path(__file__).resolve().parent.parent / "bundles" / "ace-tiny"
 PAIRS, HELD_OUT = 64, 16
 # A teacher may leave a plain drawing as it is, and a mask may miss what it would change.
 _CHECKS = CheckSettings(no_op=False, blank=False, mask=False, near_duplicate=False)
@@ -109,28 +108,7 @@ def run(name: str, folder: Path, steps: int) -> str:
         _store(teacher, dataset, split, count)
         datasets.append(dataset.folder)
     started = time.process_time()
-    result = distil(
-        DistilSettings(
-            datasets=datasets,
-            bundle=BUNDLE,
-            output=place / "run",
-            name=place.name,
-            steps=steps,
-            rank=16,
-            learning_rate=2e-3,
-            batch_size=8,
-            seed=0,
-            changes={
-                "tensorboard": False,
-                "objective": {"timesteps": "stratified", "weighting": "velocity", "instruction_dropout": 0.0},
-                "validation": {"every": 0},
-                "samples": {"every": 0},
-                "checkpoints": {"export": False},
-            },
-            device="cpu",
-            pairs=HELD_OUT,
-        )
-    )
+    result = distil(small_model_settings(datasets, place / "run", place.name, steps=steps, pairs=HELD_OUT))
     minutes = (time.process_time() - started) / 60
     found = result.evaluation
     errors = " | ".join(f"{found.mean(kind).l1:.4f}" for kind in ("student", "source", "ceiling"))

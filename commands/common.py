@@ -10,9 +10,6 @@ import torch
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-SHIPPED_BUNDLES = Path(__file__).resolve().parent.parent / "bundles"
-
-
 def bundle_roots() -> list[Path]:
     """Folders that may hold ACE models: ``$ACE_MODELS``, else ``models/ace`` here and of a ComfyUI in the home folder."""
     if configured := os.environ.get("ACE_MODELS"):

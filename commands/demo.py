@@ -6,9 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from .common import SHIPPED_BUNDLES
+from ..ace.bundle import SHIPPED
 
-_BUNDLE = SHIPPED_BUNDLES / "ace-tiny"
 _NAME = "cyanotype"
 
 
@@ -40,7 +39,18 @@ def run_demo(arguments: argparse.Namespace) -> int:
     if not result.finished:
         return 1
     edited = arguments.output / "edited.png"
-    edit = ["edit", INSTRUCTION, str(EMBEDDED), "-o", str(edited), "--model", str(_BUNDLE), "--seed", "1", "-q"]
+    edit = [
+        "edit",
+        INSTRUCTION,
+        str(EMBEDDED),
+        "-o",
+        str(edited),
+        "--model",
+        str(SHIPPED / "ace-tiny"),
+        "--seed",
+        "1",
+        "-q",
+    ]
     failed = main([*edit, "--lora", str(result.trained)])
     if not failed:
         print(
@@ -70,29 +80,17 @@ def _pairs(arguments: argparse.Namespace) -> Path:
 
 
 def _distil(arguments: argparse.Namespace, dataset: Path):
-    from ..training.distil import DistilSettings, distil
+    from ..training.distil import distil, small_model_settings
     from .distil import DistilDisplay
     from .train import StopOnSignal
 
-    settings = DistilSettings(
-        datasets=[dataset],
-        bundle=_BUNDLE,
-        output=arguments.output / "run",
-        name=_NAME,
+    settings = small_model_settings(
+        [dataset],
+        arguments.output / "run",
+        _NAME,
         steps=arguments.steps,
-        rank=16,
-        learning_rate=2e-3,
-        batch_size=8,
-        seed=0,
-        changes={
-            "tensorboard": False,
-            "objective": {"timesteps": "stratified", "weighting": "velocity", "instruction_dropout": 0.0},
-            "validation": {"every": max(1, arguments.steps // 5)},
-            "samples": {"every": 0},
-            "checkpoints": {"export": False},
-        },
-        device="cpu",
         pairs=arguments.held_out,
+        validate_every=max(1, arguments.steps // 5),
     )
     display = DistilDisplay()
     try:

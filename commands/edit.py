@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from ..ace.bundle import Bundle, find_bundle
+from ..ace.bundle import SHIPPED, Bundle, find_bundle
 from ..ace.indicators import indicator, number_of
 from ..ace.lcu import LongContext
 from ..ace.lora import merge_lora, read_lora
 from ..ace.pictures import save_picture
 from ..ace.rounds import StoredImage, StoredRound, load_rounds, save_rounds
-from .common import SHIPPED_BUNDLES, bundle_roots, parse_device, parse_dtype
+from .common import bundle_roots, parse_device, parse_dtype
 
 _DTYPES = ("auto", "fp32", "bf16", "fp16")
 
@@ -79,6 +80,12 @@ def parse_lora(text: str) -> tuple[Path, float]:
         return Path(text), 1.0
 
 
+def _bundles_named(name: str | None, roots: Sequence[Path]) -> list[Path]:
+    """Model folders of this name, or of any, complete or not."""
+    folders = [folder for root in roots if root.is_dir() for folder in sorted(root.iterdir()) if folder.is_dir()]
+    return [folder for folder in folders if name in (None, folder.name) and (folder / "models").is_dir()]
+
+
 def choose_bundle(name: str | None) -> Bundle:
     """The bundle a user means: a folder, or the name of one in a model folder or of the one that comes along; without a
     name the only one in a model folder.
@@ -90,12 +97,11 @@ def choose_bundle(name: str | None) -> Bundle:
     if name is not None and Path(name).is_dir():
         return find_bundle(name)
     roots = bundle_roots()
-    folders = [folder for root in roots if root.is_dir() for folder in sorted(root.iterdir()) if folder.is_dir()]
-    matches = [folder for folder in folders if name in (None, folder.name) and (folder / "models").is_dir()]
+    matches = _bundles_named(name, roots)
+    if name is not None and not matches:
+        matches = _bundles_named(name, [SHIPPED])
     if len(matches) == 1:
         return find_bundle(matches[0])
-    if name is not None and not matches and (SHIPPED_BUNDLES / Path(name).name / "models").is_dir():
-        return find_bundle(SHIPPED_BUNDLES / Path(name).name)
     where = ", ".join(str(root) for root in roots)
     if matches:
         names = ", ".join(folder.name for folder in matches)

@@ -64,7 +64,6 @@ def run_download(arguments: argparse.Namespace) -> int:
 def run_convert(arguments: argparse.Namespace) -> int:
     import torch
 
-    from ..ace.bundle import preset_by_name
     from ..ace.checkpoint import convert
     from ..ace.files import gigabytes
 
@@ -76,10 +75,12 @@ def run_convert(arguments: argparse.Namespace) -> int:
         "fp8_e5m2": torch.float8_e5m2,
     }
     dtype = dtypes[arguments.dtype] if arguments.dtype else None
-    named = preset_by_name(arguments.source.name)
-    max_tokens = arguments.max_tokens or (named.max_tokens if named else None)
     done = convert(
-        arguments.source, arguments.destination, dtype=dtype, max_tokens=max_tokens, overwrite=arguments.overwrite
+        arguments.source,
+        arguments.destination,
+        dtype=dtype,
+        max_tokens=arguments.max_tokens,
+        overwrite=arguments.overwrite,
     )
     print(
         f"{done.destination}: {done.parameters / 1e6:.1f} M parameters as {', '.join(done.dtypes)}, "

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from itertools import islice
+from pathlib import Path
 
 import torch
 from comfy_api.latest import io, ui
@@ -54,17 +54,22 @@ class LoadDatasetNode(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, dataset=None, **kwargs):
-        return _state(dataset)
+        from ..training.errors import DatasetError
+
+        try:
+            return dataset_state(Path(_folder(dataset)))
+        except (OSError, ValueError, DatasetError):
+            return ""  # said when it is executed
 
     @classmethod
     def execute(cls, dataset, split, pictures, first) -> io.NodeOutput:
         opened = open_dataset(_folder(dataset))
         rows = list(opened.rows(None if split == "all" else split))
         pairs = [opened.load(row) for row in islice(rows, first, first + pictures)]
-        sources = [to_image(pair.source) for pair in pairs if pair.source is not None]
+        sources = [to_batch(pair.source) for pair in pairs if pair.source is not None]
         if len(sources) < len(pairs):
             sources = []  # a list with gaps would go with the wrong results
-        lists = [sources, [to_image(pair.target) for pair in pairs], [pair.instruction for pair in pairs]]
+        lists = [sources, [to_batch(pair.target) for pair in pairs], [pair.instruction for pair in pairs]]
         reason = (
             f"Load Dataset has no such pictures in {opened.name!r}: look at first and split, and whether pairs have a source"
             if pictures
@@ -134,14 +139,14 @@ class BrowseDatasetNode(io.ComfyNode):
         if pair.source is None:
             source = mask = _blocked("this pair has no source: it was made from text alone")
         else:
-            source = to_image(pair.source)
-            mask = torch.ones(source.shape[:3]) if pair.masks[0] is None else to_mask(pair.masks[0])
-        references = [to_image(reference) for reference in pair.references]
-        sheet = torch.from_numpy(draw_pairs(opened, rows, chosen))[None].float() / 255
+            source = to_batch(pair.source)
+            mask = torch.ones(source.shape[:3]) if pair.masks[0] is None else to_batch(pair.masks[0])
+        references = [to_batch(reference) for reference in pair.references]
+        sheet = to_batch(draw_pairs(opened, rows, chosen))
         return io.NodeOutput(
             source,
             mask,
-            to_image(pair.target),
+            to_batch(pair.target),
             pair.instruction,
             references or [_blocked("this pair has no further pictures")],
             rows[chosen].id,
@@ -156,13 +161,8 @@ def open_dataset(folder: str):
     return Dataset(folder)
 
 
-def to_image(pixels) -> torch.Tensor:
-    """(H, W, 3) uint8 -> (1, H, W, 3) float32, 0 … 1."""
-    return torch.from_numpy(pixels)[None].float() / 255
-
-
-def to_mask(pixels) -> torch.Tensor:
-    """(H, W) uint8 -> (1, H, W) float32, 0 … 1."""
+def to_batch(pixels) -> torch.Tensor:
+    """A picture (H, W, 3) or mask (H, W), uint8 -> a batch of one, float32, 0 … 1."""
     return torch.from_numpy(pixels)[None].float() / 255
 
 
@@ -174,14 +174,13 @@ def _folder(name: str) -> str:
     return str(resolve_dataset(paths.datasets_root(), name))
 
 
-def _state(name: str | None) -> str:
-    """Changes with every pair."""
-    from ..training.errors import DatasetError
+def dataset_state(folder: Path) -> str:
+    """Changes with every pair; empty for what is no dataset."""
     from ..training.storage import METADATA
 
     try:
-        status = os.stat(os.path.join(_folder(name), METADATA))
-    except (OSError, ValueError, DatasetError):
+        status = (folder / METADATA).stat()
+    except OSError:
         return ""
     return f"{status.st_ino} {status.st_size} {status.st_mtime_ns}"
 

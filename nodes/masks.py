@@ -13,6 +13,59 @@ _LEVELS = 255
 _WHEN_SHAPES_DIFFER = {"tell me": "error", "crop the mask": "crop", "stretch the mask": "stretch"}
 
 
+def _inputs() -> list[io.Input]:
+    """What a mask is made of, and what is done to it."""
+    return [
+        io.Mask.Input("mask", optional=True, tooltip="White is where the picture may change."),
+        io.Image.Input(
+            "alpha",
+            optional=True,
+            tooltip="In place of a mask: a picture with transparency, whose alpha becomes the mask. (Load Image "
+            "drops alpha from its picture; take its mask output instead.)",
+        ),
+        io.Image.Input("image", optional=True, tooltip="The picture the mask is for. The mask is brought to its size."),
+        io.Int.Input(
+            "threshold",
+            default=128,
+            min=0,
+            max=_LEVELS - 1,
+            tooltip="Grey level, 0 … 255, above which a pixel counts as marked. 0 marks everything not quite black.",
+        ),
+        io.Boolean.Input("invert", default=False, tooltip="Mark what was not marked."),
+        io.Boolean.Input("fill_holes", default=False, tooltip="Mark what the mask encloses, such as an outline."),
+        io.Int.Input(
+            "grow",
+            default=0,
+            min=-1024,
+            max=1024,
+            tooltip="Grow the marked area by so many pixels; a negative number shrinks it. Growing by 8 or more "
+            "gives the model room for a clean transition.",
+        ),
+        io.Combo.Input("corners", options=["round", "square"], tooltip="Shape that corners grow into."),
+        io.Int.Input(
+            "feather",
+            default=8,
+            min=0,
+            max=1024,
+            tooltip="Pixels over which the soft mask rises inward from the edge. The hard mask stays hard.",
+        ),
+        io.Boolean.Input(
+            "unite", default=False, tooltip="Of a batch of masks, make one that marks what any of them marks."
+        ),
+        io.Combo.Input(
+            "alpha_marks",
+            options=["transparent", "opaque"],
+            tooltip="With alpha: whether the hole cut into a picture may change, or the layer painted on.",
+        ),
+        io.Combo.Input(
+            "if_shapes_differ",
+            options=list(_WHEN_SHAPES_DIFFER),
+            tooltip="What to do with a mask of another aspect ratio than its picture: stop and tell, cut off its "
+            "sides, or stretch it.",
+        ),
+    ]
+
+
 class MaskPrepareNode(io.ComfyNode):
     """MASK or alpha -> a binary MASK for the model and a soft one for pasting back."""
 
@@ -25,59 +78,7 @@ class MaskPrepareNode(io.ComfyNode):
             description="Makes a mask fit for editing, in this order: fit to the picture, threshold, invert, unite, fill "
             "holes, grow or shrink. ACE takes hard masks only; the soft one is for Paste Back.",
             search_aliases=["grow mask", "shrink mask", "feather mask", "invert mask", "threshold mask", "fill holes"],
-            inputs=[
-                io.Mask.Input("mask", optional=True, tooltip="White is where the picture may change."),
-                io.Image.Input(
-                    "alpha",
-                    optional=True,
-                    tooltip="In place of a mask: a picture with transparency, whose alpha becomes the mask. (Load Image "
-                    "drops alpha from its picture; take its mask output instead.)",
-                ),
-                io.Image.Input(
-                    "image", optional=True, tooltip="The picture the mask is for. The mask is brought to its size."
-                ),
-                io.Int.Input(
-                    "threshold",
-                    default=128,
-                    min=0,
-                    max=_LEVELS - 1,
-                    tooltip="Grey level, 0 … 255, above which a pixel counts as marked. 0 marks everything not quite black.",
-                ),
-                io.Boolean.Input("invert", default=False, tooltip="Mark what was not marked."),
-                io.Boolean.Input(
-                    "fill_holes", default=False, tooltip="Mark what the mask encloses, such as an outline."
-                ),
-                io.Int.Input(
-                    "grow",
-                    default=0,
-                    min=-1024,
-                    max=1024,
-                    tooltip="Grow the marked area by so many pixels; a negative number shrinks it. Growing by 8 or more "
-                    "gives the model room for a clean transition.",
-                ),
-                io.Combo.Input("corners", options=["round", "square"], tooltip="Shape that corners grow into."),
-                io.Int.Input(
-                    "feather",
-                    default=8,
-                    min=0,
-                    max=1024,
-                    tooltip="Pixels over which the soft mask rises inward from the edge. The hard mask stays hard.",
-                ),
-                io.Boolean.Input(
-                    "unite", default=False, tooltip="Of a batch of masks, make one that marks what any of them marks."
-                ),
-                io.Combo.Input(
-                    "alpha_marks",
-                    options=["transparent", "opaque"],
-                    tooltip="With alpha: whether the hole cut into a picture may change, or the layer painted on.",
-                ),
-                io.Combo.Input(
-                    "if_shapes_differ",
-                    options=list(_WHEN_SHAPES_DIFFER),
-                    tooltip="What to do with a mask of another aspect ratio than its picture: stop and tell, cut off its "
-                    "sides, or stretch it.",
-                ),
-            ],
+            inputs=_inputs(),
             outputs=[
                 io.Mask.Output(display_name="mask", tooltip="Black and white only, for Image, Inpaint or Paste Back."),
                 io.Mask.Output(display_name="soft_mask", tooltip="Fading in from the edge, for Paste Back."),

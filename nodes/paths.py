@@ -7,15 +7,13 @@ from pathlib import Path
 
 import folder_paths
 
-from ..ace.bundle import COMPONENTS, PUBLISHED, Bundle, find_bundle, list_bundles
+from ..ace.bundle import COMPONENTS, PUBLISHED, SHIPPED, Bundle, find_bundle, list_bundles
 from ..training.capture.plan import SUBFOLDER
 from ..training.names import list_datasets
 
 FOLDER = "ace"
 # Where datasets lie in ComfyUI's output folder. For the command line that is its default, too, when it runs there.
 DATASETS = "datasets"
-# The small bundle that comes with the pack, for workflows that run everywhere.
-SHIPPED = Path(__file__).resolve().parent.parent / "bundles"
 _MOST_DEPTH = 3  # of folders in the input folder
 # Inside a bundle only the transformer is a model that Load Model opens.
 _OTHER_PARTS = tuple(f"/{part}/" for part in COMPONENTS if part != "dit")

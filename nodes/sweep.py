@@ -18,12 +18,69 @@ _START, _LOOK, _STOP = "start", "dry run", "stop"
 _NONE = "none"
 
 
+def _inputs() -> list[io.Input]:
+    """What is swept, and what is kept with it."""
+    folders = paths.input_folders()
+    return [
+        io.Combo.Input(
+            "folder",
+            options=folders or [_NONE],
+            tooltip="Folder in ComfyUI's input folder with the pictures before the edit. They take the place of what "
+            "the graph loads.",
+        ),
+        io.Combo.Input(
+            "masks",
+            options=[_NONE, *folders],
+            tooltip="Folder with their masks, under the same names; white is where the picture may change.",
+        ),
+        io.Combo.Input(
+            "second_folder",
+            options=[_NONE, *folders],
+            tooltip="Folder with the pictures for {image1}, under the same names.",
+        ),
+        io.String.Input(
+            "dataset",
+            default="",
+            tooltip="Where the pairs go. Empty: what Capture Result or Capture Pair says.",
+        ),
+        io.String.Input(
+            "instruction",
+            multiline=True,
+            default="",
+            tooltip="What was asked for, the same for all pairs. Empty: what Capture Result or Capture Pair says, "
+            "else a trigger made of the dataset's name.",
+        ),
+        io.String.Input("tags", default="", tooltip="Words kept with each pair, separated by commas."),
+        io.Int.Input(
+            "seeds",
+            default=1,
+            min=1,
+            max=1000,
+            tooltip="How many results each picture gets, each with a seed of its own.",
+        ),
+        io.String.Input(
+            "checks",
+            default="",
+            tooltip="Changes to the checks that turn pairs down, separated by commas, for example: no_op=off, "
+            "size_tolerance=0.1",
+        ),
+        io.Combo.Input(
+            "action",
+            options=[_START, _LOOK, _STOP],
+            tooltip="“dry run” tells what would be run. “stop” ends a running sweep after the prompts that are in "
+            "the queue.",
+        ),
+        io.Boolean.Input(
+            "retry_set_aside", default=False, tooltip="Try pictures again that failed in an earlier sweep."
+        ),
+    ]
+
+
 class SweepNode(io.ComfyNode):
     """A folder -> the rest of the graph, run for each picture in it."""
 
     @classmethod
     def define_schema(cls):
-        folders = paths.input_folders()
         return schema(
             node_id=NODE_ID,
             display_name="ACE Edit: Sweep",
@@ -32,59 +89,7 @@ class SweepNode(io.ComfyNode):
             "Put it anywhere, wire nothing, and queue once: while it is there, queueing runs the sweep instead of the graph. "
             "Cancel a run to stop; queue again to go on, nothing is done twice.",
             search_aliases=["batch", "folder", "bulk", "capture", "distillation", "dataset", "queue all"],
-            inputs=[
-                io.Combo.Input(
-                    "folder",
-                    options=folders or [_NONE],
-                    tooltip="Folder in ComfyUI's input folder with the pictures before the edit. They take the place of what "
-                    "the graph loads.",
-                ),
-                io.Combo.Input(
-                    "masks",
-                    options=[_NONE, *folders],
-                    tooltip="Folder with their masks, under the same names; white is where the picture may change.",
-                ),
-                io.Combo.Input(
-                    "second_folder",
-                    options=[_NONE, *folders],
-                    tooltip="Folder with the pictures for {image1}, under the same names.",
-                ),
-                io.String.Input(
-                    "dataset",
-                    default="",
-                    tooltip="Where the pairs go. Empty: what Capture Result or Capture Pair says.",
-                ),
-                io.String.Input(
-                    "instruction",
-                    multiline=True,
-                    default="",
-                    tooltip="What was asked for, the same for all pairs. Empty: what Capture Result or Capture Pair says, "
-                    "else a trigger made of the dataset's name.",
-                ),
-                io.String.Input("tags", default="", tooltip="Words kept with each pair, separated by commas."),
-                io.Int.Input(
-                    "seeds",
-                    default=1,
-                    min=1,
-                    max=1000,
-                    tooltip="How many results each picture gets, each with a seed of its own.",
-                ),
-                io.String.Input(
-                    "checks",
-                    default="",
-                    tooltip="Changes to the checks that turn pairs down, separated by commas, for example: no_op=off, "
-                    "size_tolerance=0.1",
-                ),
-                io.Combo.Input(
-                    "action",
-                    options=[_START, _LOOK, _STOP],
-                    tooltip="“dry run” tells what would be run. “stop” ends a running sweep after the prompts that are in "
-                    "the queue.",
-                ),
-                io.Boolean.Input(
-                    "retry_set_aside", default=False, tooltip="Try pictures again that failed in an earlier sweep."
-                ),
-            ],
+            inputs=_inputs(),
             outputs=[],
             hidden=[io.Hidden.unique_id, io.Hidden.prompt],
             is_output_node=True,

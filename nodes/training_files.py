@@ -12,6 +12,7 @@ from ..ace.files import whole_file
 from ..training.errors import DatasetNameError
 from ..training.names import check_dataset_name, resolve_dataset
 from . import paths
+from .dataset import dataset_state
 
 STANDARD = "(standard)"
 CONNECTED = "(the connected one)"
@@ -161,10 +162,8 @@ def _identity(workflow: Path) -> str | None:
 
 def state_of(dataset: Path, run: Path) -> str:
     """Changes when a training would do something else than the last time: new pairs, or a run that was stopped."""
-    rows = dataset / "metadata.jsonl"
-    pairs = f"{rows.stat().st_size}-{rows.stat().st_mtime_ns}" if rows.is_file() else "none"
     stopped = run / "stopped"
-    return f"{pairs}-{stopped.stat().st_mtime_ns if stopped.exists() else ''}"
+    return f"{dataset_state(dataset)}-{stopped.stat().st_mtime_ns if stopped.exists() else ''}"
 
 
 def mark_stopped(run: Path, stopped: bool) -> None:

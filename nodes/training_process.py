@@ -18,10 +18,11 @@ from typing import Any
 import comfy.model_management
 import comfy.utils
 
+from .messages import show
+
 PACK = Path(__file__).resolve().parent.parent
 _POLL_SECONDS = 0.25
 _TEXT_SECONDS = 0.5
-_STOP_NOW = "stop_now"
 _SHEET_SIDE = 1024  # pixels of a preview
 _ERROR_LINES = 200
 _OWN_ERROR = "comfyui-ace: "
@@ -44,14 +45,14 @@ def host_device() -> str:
     return "cpu" if comfy.model_management.cpu_state == comfy.model_management.CPUState.CPU else "auto"
 
 
-def run_command(arguments: Sequence[str], folder: Path, show: Callable[[Event], None]) -> tuple[Event, bool]:
+def run_command(arguments: Sequence[str], folder: Path, hear: Callable[[Event], None]) -> tuple[Event, bool]:
     """Runs ``comfyui-ace ARGUMENTS`` until it has said "distilled".
 
     An interrupt of ComfyUI asks the process to save and stop, and waits for it; a second one ends it at once.
 
     Args:
         folder: of the run, where requests are left.
-        show: hears every event.
+        hear: told every event.
 
     Returns:
         The last event, and whether the run was interrupted.
@@ -60,8 +61,10 @@ def run_command(arguments: Sequence[str], folder: Path, show: Callable[[Event], 
         TrainingFailed: it failed; the message is the process's.
         InterruptProcessingException: it was interrupted before there was anything to save.
     """
+    from ..training.trainer.loop import STOP_NOW
+
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / _STOP_NOW).unlink(missing_ok=True)
+    (folder / STOP_NOW).unlink(missing_ok=True)
     interrupt = comfy.model_management.InterruptProcessingException
     process = _start(arguments, folder)
     errors: deque[str] = deque(maxlen=_ERROR_LINES)
@@ -73,13 +76,13 @@ def run_command(arguments: Sequence[str], folder: Path, show: Callable[[Event], 
                 comfy.model_management.throw_exception_if_processing_interrupted()
                 if event is not None:
                     last = event if event["event"] == "distilled" else last
-                    show(event)
+                    hear(event)
             except interrupt as error:
                 if interrupted is not None:
                     raise
                 interrupted = error
                 logging.info("ACE Edit: the training is asked to save and stop")
-                (folder / _STOP_NOW).touch()
+                (folder / STOP_NOW).touch()
     finally:
         _end(process)
     if last is not None:
@@ -179,9 +182,7 @@ class NodeDisplay:
     def say(self, text: str) -> None:
         """Writes on the node."""
         if self.node_id is not None:
-            from server import PromptServer
-
-            PromptServer.instance.send_progress_text(text, self.node_id)
+            show(text, self.node_id)
 
     def _on_progress(self, event: Event) -> None:
         self._bar.update_absolute(event["done"], max(1, event["total"]))

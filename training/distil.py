@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ..ace.bundle import find_bundle
+from ..ace.bundle import SHIPPED, find_bundle
 from ..ace.files import whole_file
 from ..ace.lora import merge_lora, read_lora
 from ..ace.pipeline import ACEPipeline
@@ -66,6 +66,32 @@ class DistilSettings:
     inputs: Path | None = None
     pairs: int = _EVALUATED
     train_only: bool = False
+
+
+def small_model_settings(
+    datasets: Sequence[Path], output: Path, name: str, *, steps: int, pairs: int, validate_every: int = 0
+) -> DistilSettings:
+    """What suits ace-tiny on a CPU: it learns fast and needs no guidance."""
+    return DistilSettings(
+        datasets=datasets,
+        bundle=SHIPPED / "ace-tiny",
+        output=output,
+        name=name,
+        steps=steps,
+        rank=16,
+        learning_rate=2e-3,
+        batch_size=8,
+        seed=0,
+        changes={
+            "tensorboard": False,
+            "objective": {"timesteps": "stratified", "weighting": "velocity", "instruction_dropout": 0.0},
+            "validation": {"every": validate_every},
+            "samples": {"every": 0},
+            "checkpoints": {"export": False},
+        },
+        device="cpu",
+        pairs=pairs,
+    )
 
 
 @dataclass(frozen=True)
