@@ -20,7 +20,10 @@ def add_parsers(subparsers) -> None:
         "keeps sources, masks, instruction and result as pairs of a dataset. Stopped at any moment, the same command "
         "goes on where it was and repeats nothing. What plays which part in the workflow is taken from Capture Source "
         "and Capture Result nodes, else found by looking; where that leaves a choice you are asked.",
-        epilog="Exit code 0: every input was captured, or turned down by a check. 1: stopped, or some inputs were set aside "
+        epilog="What a job gave is not made again, unless a pair of it is gone from the dataset or other checks may let "
+        "pass what was turned down. Pictures are sent to the servers' input/ace-capture, results are fetched from their "
+        "temp folder: ComfyUI empties the second when it starts, the first can be deleted between captures. "
+        "Exit code 0: every input was captured, or turned down by a check. 1: stopped, or some inputs were set aside "
         "(each with its reason). 2: a question about the workflow needs an answer, or bad usage.",
     )
     parser.add_argument("workflow", type=Path, metavar="WORKFLOW.json", help="UI format or API format")
@@ -51,20 +54,30 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         metavar="TEXT",
         help="words of all pairs (default: the marker's, else a trigger: the dataset's name)",
     )
-    group.add_argument("--tag", action="append", default=[], metavar="TAG", help="kept with every pair; repeatable")
+    group.add_argument(
+        "--tag",
+        action="append",
+        default=[],
+        metavar="TAG",
+        help="kept with every pair; repeatable (default: the marker's)",
+    )
     group.add_argument(
         "--check",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a check at the door, for example size=off or near_duplicate_bits=4; repeatable",
+        help="a check at the door, for example size=off or near_duplicate_bits=4; repeatable (default: the marker's)",
     )
 
 
 def _add_roles(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("parts of the workflow (node number, title or type)")
     group.add_argument(
-        "--source", action="append", default=[], metavar="NODE", help="loader of --inputs, then of --inputs-1, …"
+        "--source",
+        action="append",
+        default=[],
+        metavar="NODE",
+        help="loader of --inputs, then of --inputs-1, …; pairs show what is marked, where something is",
     )
     group.add_argument(
         "--mask", action="append", default=[], metavar="NODE", help="loader of --masks, then of --masks-1, …"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
 from ..ace.bundle import SHIPPED
+from ..ace.files import whole_file
+from .numbers import whole
 
 _NAME = "cyanotype"
 
@@ -22,9 +25,9 @@ def add_parsers(subparsers) -> None:
     )
     demo.add_argument("-o", "--output", type=Path, default=Path("output/demo"), help="folder (default: %(default)s)")
     demo.add_argument("--photos", type=Path, metavar="FOLDER", help="your own photographs (default: embedded ones)")
-    demo.add_argument("--pairs", type=int, default=48, metavar="N", help="to train on (default: %(default)s)")
-    demo.add_argument("--held-out", type=int, default=8, metavar="N", help="to evaluate on (default: %(default)s)")
-    demo.add_argument("--steps", type=int, default=200, help="of the training (default: %(default)s)")
+    demo.add_argument("--pairs", type=whole(2), default=48, metavar="N", help="to train on (default: %(default)s)")
+    demo.add_argument("--held-out", type=whole(1), default=8, metavar="N", help="to evaluate on (default: %(default)s)")
+    demo.add_argument("--steps", type=whole(1), default=200, help="of the training (default: %(default)s)")
     demo.set_defaults(run=run_demo)
 
 
@@ -62,12 +65,41 @@ def run_demo(arguments: argparse.Namespace) -> int:
     return failed
 
 
+def _check_same_demo(arguments: argparse.Namespace) -> None:
+    """A folder holds one demo: with other photographs the pairs would be mixed, and the LoRA would be that of the first.
+
+    Raises:
+        ValueError: the folder holds another one.
+    """
+    asked = {
+        "photos": None if arguments.photos is None else str(arguments.photos.resolve()),
+        "pairs": arguments.pairs,
+        "held_out": arguments.held_out,
+    }
+    record = arguments.output / "demo.json"
+    try:
+        made = json.loads(record.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        with whole_file(record) as temporary:
+            temporary.write_text(json.dumps(asked) + "\n", encoding="utf-8")
+        return
+    if made != asked:
+        differing = ", ".join(
+            f"{key} {made.get(key)} (now {value})" for key, value in asked.items() if made.get(key) != value
+        )
+        raise ValueError(
+            f"{arguments.output} holds a demo made with other settings: {differing}. Choose another folder with -o, or "
+            "remove that one"
+        )
+
+
 def _pairs(arguments: argparse.Namespace) -> Path:
     """The dataset's folder; what is there from an earlier demo stays."""
     from ..training.pairs import Dataset
     from .demo_pairs import capture, photographs
 
     pictures = photographs(arguments.photos)
+    _check_same_demo(arguments)
     dataset = Dataset.open_or_create(arguments.output / "datasets", _NAME)
     capture(pictures, dataset, arguments.pairs, arguments.held_out)
     counts = dataset.counts()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -11,7 +12,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..training.images import as_rgb8
+from ..training.errors import ImageError
+from ..training.images import read_image
 from ..training.pairs import Dataset, Pair
 from ..training.tiny.operations import blur, grayscale
 
@@ -55,12 +57,18 @@ def photographs(folder: Path | None) -> list[Photograph]:
     if folder is None:
         return _embedded()
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES) if folder.is_dir() else []
-    if len(files) < 2:
+    opened = []
+    for path in files:
+        try:
+            opened.append((path.stem, _open(path)))
+        except ImageError as error:
+            print(f"left out: {error}", file=sys.stderr)
+    if len(opened) < 2:
         raise ValueError(
-            f"{folder} holds {len(files)} pictures ({', '.join(sorted(_SUFFIXES))}); give a folder with at least two, "
-            "so that one can be held out"
+            f"{folder} holds {len(opened)} readable pictures ({', '.join(sorted(_SUFFIXES))}); give a folder with at "
+            "least two, so that one can be held out"
         )
-    return [Photograph(path.stem, _open(path), number % 5 == 0) for number, path in enumerate(files)]
+    return [Photograph(stem, image, number % 5 == 0) for number, (stem, image) in enumerate(opened)]
 
 
 def _embedded() -> list[Photograph]:
@@ -83,7 +91,7 @@ def _embedded() -> list[Photograph]:
 
 
 def _open(path: Path) -> Image.Image:
-    return Image.fromarray(as_rgb8(Image.open(path)).pixels)
+    return Image.fromarray(read_image(path).pixels)
 
 
 def capture(pictures: list[Photograph], dataset: Dataset, count: int, held_out: int) -> None:
@@ -92,7 +100,7 @@ def capture(pictures: list[Photograph], dataset: Dataset, count: int, held_out: 
     Args:
         count, held_out: pairs to train on, and to evaluate on.
     """
-    splits, times = {}, {}
+    splits = {}
     for validation, number in ((False, count), (True, held_out)):
         chosen = [picture for picture in pictures if picture.held_out == validation]
         for name, square in _squares(chosen, number):
@@ -100,18 +108,11 @@ def capture(pictures: list[Photograph], dataset: Dataset, count: int, held_out: 
             started = time.perf_counter()
             result = teacher(source)
             seconds = time.perf_counter() - started
-            kept = dataset.append(
-                Pair(source=source.numpy(), target=result.numpy(), instruction=INSTRUCTION, seed=0, name=name)
-            )
+            pair = Pair(source=source.numpy(), target=result.numpy(), instruction=INSTRUCTION, seed=0, name=name)
+            kept = dataset.append(replace(pair, teacher_seconds=seconds))
             if kept.stored:
-                splits[kept.id], times[kept.id] = "validation" if validation else "train", seconds
-    dataset.rewrite(
-        lambda row: replace(
-            row,
-            split=splits.get(row.id, row.split),
-            extra={"teacher_seconds": times.get(row.id, row.extra.get("teacher_seconds"))},
-        )
-    )
+                splits[kept.id] = "validation" if validation else "train"
+    dataset.rewrite(lambda row: replace(row, split=splits.get(row.id, row.split)))
 
 
 def _squares(pictures: list[Photograph], count: int) -> Iterator[tuple[str, Image.Image]]:

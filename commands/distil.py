@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from .edit import choose_bundle
+from .numbers import whole
 from .train import JsonDisplay, StopOnSignal, TextDisplay
 
 _EPILOG = """The same command again continues a run that was stopped or killed. Ctrl+C (or SIGTERM, or a file named
@@ -27,11 +28,11 @@ def add_parsers(subparsers) -> None:
     distil.add_argument(
         "-o", "--output", type=Path, default=None, metavar="FOLDER", help="of the run (default: output/distil/NAME)"
     )
-    distil.add_argument("--steps", type=int, help="optimiser steps")
-    distil.add_argument("--rank", type=int, help="of the LoRA")
+    distil.add_argument("--steps", type=whole(1), help="optimiser steps")
+    distil.add_argument("--rank", type=whole(1), help="of the LoRA")
     distil.add_argument("--learning-rate", type=float, metavar="RATE", help="at its highest")
-    distil.add_argument("--batch-size", type=int, metavar="N", help="pairs in one forward pass")
-    distil.add_argument("--seed", type=int, help="decides starting weights, order and noise")
+    distil.add_argument("--batch-size", type=whole(1), metavar="N", help="pairs in one forward pass")
+    distil.add_argument("--seed", type=whole(0), help="decides starting weights, order and noise")
     distil.add_argument(
         "--config", type=Path, metavar="FILE.toml", help="everything else (default: training/configs/distil-lora.toml)"
     )
@@ -47,7 +48,11 @@ def add_parsers(subparsers) -> None:
         "--inputs", type=Path, metavar="FOLDER", help="where to put the workflow's example pictures (ComfyUI's input)"
     )
     distil.add_argument(
-        "--pairs", type=int, default=16, metavar="N", help="to evaluate on; 0: do not evaluate (default: %(default)s)"
+        "--pairs",
+        type=whole(0),
+        default=16,
+        metavar="N",
+        help="to evaluate on; 0: do not evaluate (default: %(default)s)",
     )
     distil.add_argument(
         "--train-only", action="store_true", help="only train; the whole model, too, if --config says so"
@@ -61,7 +66,7 @@ def run_distil(arguments: argparse.Namespace) -> int:
     from ..training.names import check_dataset_name
     from ..training.trainer.config_file import overrides_table
 
-    name = check_dataset_name(arguments.name or arguments.datasets[0].resolve().name)
+    name = check_dataset_name(arguments.name or arguments.datasets[0].resolve().name, "name")
     settings = DistilSettings(
         datasets=arguments.datasets,
         bundle=choose_bundle(arguments.model).folder,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from .capture_links import NoSource, linked_pictures, sources_of
-from .capture_record import Words, generation, record, word_inputs
+from .capture_begin import begin, refusal
+from .capture_links import linked_pictures
+from .capture_record import Words, record, word_inputs
 from .types import schema
 
 _MAX_INDEX = 9
+# Whatever else is wrong with its sources is said before the graph runs.
+_NOT_QUEUED = "no Capture Source reached it. It works in graphs that are queued, not in nodes that expand into others."
 
 
 class CaptureSourceNode(io.ComfyNode):
@@ -35,8 +38,8 @@ class CaptureSourceNode(io.ComfyNode):
                     default=0,
                     min=0,
                     max=_MAX_INDEX,
-                    tooltip="What the instruction calls this picture: 0 for {image}, 1 for {image1} and so on. Each Capture "
-                    "Source needs its own.",
+                    tooltip="What the instruction calls this picture: 0 for {image}, 1 for {image1} and so on, without gaps. "
+                    "Each Capture Source needs its own.",
                 ),
             ],
             outputs=[
@@ -77,23 +80,17 @@ class CaptureResultNode(io.ComfyNode):
         )
 
     @classmethod
+    async def validate_inputs(cls, dataset=None):
+        return await refusal(cls, dataset)
+
+    @classmethod
     def fingerprint_inputs(cls, dataset=None, **kwargs):
-        return generation(dataset)
+        return begin(dataset)
 
     @classmethod
     def execute(cls, image, instruction, dataset, tags=("",), seed=(-1,), checks=("",), **linked) -> io.NodeOutput:
         pictures = linked_pictures(linked)
         if not pictures:
-            raise ValueError(_why_no_source(cls.hidden.prompt, cls.hidden.unique_id))
+            raise ValueError(_NOT_QUEUED)
         thumbnail = record(cls, image, list(pictures.values()), Words(instruction, dataset, tags, seed, checks))
         return io.NodeOutput(image, ui=thumbnail)
-
-
-def _why_no_source(prompt: dict, node_id: str) -> str:
-    try:
-        sources_of(prompt, node_id)
-    except NoSource as error:
-        return str(error)
-    except KeyError:
-        pass
-    return "no Capture Source reached it. It works in graphs that are queued, not in nodes that expand into others."

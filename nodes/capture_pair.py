@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from .capture_record import Words, generation, record, word_inputs
+from .capture_begin import begin, refusal
+from .capture_record import Words, record, word_inputs
 from .types import LEAST_SOCKETS, schema
 
 
@@ -53,8 +54,12 @@ class CapturePairNode(io.ComfyNode):
         )
 
     @classmethod
+    async def validate_inputs(cls, dataset=None, references=None):  # a growing input comes along unasked
+        return await refusal(cls, dataset)
+
+    @classmethod
     def fingerprint_inputs(cls, dataset=None, **kwargs):
-        return generation(dataset)
+        return begin(dataset)
 
     @classmethod
     def execute(

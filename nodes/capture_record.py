@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from comfy_api.latest import io, ui
@@ -16,6 +16,10 @@ from . import paths
 from .capture_links import contributors, upstream_of_source
 from .capture_pairing import pair_pictures, pair_values, sizes
 from .messages import show
+from .stopwatch import seconds_so_far
+
+if TYPE_CHECKING:
+    from ..training.checks import CheckSettings
 
 _FROM_GRAPH = -1
 _THUMBNAIL = 256  # pixels, longest side of each picture
@@ -80,18 +84,6 @@ def word_inputs() -> list[io.Input]:
     ]
 
 
-def generation(dataset: Any) -> int:
-    """Makes a marker run again whose pairs were lost: the disk was full, or the dataset was deleted."""
-    from ..training.errors import DatasetError
-    from ..training.names import resolve_dataset
-
-    name = dataset[0] if isinstance(dataset, (list, tuple)) and dataset else dataset
-    try:
-        return recorder().generation(resolve_dataset(paths.datasets_root(), name))
-    except DatasetError:
-        return 0  # the node itself will say what is wrong with the name
-
-
 def record(
     node: type[io.ComfyNode],
     results: list[torch.Tensor],
@@ -102,56 +94,78 @@ def record(
 
     results: lists of batches (B, H, W, C), as ComfyUI hands them over; pictures: images and masks in indicator order.
     """
-    from ..training.checks import parse_checks
-    from ..training.names import resolve_dataset
+    from ..training.pairs import Pair
     from .recorder import Capture
 
-    settings = parse_checks(split_words(words.checks[0]))
-    dataset, node_id = words.dataset[0], node.hidden.unique_id
-    resolve_dataset(paths.datasets_root(), dataset)
-    graph = contributors(node.hidden.prompt, node_id)
-    varying, seed_in_graph, name = _read_graph(graph, node_id)
-    layout = sizes(results)
+    seconds = seconds_so_far(node.hidden.prompt, node.hidden.unique_id)  # first of all, while the clock runs
+    node_id, layout = node.hidden.unique_id, sizes(results)
     if not sum(layout):
         raise ValueError("the result has no pictures")
+    doors = _doors(words, layout)
+    graph = contributors(node.hidden.prompt, node_id)
+    varying, seed_in_graph, name = _read_graph(graph, node_id)
     seeds = [seed_in_graph if value == _FROM_GRAPH else value for value in pair_values(words.seed, layout, "seed")]
-    instructions = _instructions(pair_values(words.instruction, layout, "instruction"), dataset, len(pictures))
-    tags = pair_values(words.tags, layout, "text of tags")
+    instructions = _instructions(pair_values(words.instruction, layout, "instruction"), doors, len(pictures))
+    tags = pair_values(words.tags, layout, "tags text")
     copies = _Copies()
     images, masks = _by_result(pictures, layout, copies)
     targets = pair_pictures(copies.colours(results), layout, "result")
-    pairs = tuple(
-        _pair(target, images[k], masks[k], instructions[k], seeds[k], split_words(tags[k]), name or dataset)
-        for k, target in enumerate(targets)
-    )
-    recorder().submit(
-        Capture(
-            folder=recorder().open(paths.datasets_root(), dataset),  # only now, when nothing is wrong with the pairs
-            pairs=pairs,
-            checks=settings,
-            graph=graph,
-            varying=varying,
-            host=_host(graph),
-            size=copies.size,
-            tell=lambda text: show(text, node_id),
+    pairs = [
+        Pair(
+            target=target,
+            source=images[k][0],
+            references=images[k][1:],
+            masks=masks[k],
+            instruction=instructions[k],
+            seed=seeds[k],
+            tags=split_words(tags[k]),
+            teacher_seconds=None if seconds is None else seconds / len(targets),
+            name=name or doors[k].dataset,
         )
-    )
+        for k, target in enumerate(targets)
+    ]
+    folders = {door: recorder().open(paths.datasets_root(), door.dataset) for door in doors}  # nothing else is wrong
+    told: dict[_Door, str] = {}
+    for door, folder in folders.items():
+        own = tuple(pair for pair, through in zip(pairs, doors, strict=True) if through == door)
+        recorder().submit(
+            Capture(
+                folder=folder,
+                pairs=own,
+                checks=door.checks,
+                graph=graph,
+                varying=varying,
+                host=_host(graph),
+                size=copies.size * len(own) // len(pairs),
+                tell=functools.partial(_tell, told, door, node_id),
+            )
+        )
     return ui.PreviewImage(_side_by_side([*images[-1], targets[-1]]), cls=node)
 
 
-def _pair(target, images, masks, instruction: str, seed: int | None, tags: list[str], name: str):
-    from ..training.pairs import Pair
+class _Door(NamedTuple):
+    """Where a pair goes, and what it must pass on the way."""
 
-    return Pair(
-        target=target,
-        source=images[0],
-        references=images[1:],
-        masks=masks,
-        instruction=instruction,
-        seed=seed,
-        tags=tags,
-        name=name,
-    )
+    dataset: str
+    checks: CheckSettings
+
+
+def _doors(words: Words, layout: list[int]) -> list[_Door]:
+    """The door of each result. Raises `DatasetError` for what is no name of a dataset, or no check."""
+    from ..training.checks import parse_checks
+    from ..training.names import resolve_dataset
+
+    for name in words.dataset:
+        resolve_dataset(paths.datasets_root(), name)
+    datasets = pair_values(words.dataset, layout, "dataset name")
+    checks = pair_values([parse_checks(split_words(text)) for text in words.checks], layout, "checks text")
+    return [_Door(*door) for door in zip(datasets, checks, strict=True)]
+
+
+def _tell(told: dict[_Door, str], door: _Door, node_id: str, text: str) -> None:
+    """Show what became of the pairs, below each other where they go through several doors."""
+    told[door] = text
+    show("\n".join(told.values()), node_id)
 
 
 class _Copies:
@@ -192,10 +206,12 @@ def _masks(given: list[torch.Tensor], layout: list[int], label: str, copies: _Co
     return [mask if bool(mask.any()) else None for mask in paired]
 
 
-def _instructions(given: list[str], dataset: str, pictures: int) -> list[str]:
+def _instructions(given: list[str], doors: list[_Door], pictures: int) -> list[str]:
     from ..training.prepare import indicators, trigger_instruction
 
-    words = [text.strip() or trigger_instruction(dataset, pictures) for text in given]
+    words = [
+        text.strip() or trigger_instruction(door.dataset, pictures) for text, door in zip(given, doors, strict=True)
+    ]
     for text in words:
         missing = sorted(index for index in indicators(text) if index >= pictures)
         if missing:

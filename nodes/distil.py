@@ -25,7 +25,7 @@ class DistilNode(io.ComfyNode):
             description="Turns a captured workflow into a small one: trains a LoRA on its pairs, measures it against the "
             "teacher on held-out pictures, and writes a replacement workflow. The original graph is never touched.",
             search_aliases=["workflow distillation", "LoRA", "replace workflow", "train"],
-            inputs=training_inputs(),
+            inputs=training_inputs("distil"),
             outputs=[
                 io.String.Output(display_name="lora", tooltip="The LoRA's file in models/loras."),
                 io.String.Output(

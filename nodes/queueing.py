@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .capture_links import connect_sources
+from .capture_begin import connect
+from .capture_server import register as register_capture
 from .sweep import register as register_sweep
 from .sweep import run_alone
 
@@ -14,12 +15,13 @@ def register() -> None:
     from server import PromptServer
 
     PromptServer.instance.add_on_prompt_handler(prepare)
+    register_capture()
     register_sweep()
 
 
 def prepare(request: dict[str, Any]) -> dict[str, Any]:
     """A request to POST /prompt, with Capture Sources wired to their Results, and a Sweep instead of its graph."""
     if isinstance(request.get("prompt"), dict):
-        connect_sources(request["prompt"])
+        connect(request["prompt"])
         run_alone(request)
     return request

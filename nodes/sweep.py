@@ -50,7 +50,11 @@ def _inputs() -> list[io.Input]:
             tooltip="What was asked for, the same for all pairs. Empty: what Capture Result or Capture Pair says, "
             "else a trigger made of the dataset's name.",
         ),
-        io.String.Input("tags", default="", tooltip="Words kept with each pair, separated by commas."),
+        io.String.Input(
+            "tags",
+            default="",
+            tooltip="Words kept with each pair, separated by commas. Empty: what Capture Result or Capture Pair says.",
+        ),
         io.Int.Input(
             "seeds",
             default=1,
@@ -62,17 +66,35 @@ def _inputs() -> list[io.Input]:
             "checks",
             default="",
             tooltip="Changes to the checks that turn pairs down, separated by commas, for example: no_op=off, "
-            "size_tolerance=0.1",
+            "size_tolerance=0.1. Empty: what Capture Result or Capture Pair says.",
         ),
         io.Combo.Input(
             "action",
             options=[_START, _LOOK, _STOP],
-            tooltip="“dry run” tells what would be run. “stop” ends a running sweep after the prompts that are in "
-            "the queue.",
+            tooltip="“dry run” tells what would be run. “stop” ends a running sweep as its button does: the picture at "
+            "work is finished, and no other is begun.",
         ),
         io.Boolean.Input(
             "retry_set_aside", default=False, tooltip="Try pictures again that failed in an earlier sweep."
         ),
+        *_casting_inputs(),
+    ]
+
+
+def _casting_inputs() -> list[io.Input]:
+    """Which node plays which part, where that is not plain."""
+    tooltips = {
+        "loader": "Only where it is unclear which node loads the pictures: its number or title. With a second folder both, "
+        "separated by a comma.",
+        "mask_loader": "Only where it is unclear which node loads the masks: its number or title.",
+        "result": "Only where several nodes show a result: the number or title of the one to keep.",
+        "seed_input": "Only where the seed is not found: the node's number or title, a dot, and the name of its input, for "
+        "example 3.seed.",
+    }
+    # Newer front ends fold away what is advanced; this host knows no argument for it.
+    return [
+        io.String.Input(name, default="", optional=True, tooltip=tooltip, extra_dict={"advanced": True})
+        for name, tooltip in tooltips.items()
     ]
 
 
@@ -87,7 +109,7 @@ class SweepNode(io.ComfyNode):
             category="training data",
             description="Runs the graph around it over every picture of a folder and keeps the results as training pairs. "
             "Put it anywhere, wire nothing, and queue once: while it is there, queueing runs the sweep instead of the graph. "
-            "Cancel a run to stop; queue again to go on, nothing is done twice.",
+            "Its button stops it; queue again to go on, nothing is done twice.",
             search_aliases=["batch", "folder", "bulk", "capture", "distillation", "dataset", "queue all"],
             inputs=_inputs(),
             outputs=[],
@@ -103,12 +125,20 @@ class SweepNode(io.ComfyNode):
     @classmethod
     def execute(cls, **widgets) -> io.NodeOutput:
         node_id = cls.hidden.unique_id
-        if widgets["action"] == _STOP:
-            show("sweep: stopping" if runner().stop() else "sweep: none is running", node_id)
+        if widgets["action"] == _STOP:  # stopped when it was queued
+            show(runner().state["text"] or "sweep: none is running", node_id)
             return io.NodeOutput()
         prompt = {id_: node for id_, node in cls.hidden.prompt.items() if node["class_type"] != NODE_ID}
-        runner().start(prompt, _settings(**widgets), lambda text: show(text, node_id))
+        runner().start(prompt, _settings(**widgets), node_id, _announce)
         return io.NodeOutput()
+
+
+def _announce(state: dict[str, Any]) -> None:
+    """How the sweep goes: on its node, and to all pages, which show a stop button (web/sweep.js)."""
+    from server import PromptServer
+
+    show(state["text"], state["node"])
+    PromptServer.instance.send_sync("ace.sweep", state)
 
 
 @functools.cache
@@ -129,7 +159,7 @@ def register() -> None:
 
     @PromptServer.instance.routes.get("/ace/sweep")
     async def state(request: web.Request) -> web.Response:
-        return web.json_response({"running": runner().running, "text": runner().text})
+        return web.json_response(runner().state)
 
     @PromptServer.instance.routes.post("/ace/sweep/stop")
     async def stop(request: web.Request) -> web.Response:
@@ -139,14 +169,23 @@ def register() -> None:
 def run_alone(request: dict[str, Any]) -> None:
     """Of a request to queue a graph with a Sweep in it, let ComfyUI run the Sweep alone; it runs the rest.
 
-    Where the artist asks for single nodes, these are run.
+    Where the artist asks for single nodes, these are run. A Sweep that says stop does so now: in the queue it would wait
+    behind the prompts of the sweep that it is to end.
     """
     prompt = request.get("prompt")
-    if not isinstance(prompt, Mapping) or request.get("partial_execution_targets"):
+    if not isinstance(prompt, Mapping):
         return
     sweeps = [id_ for id_, node in prompt.items() if isinstance(node, Mapping) and node.get("class_type") == NODE_ID]
+    targets = request.get("partial_execution_targets") or sweeps
     if sweeps:
-        request["partial_execution_targets"] = sweeps
+        request["partial_execution_targets"] = targets
+    if any(id_ in targets and _widget(prompt[id_], "action") == _STOP for id_ in sweeps):
+        runner().stop()
+
+
+def _widget(node: Mapping[str, Any], name: str) -> Any:
+    inputs = node.get("inputs")
+    return inputs.get(name) if isinstance(inputs, Mapping) else None
 
 
 def _settings(
@@ -160,6 +199,10 @@ def _settings(
     checks: str,
     action: str,
     retry_set_aside: bool,
+    loader: str = "",
+    mask_loader: str = "",
+    result: str = "",
+    seed_input: str = "",
 ):
     """What a capture over a folder is asked to do, from the widgets. Raises `ValueError`."""
     from ..training.capture.roles import Choices
@@ -178,7 +221,14 @@ def _settings(
         root=paths.datasets_root(),
         dataset=dataset.strip(),
         servers=(_own_address(),),
-        choices=Choices(folders=len(inputs), mask_folders=tuple(mask_folders)),
+        choices=Choices(
+            sources=tuple(split_words(loader)),
+            masks=tuple(split_words(mask_loader)),
+            result=result.strip() or None,
+            seeds=tuple(split_words(seed_input)),
+            folders=len(inputs),
+            mask_folders=tuple(mask_folders),
+        ),
         instruction=instruction if instruction.strip() else None,
         tags=tuple(split_words(tags)),
         seeds=seeds,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import tempfile
 import threading
 from collections import deque
@@ -18,6 +19,19 @@ from ..training.capture.report import Tally
 from ..training.capture.sweep import Settings, capture
 from ..training.errors import DatasetError
 
+State = dict[str, Any]
+# What the command line's options are called on the node.
+_WIDGETS = {
+    "--source NODE": "loader",
+    "--mask NODE": "mask_loader",
+    "--result NODE": "result",
+    "--seed NODE.INPUT": "seed_input",
+    "--dataset NAME": "dataset",
+    "--inputs-1": "second_folder",
+    "--inputs": "folder",
+    "--masks": "masks",
+}
+_OPTION = re.compile("|".join(map(re.escape, _WIDGETS)))  # the longer ones come first
 _LINES_SHOWN = 5
 _STOPPED_BY_HAND = "the prompt was stopped on the server"
 _TOLD = {
@@ -36,45 +50,56 @@ class SweepRunner:
     """
 
     def __init__(self) -> None:
-        self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._lock = threading.Lock()
-        self._listener: Callable[[str], None] = lambda text: None
-        self.text = ""  # what was told last
+        self._listener: Callable[[State], None] = lambda state: None
+        self._state: State = {"running": False, "stopping": False, "text": "", "node": ""}
         self._counts: dict[str, Any] = {}
         self._lines: deque[str] = deque(maxlen=_LINES_SHOWN)
 
     @property
-    def running(self) -> bool:
-        return self._thread is not None and self._thread.is_alive()
+    def state(self) -> State:
+        """running; stopping: it was asked to end; text: what was told last; node: id of the node that began it."""
+        return dict(self._state)
 
-    def start(self, prompt: Mapping[str, Any], settings: Settings, tell: Callable[[str], None]) -> None:
-        """Begin. prompt: the graph to run, in API format; settings: its `workflow` is not read.
+    def start(
+        self, prompt: Mapping[str, Any], settings: Settings, node: str, listener: Callable[[State], None]
+    ) -> None:
+        """Begin. prompt: the graph to run, in API format; settings: its `workflow` is not read; listener: hears each
+        change of `state`.
 
         Raises:
             RuntimeError: a sweep is running already.
         """
         with self._lock:
-            if self.running:
+            if self._state["running"]:
                 raise RuntimeError("a sweep is running already. Let it end, or stop it first.")
-            self._listener, self._counts = tell, {}
+            self._listener, self._counts = listener, {}
             self._lines.clear()
             self._loop = self._stop = None
-            self._thread = threading.Thread(
-                target=self._run, args=(dict(prompt), settings), name="ace-sweep", daemon=True
-            )
-            self._thread.start()
+            self._state.update(running=True, stopping=False, node=node, text=_progress({}))
+        listener(self.state)
+        threading.Thread(target=self._run, args=(dict(prompt), settings), name="ace-sweep", daemon=True).start()
 
     def stop(self) -> bool:
         """End the sweep after what is being written; False if none is running."""
         with self._lock:
-            if not self.running or self._loop is None:
+            if self._loop is None:
                 return False
             self._loop.call_soon_threadsafe(self._stop.set)
-            return True
+            self._state["stopping"] = True
+        self._listener(self.state)
+        return True
 
     def _run(self, prompt: dict[str, Any], settings: Settings) -> None:
+        text = self._captured(prompt, settings)
+        with self._lock:
+            self._state.update(running=False, stopping=False, text=text)
+        self._listener(self.state)
+
+    def _captured(self, prompt: dict[str, Any], settings: Settings) -> str:
+        """Run it to its end and return its last words."""
         try:
             # The graph may hold keys, so its folder is for this user alone, and the file goes as soon as it was read.
             with tempfile.TemporaryDirectory(prefix="ace-sweep-") as folder:
@@ -83,15 +108,15 @@ class SweepRunner:
                 tally = asyncio.run(self._capture(replace(settings, workflow=path)))
         except Undecided as error:
             choices = "\n".join(f"- {choice}" for choice in error.choices)
-            self._tell(f"sweep: {error.question}\n{choices}\nSay so with Capture Source and Capture Result.")
+            advice = f"Write the number of the node into “{_as_widgets(error.flag)}”, and queue again."
+            return f"sweep: {_as_widgets(error.question)}\n{choices}\n{advice}"
         except (CaptureError, DatasetError) as error:
-            self._tell(f"sweep: {error}")
             logging.error("ACE Edit: sweep: %s", error)
+            return f"sweep: {_as_widgets(str(error))}"
         except Exception as error:
-            self._tell(f"sweep: {error!r}. The log has more.")
             logging.exception("ACE Edit: sweep")
-        else:
-            self._tell(self._text(_last_words(tally, settings.dry_run)))
+            return f"sweep: {error!r}. The log has more."
+        return self._text(_last_words(tally, settings.dry_run))
 
     async def _capture(self, settings: Settings) -> Tally:
         stop = asyncio.Event()
@@ -120,14 +145,16 @@ class SweepRunner:
             self._lines.extend(f"rejected: {data['input']}: {reason}" for reason in data["reasons"])
         elif event == "job":
             self._lines.append(f"{data['input']}: {data['state']}")
-        self._tell(self._text(_progress(self._counts)))
-
-    def _tell(self, text: str) -> None:
-        self.text = text
-        self._listener(text)
+        self._state["text"] = self._text(_progress(self._counts))
+        self._listener(self.state)
 
     def _text(self, first: str) -> str:
         return "\n".join([first, *self._lines])
+
+
+def _as_widgets(text: str) -> str:
+    """What is said to somebody at a terminal, in words of the node."""
+    return _OPTION.sub(lambda match: _WIDGETS[match.group()], text)
 
 
 def _progress(counts: Mapping[str, Any]) -> str:

@@ -18,8 +18,8 @@ _BLANK = 64  # pixels, where there is no sample sheet
 _MOST = 0x7FFFFFFF
 
 
-def training_inputs() -> list:
-    """What Train and Distil both ask for."""
+def training_inputs(kind: str) -> list:
+    """What Train and Distil both ask for; kind is "train" or "distil"."""
     return [
         AceDataset.Input(
             "dataset", optional=True, tooltip="The pairs, from Load Dataset. Comes before the dataset chosen by name."
@@ -41,24 +41,35 @@ def training_inputs() -> list:
         ),
         io.Int.Input(
             "steps",
-            default=2000,
-            min=1,
+            default=0,
+            min=0,
             max=_MOST,
-            tooltip="Optimiser steps. 1000 to 4000 for 64 to 500 pairs of one edit.",
+            tooltip="Optimiser steps. 1000 to 4000 for 64 to 500 pairs of one edit. 0: as the configuration says (2000 in "
+            "the standard one).",
         ),
         io.Int.Input(
-            "rank", default=32, min=1, max=1024, tooltip="Size of the LoRA. More can hold more, and forget less."
+            "rank",
+            default=0,
+            min=0,
+            max=1024,
+            tooltip="Size of the LoRA. More can hold more, and forget less. 0: as the configuration says (32 in the "
+            "standard one).",
         ),
         io.Float.Input(
             "learning_rate",
-            default=0.0002,
-            min=0.0000001,
+            default=0.0,
+            min=0.0,
             max=1.0,
             step=0.0000001,
-            tooltip="At its highest. Lower it if the loss jumps about.",
+            tooltip="At its highest. Lower it if the loss jumps about. 0: as the configuration says (0.0002 in the standard "
+            "one).",
         ),
         io.Int.Input(
-            "batch_size", default=4, min=1, max=1024, tooltip="Pairs in one step. Lower it if memory is short."
+            "batch_size",
+            default=0,
+            min=0,
+            max=1024,
+            tooltip="Pairs in one step. Lower it if memory is short. 0: as the configuration says (4 in the standard one).",
         ),
         io.Int.Input(
             "seed",
@@ -70,9 +81,9 @@ def training_inputs() -> list:
         ),
         io.Combo.Input(
             "config",
-            options=training_files.config_names(),
-            tooltip="A file with everything else that can be set; the fields above come before it. Put your own .toml files "
-            "into user/default/ace.",
+            options=training_files.config_names(kind),
+            tooltip="A file with everything else that can be set; fields above that are not 0 come before it. Put your own "
+            ".toml files into user/default/ace; paths in them count from ComfyUI's folder.",
         ),
     ]
 
@@ -112,7 +123,13 @@ def plan_run(
     require_packages()
     name = training_files.check_name(name)
     file = training_files.config_path(config)
-    training_files.model_path(training_files.config_method(file), name)
+    method = training_files.config_method(file)
+    if kind == "distil" and method != "lora":
+        raise ValueError(
+            f'{config} trains the whole model (method = "{method}"), and a distillation makes a LoRA: choose another '
+            "configuration, or use the Train node"
+        )
+    training_files.model_path(method, name)
     found = paths.installed_bundle(bundle)
     if found is None:
         raise ValueError(f"the model {bundle} is not on this machine; fetch it with Load Bundle first")
@@ -122,14 +139,14 @@ def plan_run(
         "model": found.folder,
         "name": name,
         "output": folder,
-        "steps": steps,
-        "rank": rank,
-        "learning-rate": learning_rate,
-        "batch-size": batch_size,
+        "steps": steps or None,
+        "rank": rank or None,
+        "learning-rate": learning_rate or None,
+        "batch-size": batch_size or None,
         "seed": seed,
         "config": file,
         "device": host_device(),
-        "set": f"data.cache={training_files.cache_folder()}",
+        "set": None if training_files.has_own_cache(file) else f"data.cache={training_files.cache_folder()}",
     }
     options = [f"--{key}={value}" for key, value in settings.items() if value is not None]
     return Run(kind, pairs, found.folder, name, folder, ("distil", str(pairs), "--json", *options))
@@ -180,7 +197,7 @@ class TrainNode(io.ComfyNode):
             description="Trains a LoRA (or, with a configuration that says so, a whole model) on a dataset of pairs. Runs "
             "beside ComfyUI and frees its models first. Cancel saves; the same settings go on from there.",
             search_aliases=["LoRA", "fine-tune", "finetune", "trainer"],
-            inputs=training_inputs(),
+            inputs=training_inputs("train"),
             outputs=[
                 io.String.Output(display_name="file", tooltip="The trained file, in models/loras or models/ace."),
                 io.Image.Output(display_name="samples", tooltip="The latest sheet: source, teacher, student."),

@@ -33,8 +33,18 @@ def _configs() -> dict[str, Path]:
     return found
 
 
-def config_names() -> list[str]:
-    return [STANDARD, *_configs()]
+def config_names(kind: str) -> list[str]:
+    """For the menu. Distil makes LoRAs and is not offered what trains a whole model; a broken file is, and then explained."""
+    return [STANDARD, *(name for name, path in _configs().items() if kind == "train" or _may_be_lora(path))]
+
+
+def _may_be_lora(path: Path) -> bool:
+    from ..training.trainer.errors import TrainError
+
+    try:
+        return config_method(path) == "lora"
+    except TrainError:
+        return True
 
 
 def config_path(name: str) -> Path | None:
@@ -74,9 +84,9 @@ def check_name(name: str) -> str:
         ValueError: it cannot be a file name everywhere.
     """
     try:
-        return check_dataset_name(name)
+        return check_dataset_name(name, "name")
     except DatasetNameError as error:
-        raise ValueError(str(error).replace("dataset name", "name")) from None
+        raise ValueError(str(error)) from None
 
 
 def run_folder(kind: str, name: str) -> Path:
@@ -98,6 +108,20 @@ def config_method(config: Path | None) -> str:
     from ..training.trainer.config_file import read_table
 
     return "lora" if config is None else read_table(config).get("method", "lora")
+
+
+def has_own_cache(config: Path | None) -> bool:
+    """Whether a file of the user says where encoded pictures are kept.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    from ..training.trainer.config_file import read_table
+
+    if config is None or config.parent == _SHIPPED_CONFIGS:
+        return False
+    data = read_table(config).get("data")
+    return isinstance(data, dict) and "cache" in data
 
 
 def model_path(method: str, name: str) -> Path:

@@ -17,6 +17,7 @@ from typing import Any
 
 import comfy.model_management
 import comfy.utils
+import folder_paths
 
 from .messages import show
 
@@ -66,7 +67,7 @@ def run_command(arguments: Sequence[str], folder: Path, hear: Callable[[Event], 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / STOP_NOW).unlink(missing_ok=True)
     interrupt = comfy.model_management.InterruptProcessingException
-    process = _start(arguments, folder)
+    process = _start(arguments)
     errors: deque[str] = deque(maxlen=_ERROR_LINES)
     last: Event | None = None
     interrupted: Exception | None = None
@@ -94,11 +95,11 @@ def run_command(arguments: Sequence[str], folder: Path, hear: Callable[[Event], 
     )
 
 
-def _start(arguments: Sequence[str], folder: Path) -> subprocess.Popen:
+def _start(arguments: Sequence[str]) -> subprocess.Popen:
     environment = {**os.environ, "PYTHONIOENCODING": "utf-8", "PYTHONUNBUFFERED": "1"}
     return subprocess.Popen(
         [sys.executable, str(PACK), *arguments],
-        cwd=folder,
+        cwd=folder_paths.base_path,  # what relative paths in a configuration count from
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -175,14 +176,15 @@ class NodeDisplay:
         self._steps = 1
         self._held_out: float | None = None
         self._said = 0.0
+        self._notices: list[str] = []
 
     def __call__(self, event: Event) -> None:
         getattr(self, f"_on_{event['event']}", self._on_other)(event)
 
     def say(self, text: str) -> None:
-        """Writes on the node."""
+        """Writes on the node, below what the trainer has remarked."""
         if self.node_id is not None:
-            show(text, self.node_id)
+            show("\n".join([*self._notices, text]), self.node_id)
 
     def _on_progress(self, event: Event) -> None:
         self._bar.update_absolute(event["done"], max(1, event["total"]))
@@ -212,6 +214,7 @@ class NodeDisplay:
 
     def _on_notice(self, event: Event) -> None:
         logging.info("ACE Edit: %s", event["text"])
+        self._notices.append(event["text"])
 
     def _on_other(self, event: Event) -> None:
         """Everything else is in the run's folder."""

@@ -156,7 +156,11 @@ def test_demo_goes_from_photographs_to_a_page(tmp_path, capsys):
 
 def test_demo_takes_ones_own_photographs(folder, capsys):
     arguments = ["demo", "--photos", str(folder), "--pairs", "2", "--held-out", "1", "--steps", "1"]
+    (folder / "broken.png").write_bytes(b"no picture")
     assert main([*arguments, "-o", str(folder / "mine")]) == 0
+    assert "left out: " in capsys.readouterr().err
+    assert main(["demo", *arguments[3:], "-o", str(folder / "mine")]) == 1
+    assert "made with other settings: photos" in capsys.readouterr().err
     (folder / "other.jpg").unlink(), (folder / "mask.png").unlink()
     assert main([*arguments, "-o", str(folder / "few")]) == 1
     assert "at least two" in capsys.readouterr().err

@@ -14,13 +14,16 @@ import numpy as np
 from PIL import Image, ImageChops
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from .errors import CheckError
+from .errors import CheckError, DatasetError
+from .images import read_image
 from .prepare import PreparedPair, image_labels
+from .storage import safe_file
 
 if TYPE_CHECKING:
     from .index import PairIndex
 
 _BLOCK = 16  # pixels; the side of the squares in which a local edit is looked for
+_MOST_COMPARED = 32  # kept results of the same source, each of which is decoded
 
 
 class CheckSettings(BaseModel):
@@ -40,13 +43,20 @@ class CheckSettings(BaseModel):
     aspect_tolerance: float = Field(0.02, ge=0, description="Relative difference of the ratios that passes.")
     near_duplicate: bool = Field(True, description="Turn down a pair that looks like one already kept.")
     near_duplicate_bits: int = Field(2, ge=0, le=128, description="Alike when source and target both differ by at most")
-    near_duplicate_colour: float = Field(3.0, ge=0, description="… and their mean colours by at most this.")
+    near_duplicate_colour: float = Field(3.0, ge=0, description="… and their mean colours by at most this …")
+    near_duplicate_block: float = Field(
+        8.0, ge=0, description="… and, for two results of one source, no 16x16 block by more than this on average."
+    )
     blank: bool = Field(True, description="Turn down pairs with a picture of one colour.")
     blank_std: float = Field(1.0, ge=0, description="Blank when the standard deviation is below this.")
     non_finite: bool = Field(True, description="Turn down pictures with NaN or infinite values.")
     non_finite_share: float = Field(0.0, ge=0, le=1, description="Share of such values that passes.")
     mask: bool = Field(True, description="Turn down results that changed outside the mask rather than inside.")
     mask_ratio: float = Field(2.0, ge=0, description="Mean change outside over mean change inside that passes.")
+
+    def changes(self) -> dict[str, bool | int | float]:
+        """What differs from the checks as they are by themselves."""
+        return self.model_dump(exclude_defaults=True)
 
 
 @dataclass(frozen=True)
@@ -98,13 +108,33 @@ def run_checks(pair: PreparedPair, settings: CheckSettings, index: PairIndex | N
 
 
 def near_duplicate(pair: PreparedPair, settings: CheckSettings, index: PairIndex) -> list[Finding]:
-    """The one check that depends on the other pairs."""
-    nearest = index.nearest(pair.fingerprint, settings.near_duplicate_colour)
-    if nearest is None or nearest[1] > settings.near_duplicate_bits:
-        return []
-    kept, bits = nearest
-    message = f"looks like the kept pair {kept} ({bits} of 128 bits differ, at most {settings.near_duplicate_bits})"
-    return [Finding("near_duplicate", float(bits), float(settings.near_duplicate_bits), message)]
+    """The one check that depends on the other pairs. Of very many that look alike the most alike are looked at."""
+    limits = settings.near_duplicate_bits, settings.near_duplicate_colour
+    for kept, bits in index.alike(pair.fingerprint, *limits)[:_MOST_COMPARED]:
+        if not _other_variant(pair, kept, settings, index):
+            message = f"looks like the kept pair {kept} ({bits} of 128 bits differ, at most {limits[0]})"
+            return [Finding("near_duplicate", float(bits), float(limits[0]), message)]
+    return []
+
+
+def _other_variant(pair: PreparedPair, kept: str, settings: CheckSettings, index: PairIndex) -> bool:
+    """Whether a kept pair is of the very same source and its result differs somewhere.
+
+    The fingerprint sees a picture as a whole: two results of one seed each that put another small thing into the same
+    place look alike to it, and the difference is all that a student could learn from them.
+    """
+    try:
+        row = index.row(kept)
+        if row.id != kept:
+            return True  # the rows were rewritten just now, so this is asked again before anything is kept
+        if pair.source is None or row.source_hash != pair.source_hash:
+            return False
+        target = read_image(safe_file(index.folder, row.target_file_name)).pixels
+    except DatasetError:
+        return False  # damaged meanwhile, which is for `check` to tell
+    return target.shape != pair.target.shape or _largest_block(_difference(target, pair.target)) > (
+        settings.near_duplicate_block
+    )
 
 
 def _mask_sizes(pair: PreparedPair) -> list[Finding]:
@@ -180,12 +210,17 @@ def _mean(difference: Image.Image, where: Image.Image | None = None) -> float:
     return float((counts @ np.arange(256)).sum() / max(counts.sum(), 1))
 
 
+def _largest_block(difference: Image.Image) -> float:
+    """Mean of the block that differs most, in levels."""
+    return float(np.asarray(difference.reduce(_BLOCK)).mean(axis=2).max())
+
+
 def _no_op(difference: Image.Image, settings: CheckSettings) -> list[Finding]:
     mean = _mean(difference)
     if mean >= settings.no_op_mean:
         return []
     # A small local edit shows in the mean of its block and not in the mean of the picture.
-    if np.asarray(difference.reduce(_BLOCK)).mean(axis=2).max() > settings.no_op_block:
+    if _largest_block(difference) > settings.no_op_block:
         return []
     message = f"the result equals its source (mean difference {mean:.2f} levels, at least {settings.no_op_mean:g})"
     return [Finding("no_op", mean, settings.no_op_mean, message)]

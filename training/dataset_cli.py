@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -170,14 +171,19 @@ def _split(args: argparse.Namespace) -> int:
 
 def _import(args: argparse.Namespace) -> int:
     from .importers import ImportOptions, import_pairs
+    from .names import resolve_dataset
     from .pairs import Dataset
 
     folder = Path(args.root or Path(args.dataset).absolute().parent)
     name = args.dataset if args.root else Path(args.dataset).absolute().name
     checks = _no_checks() if args.no_checks else _checks(args)
-    if not Path(args.source).exists():
-        raise DatasetError(f"{args.source} is not there.")
-    dataset = Dataset.open_or_create(folder, name, checks=checks, alpha=args.alpha)
+
+    @functools.cache
+    def dataset() -> Dataset:
+        return Dataset.open_or_create(folder, name, checks=checks, alpha=args.alpha)
+
+    if resolve_dataset(folder, name).exists():
+        dataset()  # which says at once what is wrong with it
     options = ImportOptions(
         instruction=args.instruction,
         source=args.source_name,
@@ -185,6 +191,7 @@ def _import(args: argparse.Namespace) -> int:
         mask=args.mask,
         references=tuple(args.reference),
         tags=tuple(args.tag),
+        alpha=args.alpha,
     )
     with _progress(args, "imported") as progress:
         result = import_pairs(dataset, args.source, args.format, options=options, progress=progress)
@@ -196,7 +203,7 @@ def _import(args: argparse.Namespace) -> int:
     _print_lines([f"{label}: {reason}" for label, reason in result.failed])
     for note in result.notes:
         print(f"note: {note}")
-    by_check = ", ".join(f"{check} {count}" for check, count in dataset.counts().by_check.items())
+    by_check = ", ".join(f"{check} {count}" for check, count in result.by_check.items())
     print(
         f"{result.stored} stored, {result.duplicates} there already, {result.rejected} turned down"
         f"{f' ({by_check}; reasons in rejected.jsonl)' if result.rejected else ''}, {len(result.failed)} failed"

@@ -104,7 +104,7 @@ class DistilResult:
         report: the page; None if it was not wanted, or the run was stopped before it.
         evaluation: the numbers on it.
         step: optimiser steps done.
-        finished: False if somebody asked to stop; the same call goes on from there.
+        finished: False if somebody asked to stop, be it during the evaluation; the same call goes on from there.
     """
 
     trained: Path
@@ -121,6 +121,8 @@ def make_train_config(settings: DistilSettings) -> TrainConfig:
     Raises:
         ConfigError: the file or a setting is wrong, or it is not one for a LoRA.
     """
+    if settings.pairs < 0:
+        raise ConfigError(f"{settings.pairs} pairs cannot be evaluated on; expected 0 (no evaluation) or more")
     table = read_table(settings.config or STANDARD)
     if settings.config is None:
         _scale_to(table, settings)
@@ -192,8 +194,10 @@ def distil(
     should_stop = _or_file(should_stop or never, config.output / STOP_NOW)
     trained = train(config, on_event=on_event, should_stop=should_stop)
     evaluation = report = workflow = None
-    if trained.finished and settings.pairs and not settings.train_only:
+    wanted = bool(settings.pairs) and not settings.train_only
+    if trained.finished and wanted:
         evaluation = _evaluate(settings, config, trained.path, on_event, should_stop)
+    finished = trained.finished and (evaluation is not None or not wanted)
     if evaluation is not None:
         report = _write_report(settings, evaluation)
     if not settings.train_only:
@@ -209,10 +213,10 @@ def distil(
             "score": None if evaluation is None else evaluation.score,
             "share_of_ceiling": None if evaluation is None else evaluation.share,
             "step": trained.step,
-            "finished": trained.finished,
+            "finished": finished,
         }
     )
-    return DistilResult(trained.path, workflow, report, evaluation, trained.step, trained.finished)
+    return DistilResult(trained.path, workflow, report, evaluation, trained.step, finished)
 
 
 def _or_file(should_stop: Callable[[], bool], path: Path) -> Callable[[], bool]:

@@ -7,6 +7,17 @@ class DatasetError(RuntimeError):
     """A dataset cannot be opened, written or read; the message says what to do."""
 
 
+class WriteError(DatasetError):
+    """The disk refuses: it is full, read-only, gone or held by another. The same pair can be written later.
+
+    reason: why, in a few words.
+    """
+
+    def __init__(self, message: str, reason: str):
+        super().__init__(message)
+        self.reason = reason
+
+
 class DatasetNameError(DatasetError, ValueError):
     """A dataset name that could leave the datasets folder or that some system cannot store."""
 

@@ -77,13 +77,14 @@ class FingerprintTable:
         self._looks[len(self._ids)] = np.frombuffer(looks, dtype=np.uint8)
         self._ids.append(pair_id)
 
-    def nearest(self, looks: bytes, max_colour: float) -> tuple[str, int] | None:
-        """Id of the most alike pair and the bits by which it differs (the worse of source and target).
+    def alike(self, looks: bytes, max_bits: int, max_colour: float) -> list[tuple[str, int]]:
+        """Ids of the pairs that differ by at most so many bits (the worse of source and target) with these, most alike
+        first.
 
         Pairs whose mean colours differ by more than `max_colour` levels anywhere are left out.
         """
         if not self._ids:
-            return None
+            return []
         known = self._looks[: len(self._ids)]
         wanted = np.frombuffer(looks, dtype=np.uint8)
         bits, colour = [], []
@@ -93,8 +94,6 @@ class FingerprintTable:
             difference = known[:, middle:end].astype(np.int16) - wanted[middle:end].astype(np.int16)
             colour.append(np.abs(difference).max(axis=1))
         distance = np.maximum(*bits)
-        candidates = np.flatnonzero(np.maximum(*colour) <= max_colour)
-        if not len(candidates):
-            return None
-        best = candidates[distance[candidates].argmin()]
-        return self._ids[best], int(distance[best])
+        found = np.flatnonzero((np.maximum(*colour) <= max_colour) & (distance <= max_bits))
+        order = found[np.argsort(distance[found], kind="stable")]
+        return [(self._ids[place], int(distance[place])) for place in order]

@@ -6,15 +6,17 @@ said in `notes`, so that nothing changes silently.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any, Literal
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from .errors import ImageError
 
@@ -26,6 +28,17 @@ PNG_OPTIONS = {"compress_level": 1, "compress_type": zlib.Z_RLE}
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 
 AlphaPolicy = Literal["white", "black", "drop", "error"]
+
+_ORIENTATION = 0x0112  # of EXIF
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 @dataclass(frozen=True)
@@ -66,6 +79,12 @@ def image_size(file: str | os.PathLike | IO[bytes], *, max_pixels: int = MAX_PIX
         return image.height, image.width
 
 
+def image_kind(file: str | os.PathLike | IO[bytes], *, max_pixels: int = MAX_PIXELS) -> str:
+    """Format and mode from the header, for example "PNG RGB"."""
+    with _opened(file, max_pixels) as image:
+        return f"{image.format} {image.mode}"
+
+
 def as_rgb8(image: Any, *, alpha: AlphaPolicy = "white", label: str = "image") -> LoadedImage:
     """Bring a PIL image, an array or a tensor to (H, W, 3) uint8.
 
@@ -73,7 +92,8 @@ def as_rgb8(image: Any, *, alpha: AlphaPolicy = "white", label: str = "image") -
     are clipped, NaN becomes 0 and is counted in `non_finite`).
     """
     if isinstance(image, Image.Image):
-        return _from_pil(image, alpha, label)
+        with _damage_as_image_error(label):  # a picture that was opened is decoded only now
+            return _from_pil(image, alpha, label)
     array, notes, non_finite = _to_uint8(_as_array(image), label)
     if array.ndim == 2:
         array = array[:, :, None]
@@ -92,9 +112,10 @@ def as_rgb8(image: Any, *, alpha: AlphaPolicy = "white", label: str = "image") -
 def as_mask8(mask: Any, *, label: str = "mask") -> LoadedImage:
     """Bring a mask to (H, W) uint8, white = may change. Colour counts by luminance; a leading 1 is dropped."""
     if isinstance(mask, Image.Image):
-        if mask.mode in ("L", "1"):
-            return LoadedImage(np.array(ImageOps.exif_transpose(mask).convert("L")))
-        loaded = _from_pil(mask, "drop", label)
+        with _damage_as_image_error(label):
+            if mask.mode in ("L", "1"):
+                return LoadedImage(np.array(_upright(mask)[0].convert("L")))
+            loaded = _from_pil(mask, "drop", label)
         pixels = loaded.pixels
         notes, non_finite = loaded.notes, loaded.non_finite
     else:
@@ -122,41 +143,48 @@ def pixel_hash(pixels: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-class _opened:
-    """Context manager: a PIL image whose size has been checked and whose failures are `ImageError`s."""
-
-    def __init__(self, file, max_pixels: int):
-        self.file, self.max_pixels, self.image = file, max_pixels, None
-
-    def __enter__(self) -> Image.Image:
-        label = _label(self.file)
-        if isinstance(self.file, (str, os.PathLike)):
-            _check_file(self.file, label)
-        try:
-            self.image = Image.open(self.file)
-        except Image.DecompressionBombError as error:
-            raise ImageError(f"{label}: {error} Scale it down first.") from error
-        except UnidentifiedImageError as error:
-            raise ImageError(
-                f"{label} is no picture that can be read here (damaged, or a format such as 16-bit colour TIFF). "
-                "Open it in an image editor and save it as PNG."
-            ) from error
-        except (OSError, SyntaxError, ValueError) as error:
-            raise ImageError(f"{label} cannot be read: {error}.") from error
-        width, height = self.image.size
-        if width * height > self.max_pixels:
-            self.image.close()
+@contextlib.contextmanager
+def _opened(file: str | os.PathLike | IO[bytes], max_pixels: int) -> Iterator[Image.Image]:
+    """A PIL image whose size has been checked; whatever goes wrong with it inside the block is an `ImageError`."""
+    label = _label(file)
+    if isinstance(file, (str, os.PathLike)):
+        _check_file(file, label)
+    try:
+        image = Image.open(file)
+    except MemoryError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{label}: {error} Scale it down first.") from error
+    except UnidentifiedImageError as error:
+        raise ImageError(
+            f"{label} is no picture that can be read here (damaged, or a format such as 16-bit colour TIFF). "
+            "Open it in an image editor and save it as PNG."
+        ) from error
+    except Exception as error:  # as below
+        raise ImageError(f"{label} cannot be read: {error!s:.200}.") from error
+    with image, _damage_as_image_error(label):
+        width, height = image.size
+        if width * height > max_pixels:
             raise ImageError(
                 f"{label} is {width}x{height} = {width * height / 1e6:.0f} megapixels, at most "
-                f"{self.max_pixels / 1e6:.0f} are decoded. Scale it down first."
+                f"{max_pixels / 1e6:.0f} are decoded. Scale it down first."
             )
-        return self.image
+        yield image
 
-    def __exit__(self, kind, error, trace) -> None:
-        self.image.close()
-        # Decoding happens inside the block; Pillow reports damage by several exception types.
-        if isinstance(error, (OSError, SyntaxError, EOFError)) and not isinstance(error, ImageError):
-            raise ImageError(f"{_label(self.file)} is damaged: {error}.") from error
+
+@contextlib.contextmanager
+def _damage_as_image_error(label: str) -> Iterator[None]:
+    """Pillow's decoders report damage by whatever exception the damaged bytes lead to (TypeError, struct.error, zlib.error
+    and more), so all are taken for it. One bad file among ten thousand must not end a capture.
+    """
+    try:
+        yield
+    except (ImageError, MemoryError):
+        raise
+    except Exception as error:
+        raise ImageError(
+            f"{label} is damaged: {error!s:.200}. Open it in an image editor and save it again."
+        ) from error
 
 
 def _check_file(path: str | os.PathLike, label: str) -> None:
@@ -183,9 +211,8 @@ def _from_pil(image: Image.Image, alpha: AlphaPolicy, label: str) -> LoadedImage
         notes.append(f"{image.n_frames} frames, the first one taken")
     if "16" in str([tile[3] for tile in getattr(image, "tile", [])]) or image.mode.startswith("I"):
         notes.append("16 bits a channel reduced to 8")
-    if image.getexif().get(0x0112, 1) not in (0, 1):
-        notes.append("rotated as the camera says (EXIF)")
-    upright = ImageOps.exif_transpose(image)
+    upright, turned = _upright(image)
+    notes += turned
     if upright.mode.startswith("I") or upright.mode == "F":
         pixels = _wide_grey(np.asarray(upright), upright.mode, label)
         return LoadedImage(np.repeat(pixels[:, :, None], 3, axis=2), None, tuple(notes))
@@ -195,6 +222,19 @@ def _from_pil(image: Image.Image, alpha: AlphaPolicy, label: str) -> LoadedImage
     if upright.mode not in ("RGB", "L", "1", "P"):
         notes.append(f"{upright.mode} converted to RGB")
     return LoadedImage(np.array(upright.convert("RGB")), None, tuple(notes))
+
+
+def _upright(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
+    """The picture as the camera was held, and notes. A camera's remarks that cannot be read do not spoil its picture."""
+    image.load()  # so that what fails below is the remarks and not the picture
+    try:
+        orientation = image.getexif().get(_ORIENTATION, 1)
+        turn = _UPRIGHT.get(orientation)
+    except MemoryError:
+        raise
+    except Exception:
+        return image, ("EXIF that cannot be read, ignored",)
+    return (image, ()) if turn is None else (image.transpose(turn), ("rotated as the camera says (EXIF)",))
 
 
 def _wide_grey(values: np.ndarray, mode: str, label: str) -> np.ndarray:

@@ -18,10 +18,12 @@ from .tail import LineTail
 class PairIndex:
     """Ids, content hashes, splits by source, and fingerprints of the kept pairs. Holds no pictures and no rows.
 
-    offsets: byte offset of each row by id. unreadable: lines that are no rows.
+    offsets: byte offset of each row by id. unreadable: lines that are no rows. version: changes with what is known.
     """
 
     def __init__(self, folder: Path):
+        self.folder = folder
+        self.version = 0
         self._tail = LineTail(folder / METADATA)
         self._reset()
 
@@ -44,6 +46,7 @@ class PairIndex:
     def refresh(self) -> None:
         """Read what was appended since the last call; start over if the file was rewritten."""
         restarted, lines = self._tail.read()
+        self.version += restarted or bool(lines)
         if restarted:
             self._reset()
         for offset, line in lines:
@@ -78,7 +81,13 @@ class PairIndex:
             return self._split_by_id.get(history[0])
         return self._split_of_source.get(bytes.fromhex(source_hash))
 
-    def nearest(self, fingerprint: PairFingerprint, max_colour: float) -> tuple[str, int] | None:
-        """Id of the most alike kept pair and its distance in bits; see `FingerprintTable.nearest`."""
+    def alike(self, fingerprint: PairFingerprint, max_bits: int, max_colour: float) -> list[tuple[str, int]]:
+        """Ids of kept pairs that look alike and their distances in bits; see `FingerprintTable.alike`."""
         table = self._tables.get(fingerprint.group)
-        return None if table is None else table.nearest(fingerprint.looks, max_colour)
+        return [] if table is None else table.alike(fingerprint.looks, max_bits, max_colour)
+
+    def row(self, pair_id: str) -> PairRow:
+        """The metadata of a pair that is kept, read from its place."""
+        with open(self.folder / METADATA, "rb") as file:
+            file.seek(self.offsets[pair_id])
+            return PairRow.from_json(file.readline())

@@ -20,21 +20,24 @@ _RESERVED |= {f"{port}{digit}" for port in ("COM", "LPT") for digit in "01234567
 _PUNCTUATION = set(" -_.")
 
 
-def check_dataset_name(name: str) -> str:
+def check_dataset_name(name: str, what: str = "dataset name") -> str:
     """Return `name` unchanged if it is safe as a folder name on every system, else raise `DatasetNameError`.
 
     Letters, marks and digits of any script are allowed, and space, hyphen, underscore and dot inside the name.
     Separators, control and format characters (direction overrides, zero-width joiners), look-alike characters that
     change under NFKC, names that Windows reserves and names too long for common file systems are not.
+
+    Args:
+        what: the name names, for the message.
     """
     if not isinstance(name, str):
-        raise DatasetNameError(f"A dataset name is text, got {type(name).__name__}.")
+        raise DatasetNameError(f"A {what} is text, got {type(name).__name__}.")
     problem = _problem(name)
     if problem:
         shown = ascii(name if len(name) <= 80 else name[:77] + "...")
         hint = slug(name, fallback="")
         hint = f" For example: {hint!r}." if hint and hint != name and _problem(hint) is None else ""
-        raise DatasetNameError(f"The dataset name {shown} cannot be used: {problem}.{hint}")
+        raise DatasetNameError(f"The {what} {shown} cannot be used: {problem}.{hint}")
     return name
 
 
@@ -90,7 +93,7 @@ def _problem(name: str) -> str | None:
     if len(name) > MAX_CHARACTERS or len(name.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         return f"it is longer than {MAX_CHARACTERS} characters or {MAX_BYTES} bytes"
     if "/" in name or "\\" in name or ":" in name:
-        return "it has a path separator or a drive; a dataset is one folder, not a path"
+        return "it has a path separator or a drive; it names one folder or file, it is not a path"
     if name[0] in _PUNCTUATION or name[-1] in " .":
         return "it starts with a dot, space, hyphen or underscore, or ends with a dot or space"
     if ".." in name:

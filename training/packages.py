@@ -17,6 +17,8 @@ def require_packages(names: Sequence[str] = TRAINING_PACKAGES) -> None:
     Raises:
         TrainError: some are missing; the message has the line that installs them into this very Python.
     """
+    if sys.version_info < (3, 11):
+        names = (*names, "tomli")  # reads the configurations; later Pythons have their own
     missing = [name for name in names if find_spec(name) is None]
     if missing:
         one = len(missing) == 1

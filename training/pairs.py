@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from .checks import CheckSettings, Finding, near_duplicate, run_checks
-from .errors import DatasetError, PairError, RowError
+from .errors import DatasetError, ImageError, PairError, RowError
 from .images import AlphaPolicy
 from .index import PairIndex
 from .names import resolve_dataset
@@ -142,6 +142,11 @@ class Dataset:
             self._index.refresh()
             return len(self._index)
 
+    def __contains__(self, pair_id: object) -> bool:
+        with self._mutex:
+            self._index.refresh()
+            return pair_id in self._index
+
     def __iter__(self) -> Iterator[Pair]:
         """Every pair with its pictures, one at a time."""
         return (self.load(row) for row in self.rows())
@@ -164,12 +169,9 @@ class Dataset:
         """The metadata of one pair."""
         with self._mutex:
             self._index.refresh()
-            offset = self._index.offsets.get(pair_id)
-        if offset is None:
-            raise DatasetError(f"The dataset {self.name!r} has no pair {pair_id!r}.")
-        with open(self.folder / METADATA, "rb") as file:
-            file.seek(offset)
-            return PairRow.from_json(file.readline())
+            if pair_id not in self._index:
+                raise DatasetError(f"The dataset {self.name!r} has no pair {pair_id!r}.")
+            return self._index.row(pair_id)
 
     def load(self, pair: str | PairRow) -> Pair:
         """A pair with its pictures as (H, W, 3) uint8 arrays, masks as (H, W) uint8 or None."""
@@ -216,16 +218,29 @@ class Dataset:
         with self._mutex:
             if not findings and settings.near_duplicate:
                 findings = tuple(near_duplicate(prepared, settings, self._index))
+            seen = self._index.version
         if findings:
             with self._mutex, locked(self.folder):
                 return self._reject(prepared, findings)
         staged = stage_pair(self.folder, prepared)
         try:
             with self._mutex, locked(self.folder):
-                return self._commit(prepared, settings, staged)
+                return self._commit(prepared, settings, staged, seen)
         finally:
             # What was renamed is no longer there; what is left is of a pair that was not kept.
             discard_unless_pending(self.folder, list(staged.values()))
+
+    def turn_down(self, pair: Pair, error: PairError | ImageError) -> AppendResult:
+        """Put a pair on the side list that `append` raised an error for, with the error as the reason.
+
+        Raises `DatasetError` if the list cannot be written.
+        """
+        with self._mutex, locked(self.folder):
+            try:
+                entry = self._rejections.add_unfit(pair, error)
+            except OSError as problem:
+                raise explained(problem, self.folder) from problem
+        return AppendResult("rejected", None, entry.reason)
 
     def rewrite(self, change: Callable[[PairRow], PairRow | None]) -> int:
         """Replace every row by what `change` makes of it (None drops it), at once. Returns how many rows changed.
@@ -305,13 +320,16 @@ class Dataset:
             raise explained(error, self.folder) from error
         return AppendResult("rejected", None, entry.reason, findings, pair.notes)
 
-    def _commit(self, pair: PreparedPair, settings: CheckSettings, staged: dict[str, str]) -> AppendResult:
-        """With the lock held: look again (another process may have been faster), then make the pair visible."""
+    def _commit(self, pair: PreparedPair, settings: CheckSettings, staged: dict[str, str], seen: int) -> AppendResult:
+        """With the lock held: look again (another process may have been faster), then make the pair visible.
+
+        seen: version of the index when it was looked at before.
+        """
         self._index.refresh()
         known = self._known(pair)
         if known is not None:
             return known
-        if settings.near_duplicate:
+        if settings.near_duplicate and self._index.version != seen:
             findings = tuple(near_duplicate(pair, settings, self._index))
             if findings:
                 return self._reject(pair, findings)

@@ -17,9 +17,10 @@ from .errors import PairError, RowError
 from .fingerprint import PairFingerprint, pair_fingerprint
 from .images import AlphaPolicy, LoadedImage, as_mask8, as_rgb8, pixel_hash
 from .names import slug
-from .rows import MAX_IMAGES, check_id
+from .rows import MAX_IMAGES, check_id, is_duration
 
 _INDICATOR = re.compile(r"[{<]image([1-9]?)[}>]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _MAX_TEXT = 20_000
 
 
@@ -36,6 +37,7 @@ class Pair:
     instruction: as ACE reads it, with `{image}` tokens; prompt: the same in plain words (made from the instruction if
     left out).
     history: ids of the earlier rounds, oldest first. seed: the teacher's. scores: raw sub-scores by scorer.
+    teacher_seconds: what the teacher took for this pair, if that was measured; it has no part in the content's hash.
     workflow: hash of a graph saved by `provenance.save_graph`. name: a hint from which the id is made.
     id, split and created are filled in when a stored pair is loaded; `append` ignores them.
     """
@@ -52,6 +54,7 @@ class Pair:
     scores: Mapping[str, Any] = field(default_factory=dict)
     weight: float = 1.0
     workflow: str | None = None
+    teacher_seconds: float | None = None
     name: str = ""
     id: str | None = None
     split: str | None = None
@@ -78,6 +81,7 @@ class PreparedPair:
     scores: dict[str, Any]
     weight: float
     workflow: str | None
+    teacher_seconds: float | None
     name: str
     content_hash: str
     source_hash: str
@@ -127,6 +131,7 @@ def prepare(pair: Pair, *, alpha: AlphaPolicy = "white") -> PreparedPair:
         scores=_scores(pair.scores),
         weight=_weight(pair.weight),
         workflow=pair.workflow,
+        teacher_seconds=_teacher_seconds(pair.teacher_seconds),
         name=slug(pair.name),
         content_hash=content_hash(hashes, mask_hashes, target_hash, instruction, history),
         source_hash=hashes[0] if hashes else target_hash,
@@ -183,6 +188,16 @@ def indicators(instruction: str) -> set[int]:
     return {int(match.group(1) or 0) for match in _INDICATOR.finditer(instruction)}
 
 
+def check_instruction(instruction: str, images: int) -> None:
+    """Raise `PairError` unless words can stand in a pair with so many condition images (and no history)."""
+    if len(instruction) > _MAX_TEXT:
+        raise PairError(f"The instruction has {len(instruction)} characters, at most {_MAX_TEXT}.")
+    missing = sorted(index for index in indicators(instruction) if index >= max(images, 1))
+    if missing:
+        token = "{image" + (str(missing[0]) if missing[0] else "") + "}"
+        raise PairError(f"The instruction names {token}, but the pair has {images} condition image(s).")
+
+
 def _words(pair: Pair, images: int) -> tuple[str, str]:
     instruction = one_line(pair.instruction)
     prompt = one_line(pair.prompt) if pair.prompt is not None else plain_prompt(instruction, images)
@@ -190,13 +205,10 @@ def _words(pair: Pair, images: int) -> tuple[str, str]:
         instruction = prompt
     if not instruction:
         raise PairError("The pair has no instruction. Give one, or a fixed trigger word for the whole dataset.")
-    if len(instruction) > _MAX_TEXT or len(prompt) > _MAX_TEXT:
-        raise PairError(f"The instruction has {max(len(instruction), len(prompt))} characters, at most {_MAX_TEXT}.")
-    # Rounds of a history may speak of images of earlier rounds, so only single rounds can be judged.
-    missing = sorted(index for index in indicators(instruction) if index >= max(images, 1))
-    if missing and not pair.history:
-        token = "{image" + (str(missing[0]) if missing[0] else "") + "}"
-        raise PairError(f"The instruction names {token}, but the pair has {images} condition image(s).")
+    # Rounds of a history may speak of images of earlier rounds, so only single rounds can be judged by their number.
+    check_instruction(instruction, MAX_IMAGES if pair.history else images)
+    if len(prompt) > _MAX_TEXT:
+        raise PairError(f"The prompt has {len(prompt)} characters, at most {_MAX_TEXT}.")
     return instruction, prompt
 
 
@@ -222,10 +234,20 @@ def _weight(weight: Any) -> float:
     return float(weight)
 
 
+def _teacher_seconds(seconds: Any) -> float | None:
+    if seconds is None:
+        return None
+    if not is_duration(seconds):
+        raise PairError(f"teacher_seconds is a number of at least 0 or None, got {seconds!r:.80}.")
+    return round(float(seconds), 4)
+
+
 def _scores(scores: Mapping[str, Any]) -> dict[str, Any]:
     """Numbers by name, nested once by scorer; whole numbers become floats so that a column keeps one type."""
     result: dict[str, Any] = {}
     for key, value in scores.items():
+        if any(isinstance(text, str) and _SURROGATE.search(text) for text in (key, value)):
+            raise PairError(f"scores[{key!a:.80}] holds half of a surrogate pair, which no text file can.")
         if isinstance(value, Mapping):
             result[str(key)] = _scores(value)
         elif isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value):

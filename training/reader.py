@@ -33,6 +33,7 @@ def load_pair(folder: Path, row: PairRow) -> Pair:
         scores=row.scores,
         weight=row.weight,
         workflow=row.workflow,
+        teacher_seconds=row.teacher_seconds,
         id=row.id,
         split=row.split,
         created=row.created,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from collections import Counter
@@ -9,26 +10,32 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
+from .names import slug
 from .storage import append_line, make_folder, write_atomic
 from .tail import LineTail
 
 if TYPE_CHECKING:
     from .checks import Finding
-    from .prepare import PreparedPair
+    from .errors import ImageError, PairError
+    from .prepare import Pair, PreparedPair
 
 REJECTED = "rejected.jsonl"
 THUMBNAILS = "rejected"
 THUMBNAIL_SIDE = 128
+UNFIT = "unfit"  # stands for a check's name where a pair makes no sense, so that no check could judge it
 
 
 @dataclass(frozen=True)
 class Rejection:
-    """One pair that was not kept. findings: dictionaries with check, value, limit and message."""
+    """One pair that was not kept. findings: dictionaries with check, value, limit and message.
+
+    A pair that makes no sense has the one check `UNFIT` with nothing but a message, and no thumbnail.
+    """
 
     created: str
     name: str
@@ -69,7 +76,7 @@ class RejectionList:
     def add(self, pair: PreparedPair, findings: tuple[Finding, ...]) -> Rejection:
         """Record a rejection. The dataset's lock must be held."""
         entry = Rejection(
-            created=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            created=_now(),
             name=pair.name,
             reason="; ".join(finding.message for finding in findings),
             findings=tuple(finding.to_dict() for finding in findings),
@@ -88,6 +95,28 @@ class RejectionList:
         make_folder(self._folder, THUMBNAILS)
         if not picture.exists():
             write_atomic(picture, _thumbnail(pair.source, pair.target))
+        return self._append(entry)
+
+    def add_unfit(self, pair: Pair, error: PairError | ImageError) -> Rejection:
+        """Record a pair that could not be prepared. The dataset's lock must be held."""
+        content = _given_hash(pair, str(error))
+        entry = Rejection(
+            created=_now(),
+            name=slug(pair.name),
+            reason=str(error),
+            findings=({"check": UNFIT, "message": str(error)},),
+            instruction=str(pair.instruction),
+            seed=pair.seed if isinstance(pair.seed, int) else None,
+            tags=tuple(map(str, pair.tags)),
+            workflow=pair.workflow,
+            source_hash="",
+            content_hash=content,
+            thumbnail=None,
+        )
+        self.refresh()
+        return entry if _key(entry) in self._known else self._append(entry)
+
+    def _append(self, entry: Rejection) -> Rejection:
         append_line(self._folder / REJECTED, json.dumps(asdict(entry), ensure_ascii=False).encode())
         self.refresh()
         return entry
@@ -100,6 +129,26 @@ class RejectionList:
             return
         with file:
             yield from (entry for entry in map(_parse, file) if entry is not None)
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _given_hash(pair: Pair, reason: str) -> str:
+    """Tells pairs that were not prepared from each other, by what was handed over."""
+    digest = hashlib.sha256(f"{reason}\x00{pair.instruction}\x00{pair.name}".encode())
+    for picture in (pair.target, *pair.images, *pair.masks):
+        digest.update(_given_bytes(picture))
+    return digest.hexdigest()
+
+
+def _given_bytes(picture: Any) -> bytes:
+    try:
+        array = np.asarray(picture)
+        return b"" if array.dtype == object else array.tobytes()
+    except Exception:  # a file that is damaged, or anything else that is no picture: that is why it is here
+        return b""
 
 
 def _key(entry: Rejection) -> tuple[str, tuple[str, ...]]:

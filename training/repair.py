@@ -20,7 +20,18 @@ from .reader import load_pair
 from .rows import PairRow, caption_file
 from .settings import SETTINGS, DatasetSettings
 from .splits import split_groups
-from .storage import METADATA, ORPHANS, aside, explained, locked, make_folder, write_atomic
+from .storage import (
+    DROPPED_ROWS,
+    METADATA,
+    ORPHANS,
+    TORN_LINES,
+    append_lines,
+    aside,
+    explained,
+    locked,
+    make_folder,
+    write_atomic,
+)
 from .verify import (
     Fault,
     Snapshot,
@@ -105,6 +116,7 @@ class _Repairer:
         self._kept.append(row)
 
     def finish(self, stale_seconds: float) -> None:
+        self._own_files()
         self._across()
         self._workflows()
         self._settings()
@@ -131,6 +143,16 @@ class _Repairer:
             row = replace(row, prompt=text)
         self._captions.append(row)
         return row
+
+    def _own_files(self) -> None:
+        """First of all, because what follows writes to them."""
+        for fault in self.snapshot.own_faults:
+            if fault.place in (METADATA, SETTINGS) and (self.folder / fault.place).is_file():
+                self._say(f"{fault.place}: what the link leads to is copied into its place")
+                if not self.dry_run:
+                    write_atomic(self.folder / fault.place, (self.folder / fault.place).read_bytes())
+            else:
+                self._aside(fault.place, fault.message)
 
     def _across(self) -> None:
         """Set aside second copies and rounds without their past, then let variants of a source follow the first."""
@@ -172,14 +194,14 @@ class _Repairer:
 
     def _write_rows(self) -> None:
         for number, _, reason in self.snapshot.bad_lines:
-            self._say(f"{METADATA} line {number}: to {ORPHANS}/torn-lines.txt ({reason})")
+            self._say(f"{METADATA} line {number}: to {ORPHANS}/{TORN_LINES} ({reason})")
         if self.dry_run:
             return
         if not self.snapshot.bad_lines and self.snapshot.rows == self._kept:
             return
         side = make_folder(self.folder, ORPHANS)
-        _append(side / "torn-lines.txt", [line.rstrip(b"\r\n") for _, line, _ in self.snapshot.bad_lines])
-        _append(side / "dropped-rows.jsonl", [row.to_json().encode() for row in self._dropped])
+        append_lines(side / TORN_LINES, [line.rstrip(b"\r\n") for _, line, _ in self.snapshot.bad_lines])
+        append_lines(side / DROPPED_ROWS, [row.to_json().encode() for row in self._dropped])
         write_atomic(self.folder / METADATA, b"".join(row.to_json().encode() + b"\n" for row in self._kept))
 
     def _write_caption(self, row: PairRow) -> None:
@@ -217,12 +239,6 @@ class _Repairer:
         self._say(f"{name}: to {ORPHANS}/ ({reason})")
         if not self.dry_run:
             aside(self.folder, name)
-
-
-def _append(path: Path, lines: list[bytes]) -> None:
-    if lines:
-        with open(path, "ab") as file:
-            file.write(b"".join(line + b"\n" for line in lines))
 
 
 def _rehashed(folder: Path, row: PairRow) -> PairRow:

@@ -6,6 +6,8 @@ Every page carries its own thumbnails and style; large datasets get several page
 from __future__ import annotations
 
 import os
+import shutil
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
@@ -21,7 +23,7 @@ from .pages import facts_table, inline_picture, whole_page
 from .pairs import Dataset
 from .rejections import Rejection
 from .rows import PairRow
-from .storage import explained, safe_file
+from .storage import PART, explained, safe_file
 from .verify import parallel
 
 PAGE_SIZE = 100
@@ -48,28 +50,40 @@ def write_report(
     output: a folder that is not there yet; by default `report` (or `report-2` …) inside the dataset.
     """
     folder = _new_folder(dataset.folder, output)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        building = folder.with_name(f".{uuid.uuid4().hex[:12]}{PART}")  # renamed when it is whole
+        building.mkdir()
+    except OSError as error:
+        raise explained(error, folder) from error
+    try:
+        _write_pages(dataset, building, page_size, progress)
+        os.rename(building, folder)
+    except OSError as error:
+        raise explained(error, folder) from error
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return folder / "index.html"
+
+
+def _write_pages(dataset: Dataset, folder: Path, page_size: int, progress: Callable[[int, int], None] | None) -> None:
     total = sum(1 for _ in dataset.rows())
     pages = max(1, -(-total // page_size))
     summary = _Summary()
     rows = iter(dataset.rows())
     done = 0
-    try:
-        folder.mkdir(parents=True)
-        for page in range(1, pages + 1):
-            cards = []
-            chunk = list(islice(rows, page_size))
-            for row, card in zip(chunk, parallel(lambda r: _card(dataset.folder, folder, r), chunk), strict=True):
-                cards.append(card.html)
-                summary.add(row, card.size)
-                done += 1
-                if progress is not None:
-                    progress(done, total)
-            _write(folder / _page_name(page), dataset.name, _navigation(page, pages), _FIND, *cards)
-        parts = [_navigation(0, pages), summary.html(dataset), *_rejected(dataset)]
-        _write(folder / "index.html", dataset.name, *parts)
-    except OSError as error:
-        raise explained(error, folder) from error
-    return folder / "index.html"
+    for page in range(1, pages + 1):
+        cards = []
+        chunk = list(islice(rows, page_size))
+        for row, card in zip(chunk, parallel(lambda r: _card(dataset.folder, folder, r), chunk), strict=True):
+            cards.append(card.html)
+            summary.add(row, card.size)
+            done += 1
+            if progress is not None:
+                progress(done, total)
+        _write(folder / _page_name(page), dataset.name, _navigation(page, pages), _FIND, *cards)
+    parts = [_navigation(0, pages), summary.html(dataset), *_rejected(dataset)]
+    _write(folder / "index.html", dataset.name, *parts)
 
 
 def _new_folder(base: Path, output: str | os.PathLike | None) -> Path:

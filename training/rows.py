@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from numbers import Real
 from typing import Any
 
 from .errors import RowError
@@ -20,6 +21,7 @@ MAX_IMAGES = 10  # {image} and {image1} … {image9}
 MAX_ID = 80
 _ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\Z")
 _HASH = re.compile(r"[0-9a-f]{64}\Z")
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False)
 SPLITS = ("train", "validation")
 
 
@@ -58,12 +60,13 @@ def numbered(folder: str, index: int) -> str:
 
 @dataclass(frozen=True)
 class PairRow:
-    """One pair's metadata. The first fourteen fields are the format; the last four are ours and may be empty.
+    """One pair's metadata. The first fourteen fields are the format; the last five are ours and may be empty.
 
     mask_file_names lists only the masks that exist; the folder's number says which image each belongs to.
     scores holds raw sub-scores by scorer. workflow is the SHA-256 of the graph under `workflows/`.
     content_hash identifies the pair by its pixels and words, source_hash its source alone, fingerprint is the
-    perceptual hash by which near-duplicates are found.
+    perceptual hash by which near-duplicates are found. teacher_seconds is the time that the workflow took for this pair,
+    None where nobody measured it or where a part of it came from a cache.
     """
 
     id: str
@@ -84,6 +87,7 @@ class PairRow:
     content_hash: str = ""
     source_hash: str = ""
     fingerprint: str = ""
+    teacher_seconds: float | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -128,6 +132,7 @@ class PairRow:
                 values[key] = _strings(key, values[key])
         row = cls(**values, extra={key: value for key, value in data.items() if key not in ROW_KEYS})
         _check_row(row)
+        _check_writable(data)
         return row
 
 
@@ -147,9 +152,14 @@ FORMAT_KEYS = (
     "workflow",
     "created",
 )
-OWN_KEYS = ("tags", "content_hash", "source_hash", "fingerprint")
+OWN_KEYS = ("tags", "content_hash", "source_hash", "fingerprint", "teacher_seconds")
 ROW_KEYS = FORMAT_KEYS + OWN_KEYS
 assert {entry.name for entry in fields(PairRow)} == {*ROW_KEYS, "extra"}
+
+
+def is_duration(value: Any) -> bool:
+    """Whether a value can be a number of seconds."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
 
 
 def _strings(key: str, value: Any) -> tuple[str, ...]:
@@ -173,6 +183,8 @@ def _check_row(row: PairRow) -> None:
         raise RowError(f"weight is a number, got {row.weight!r:.80}")
     if row.weight < 0:
         raise RowError(f"weight is at least 0, got {row.weight}")
+    if row.teacher_seconds is not None and not is_duration(row.teacher_seconds):
+        raise RowError(f"teacher_seconds is a number of at least 0 or null, got {row.teacher_seconds!r:.80}")
     if not isinstance(row.scores, dict):
         raise RowError(f"scores is an object, got {row.scores!r:.80}")
     if row.split not in SPLITS:
@@ -182,6 +194,23 @@ def _check_row(row: PairRow) -> None:
     for earlier in row.history:
         check_id(earlier)
     _check_files(row)
+
+
+def _check_writable(data: Mapping[str, Any]) -> None:
+    """JSON can say what neither JSON nor a text file may hold; such a row could be read but never be written again."""
+    try:
+        _ENCODER.encode(data).encode()
+    except RecursionError as error:
+        raise RowError("it is nested too deep") from error
+    except ValueError as error:
+        if len(data) > 1:
+            for key, value in data.items():  # which one it is
+                _check_writable({key: value})
+        [(key, value)] = data.items()
+        what = (
+            "half of a surrogate pair, which is no character" if isinstance(error, UnicodeError) else "NaN or infinity"
+        )
+        raise RowError(f"{key!a:.80} holds {what}: {value!a:.80}") from None
 
 
 def _check_files(row: PairRow) -> None:

@@ -41,6 +41,8 @@ class DatasetSettings:
             settings = cls(float(data["validation_fraction"]), int(data["split_seed"]))
         except FileNotFoundError:
             return cls()
+        except OSError as error:
+            raise DatasetError(f"{path} cannot be read: {error.strerror or error}. Mend or remove it.") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DatasetError(f"{path} cannot be read ({error!r}). Mend it, or delete it for the defaults.") from error
         if version > FORMAT:

@@ -12,11 +12,11 @@ import errno
 import json
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
-from .errors import DatasetError, RowError
+from .errors import DatasetError, RowError, WriteError
 from .rows import PairRow
 
 METADATA = "metadata.jsonl"
@@ -24,6 +24,7 @@ JOURNAL = ".pending.json"
 LOCK = ".lock"
 PART = ".part"  # no trainer's glob for pictures or captions matches it
 ORPHANS = "orphans"
+TORN_LINES, DROPPED_ROWS = "torn-lines.txt", "dropped-rows.jsonl"  # in it
 LOCK_TIMEOUT = 120.0  # seconds
 
 
@@ -37,12 +38,14 @@ def locked(folder: Path, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
 
     if not folder.is_dir():
         raise DatasetError(f"There is no dataset at {folder}.")
+    refuse_link(folder / LOCK)
     lock = filelock.FileLock(str(folder / LOCK), timeout=timeout)
     try:
         lock.acquire()
     except filelock.Timeout as error:
-        raise DatasetError(
-            f"{folder} has been busy for {timeout:.0f} s: another process is writing to it. Wait for it, or stop it."
+        raise WriteError(
+            f"{folder} has been busy for {timeout:.0f} s: another process is writing to it. Wait for it, or stop it.",
+            "another process is writing to the dataset",
         ) from error
     except NotImplementedError as error:
         raise DatasetError(
@@ -58,15 +61,34 @@ def locked(folder: Path, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
         lock.release()
 
 
-def explained(error: OSError, place: Path) -> DatasetError:
+def explained(error: OSError, place: Path) -> WriteError:
     """An operating system's error, with what a person can do about it."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         advice = "The disk is full (or a size limit is reached). Free some space; every pair written so far is whole."
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         advice = "The folder cannot be written to. Change its permissions or choose another datasets folder."
+    elif error.errno in (errno.ENOTDIR, errno.EEXIST):
+        advice = "A file is where a folder should be. Move it away or choose another datasets folder."
     else:
         advice = "Nothing half-written is left in the dataset."
-    return DatasetError(f"Cannot write to {place}: {error.strerror or error}. {advice}")
+    reason = error.strerror or str(error)
+    return WriteError(f"Cannot write to {place}: {reason}. {advice}", reason)
+
+
+def check_writable(folder: Path) -> None:
+    """Raise `WriteError` where it is plain, before anything is written, that a dataset cannot be written to or made.
+
+    A disk that is merely full is not seen; that only a write can tell.
+    """
+    place = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    if not place.is_dir():
+        code = errno.ENOTDIR
+    elif os.access(place, os.W_OK | os.X_OK):
+        return
+    else:
+        read_only = hasattr(os, "statvfs") and os.statvfs(place).f_flag & os.ST_RDONLY
+        code = errno.EROFS if read_only else errno.EACCES
+    raise explained(OSError(code, os.strerror(code)), place)
 
 
 def stage(folder: Path, relative: str, write: Callable[[IO[bytes]], None]) -> str:
@@ -88,10 +110,34 @@ def stage(folder: Path, relative: str, write: Callable[[IO[bytes]], None]) -> st
 def make_folder(folder: Path, name: str) -> Path:
     """A real subfolder of the dataset; a link in its place is refused, so that nothing is written elsewhere."""
     path = folder / name
-    if path.is_symlink():
-        raise DatasetError(f"{path} is a link. Datasets keep their files in their own folders: remove the link.")
+    refuse_link(path)
     path.mkdir(exist_ok=True)
     return path
+
+
+def refuse_link(path: Path) -> None:
+    """Raise `DatasetError` if one of a dataset's own files is a link: what is written to it would go elsewhere."""
+    if path.is_symlink():
+        raise DatasetError(f"{path} is a link. Datasets keep their files in their own folders: remove the link.")
+
+
+def open_own(path: Path, flags: int) -> int:
+    """`os.open` of a file that the dataset itself keeps, for writing; a link is refused, also one just put there."""
+    refuse_link(path)
+    try:
+        return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0), 0o666)
+    except OSError:
+        refuse_link(path)
+        raise
+
+
+def append_lines(path: Path, lines: Iterable[bytes]) -> None:
+    """Append lines to a file of the side folder, which is not made for none."""
+    lines = list(lines)
+    if not lines:
+        return
+    with open(open_own(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab") as file:
+        file.write(b"".join(line + b"\n" for line in lines))
 
 
 def discard(folder: Path, names: list[str]) -> None:
@@ -123,12 +169,16 @@ def commit(folder: Path, moves: list[tuple[str, str]], row: PairRow) -> None:
     moves: (temporary, final) relative names in the order in which they shall appear.
     """
     journal = {"moves": [list(move) for move in moves], "row": row.to_json()}
+    journal["row"].encode()  # what cannot be written must fail now and not between the steps
     try:
         write_atomic(folder / JOURNAL, json.dumps(journal).encode())
         _finish(folder, journal, row_known_missing=True)
     except OSError as error:
         _roll_back(folder, journal)
         raise explained(error, folder) from error
+    except DatasetError:  # a link where the row or a torn line should go
+        _roll_back(folder, journal)
+        raise
 
 
 def recover(folder: Path) -> None:
@@ -138,6 +188,8 @@ def recover(folder: Path) -> None:
         text = path.read_bytes()
     except FileNotFoundError:
         return
+    except OSError as error:
+        raise explained(error, path) from error
     try:
         journal = json.loads(text)
         # The journal is a file like any other: its row passes the same checks, its moves stay inside the folder.
@@ -192,7 +244,7 @@ def _roll_back(folder: Path, journal: dict) -> None:
 def append_line(path: Path, line: bytes) -> None:
     """Append one line in one write and sync it; a write that fails or falls short leaves the file as it was."""
     heal_tail(path)
-    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+    handle = open_own(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
     try:
         size = os.fstat(handle).st_size
         data = line + b"\n"
@@ -210,7 +262,7 @@ def append_line(path: Path, line: bytes) -> None:
 def heal_tail(path: Path) -> None:
     """Move an unfinished last line out of a line file (into `orphans/torn-lines.txt`), or end it if it is whole."""
     try:
-        with open(path, "r+b") as file:
+        with open(open_own(path, os.O_RDWR), "r+b") as file:
             if file.seek(0, os.SEEK_END) == 0:
                 return
             file.seek(-1, os.SEEK_END)
@@ -220,9 +272,7 @@ def heal_tail(path: Path) -> None:
             try:
                 json.loads(tail)
             except ValueError:
-                folder = make_folder(path.parent, ORPHANS)
-                with open(folder / "torn-lines.txt", "ab") as side:
-                    side.write(tail + b"\n")
+                append_lines(make_folder(path.parent, ORPHANS) / TORN_LINES, [tail])
                 file.truncate(keep)
             else:
                 file.seek(0, os.SEEK_END)

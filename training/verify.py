@@ -15,17 +15,16 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from PIL import Image
 
 from .checks import CheckSettings, run_checks
 from .errors import DatasetError, ImageError, RowError
-from .images import IMAGE_SUFFIXES, pixel_hash, read_image, read_mask
+from .images import IMAGE_SUFFIXES, image_kind, pixel_hash, read_image, read_mask
 from .prepare import Pair, content_hash, indicators, prepare
 from .provenance import WORKFLOWS, load_graph
 from .rows import PairRow, caption_file
 from .settings import DatasetSettings
 from .splits import split_groups
-from .storage import METADATA, ORPHANS, PART, locked, pending_files, safe_file
+from .storage import DROPPED_ROWS, METADATA, ORPHANS, PART, TORN_LINES, locked, pending_files, safe_file
 
 PAIR_FOLDER = re.compile(r"(target|(control|mask)(_([2-9]|10))?)\Z")
 _CHUNK = 256
@@ -60,7 +59,10 @@ class Verification:
 
 @dataclass
 class Snapshot:
-    """A dataset's rows and files at one moment. bad_lines: (number, line, reason); files: relative names, no parts."""
+    """A dataset's rows and files at one moment. bad_lines: (number, line, reason); files: relative names, no parts.
+
+    own_faults: of what lies beside the pairs.
+    """
 
     rows: list[PairRow]
     bad_lines: list[tuple[int, bytes, str]]
@@ -68,6 +70,7 @@ class Snapshot:
     parts: list[str]
     pending: set[str]
     notes: list[str]
+    own_faults: list[Fault]
 
 
 def verify(
@@ -90,6 +93,7 @@ def verify(
         Fault("row", f"{METADATA} line {number}", f"{reason}. `repair` moves it to {ORPHANS}/.")
         for number, _, reason in snapshot.bad_lines
     ]
+    result.faults += snapshot.own_faults
     result.faults += across_rows(snapshot.rows)
     result.faults += check_workflows(base, snapshot.rows)
     for done, faults in enumerate(parallel(lambda row: examine(base, row, strict), snapshot.rows), 1):
@@ -123,7 +127,15 @@ def read_snapshot(folder: Path) -> Snapshot:
         notes.append(f"{len(parts)} unfinished file(s) of interrupted or running writers; `repair` moves old ones away")
     if pending:
         notes.append("one commit is unfinished; the next writer or `repair` completes it")
-    return Snapshot(rows, bad, files, parts, pending, notes)
+    return Snapshot(rows, bad, files, parts, pending, notes, _own_faults(folder))
+
+
+def _own_faults(folder: Path) -> list[Fault]:
+    """Links among what the dataset itself writes to: they lead the writing to another place."""
+    names = [entry.name for entry in os.scandir(folder) if entry.is_symlink()]
+    names += [f"{ORPHANS}/{name}" for name in (TORN_LINES, DROPPED_ROWS) if (folder / ORPHANS / name).is_symlink()]
+    message = "is a link. Datasets keep real files: copy what it points to, or remove it"
+    return [Fault("link", name, message) for name in sorted(names)]
 
 
 def _parse_lines(data: bytes) -> tuple[list[PairRow], list[tuple[int, bytes, str]]]:
@@ -235,10 +247,9 @@ def _picture(folder: Path, name: str, mode: str, faults: list[Fault]) -> np.ndar
         if not path.exists():
             faults.append(Fault("missing", name, "the file is missing"))
             return None
-        with Image.open(path) as image:
-            kind = f"{image.format} {image.mode}"
+        kind = image_kind(path)
         loaded = read_image(path) if mode == "RGB" else read_mask(path)
-    except (ImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (ImageError, OSError) as error:
         faults.append(Fault("damaged", name, str(error)))
         return None
     except DatasetError as error:
@@ -258,6 +269,8 @@ def _caption(folder: Path, row: PairRow) -> list[Fault]:
         return [Fault("caption", name, "the caption is missing")]
     except UnicodeDecodeError:
         return [Fault("caption", name, "the caption is not UTF-8 text")]
+    except OSError as error:
+        return [Fault("caption", name, f"the caption cannot be read: {error.strerror or error}")]
     except DatasetError as error:
         return [Fault("link", name, str(error))]
     if text != row.prompt:

@@ -82,6 +82,7 @@ def make_row(pair: PreparedPair, pair_id: str, split: str) -> PairRow:
         content_hash=pair.content_hash,
         source_hash=pair.source_hash,
         fingerprint=pair.fingerprint.to_text(),
+        teacher_seconds=pair.teacher_seconds,
     )
 
 

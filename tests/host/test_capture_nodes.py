@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from host.capture_graphs import (
@@ -184,6 +186,24 @@ def test_numbers_that_do_not_fit_stop_the_run(server, photos):
     assert not (root(server) / "misfit").exists()
 
 
+def test_a_list_of_datasets_and_checks_goes_item_by_item(server, photos):
+    names, pixels = zip(*(photos(seed) for seed in (23, 24, 25)), strict=True)
+    g = Graph()
+    listed = g.node("ProbeList", **{f"image{k}": g.node("LoadImage", image=name) for k, name in enumerate(names)})
+    datasets = g.node("ProbeTexts", texts="here\nthere\nhere")
+    checks = g.node("ProbeTexts", texts="no_op=off\nno_op=off\nno_op=on")
+    result = keep(g, mark(g, listed), datasets, checks=checks)
+    run = server.run(g)
+    (first,), (second,) = written(server, "here", 1, rejected=1), written(server, "there", 1)
+    np.testing.assert_array_equal(first.target, pixels[0])
+    np.testing.assert_array_equal(second.target, pixels[1])
+    assert (first.instruction, second.instruction) == ("{image} here", "{image} there")
+    told = [text for node, text in run.texts if node == result.id][-1]
+    assert "here: 1 pair, 0 rejected" in told and "there: 1 pair, " in told and "here: 1 pair, 1 rejected" in told
+    g.set(datasets, texts="here\nthere")
+    assert "2 dataset names cannot be paired with 3 results" in server.run_expect_error(g).message
+
+
 def test_two_results_share_a_source_and_two_captures_share_a_canvas(server, photos):
     (first, first_pixels), (second, second_pixels) = photos(19), photos(20)
     g = Graph()
@@ -226,6 +246,33 @@ def test_references_and_masks(server, photos):
         np.testing.assert_array_equal(pair.target[:, :16], back_pixels[:, :16])
         np.testing.assert_array_equal(pair.target[:, 16:], front_pixels[:, 16:])
         assert pair.masks[0][:, :16].max() == 0 and pair.masks[0][:, 16:].min() == 255 and pair.masks[1] is None
+
+
+def test_the_teachers_time_is_kept_where_the_whole_edit_ran(server, photos):
+    g = Graph()
+    loaded = g.node("LoadImage", image=photos(40)[0])
+    back = g.node("LoadImage", image=photos(41)[0])  # the same for all: that it is cached does not matter
+    source = mark(g, loaded)
+    slow = g.node("ProbeSteps", image=source, steps=1, seconds=0.3)
+    pasted = g.node("ImageCompositeMasked", destination=back, source=slow, x=8, y=0, resize_source=False)
+    noisy = g.node("ImageAddNoise", image=pasted, seed=1, strength=0.5)
+    result = keep(g, g.node("RepeatImageBatch", image=noisy, amount=2), "timed", checks=ALIKE)
+    in_one = g.node("ACECapturePair", source=loaded, result=noisy, dataset="timed-in-one", instruction="", checks=ALIKE)
+    g.node("PreviewImage", images=g.node("ImageBatch", image1=result, image2=in_one))
+
+    def times(dataset: str, pairs: int) -> list[float | None]:
+        return [row.teacher_seconds for row in written(server, dataset, pairs).rows()]
+
+    began = time.monotonic()
+    server.run(g)
+    assert 0.15 <= times("timed", 1)[0] <= (time.monotonic() - began) / 2  # of two, which are equal
+    assert times("timed-in-one", 1)[0] >= 0.3
+    g.set(noisy, seed=2)
+    server.run(g)
+    assert times("timed", 2)[1] is times("timed-in-one", 2)[1] is None  # the slow node was cached
+    g.set(loaded, image=photos(42)[0])
+    assert back.id in server.run(g).cached
+    assert times("timed", 3)[2] >= 0.15 and times("timed-in-one", 3)[2] >= 0.3
 
 
 def test_the_same_pair_is_kept_once_also_after_a_restart(start_comfy):

@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -223,6 +224,28 @@ def test_a_batch_makes_a_pair_of_each_picture(folder, comfy):
     np.testing.assert_array_equal(first.target, _exact_inverse(first.source))
     assert not np.array_equal(first.target, second.target)
     folder.check()
+
+
+def test_the_teachers_time_is_that_of_the_run_alone(folder, comfy):
+    """Not that in the queue; divided among the pairs of a prompt; none where a part of the edit was cached."""
+    graph = Graph()
+    slow = graph.node("ProbeSteps", image=graph.node("LoadImage", image="any.png"), steps=1, seconds=0.4)
+    noisy = graph.node("ImageAddNoise", image=slow, seed=5, strength=0.5)
+    graph.node("SaveImage", images=graph.node("RepeatImageBatch", image=noisy, amount=2), filename_prefix="x")
+    for number in range(3):
+        folder.picture(f"photo{number}.png", number)
+    begun = time.monotonic()
+    assert folder.run(graph, "--in-flight", "3", servers=[comfy.url]).code == 0
+    took = time.monotonic() - begun
+    times = [row.teacher_seconds for row in folder.dataset.rows()]  # the two pairs of a prompt are equal: one is kept
+    assert len(times) == 3 and all(seconds is not None and 2 * seconds >= 0.4 for seconds in times)
+    assert 2 * sum(times) <= took
+    more = ("--seeds", "3", "--in-flight", "1", "--check", "near_duplicate=off")
+    again = folder.run(graph, *more, servers=[comfy.url])
+    assert again.code == 0, again.errors
+    _, *fresh = [row.teacher_seconds for row in folder.dataset.rows()][3:]
+    assert fresh[::2] == [None] * 3  # the slow node need not run again for another seed of the same picture
+    assert fresh[1] >= 0.2 and fresh[3] >= 0.2
 
 
 def test_what_fails_a_check_goes_to_the_side_list(folder, comfy):

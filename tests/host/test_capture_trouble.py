@@ -23,18 +23,37 @@ def photos(server) -> Photos:
     return Photos(server)
 
 
-def test_pairs_that_wait_are_written_before_the_server_ends(start_comfy):
-    """Twelve larger pairs at once, and an interrupt as from the keyboard right after the graph."""
+def _twelve_pairs(dataset: str) -> Graph:
+    """Larger ones, all at once."""
+    g = Graph()
+    for number in range(12):
+        source = mark(g, g.node("ProbeNoise", size=400 + number))
+        keep(g, g.node("ImageInvert", image=source), dataset)
+    return g
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_pairs_that_wait_are_written_before_the_server_ends(start_comfy, ending):
+    """An interrupt as from the keyboard or a service manager right after the graph, with another one at work."""
     with start_comfy(packs=PACKS) as other:
-        g = Graph()
-        for number in range(12):
-            source = mark(g, g.node("ProbeNoise", size=400 + number))
-            keep(g, g.node("ImageInvert", image=source), "ending")
-        other.run(g)
+        slow = Graph()
+        empty = slow.node("EmptyImage", width=8, height=8, batch_size=1, color=0)
+        slow.node("PreviewImage", images=slow.node("ProbeSteps", image=empty, steps=1, seconds=60.0))
+        first, _ = other.queue(_twelve_pairs("ending")), other.queue(slow)
+        other.wait(first)
         assert len(Dataset(root(other) / "ending")) < 12, "nothing was left to be written: the test shows nothing"
-        other._process.send_signal(signal.SIGINT)
-        other._process.wait(60)
+        other._process.send_signal(ending)
+        code = other._process.wait(60)
         written(other, "ending", 12)
+        # A service manager sees what it would have seen without this pack.
+        assert code == (-signal.SIGTERM if ending == signal.SIGTERM else 0)
+
+
+def test_the_last_prompt_stays_in_the_queue_until_its_pairs_are_on_disk(server):
+    """Whatever then happens to a server that looks idle, a power cut included."""
+    server.run(_twelve_pairs("resting"))
+    assert len(Dataset(root(server) / "resting")) == 12
+    assert server.fetch("/ace/capture").json()["waiting"] == 0
 
 
 def test_a_deleted_dataset_is_begun_anew(server, photos):
@@ -61,12 +80,14 @@ def test_a_failed_write_is_told_and_tried_again(server, photos):
     rows.write_text("a file where the folder was")  # fails for every user, root among them
     g.set(loaded, image=second)
     run = server.run(g)
-    assert any(node == result.id and "NOT KEPT" in text for node, text in run.texts), run.texts
-    error = server.run_expect_error(g)  # the same graph: its result is not taken from the cache
-    assert error.node_id == result.id and "Cannot write to" in error.message
+    assert any(node == result.id and "NOT KEPT: " in text for node, text in run.texts), run.texts
+    error = server.run_expect_error(g)
+    assert (error.kind, error.node_id) == ("validation", result.id) and "Cannot write to" in error.message
+    assert "queue again" in error.message and server.fetch("/ace/capture").json()["held"] == 1
     rows.unlink()
     blocked.rename(rows)
     server.run(g)
+    assert server.fetch("/ace/capture").json() == {"waiting": 0, "held": 0, "lost": 0}
     assert_inverses(written(server, "broken", 2), [first_pixels, second_pixels])
 
 
@@ -127,8 +148,15 @@ def test_the_graph_is_kept_once_without_secrets(server, photos):
     assert info["host"]["comfyui"] and info["host"]["nodes"]["ACECaptureResult"] == "custom_nodes.ace-edit"
 
 
+BLEND = {"blend_factor": 0.5, "blend_mode": "normal"}
 MISTAKES = {
     "no source": (lambda g, image: keep(g, image, "mistakes"), "no Capture Source"),
+    "the first source is muted, the second is not": (
+        lambda g, image: keep(
+            g, g.node("ImageBlend", image1=image, image2=mark(g, image, index=1), **BLEND), "mistakes"
+        ),
+        "no Capture Source has index 0, that is {image}; there is 1",
+    ),
     "the same index twice": (
         lambda g, image: keep(g, mark(g, mark(g, image)), "mistakes"),
         "all mark the picture with index 0",
@@ -146,10 +174,28 @@ MISTAKES = {
 }
 
 
+# What can be seen before anything is computed.
+UNCLEAR = {name for name in MISTAKES if "source" in name or "index" in name}
+
+
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_mistakes_are_explained(server, photos, mistake):
     make, sentence = MISTAKES[mistake]
     g = Graph()
     make(g, g.node("LoadImage", image=photos(1)[0]))
-    assert sentence in server.run_expect_error(g).message
+    error = server.run_expect_error(g)
+    assert sentence in error.message
+    assert error.node_type == "ACECaptureResult" and error.kind == ("validation" if mistake in UNCLEAR else "execution")
     assert not (root(server) / "mistakes").exists()
+
+
+def test_a_mistake_in_one_prompt_is_not_that_of_the_next(server, photos):
+    """Both over one connection, and the nodes have the same numbers."""
+    g = Graph()
+    loaded = g.node("LoadImage", image=photos(2)[0])
+    inverted = g.node("ImageInvert", image=loaded)
+    keep(g, inverted, "mended")
+    assert "no Capture Source" in server.run_expect_error(g).message
+    mark(g, loaded)
+    server.run(g)
+    written(server, "mended", 1)

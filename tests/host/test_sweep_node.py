@@ -121,6 +121,7 @@ def test_queueing_again_repeats_nothing(server):
 
 @pytest.mark.parametrize("way", ["cancel", "widget", "route"])
 def test_a_sweep_is_stopped_and_goes_on(server, way):
+    """At once: also what is queued to stop it does not wait behind its prompts."""
     name = f"stopped-{way}"
     fill(server, name, 12)
     g = graph(name, seconds=0.3)
@@ -133,7 +134,10 @@ def test_a_sweep_is_stopped_and_goes_on(server, way):
         assert server.fetch("/ace/sweep/stop", "POST").json() == {"stopping": True}
     else:
         g.set(sweep, action="stop")
-        server.run(g)
+        stopping = server.queue(g)
+        assert server.fetch("/ace/sweep").json()["stopping"]
+        run = server.wait(stopping)
+        assert not any("none is running" in text for _, text in run.texts)
         g.set(sweep, action="start")
     assert "queue again to go on" in ended(server)
     mark = server.log_mark()
@@ -202,16 +206,82 @@ def test_folders_outside_the_input_folder_are_refused(server):
     assert not folder_of(server, "outside").exists()
 
 
-def test_without_markers_the_artist_is_asked(server):
-    fill(server, "unclear", 1)
+def test_the_artist_is_asked_which_loader_is_meant_and_can_say_so(server):
+    """Two above one Capture Source: the markers are there, and yet it is not plain."""
+    sources = fill(server, "unclear", 2)
+    for name in "ab":
+        server.upload_image(Image.new("RGB", (16, 12), "white"), f"{name}.png")
     g = Graph()
     first, second = (g.node("LoadImage", image=f"{name}.png") for name in "ab")
-    g.node("SaveImage", images=g.node("ImageBatch", image1=first, image2=second), filename_prefix="x")
-    g.node("ACESweep", folder="unclear", **{**WIDGETS, "dataset": "unclear"})
+    blended = g.node("ImageBlend", image1=first, image2=second, blend_factor=0.5, blend_mode="multiply")
+    marked = g.node("ACECaptureSource", image=blended, index=0)
+    words = {"instruction": "", "dataset": "unclear", "tags": "", "seed": -1, "checks": ""}
+    g.node("ACECaptureResult", image=g.node("ImageInvert", image=marked), **words)
+    sweep = g.node("ACESweep", folder="unclear", **WIDGETS)
     server.run(g)
     text = ended(server)
-    assert "- node 1: LoadImage (a.png)\n- node 2: LoadImage (b.png)\nSay so with Capture Source" in text
+    assert (
+        "Which node loads the pictures that node 4 marks?\n- node 1: LoadImage (a.png)\n- node 2: LoadImage (b.png)"
+        in text
+    )
+    assert "Write the number of the node into “loader”" in text and "--" not in text
     assert not folder_of(server, "unclear").exists()
+    g.set(sweep, loader="9")
+    server.run(g)
+    assert "No node has the number, title or type '9'" in ended(server)
+    g.set(sweep, loader=second.id)
+    server.run(g)
+    for pair in settle(server, "unclear", 2):
+        # A white picture multiplied by the one of the folder, half and half with itself.
+        np.testing.assert_allclose(pair.source, (sources[pair.id.split("-")[0]] + 255.0) / 2, atol=1)
+
+
+def test_the_artist_is_asked_which_result_mask_and_seed_are_meant(server):
+    sources = fill(server, "several", 1)
+    fill(server, "several-masks", 1)
+    server.upload_image(Image.new("RGB", (16, 12), "white"), "a.png")
+    g = Graph()
+    loaded = g.node("LoadImage", image="a.png")
+    masks = [g.node("LoadImageMask", image="a.png", channel="red") for _ in range(2)]
+    mask = g.node("MaskComposite", destination=masks[0], source=masks[1], x=0, y=0, operation="multiply")
+    marked = g.node("ACECaptureSource", image=loaded, mask=mask, index=0)
+    words = {"instruction": "", "tags": "", "seed": -1, "checks": ""}
+    g.node("ACECaptureResult", image=g.node("ImageInvert", image=marked), dataset="several-one", **words)
+    colour = g.node("EmptyImage", width=16, height=12, batch_size=1, color=0)  # a seed by another name
+    tinted = g.node("ImageBlend", image1=marked, image2=colour, blend_factor=0.5, blend_mode="normal")
+    other = g.node("ACECaptureResult", image=tinted, dataset="several-two", **words)
+    sweep = g.node("ACESweep", folder="several", **{**WIDGETS, "masks": "several-masks"})
+    server.run(g)
+    text = ended(server)
+    assert "Which marker's result" in text and "(several-two)" in text and "into “result”" in text
+    g.set(sweep, result=other.id)
+    server.run(g)
+    text = ended(server)
+    assert "Which node loads the masks of masks?" in text and "into “mask_loader”" in text
+    g.set(sweep, mask_loader=masks[1].id, seeds=2)
+    server.run(g)
+    assert "Name it with seed_input" in ended(server)
+    g.set(sweep, seed_input=f"{colour.id}.color", checks="mask=off, near_duplicate=off")
+    server.run(g)
+    first, second = settle(server, "several-two", 2)
+    for pair in (first, second):
+        np.testing.assert_array_equal(pair.source, sources["photo0"])
+    assert first.seed != second.seed and not np.array_equal(first.target, second.target)
+    assert not folder_of(server, "several-one").exists()
+
+
+def test_checks_are_those_of_the_marker_where_the_sweep_has_none(server):
+    fill(server, "unchanged", 2)
+    g = Graph()
+    marked = g.node("ACECaptureSource", image=g.node("LoadImage", image="any.png"), index=0)
+    words = {"instruction": "", "dataset": "unchanged", "tags": "", "seed": -1, "checks": "no_op=off"}
+    g.node("ACECaptureResult", image=marked, **words)
+    sweep = g.node("ACESweep", folder="unchanged", **WIDGETS)
+    server.run(g)
+    settle(server, "unchanged", 2)
+    g.set(sweep, dataset="strict", checks="no_op=on")
+    server.run(g)
+    assert "2 rejected" in ended(server) and count(server, "strict") == 0
 
 
 def test_without_markers_a_plain_graph_needs_but_a_name(server):

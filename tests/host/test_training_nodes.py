@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from comfyui_ace.ace.bundle import find_bundle
 from comfyui_ace.ace.lora import read_lora
 from comfyui_ace.training.checks import CheckSettings
 from comfyui_ace.training.pairs import Dataset, Pair
@@ -96,7 +97,10 @@ def assert_as_meant(prompt: dict[str, Any], name: str, masked: bool) -> None:
     """The front end must read widgets and links as the writer meant them."""
     by_kind = {entry["class_type"]: entry["inputs"] for entry in prompt.values()}
     kinds = {node: entry["class_type"] for node, entry in prompt.items()}
-    assert by_kind["ACESampler"]["steps"] == 20 and by_kind["ACESampler"]["resolution"] == "as the model"
+    assert (
+        by_kind["ACESampler"]["steps"] == find_bundle(PACK_ROOT / "bundles" / BUNDLE).defaults.steps
+        and by_kind["ACESampler"]["resolution"] == "as the model"
+    )
     assert kinds[by_kind["ACESampler"]["model"][0]] == "LoraLoaderModelOnly"
     assert by_kind["ACEConditionUnit"]["instruction"] == "{image} as a negative"
     assert by_kind["LoraLoaderModelOnly"]["lora_name"] == f"{name}.safetensors"
@@ -160,21 +164,58 @@ def test_a_model_of_the_user_is_not_replaced(training_comfy, folder, config):
 
 
 def test_a_file_of_the_user_trains_a_whole_model(training_comfy):
-    """Configurations in user/default/ace are offered, and what they train goes to models/ace."""
+    """Configurations in user/default/ace are offered, and what they train goes to models/ace. A field of 0 leaves what
+    the file says."""
     own = training_comfy.base_dir / "user" / "default" / "ace" / "whole.toml"
     own.parent.mkdir(parents=True, exist_ok=True)
     own.write_text(
-        'output = "x"\nmethod = "full"\nsteps = 9\n[model]\nbundle = "x"\n[data]\ndatasets = ["x"]\n[samples]\nevery = 0\n'
+        'output = "x"\nmethod = "full"\nsteps = 2\nbatch_size = 3\n[model]\nbundle = "x"\n[data]\ndatasets = ["x"]\n'
+        'cache = "own-cache"\n[optimizer]\nlearning_rate = 0.0123\n[samples]\nevery = 0\n'
     )
     training_comfy.object_info("ACETrain")  # reads the menu anew, as the browser does when it is refreshed
-    training_comfy.run(training("ACETrain", "whole", config=own.name, steps=1), timeout=300)
+    as_filed = {"steps": 0, "learning_rate": 0.0, "batch_size": 0, "rank": 0}
+    training_comfy.run(training("ACETrain", "whole", config=own.name, **as_filed), timeout=300)
+    metrics = (training_comfy.base_dir / "output" / "train" / "whole" / "metrics.jsonl").read_text().splitlines()
+    rates = [record["learning_rate"] for record in map(json.loads, metrics) if record["event"] == "step"]
+    assert rates == [0.0123, 0.0123] and (training_comfy.base_dir / "own-cache").is_dir()
     with safe_open(training_comfy.base_dir / "models" / "ace" / "whole.safetensors", "pt") as file:
-        assert file.metadata()["method"] == "full" and file.metadata()["steps"] == "1"
+        assert file.metadata()["method"] == "full" and file.metadata()["steps"] == "2"
     use = Graph()
     loaded = use.node("ACELoadModel", model_name="whole.safetensors", weight_dtype="default")
     use.node("PreviewAny", source=loaded)
     training_comfy.object_info("ACELoadModel")
     training_comfy.run(use)
+
+
+def test_distil_refuses_what_trains_a_whole_model(training_comfy):
+    """It is not in the menu; a workflow from elsewhere may still ask for it."""
+    options = {
+        kind: training_comfy.object_info(kind)[kind]["input"]["required"]["config"][1]["options"]
+        for kind in ("ACETrain", "ACEDistil")
+    }
+    assert "full-512.toml" in options["ACETrain"] and "full-512.toml" not in options["ACEDistil"]
+    assert {"(standard)", "distil-lora.toml"} <= set(options["ACEDistil"])
+    error = training_comfy.run_expect_error(training("ACEDistil", "whole too", config="full-512.toml"))
+    assert "not in list" in str(error)
+
+
+def test_a_finished_run_says_that_it_would_not_learn_the_new_pairs(training_comfy):
+    root = training_comfy.base_dir / "output" / "datasets"
+    make_dataset(root, "growing")
+    training_comfy.object_info("ACETrain")
+    graph = training("ACETrain", "grown", "growing")
+    training_comfy.run(graph, timeout=300)
+    before = lora_file(training_comfy, "grown").read_bytes()
+    photo = np.asarray(Image.open(_PHOTO).convert("RGB").resize((64, 64)))
+    assert (
+        Dataset(root / "growing")
+        .append(Pair(source=photo, target=photo[::-1].copy(), instruction="{image} upside down"))
+        .stored
+    )
+    error = training_comfy.run_expect_error(graph, 200)
+    assert "steps" in error.message and lora_file(training_comfy, "grown").read_bytes() == before
+    training_comfy.run(training("ACETrain", "grown", "growing", steps=CONTROLS["steps"] + 1), timeout=300)
+    assert read_lora(lora_file(training_comfy, "grown")).metadata["steps"] == str(CONTROLS["steps"] + 1)
 
 
 @pytest.mark.parametrize(

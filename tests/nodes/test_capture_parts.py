@@ -5,16 +5,18 @@ from __future__ import annotations
 import copy
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from comfyui_ace.nodes.capture_links import NoSource, connect_sources, contributors, linked_pictures, sources_of
+from comfyui_ace.nodes.capture_links import connect_sources, contributors, linked_pictures
 from comfyui_ace.nodes.capture_pairing import Mismatch, pair_pictures, pair_values
 from comfyui_ace.nodes.recorder import Capture, Recorder
-from comfyui_ace.training.capture.markers import read_markers
+from comfyui_ace.training.capture.errors import WorkflowError
+from comfyui_ace.training.capture.markers import read_markers, sources_of
 from comfyui_ace.training.checks import CheckSettings
-from comfyui_ace.training.errors import DatasetError, DatasetNameError
+from comfyui_ace.training.errors import DatasetNameError
 from comfyui_ace.training.pairs import Dataset, Pair
 from comfyui_ace.training.verify import verify
 from hypothesis import given
@@ -52,14 +54,25 @@ def test_wires_are_added_and_come_off_again():
     assert again == prompt
     changed = copy.deepcopy(prompt)
     del changed["2"]["inputs"]["mask"]
-    changed["2"]["inputs"]["index"] = 3
-    connect_sources(changed)
-    assert [name for name in changed["4"]["inputs"] if name[-1].isdigit()] == ["source_3"]
+    assert connect_sources(changed) == {}
+    assert [name for name in changed["4"]["inputs"] if name[-1].isdigit()] == ["source_0"]
     del changed["2"]
     changed["3"]["inputs"]["image"] = ["1", 0]
-    connect_sources(changed)
+    assert "no Capture Source" in connect_sources(changed)["4"]
     assert changed["4"] == result("3")
     assert contributors(prompt, "4") == {key: straight()[key] for key in "1234"}
+
+
+def test_a_gap_in_the_row_of_pictures_is_no_pair():
+    """A muted Source is not in the prompt at all, and the style picture would be taken for the one that was edited."""
+    prompt = {**straight(), "7": node("LoadImage", image="style.png"), "8": source("7", 1)}
+    assert connect_sources(prompt) == {} and "source_1" in prompt["4"]["inputs"]
+    del prompt["2"]
+    prompt["3"]["inputs"]["image"] = ["1", 0]
+    assert "no Capture Source has index 0" in connect_sources(prompt)["4"]
+    assert prompt["4"] == result("3")
+    with pytest.raises(WorkflowError, match=r"no Capture Source has index 0, that is \{image\}; there is 1"):
+        linked_pictures({"source_1": "style"})
 
 
 def test_a_capture_over_a_folder_does_not_mind_the_wires():
@@ -99,10 +112,10 @@ def test_sources_of_several_captures():
     prompt["14"]["inputs"]["image1"] = ["2", 0]
     assert sources_of(prompt, "15") == {0: "2", 1: "13"}
     prompt["14"]["inputs"]["image3"] = ["12", 0]
-    with pytest.raises(NoSource, match="nodes 2, 12 all mark the picture with index 0"):
+    with pytest.raises(WorkflowError, match="nodes 2, 12 all mark the picture with index 0"):
         sources_of(prompt, "15")
     prompt["12"]["inputs"]["index"] = ["11", 0]
-    with pytest.raises(NoSource, match="typed in"):
+    with pytest.raises(WorkflowError, match="typed in"):
         sources_of(prompt, "15")
 
 
@@ -110,16 +123,16 @@ def test_a_source_beside_the_result_counts_and_one_behind_it_does_not():
     beside = {"1": node("LoadImage", image="a"), "2": node("Blur", image=["1", 0]), "3": source("2"), "4": result("1")}
     assert sources_of(beside, "4") == {0: "3"}
     beside["2"]["inputs"]["image"] = ["4", 0]
-    with pytest.raises(NoSource, match="made from this very result"):
+    with pytest.raises(WorkflowError, match="made from this very result"):
         sources_of(beside, "4")
     connect_sources(beside)
     assert "source_0" not in beside["4"]["inputs"]
 
 
 def test_linked_pictures_are_in_order():
-    linked = {"source_2": "c", "mask_0": "m", "source_0": "a"}
-    assert linked_pictures(linked) == {0: ("a", "m"), 2: ("c", None)}
-    assert list(linked_pictures(linked)) == [0, 2]
+    linked = {"source_1": "c", "mask_0": "m", "source_0": "a"}
+    assert linked_pictures(linked) == {0: ("a", "m"), 1: ("c", None)}
+    assert list(linked_pictures(linked)) == [0, 1]
 
 
 def batches(*sizes: int, start: int = 0) -> list[torch.Tensor]:
@@ -230,14 +243,67 @@ def test_a_dataset_that_vanished_is_said_and_begun_anew(tmp_path):
     recorder.submit(make_capture(folder, 1, told=told))
     assert recorder.flush(60)
     assert told[-1].startswith("NOT KEPT") and "is gone" in told[-1]
-    assert recorder.generation(folder) != before
-    with pytest.raises(DatasetError, match="is gone"):
-        recorder.submit(make_capture(folder, 2))
+    assert recorder.counts() == {"waiting": 0, "held": 0, "lost": 1}
+    assert recorder.generation(folder) != before and recorder.generation(None) != before
     assert recorder.open(tmp_path, "gone") == folder
     recorder.submit(make_capture(folder, 3, told=told))
-    assert "gone: 1 pair," in told[-1] and len(Dataset(folder)) == 1
+    assert "gone: 1 pair," in told[-1] and "1 pair given up" in told[-1] and len(Dataset(folder)) == 1
     steady = recorder.generation(folder)
     assert recorder.generation(folder) == steady
+
+
+def test_a_pair_that_makes_no_sense_is_turned_down_and_those_after_it_are_kept(tmp_path):
+    recorder, told = Recorder(), []
+    folder = recorder.open(tmp_path, "odd")
+    first, last = make_pair(1), make_pair(4)
+    bad = [replace(make_pair(2), instruction=""), replace(make_pair(3), source=torch.rand(8, 24, 24, 3))]
+    capture = replace(make_capture(folder, told=told), pairs=(first, *bad, last))
+    recorder.submit(capture)
+    assert recorder.flush(60) and verify(folder).ok
+    assert "odd: 2 pairs, 2 rejected" in told[-1] and "now 2 kept, 2 rejected" in told[-1]
+    assert "rejected: source: expected an array" in told[-1]
+    assert recorder.counts() == {"waiting": 0, "held": 0, "lost": 0}
+    listed = list(Dataset(folder).rejected())
+    assert [entry.findings[0]["check"] for entry in listed] == ["unfit", "unfit"]
+    assert "no instruction" in listed[0].reason and "expected an array" in listed[1].reason
+    recorder.submit(capture)  # the same again
+    assert recorder.flush(60) and len(list(Dataset(folder).rejected())) == 2
+    assert Dataset(folder).counts().by_check == {"unfit": 2}
+    recorder.submit(replace(capture, pairs=(replace(bad[1], source=torch.rand(8, 24, 24, 3)),)))  # another picture
+    assert recorder.flush(60) and len(list(Dataset(folder).rejected())) == 3
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_process_that_ends_takes_no_more_pairs_and_says_so(tmp_path, waits):
+    """Also none of those that wait for room when the end begins."""
+    recorder, told, begun, go_on = Recorder(most_bytes=10), [], threading.Event(), threading.Event()
+    folder = recorder.open(tmp_path, "ending")
+
+    def tell(text: str) -> None:
+        begun.set()
+        assert go_on.wait(30)
+
+    recorder.submit(Capture(folder, (make_pair(1),), CheckSettings(), GRAPH, size=6, tell=tell))
+    assert begun.wait(30)
+    recorder.submit(make_capture(folder, 2, size=6))
+    before = recorder.generation(folder)
+    late = threading.Thread(
+        target=recorder.submit, args=(make_capture(folder, 3, 4, told=told, size=6 if waits else 0),)
+    )
+    end = threading.Thread(target=recorder.finish)
+    for thread in (late, end) if waits else (end, late):
+        thread.start()
+        time.sleep(0.1)
+    late.join(30)
+    assert not late.is_alive() and end.is_alive()
+    assert told == ["NOT KEPT: the server is ending\n2 pairs given up, so run them again."]
+    go_on.set()
+    end.join(30)
+    assert len(Dataset(folder)) == 2 and recorder.counts() == {"waiting": 0, "held": 0, "lost": 2}
+    assert recorder.generation(folder) != before
+    recorder.resume()
+    recorder.submit(make_capture(folder, 3, 4))
+    assert recorder.flush(30) and len(Dataset(folder)) == 4
 
 
 def test_what_is_told_counts_and_gives_reasons(tmp_path):

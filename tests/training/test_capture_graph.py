@@ -6,7 +6,7 @@ import json
 
 import pytest
 from comfyui_ace.training.capture.errors import WorkflowError
-from comfyui_ace.training.capture.graph import ancestors, as_link, load_workflow, read_workflow, readers
+from comfyui_ace.training.capture.graph import ancestors, as_link, between, load_workflow, read_workflow, readers
 from comfyui_ace.training.capture.widgets import choose_alternatives, input_specs, read_widgets
 from hypothesis import given
 from hypothesis import strategies as st
@@ -230,3 +230,22 @@ def test_dynamic_prompts_are_settled_once():
 @given(st.text(alphabet="{}|\\/*ab \n", max_size=40))
 def test_no_text_breaks_dynamic_prompts(text):
     assert isinstance(choose_alternatives(text), str)
+
+
+def test_what_lies_between():
+    def node(**wires) -> dict:
+        return {"class_type": "X", "inputs": {name: [link, 0] for name, link in wires.items()}}
+
+    prompt = {
+        "load": node(),
+        "model": node(),
+        "encode": node(image="load"),
+        "sample": node(model="model", latent="encode"),
+        "decode": node(latent="sample"),
+        "beside": node(image="load"),
+        "after": node(image="decode"),
+    }
+    assert between(prompt, {"load"}, "decode") == {"encode", "sample", "decode"}
+    assert between(prompt, {"load", "model"}, "sample") == {"encode", "sample"}
+    assert between(prompt, {"encode"}, "load") == between(prompt, {"load"}, "load") == set()
+    assert between(prompt, {"model"}, "encode") == set()

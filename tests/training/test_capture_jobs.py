@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +21,11 @@ from comfyui_ace.training.capture.inputs import (
     load_group,
     natural_key,
 )
-from comfyui_ace.training.capture.journal import JOURNAL, Journal, open_journal, read_entries
 from comfyui_ace.training.capture.plan import Job, Plan, job_key, make_plan, seeds_for
 from comfyui_ace.training.capture.results import (
     Fetched,
     NoResult,
+    edit_seconds,
     make_pairs,
     pair_name,
     picture_refs,
@@ -177,67 +176,6 @@ def test_seeds_are_drawn_from_the_input_or_counted_up():
     assert seeds_for(plan, ["a"], 3, 10) == [10, 11, 12]
 
 
-# -- the journal ----------------------------------------------------------------------------------------------------
-
-
-def _queue(journal: Journal, key: str, attempt: int = 0) -> str:
-    prompt_id = journal.prompt_id(key, attempt)
-    journal.queued(key, attempt=attempt, prompt_id=prompt_id, server="http://s", source="a.png", seed=1)
-    return prompt_id
-
-
-def test_the_journal_remembers(tmp_path):
-    with open_journal(tmp_path) as journal:
-        first = _queue(journal, "a")
-        _queue(journal, "b")
-        journal.done("b", workflow="w", pairs=["x"], rejected=[])
-        _queue(journal, "c", attempt=2)
-        journal.failed("c", "no memory")
-        journal.quarantined("d", "broken")
-    with open_journal(tmp_path) as again:
-        assert again["a"].state == "queued" and again["a"].prompt_id == first == again.prompt_id("a", 0)
-        assert again["b"].state == "done" and again["z"] is None
-        assert again["c"].state == "failed" and again["c"].attempt == 3  # an id that no server has seen
-        assert again["d"].reason == "broken" and again.id == journal.id
-    assert read_entries(tmp_path) == again.entries and again.worked == {"w"}
-
-
-def test_torn_and_foreign_lines_are_passed_over(tmp_path):
-    with open_journal(tmp_path) as journal:
-        _queue(journal, "a")
-    with open(tmp_path / JOURNAL, "ab") as file:
-        file.write(
-            b'not json\n[1]\n{"key": 5, "state": "done"}\n{"key": "a", "state": "eaten"}\n{"key":"a","state":"do'
-        )
-    with open_journal(tmp_path) as again:
-        assert again["a"].state == "queued"
-        again.done("a", workflow="w", pairs=[], rejected=[])
-    assert read_entries(tmp_path)["a"].state == "done"
-    lines = (tmp_path / JOURNAL).read_bytes().splitlines()
-    assert json.loads(lines[-1])["state"] == "done"
-
-
-@given(cut=st.integers(0, 2000))
-def test_a_journal_cut_anywhere_can_be_read_and_continued(tmp_path_factory, cut):
-    folder = tmp_path_factory.mktemp("journal")
-    with open_journal(folder) as journal:
-        for key in "abc":
-            _queue(journal, key)
-            journal.done(key, workflow="w", pairs=[key], rejected=[])
-    data = (folder / JOURNAL).read_bytes()
-    (folder / JOURNAL).write_bytes(data[: min(cut, len(data))])
-    with open_journal(folder) as journal:
-        before = {key: entry.state for key, entry in journal.entries.items()}
-        _queue(journal, "d")
-    after = {key: entry.state for key, entry in read_entries(folder).items()}
-    assert after == {**before, "d": "queued"}
-
-
-def test_one_capture_at_a_time(tmp_path):
-    with open_journal(tmp_path), pytest.raises(CaptureError, match="Another capture"), open_journal(tmp_path):
-        pass
-
-
 # -- results --------------------------------------------------------------------------------------------------------
 
 
@@ -352,3 +290,51 @@ def test_addresses():
     for wrong in ("ftp://x", "", "http://", "file:///etc/passwd", "http://h:port"):
         with pytest.raises(CaptureError):
             parse_url(wrong)
+
+
+# -- the teacher's time ---------------------------------------------------------------------------------------------
+
+
+def _history(*messages) -> dict:
+    return {"status": {"status_str": "success", "messages": [list(message) for message in messages]}, "outputs": {}}
+
+
+_START = ("execution_start", {"prompt_id": "x", "timestamp": 1_000_000})
+_END = ("execution_success", {"prompt_id": "x", "timestamp": 1_002_500})
+
+
+def _cached(*nodes: str) -> tuple:
+    return "execution_cached", {"nodes": list(nodes), "timestamp": 1_000_001}
+
+
+@pytest.mark.parametrize(
+    ("messages", "seconds"),
+    [
+        ((_START, _cached(), _END), 2.5),
+        ((_START, _cached("9", "1"), _END), 2.5),  # a model, and the picture itself
+        ((_START, _cached("2"), _END), None),  # a part of the edit
+        ((_START, _END), None),  # not known what was cached
+        ((_START, _cached()), None),
+        ((_END, _cached()), None),
+        ((("execution_start", {"timestamp": "soon"}), _cached(), _END), None),
+        ((("execution_start", {"timestamp": 2_000_000}), _cached(), _END), None),
+        ((("execution_start",), 5, _cached(), _END), None),
+    ],
+)
+def test_the_teachers_time_is_what_the_server_says_of_the_run(messages, seconds):
+    messages = [message if isinstance(message, tuple) else [message] for message in messages]
+    plan = _plan()
+    assert plan.edit == {"2"}
+    assert edit_seconds(plan, _history(*messages)) == seconds
+    assert edit_seconds(plan, {"outputs": {}}) is edit_seconds(plan, {"status": 3}) is None
+
+
+def test_several_pairs_of_one_prompt_share_its_time(tmp_path):
+    pixels = _write(tmp_path / "a.png")
+    group = InputGroup("a", (tmp_path / "a.png",))
+    file = (tmp_path / "a.png").read_bytes()
+    job = Job(group, job_key(_plan(), ["a"], 1), 1)
+    for count in (1, 4):
+        fetched = Fetched((file,) * count, {}, seconds=2.0)
+        pairs = make_pairs(_plan(), job, [LoadedPicture(pixels)], fetched)
+        assert [pair.teacher_seconds for pair in pairs] == [2.0 / count] * count

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from comfyui_ace.training.capture.errors import Undecided, WorkflowError
 from comfyui_ace.training.capture.graph import Workflow, load_workflow
+from comfyui_ace.training.capture.markers import check_indices
 from comfyui_ace.training.capture.plan import RESULT, make_plan
 from comfyui_ace.training.capture.roles import Choices, Roles, find_roles
 from host.graph import Graph, NodeRef
@@ -130,6 +131,9 @@ def test_loaders_and_savers_of_packs_are_known_by_their_schemas():
         _roles(graph)
 
 
+_CHECKS = "no_op=off, size_tolerance=0.5"
+
+
 def _marked() -> Graph:
     graph = Graph()
     photo = graph.node("LoadImage", image="photo.png")
@@ -139,7 +143,9 @@ def _marked() -> Graph:
         "ImageCompositeMasked", destination=source, source=inverted, x=0, y=0, resize_source=False, mask=source[1]
     )
     words = graph.node("PrimitiveString", value="{image} inside out")
-    result = graph.node("ACECaptureResult", image=masked, instruction=words, dataset="mine", tags="a\nb", seed=4)
+    result = graph.node(
+        "ACECaptureResult", image=masked, instruction=words, dataset="mine", tags="a\nb", seed=4, checks=_CHECKS
+    )
     graph.node("SaveImage", images=result, filename_prefix="x")
     return graph
 
@@ -147,11 +153,9 @@ def _marked() -> Graph:
 def test_markers_name_the_parts_and_are_not_sent():
     graph = _marked()
     roles = _roles(graph)
-    assert roles.result == ("4", 0) and (roles.instruction, roles.dataset, roles.tags) == (
-        "{image} inside out",
-        "mine",
-        ("a", "b"),
-    )
+    assert roles.result == ("4", 0)
+    said = (roles.words.instruction, roles.words.dataset, roles.words.tags, roles.words.checks)
+    assert said == ("{image} inside out", "mine", ("a", "b"), ("no_op=off", "size_tolerance=0.5"))
     (picture,) = roles.pictures
     assert picture.loader == picture.mask_loader == "1" and picture.mask_link == ("1", 1)
     plan = make_plan(load_workflow(graph.prompt()), roles, "go")
@@ -188,6 +192,7 @@ def test_the_pair_marker():
     "change, words",
     [
         ({"image": "typed"}, "nothing is connected"),
+        ({"index": 1}, r"no Capture Source has index 0, that is \{image\}; there is 1"),
         ({"index": 12}, "index is 0 to 9"),
         ({"index": "first"}, "index is 0 to 9"),
     ],
@@ -202,12 +207,16 @@ def test_markers_that_are_wired_wrongly(change, words):
 def test_two_markers_for_one_picture_and_words_made_on_the_way():
     prompt = _marked().prompt()
     prompt["9"] = {"class_type": "ACECaptureSource", "inputs": {"image": ["3", 0], "index": 0}}
+    assert find_roles(load_workflow(prompt), Choices()).result == ("4", 0)  # it has no part in this result
+    prompt["4"]["inputs"]["source"] = ["9", 0]
     with pytest.raises(WorkflowError, match="index 0"):
         find_roles(load_workflow(prompt), Choices())
     prompt = _marked().prompt()
     prompt["5"] = {"class_type": "Captioner", "inputs": {"image": ["1", 0], "prompt": "what is it"}}
+    words = find_roles(load_workflow(prompt), Choices()).words
+    assert words.dataset == "mine"  # what nobody asks for is no obstacle
     with pytest.raises(WorkflowError, match="instruction is made while the graph runs"):
-        find_roles(load_workflow(prompt), Choices())
+        _ = words.instruction
     prompt["6"]["inputs"]["image"] = ["6", 0]
     prompt["5"] = {"class_type": "PrimitiveString", "inputs": {"value": ""}}
     with pytest.raises(WorkflowError, match="nothing is connected"):
@@ -232,3 +241,80 @@ def test_a_source_without_part_in_the_result_is_refused():
     roles = _roles(graph, Choices(sources=("4",)))
     with pytest.raises(WorkflowError, match="has no part in the result"):
         make_plan(load_workflow(graph.prompt()), roles, "go")
+
+
+def test_an_instruction_that_names_a_missing_picture_is_noticed_before_anything_is_run():
+    workflow = load_workflow(_marked().prompt())
+    with pytest.raises(WorkflowError, match=r"names \{image3\}, but the pair has 1"):
+        make_plan(workflow, find_roles(workflow, Choices()), "{image3} x")
+
+
+def test_pictures_marked_with_gaps_are_refused():
+    """Pairs keep their pictures in a row, so with a gap {image2} would be stored as {image1}."""
+    graph = _marked()
+    other = graph.node("LoadImage", image="other.png")
+    graph.node("ACECaptureSource", image=other, index=2)
+    with pytest.raises(WorkflowError, match=r"no Capture Source has index 1, that is \{image1\}; there is 0, 2"):
+        _roles(graph, Choices(folders=2))
+    check_indices({0, 1, 2})
+    check_indices(())
+
+
+def test_a_named_loader_does_not_take_the_place_of_the_marked_picture():
+    """The marker is behind a resize: the pair must show the picture that the edit sees, whichever file it comes from."""
+    graph = Graph()
+    photo, style = graph.node("LoadImage", image="a.png"), graph.node("LoadImage", image="style.png")
+    blend = graph.node("ImageBlend", image1=photo, image2=style, blend_factor=0.5, blend_mode="normal")
+    small = graph.node("ImageScale", image=blend, width=512)
+    source = graph.node("ACECaptureSource", image=small, index=0)
+    graph.node("ACECaptureResult", image=graph.node("ImageInvert", image=source), dataset="d", instruction="")
+    elsewhere = graph.node("LoadImage", image="elsewhere.png")
+    with pytest.raises(Undecided):
+        _roles(graph)
+    (picture,) = _roles(graph, Choices(sources=("2",))).pictures
+    assert (picture.link, picture.loader) == (("4", 0), "2")
+    with pytest.raises(WorkflowError, match="does not load what node 5 marks"):
+        _roles(graph, Choices(sources=(elsewhere.id,)))
+    more = _roles(graph, Choices(sources=("1", elsewhere.id), folders=2)).pictures
+    assert [(picture.link, picture.loader) for picture in more] == [(("4", 0), "1"), ((elsewhere.id, 0), elsewhere.id)]
+
+
+def _two_pairs() -> Graph:
+    graph = Graph()
+    photo = graph.node("LoadImage", image="a.png")
+    for number, kind in enumerate(("ImageInvert", "ImageBlur")):
+        result = graph.node(kind, image=photo)
+        graph.node("ACECapturePair", source=photo, result=result, instruction=f"i{number}", dataset=f"d{number}")
+    return graph
+
+
+def test_one_of_several_captures_of_a_graph_is_chosen():
+    graph = _two_pairs()
+    with pytest.raises(Undecided) as question:
+        _roles(graph)
+    assert question.value.choices == ("node 3: ACECapturePair (d0)", "node 5: ACECapturePair (d1)")
+    second = _roles(graph, ask=lambda question: 1)
+    assert (second.result, second.words.dataset) == (("4", 0), "d1") and len(second.pictures) == 1
+    assert _roles(graph, Choices(result="3")).words.dataset == "d0"
+    with pytest.raises(WorkflowError, match="fits several nodes"):
+        _roles(graph, Choices(result="ACECapturePair"))
+    before = _roles(graph, Choices(result="4"))  # the node whose picture it marks
+    assert (before.result, before.words.dataset) == (("4", 0), "d1")
+    other = graph.node("ImageSharpen", image=["4", 0])
+    with pytest.raises(WorkflowError, match=f"3, 5 mark pairs and node {other.id} is none of them"):
+        _roles(graph, Choices(result=other.id))
+
+
+def test_two_chains_whose_sources_share_an_index():
+    graph = Graph()
+    chains = []
+    for number in range(2):
+        photo = graph.node("LoadImage", image=f"{number}.png")
+        source = graph.node("ACECaptureSource", image=photo, index=0)
+        edit = graph.node("ImageInvert", image=source)
+        chains.append((photo, graph.node("ACECaptureResult", image=edit, dataset=f"d{number}", instruction="")))
+    for number, (photo, result) in enumerate(chains):
+        roles = _roles(graph, Choices(result=result.id))
+        assert roles.words.dataset == f"d{number}" and [p.loader for p in roles.pictures] == [photo.id]
+    with pytest.raises(Undecided):
+        _roles(graph)

@@ -115,8 +115,8 @@ def test_fingerprints_tell_pictures_apart_but_not_encodings():
     def distance(left, right, colour=255.0):
         table = FingerprintTable()
         table.add("left", fingerprint(left) * 2)
-        nearest = table.nearest(fingerprint(right) * 2, colour)
-        return None if nearest is None else nearest[1]
+        alike = table.alike(fingerprint(right) * 2, 128, colour)
+        return alike[0][1] if alike else None
 
     photo = smooth(0, 256)
     smaller = np.asarray(Image.fromarray(photo).resize((200, 200), Image.Resampling.LANCZOS))
@@ -127,9 +127,14 @@ def test_fingerprints_tell_pictures_apart_but_not_encodings():
     assert distance(photo, tinted, colour=3.0) is None
 
 
-def test_the_table_returns_the_nearest_of_many():
+def test_the_table_returns_those_that_are_alike_of_many_most_alike_first():
     table = FingerprintTable()
     looks = [fingerprint(smooth(seed)) * 2 for seed in range(50)]
     for number, entry in enumerate(looks):
         table.add(f"p{number}", entry)
-    assert all(table.nearest(entry, 3.0) == (f"p{number}", 0) for number, entry in enumerate(looks))
+    near = bytearray(looks[7])
+    near[0] ^= 1
+    table.add("near", bytes(near))
+    assert table.alike(looks[7], 1, 3.0) == [("p7", 0), ("near", 1)]
+    assert table.alike(bytes(near), 1, 3.0) == [("near", 0), ("p7", 1)]
+    assert all(table.alike(entry, 0, 3.0) == [(f"p{number}", 0)] for number, entry in enumerate(looks))

@@ -142,7 +142,18 @@ def test_a_stop_during_the_evaluation_keeps_what_is_trained(settings):
             (settings.output / "stop_now").touch()
 
     result = distil(replace(settings, pairs=2), on_event=stop)
-    assert result.finished and result.evaluation is None and result.workflow.is_file()
+    assert not result.finished and result.evaluation is None and result.workflow.is_file()
+    again = distil(replace(settings, pairs=2))
+    assert again.finished and again.step == result.step and again.report.is_file()
+
+
+def test_a_number_of_pairs_below_zero_is_refused_before_training(settings, capsys):
+    with pytest.raises(ConfigError, match="-1 pairs"):
+        distil(replace(settings, pairs=-1))
+    assert not settings.output.exists()
+    with pytest.raises(SystemExit):
+        main(["distil", str(settings.datasets[0]), "--pairs", "-1"])
+    assert "expected 0 or more, got -1" in capsys.readouterr().err
 
 
 def test_without_held_out_pairs_the_report_says_that_it_flatters(settings, tmp_path):
@@ -270,6 +281,9 @@ def test_the_file_says_the_same_as_the_prompt(workshop, tmp_path):
         ({}, {}),
         ({"max_tokens": 64}, {}),
         ({"max_tokens": 4096}, {"resolution": "1024 px model"}),
+        ({"max_tokens": 256}, {"resolution": "megapixels", "resolution.megapixels": 0.06}),
+        ({"max_tokens": 2304}, {"resolution": "megapixels", "resolution.megapixels": 0.56}),
+        ({"max_tokens": 16}, {"resolution": "megapixels", "resolution.megapixels": 0.01}),
         ({"rule": "source"}, {"resolution": "source size"}),
         ({"rule": "megapixels", "megapixels": 0.5}, {"resolution": "megapixels", "resolution.megapixels": 0.5}),
         (

@@ -8,7 +8,16 @@ import zlib
 import numpy as np
 import pytest
 from comfyui_ace.training.errors import ImageError
-from comfyui_ace.training.images import as_mask8, as_rgb8, image_size, pixel_hash, read_image, read_mask, write_png
+from comfyui_ace.training.images import (
+    as_mask8,
+    as_rgb8,
+    image_kind,
+    image_size,
+    pixel_hash,
+    read_image,
+    read_mask,
+    write_png,
+)
 from pair_factory import picture
 from PIL import Image
 
@@ -204,3 +213,55 @@ def test_pixel_hash_depends_on_values_and_shape():
     changed = pixels.copy()
     changed[0, 0, 0] ^= 1
     assert pixel_hash(pixels) != pixel_hash(changed)
+
+
+def _with_chunk(png: bytes, kind: bytes, body: bytes) -> bytes:
+    """The PNG with one more chunk before its end, where Pillow reads it after the pixels."""
+    at = png.index(b"IEND") - 4
+    return png[:at] + struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) + png[at:]
+
+
+def _fuzzed(kind: str) -> bytes:
+    """A small file of a kind with the parts in which bytes can go wrong."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = 6, "a description"
+    image = Image.fromarray(picture(0))
+    if kind == "PNG":
+        text = b"Comment\0\0" + zlib.compress(b"words " * 40)
+        return _with_chunk(encoded(image, "PNG", exif=exif).getvalue(), b"zTXt", text)
+    return encoded(image, kind, exif=exif).getvalue()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
+@pytest.mark.filterwarnings("ignore")
+def test_whatever_bytes_are_flipped_the_file_is_read_or_refused(kind):
+    """One picture that a decoder stumbles over must never end the run over ten thousand others."""
+    data = _fuzzed(kind)
+    random = np.random.default_rng(5)
+    outcomes = set()
+    for _ in range(200):
+        flipped = bytearray(data)
+        reach = random.choice([80, 300, len(data)])  # most flips in the headers, where decoders trust what they read
+        for place in random.integers(0, min(reach, len(data)), random.choice([1, 2, 5])):
+            flipped[place] = random.integers(0, 256)
+        for read in (read_image, read_mask, image_size, image_kind):
+            try:
+                read(io.BytesIO(bytes(flipped)), max_pixels=10_000)
+            except ImageError:
+                outcomes.add("refused")
+            else:
+                outcomes.add("read")
+    assert outcomes == {"read", "refused"}
+
+
+@pytest.mark.parametrize("remarks", [b"garbage", b"Exif\0\0garbage!", b"XX*\0\x08\0\0\0"])
+def test_camera_remarks_that_cannot_be_read_do_not_spoil_the_picture(remarks):
+    loaded = read_image(io.BytesIO(_with_chunk(encoded(Image.fromarray(picture(0))).getvalue(), b"eXIf", remarks)))
+    assert np.array_equal(loaded.pixels, picture(0))
+    assert "EXIF" in loaded.notes[0] and "ignored" in loaded.notes[0]
+
+
+def test_a_text_bomb_in_a_picture_is_refused():
+    bomb = b"k\0\0" + zlib.compress(b"a" * 5_000_000)
+    with pytest.raises(ImageError, match="damaged"):
+        read_image(io.BytesIO(_with_chunk(encoded(Image.fromarray(picture(0))).getvalue(), b"zTXt", bomb)))

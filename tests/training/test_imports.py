@@ -287,7 +287,8 @@ def test_tables_that_do_not_fit_say_what_they_have(dataset, tmp_path):
 
 
 def test_named_columns_and_datasets_saved_to_disk(dataset, tmp_path):
-    datasets = pytest.importorskip("datasets")
+    import datasets
+
     rows = {"b4": [png(picture(0))], "out": [png(255 - picture(0))], "caption": ["invert"]}
     features = datasets.Features({"b4": datasets.Image(), "out": datasets.Image(), "caption": datasets.Value("string")})
     datasets.Dataset.from_dict(rows, features=features).save_to_disk(str(tmp_path / "saved"))

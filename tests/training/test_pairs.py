@@ -14,6 +14,7 @@ from comfyui_ace.training.prepare import plain_prompt
 from comfyui_ace.training.provenance import save_graph
 from comfyui_ace.training.rows import FORMAT_KEYS, check_id
 from comfyui_ace.training.settings import DatasetSettings
+from comfyui_ace.training.verify import verify
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pair_factory import half_mask, pair, picture
@@ -88,6 +89,34 @@ def test_the_layout_on_disk_is_the_published_one(dataset):
         assert (mask.format, mask.mode) == ("PNG", "L")
 
 
+def test_the_teachers_time_is_kept_and_has_no_part_in_the_content(dataset):
+    timed = dataset.append(pair(0, teacher_seconds=np.float32(2.5)))
+    assert dataset.append(pair(0, teacher_seconds=7)).id == dataset.append(pair(0)).id == timed.id
+    untimed = dataset.append(pair(1)).id
+    assert [row.teacher_seconds for row in dataset.rows()] == [2.5, None]
+    assert dataset.load(timed.id).teacher_seconds == 2.5 and dataset.load(untimed).teacher_seconds is None
+    digest = dataset.digest()
+    dataset.rewrite(lambda row: replace(row, teacher_seconds=1.0))
+    assert dataset.digest() == digest and {row.teacher_seconds for row in dataset.rows()} == {1.0}
+    for bad in (-1, float("nan"), float("inf"), "2", True):
+        with pytest.raises(PairError, match="teacher_seconds"):
+            dataset.append(pair(2, teacher_seconds=bad))
+
+
+def test_a_dataset_from_before_the_teachers_time_is_as_good(dataset):
+    dataset.append(pair(0, teacher_seconds=2.5))
+    metadata = dataset.folder / "metadata.jsonl"
+    old = json.loads(metadata.read_text())
+    del old["teacher_seconds"]
+    metadata.write_text(json.dumps(old) + "\n")
+    assert verify(dataset.folder).ok
+    opened = Dataset(dataset.folder)
+    assert [row.teacher_seconds for row in opened.rows()] == [None] and opened.append(pair(0)).status == "duplicate"
+    for bad in ("2", -1, True):
+        with pytest.raises(RowError, match="teacher_seconds"):
+            PairRow.from_json(json.dumps({**old, "teacher_seconds": bad}))
+
+
 def test_text_to_image_has_no_source(dataset):
     result = dataset.append(Pair(target=picture(0), instruction="a cat"))
     row = dataset.row(result.id)
@@ -120,6 +149,29 @@ def test_a_near_duplicate_is_turned_down_and_a_variant_is_not(dataset):
     assert dataset.append(pair(0, source=touched, target=255 - touched, instruction="other words")).stored
     off = CheckSettings(near_duplicate=False)
     assert dataset.append(pair(0, source=touched, target=255 - touched), checks=off).stored
+
+
+def test_several_seeds_of_a_local_edit_are_variants_and_not_duplicates(dataset):
+    """A small thing of another kind in the same place leaves the fingerprint of the whole picture as it is."""
+    source = np.asarray(Image.fromarray(picture(0, 12, 12)).resize((256, 256), Image.Resampling.BICUBIC))
+
+    def insert(seed: int) -> np.ndarray:
+        target = source.copy()
+        small = Image.fromarray(picture(seed, 4, 4)).resize((20, 20), Image.Resampling.BICUBIC)
+        target[100:120, 100:120] = np.asarray(small)
+        return target
+
+    kept = [dataset.append(pair(0, source=source, target=insert(seed))) for seed in range(1, 5)]
+    assert all(result.stored for result in kept), [result.reason for result in kept]
+    again = insert(2)
+    again[0, 0] ^= 1
+    result = dataset.append(pair(0, source=source, target=again))
+    assert result.status == "rejected" and kept[1].id in result.reason
+    stricter = CheckSettings(near_duplicate_block=255)
+    assert dataset.append(pair(0, source=source, target=insert(9)), checks=stricter).status == "rejected"
+    touched = source.copy()
+    touched[0, 0] ^= 1  # of another source, the look alone decides
+    assert dataset.append(pair(0, source=touched, target=insert(10))).status == "rejected"
 
 
 def test_rejections_are_listed_with_reason_number_and_picture(dataset):

@@ -115,6 +115,74 @@ def test_a_key_in_a_text_box_is_found_along_the_wire():
     assert set(removed) == {"1.value", "2.b"}
 
 
+_HEX = hashlib.md5(b"somebody's key", usedforsecurity=False).hexdigest()
+_CALL = "curl --api-key"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "https://discord.com/api/webhooks/123456789012345678/AbCdEfGhIjKlMnOpQrStUvWxYz0123456789",
+        "https://hooks.slack.com/services/T00000000/B00000000/aBcDeFgHiJkLmNoPqRsTuVwX",
+        "123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw",
+        "https://api.telegram.org/bot123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw1/sendPhoto",
+        "ya29.a0AfH6SMBxyz1234567890abcdefghij",
+        "GOCSPX-abcdefghijklmnop1234567",
+        f"{_CALL} abcd1234abcd https://x",
+        "upload --token='abcd1234' photo.png",
+        "wJalrXUtnFEMI/K7MDENG/bPxRfiCYzEXAMPLEKEY"[:40],
+        '{"X-API": "abcd1234abcd1234"}',
+    ],
+)
+def test_secrets_of_services_in_any_field(value):
+    clean, removed = redact_graph(node(text=value))
+    assert REMOVED in clean["9"]["inputs"]["text"] and removed == ("9.text",)
+    assert redact_text(clean["9"]["inputs"]["text"]) == clean["9"]["inputs"]["text"]
+
+
+@pytest.mark.parametrize("field", ["civitai", "openai", "HuggingFace", "key", "token", "auth"])
+def test_a_bare_key_in_a_field_named_like_its_service_and_along_a_doubtful_wire(field):
+    assert redact_graph(node(**{field: _HEX}))[0]["9"]["inputs"] == {field: REMOVED}
+    graph = {
+        "1": {"class_type": "PrimitiveString", "inputs": {"value": _HEX}},
+        "2": {"class_type": "Concat", "inputs": {"a": ["1", 0], "b": "plain words"}},
+        "3": {"class_type": "Remote", "inputs": {field: ["2", 0]}},
+    }
+    clean, removed = redact_graph(graph)
+    assert removed == ("1.value",) and clean["2"] == graph["2"]
+
+
+@pytest.mark.parametrize("field", ["pwd", "db_pwd", "passwd", "pass", "user_pass"])
+def test_fields_for_passwords_are_certain(field):
+    assert redact_graph(node(**{field: "hunter2"}))[0]["9"]["inputs"] == {field: REMOVED}
+
+
+def test_seeds_prompts_and_hashes_of_models_are_left_alone():
+    kept = {
+        "seed": 1125899906842624,
+        "seeds": "1125899906842624, 42",
+        "model_hash": _HEX,
+        "civitai_hash": _HEX[:10],
+        "civitai_version": "128713",
+        "openai_model": "gpt-image-1",
+        "commit": hashlib.sha1(b"x", usedforsecurity=False).hexdigest(),
+        "text": "pass the key -- a token of love, --ar 16:9 --seed 12345678 --token nizer",
+        "path": "Illustrious/StyleA/Characters/Version2ab",
+        "ratio": "12:34",
+        "bypass": "nothing2hide",
+        "passes": "two",
+        "render_pass": "diffuse",
+        "url": "https://discord.com/channels/1234567890/1234567890",
+        "prompt": "pneumonoultramicroscopicsilicovolcanoconiosis",
+    }
+    assert redact_graph(node(**kept)) == (node(**kept), ())
+    wired = {
+        "1": {"class_type": "CheckpointLoader", "inputs": {"ckpt_name": "sd/flux1-dev-fp8-e4m3fn.safetensors"}},
+        "2": {"class_type": "Cache", "inputs": {"key": ["1", 0], "prompt": "a cat, 4k"}},
+    }
+    assert redact_graph(wired) == (wired, ())
+
+
 def test_the_given_graph_is_not_touched():
     graph = node(api_key="x")
     redact_graph(graph)

@@ -97,3 +97,16 @@ def test_nothing_existing_is_overwritten(dataset, tmp_path):
 def test_an_empty_dataset_has_a_report(tmp_path):
     index = write_report(Dataset.create(tmp_path, "d"))
     assert "0 (" in Page(index).shown
+
+
+def test_a_report_that_is_interrupted_leaves_nothing(dataset):
+    before = sorted(path.name for path in dataset.folder.iterdir())
+
+    def interrupt(done: int, total: int) -> None:
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_report(dataset, page_size=3, progress=interrupt)
+    assert sorted(path.name for path in dataset.folder.iterdir()) == before
+    assert write_report(dataset).parent.name == "report"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ from comfyui_ace.ace.checkpoint import load_model, to_published_keys
 from comfyui_ace.ace.lora import read_lora
 from comfyui_ace.ace.random_bundle import CONFIG
 from comfyui_ace.cli import main
+from comfyui_ace.training.packages import require_packages
 from comfyui_ace.training.trainer.config_file import load_config
-from comfyui_ace.training.trainer.errors import ConfigError
+from comfyui_ace.training.trainer.errors import ConfigError, TrainError
+from comfyui_ace.training.trainer.preparation import check_sharding
 from safetensors.torch import save_file
 from trainer_runs import run, workshop_fixture  # noqa: F401
 
@@ -119,6 +122,14 @@ def test_overrides_are_toml_or_text(tmp_path):
         (MINIMAL, ["optimizer.lr=1"], r"optimizer\.lr: there is no such setting; known here are learning_rate"),
         (MINIMAL, ["model.scratch.width=3"], r"model\.scratch\.width: there is no such setting.*hidden_size"),
         (MINIMAL, ["steps=0"], r"steps: .*greater than or equal to 1 \(got 0\)"),
+        (MINIMAL, ["batch_size=true"], r"batch_size: .*valid integer \(got True\)"),
+        (MINIMAL, ["gradient_checkpointing=yes"], r"gradient_checkpointing: .*valid boolean \(got 'yes'\)"),
+        (MINIMAL, ["ema=false"], r"ema: .*valid number \(got False\)"),
+        (MINIMAL, ["optimizer.betas=[0.9, 1.0]"], r"optimizer\.betas\.1: .*less than 1 \(got 1\.0\)"),
+        (MINIMAL, [f"seed={2**63}"], r"seed: .*less than 9223372036854775808"),
+        (MINIMAL, ["export.name=../../evil"], r"export\.name: this is no file name"),
+        (MINIMAL, ["export.name=a\\b"], r"export\.name: this is no file name"),
+        (MINIMAL, ["export.name=.."], r"export\.name: this is no file name"),
         (MINIMAL, ["method=lokr"], r"method: .*'lora' or 'full'"),
         (MINIMAL, ["resolution.rule=exact"], "resolution: the rule exact needs width and height"),
         (MINIMAL, ["resolution.width=64"], "resolution: width has no meaning for the rule published"),
@@ -132,6 +143,30 @@ def test_overrides_are_toml_or_text(tmp_path):
 def test_faults_are_named(tmp_path, text, overrides, expected):
     with pytest.raises(ConfigError, match=expected):
         load_config(write(tmp_path / "c.toml", text), overrides)
+
+
+def test_the_largest_seed_trains(workshop, tmp_path):
+    run(workshop.config(tmp_path / "run", steps=1, seed=2**63 - 1))
+
+
+def test_python_without_toml_is_told_what_to_install(tmp_path, monkeypatch):
+    for name in ("tomllib", "tomli"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ConfigError, match=r"needs the package tomli(?s:.*)-m pip install tomli"):
+        load_config(write(tmp_path / "c.toml", MINIMAL))
+    monkeypatch.setattr(sys, "version_info", (3, 10, 12))
+    monkeypatch.setattr("comfyui_ace.training.packages.find_spec", lambda name: None if name == "tomli" else name)
+    with pytest.raises(TrainError, match="needs the package tomli, which is not installed"):
+        require_packages()
+
+
+def test_fsdp_has_to_be_version_2():
+    from accelerate import FullyShardedDataParallelPlugin
+
+    check_sharding(None)
+    check_sharding(FullyShardedDataParallelPlugin(fsdp_version=2))
+    with pytest.raises(ConfigError, match=r"FSDP version 1 cannot hold(?s:.*)--fsdp_version 2"):
+        check_sharding(FullyShardedDataParallelPlugin(fsdp_version=1))
 
 
 def test_the_command_explains_and_fails(tmp_path, capsys):

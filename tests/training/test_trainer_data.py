@@ -203,6 +203,7 @@ def test_keys_change_with_everything_they_depend_on(workshop, prepared, tmp_path
     assert changed(vae="0") == pictures
     assert changed(text_encoder="0") == changed(tokenizer="0") == texts
     assert all(changed(dtype=torch.bfloat16))
+    assert changed(text_dtype=torch.bfloat16) == texts  # a GPU's text encoder computes in it, whatever is stored
     for item in (example.target, example.masks[0]):
         for other in (replace(item, digest="0"), replace(item, fit=replace(item.fit, width=item.fit.width + 16))):
             assert prepared.cache.key(other) != prepared.cache.key(item)
@@ -220,7 +221,7 @@ def test_only_what_changed_is_encoded_again(workshop, tmp_path):
         before = set((tmp_path / "cache").rglob("*.safetensors"))
         index = FileIndex(tmp_path / "cache" / "files.jsonl")
         plan = plan_of(dataset.folder, index, resolution)
-        fill_cache(Cache(tmp_path / "cache", encoder_files.identity(index, torch.float32)), plan, encoder_files)
+        fill_cache(Cache(tmp_path / "cache", encoder_files.identity(index, torch.float32, "cpu")), plan, encoder_files)
         return len(set((tmp_path / "cache").rglob("*.safetensors")) - before)
 
     assert fill() == 10 * 2 + 1 + 1 + 4 + 1  # pictures, a reference, a mask, texts (one empty), the I-Emb table

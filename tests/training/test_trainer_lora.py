@@ -110,6 +110,16 @@ def test_merged_weight_is_base_plus_scaled_product(tmp_path):
     torch.testing.assert_close(base.blocks[1].attn.q.weight, before)
 
 
+def test_dora_needs_rows_with_a_direction():
+    model = base_model()
+    with torch.no_grad():
+        model.final_layer.linear.weight[3:5] = 0.0
+    settings = {"rank": 2, "targets": ["attn", "final_layer"]}
+    with pytest.raises(ConfigError, match=r"2 rows of final_layer\.linear are all zeros.*lora\.dora = false"):
+        add_lora(model, LoraSection(**settings, dora=True), 2.0, seed=0)
+    add_lora(model, LoraSection(**settings), 2.0, seed=0)
+
+
 def test_targets_are_parts_of_names():
     model = base_model()
     assert choose_layers(model, ["attn.q"]) == ["blocks.0.attn.q", "blocks.1.attn.q"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import multiprocessing
 import os
 import random
 import signal
@@ -15,6 +14,7 @@ from comfyui_ace.ace.checkpoint import load_model
 from comfyui_ace.training.trainer.errors import DataError, TrainError
 from comfyui_ace.training.trainer.run import train
 from trainer_runs import (
+    PROCESSES,
     assert_equal_tensors,
     checkpoint,
     command,
@@ -24,10 +24,6 @@ from trainer_runs import (
     workshop_fixture,  # noqa: F401
     write_toml,
 )
-
-# Children start as forks of a server that has the libraries loaded: seconds less for each.
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["comfyui_ace.training.trainer.run", "comfyui_ace.cli", "accelerate", "trainer_runs"])
 
 
 def start(table: dict, folder: Path):
@@ -169,7 +165,7 @@ def test_changed_settings_are_told(workshop, tmp_path):
     run(workshop.config(output, steps=1))
     events = run(workshop.config(output, steps=2, optimizer__learning_rate=0.5))
     notices = [event["text"] for event in events if event["event"] == "notice"]
-    assert any("optimizer.learning_rate changed from 0.01 to 0.5" in text for text in notices)
+    assert any("since step 1 optimizer.learning_rate changed from 0.01 to 0.5" in text for text in notices)
 
 
 def test_a_stop_while_encoding_keeps_what_is_encoded(workshop, tmp_path):

@@ -5,27 +5,25 @@ accelerate offers FSDP on accelerators only, so this shards by PyTorch itself, o
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import socket
 from pathlib import Path
 
+import pytest
 import torch
 from comfyui_ace.ace.conditioning import Conditioning
 from comfyui_ace.ace.config import ACEConfig
 from comfyui_ace.ace.init import initialise
 from comfyui_ace.ace.model import ACEModel
 from comfyui_ace.ace.sampler import sample
-from comfyui_ace.training.trainer.config import OptimizerSection
-from comfyui_ace.training.trainer.optimizer import MovingAverage, make_optimizer
+from comfyui_ace.training.trainer.adapters import add_lora
+from comfyui_ace.training.trainer.config import LoraSection, OptimizerSection
+from comfyui_ace.training.trainer.optimizer import MovingAverage, clip_gradients, make_optimizer
 from comfyui_ace.training.trainer.samples import ShardedModel
 from comfyui_ace.training.trainer.state import gather_model, gather_optimizer, restore_model, restore_optimizer
 from safetensors.torch import load_file, save_file
+from trainer_runs import finish_processes, join_run
 
 SHAPE = ACEConfig(hidden_size=32, depth=2, num_heads=2, text_width=16, max_seq_len=16)
 SETTINGS = OptimizerSection(learning_rate=0.01, eps=0.01)
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["comfyui_ace.training.trainer.run", "comfyui_ace.cli", "accelerate", "trainer_runs"])
 
 
 def build():
@@ -71,19 +69,23 @@ def draw(model) -> torch.Tensor:
     return sample(model, x, conditioning, conditioning.map(torch.neg), steps=2)
 
 
-def worker(rank: int, port: int, folder: Path) -> None:
-    """Goes on from a whole checkpoint for a step, sharded, and gathers the result."""
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": str(rank), "WORLD_SIZE": "2"}
-    torch.set_num_threads(1)
+def sharded(model, rank: int, processes: int, port: int):
+    """The model, spread over this process and the others."""
+    join_run(rank, processes, port)
     torch.distributed.init_process_group("gloo")
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
-    mesh = init_device_mesh("cpu", (2,))
-    model = build()
+    mesh = init_device_mesh("cpu", (processes,))
     for block in model.blocks:
         fully_shard(block, mesh=mesh)
     fully_shard(model, mesh=mesh)
+    return model
+
+
+def worker(rank: int, processes: int, port: int, folder: Path) -> None:
+    """Goes on from a whole checkpoint for a step, sharded, and gathers the result."""
+    model = sharded(build(), rank, processes, port)
     optimizer, average = parts_of(model)
     stored = load_file(folder / "before.safetensors")
     for prefix, restore in (("average:", restore_model), ("model:", restore_model)):
@@ -107,18 +109,53 @@ def test_a_sharded_run_goes_on_from_a_whole_one(tmp_path):
     optimizer, average = parts_of(model)
     train_step(model, optimizer, average, 1)
     save_file(everything(model, optimizer, average), tmp_path / "before.safetensors")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    children = [PROCESSES.Process(target=worker, args=(rank, port, tmp_path)) for rank in range(2)]
-    for child in children:
-        child.start()
-    for child in children:
-        child.join(120)
-    assert [child.exitcode for child in children] == [0, 0]
+    finish_processes(worker, 2, tmp_path)
     train_step(model, optimizer, average, 2)
     wanted = {**everything(model, optimizer, average), "drawn": draw(model)}
     after = load_file(tmp_path / "after.safetensors")
     assert after.keys() == wanted.keys()
     for name, tensor in wanted.items():
         torch.testing.assert_close(after[name], tensor, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def lora_model():
+    """As a bf16 run has it: frozen weights in bfloat16, adapters in float32, both trained a little."""
+    model = add_lora(build().bfloat16(), LoraSection(rank=2), 2.0, seed=0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(4)))
+    return model
+
+
+MODELS = {"full": build, "lora": lora_model}
+LIMIT = 1e-4
+
+
+def clipped(model, limit: float) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """The norm that is reported, and the gradients that are left."""
+    with torch.autocast("cpu", torch.bfloat16, enabled=model.blocks[0].mlp.fc1.weight.dtype == torch.bfloat16):
+        model(*inputs()).float().square().mean().backward()
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    norm = clip_gradients(trained.values(), limit)
+    whole = {name: p.grad.full_tensor() if hasattr(p.grad, "full_tensor") else p.grad for name, p in trained.items()}
+    return norm, whole
+
+
+def clipping_worker(rank: int, processes: int, port: int, folder: Path, name: str) -> None:
+    norm, gradients = clipped(sharded(MODELS[name](), rank, processes, port), LIMIT)
+    save_file({**gradients, "norm": norm.reshape(1)}, folder / f"{rank}.safetensors")
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_sharded_gradients_are_clipped_by_the_norm_of_all_of_them(tmp_path, name):
+    finish_processes(clipping_worker, 2, tmp_path, name)
+    norm, gradients = clipped(MODELS[name](), LIMIT)
+    assert norm > 5 * LIMIT
+    for rank in range(2):
+        found = load_file(tmp_path / f"{rank}.safetensors")
+        torch.testing.assert_close(found.pop("norm")[0], norm, rtol=1e-4, atol=0.0)
+        assert found.keys() == gradients.keys()
+        for key, tensor in gradients.items():
+            torch.testing.assert_close(found[key], tensor, rtol=1e-3, atol=1e-7, msg=key)

@@ -1,5 +1,6 @@
 """`check` finds every kind of damage, `repair` mends it without deleting, and then `check` is content."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -9,12 +10,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from comfyui_ace.training.capture.journal import open_journal
 from comfyui_ace.training.checks import CheckSettings
 from comfyui_ace.training.errors import DatasetError
 from comfyui_ace.training.pairs import Dataset
 from comfyui_ace.training.provenance import save_graph
 from comfyui_ace.training.repair import repair
 from comfyui_ace.training.settings import DatasetSettings
+from comfyui_ace.training.storage import heal_tail
 from comfyui_ace.training.verify import verify
 from pair_factory import half_mask, pair, picture
 from PIL import Image
@@ -251,3 +254,89 @@ def test_rewrite_keeps_lines_that_it_cannot_read(dataset):
     assert dataset.rewrite(lambda row: replace(row, weight=3.0)) == 4
     assert path.read_text().startswith("not a row\n")
     assert {row.weight for row in dataset.rows()} == {3.0}
+
+
+OWN_FILES = [
+    "metadata.jsonl",
+    "dataset.json",
+    "rejected.jsonl",
+    "capture.jsonl",
+    "orphans/torn-lines.txt",
+    "orphans/dropped-rows.jsonl",
+]
+
+
+@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="links need rights of their own there")
+@pytest.mark.parametrize("name", OWN_FILES)
+def test_links_in_place_of_a_datasets_own_files_are_faults_and_lead_nowhere(dataset, tmp_path, name):
+    """A dataset from a stranger may hold a link to any file of the user's; nothing is ever appended to that."""
+    victim, place = tmp_path / "victim.txt", dataset.folder / name
+    place.parent.mkdir(exist_ok=True)
+    keep = place.read_bytes() if place.exists() else b"torn"
+    victim.write_bytes(keep)
+    place.unlink(missing_ok=True)
+    place.symlink_to(victim)
+    assert [(fault.kind, fault.place) for fault in verify(dataset.folder).faults] == [("link", name)]
+    for work in (
+        lambda: Dataset(dataset.folder).append(pair(50)),
+        lambda: Dataset(dataset.folder).append(pair(51, target=picture(51))),  # turned down: equals its source
+        lambda: _capture_note(dataset.folder),
+        lambda: heal_tail(place),
+    ):
+        with contextlib.suppress(DatasetError):
+            work()
+    assert victim.read_bytes() == keep
+    with (dataset.folder / "metadata.jsonl").open("rb") as file:
+        torn = file.read() + b'{"id": "half'
+    if name != "metadata.jsonl":
+        (dataset.folder / "metadata.jsonl").write_bytes(torn)
+    repair(dataset.folder)
+    assert victim.read_bytes() == keep and not place.is_symlink() and verify(dataset.folder).ok
+
+
+def _capture_note(folder) -> None:
+    with open_journal(folder) as journal:
+        journal.failed("a", "b")
+
+
+@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="links need rights of their own there")
+@pytest.mark.parametrize("name", [".lock", ".capture.lock"])
+def test_a_link_in_place_of_a_lock_is_refused(dataset, tmp_path, name):
+    """Opening a lock file empties it."""
+    victim, place = tmp_path / "victim.txt", dataset.folder / name
+    victim.write_text("precious")
+    place.unlink(missing_ok=True)
+    place.symlink_to(victim)
+    assert ("link", name) in [(fault.kind, fault.place) for fault in verify(dataset.folder).faults]
+    with pytest.raises(DatasetError, match="is a link"):
+        Dataset(dataset.folder).append(pair(50)) if name == ".lock" else _capture_note(dataset.folder)
+    assert victim.read_text() == "precious"
+
+
+def test_a_folder_where_a_file_should_be_is_a_fault(dataset):
+    caption = dataset.folder / f"target/{by_name(dataset)['plain']}.txt"
+    caption.unlink()
+    caption.mkdir()
+    settings = dataset.folder / "dataset.json"
+    settings.unlink()
+    settings.mkdir()
+    assert {fault.kind for fault in verify(dataset.folder).faults} == {"caption", "settings"}
+    repair(dataset.folder)
+    assert verify(dataset.folder).ok and caption.read_text() == "as a negative"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"scores": {"a": {"b": float("nan")}}},
+        {"tags": ["x", "\ud800"]},
+        {"instruction": "\udfff"},
+        {"mine": [float("inf")]},
+    ],
+)
+def test_a_row_that_could_never_be_written_again_is_a_fault(dataset, changes):
+    edit_row(dataset, "plain", **changes)
+    assert {fault.kind for fault in verify(dataset.folder).faults} == {"row", "orphan"}
+    repair(dataset.folder)
+    assert verify(dataset.folder).ok and len(dataset) == 3
+    dataset.split(0.5)  # which writes every row

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -130,6 +130,21 @@ def ancestors(prompt: Prompt, roots: Iterable[str]) -> set[str]:
             raise WorkflowError(f"A link of the workflow leads to node {node_id!r:.60}, which is not in it. {_EXPORT}")
         found.add(node_id)
         waiting += [link[0] for link in links_into(prompt, node_id).values()]
+    return found
+
+
+def between(prompt: Prompt, begin: Collection[str], end: str) -> set[str]:
+    """The nodes whose work depends on those of `begin`, which are left out, and goes into `end`, which is one of them.
+
+    Empty where `end` does not depend on them. Raises `WorkflowError` on links to nowhere.
+    """
+    above = ancestors(prompt, [end]) - set(begin)
+    found: set[str] = set()
+    waiting = list(begin)
+    while waiting:
+        new = {reader for reader, _ in readers(prompt, waiting.pop())} & above - found
+        found |= new
+        waiting += new
     return found
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import json
 import uuid
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
 
-from ..storage import append_line
+from ..errors import WriteError
+from ..storage import append_line, check_writable, explained, refuse_link
 from .errors import CaptureError
 
 JOURNAL = "capture.jsonl"
@@ -26,13 +27,30 @@ _STATES = ("queued", "done", "quarantined", "failed")
 
 @dataclass(frozen=True)
 class Entry:
-    """The last word on a job. prompt_id, server: where it was queued; reason: why it was set aside or failed."""
+    """The last word on a job. prompt_id, server: where it was queued; reason: why it was set aside or failed.
+
+    pairs: ids of what came of it; rejected: whether some of it was turned down, with what changes to the checks.
+    """
 
     state: State
     attempt: int = 0
     prompt_id: str | None = None
     server: str | None = None
     reason: str = ""
+    pairs: tuple[str, ...] = ()
+    rejected: bool = False
+    checks: Mapping[str, Any] = field(default_factory=dict)
+
+    def settled(self, kept: Container[str], checks: Mapping[str, Any]) -> bool:
+        """Whether another run could give nothing new: all pairs are still there, and what was turned down would be again.
+
+        kept: ids of the dataset; checks: changes to the checks now. Old records do not say with which checks they were
+        made; they count as made without changes.
+        """
+        return self.state == "done" and all(pair in kept for pair in self.pairs) and not self._may_pass(checks)
+
+    def _may_pass(self, checks: Mapping[str, Any]) -> bool:
+        return self.rejected and dict(self.checks) != dict(checks)
 
 
 class Journal:
@@ -61,9 +79,12 @@ class Journal:
         place = {"attempt": attempt, "prompt_id": prompt_id, "server": server}
         self._note(key, "queued", **place, source=source, seed=seed)
 
-    def done(self, key: str, *, workflow: str, pairs: list[str], rejected: list[str]) -> None:
-        """Note that a job's pairs are in the dataset or on its side list."""
-        self._note(key, "done", workflow=workflow, pairs=pairs, rejected=rejected)
+    def done(
+        self, key: str, *, workflow: str, pairs: list[str], rejected: list[str], checks: Mapping[str, Any] | None = None
+    ) -> None:
+        """Note that a job's pairs are in the dataset or on its side list. checks: the changes to the checks."""
+        with_what = {"checks": dict(checks)} if rejected and checks else {}
+        self._note(key, "done", workflow=workflow, pairs=pairs, rejected=rejected, **with_what)
 
     def quarantined(self, key: str, reason: str) -> None:
         """Note that a job is set aside for good."""
@@ -115,6 +136,7 @@ def _take(entries: dict[str, Entry], record: Mapping[str, Any]) -> None:
         return
     before = entries.get(key, Entry("failed"))
     attempt = record.get("attempt", before.attempt)
+    pairs, checks = record.get("pairs"), record.get("checks")
     entries[key] = Entry(
         state=state,
         # After a failure the next attempt needs an id that no server has seen.
@@ -122,6 +144,9 @@ def _take(entries: dict[str, Entry], record: Mapping[str, Any]) -> None:
         prompt_id=_text(record.get("prompt_id")),
         server=_text(record.get("server")),
         reason=str(record.get("reason", "")),
+        pairs=tuple(pair for pair in pairs if isinstance(pair, str)) if isinstance(pairs, list) else before.pairs,
+        rejected=bool(record.get("rejected")),
+        checks=checks if isinstance(checks, Mapping) else {},
     )
 
 
@@ -130,13 +155,19 @@ def open_journal(folder: Path) -> Iterator[Journal]:
     """The journal in a dataset's folder, for this process alone."""
     import filelock
 
+    refuse_link(folder / LOCK)
     lock = filelock.FileLock(str(folder / LOCK), timeout=0)
     try:
+        check_writable(folder)
         lock.acquire()
     except filelock.Timeout as error:
         raise CaptureError(
             f"Another capture is writing to {folder}. Let it end, or capture into a dataset of another name."
         ) from error
+    except WriteError as error:
+        raise CaptureError(str(error)) from error
+    except OSError as error:
+        raise CaptureError(str(explained(error, folder))) from error
     try:
         yield Journal(folder)
     finally:
@@ -149,6 +180,11 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
         file = open(path, "rb")  # noqa: SIM115
     except FileNotFoundError:
         return
+    except OSError as error:
+        raise CaptureError(
+            f"The journal {path} cannot be read: {error.strerror or error}. Mend its permissions; the same command then "
+            "goes on."
+        ) from error
     with file:
         for line in file:
             with contextlib.suppress(ValueError, RecursionError):

@@ -4,9 +4,10 @@ Their contract (the nodes themselves live in `nodes/`):
 
 - ``ACECaptureSource``: ``image`` (IMAGE), ``mask`` (MASK, optional), ``index`` (INT, 0 = {image}, 1 = {image1}, …).
   Outputs: 0 the image, 1 the mask, untouched.
-- ``ACECaptureResult``: ``image`` (IMAGE), ``instruction``, ``dataset``, ``tags`` (STRING). Output 0: the image.
+- ``ACECaptureResult``: ``image`` (IMAGE), ``instruction``, ``dataset``, ``tags``, ``checks`` (STRING). Output 0: the
+  image.
 - ``ACECapturePair``: ``source``, ``result`` (IMAGE), ``mask`` (MASK, optional), ``references.…N`` (IMAGE, growing),
-  ``instruction``, ``dataset``, ``tags``. Output 0: the result.
+  ``instruction``, ``dataset``, ``tags``, ``checks``. Output 0: the result.
 
 Other inputs, ``seed`` among them, speak to the nodes alone. A capture over a folder writes the pairs itself, so servers
 are sent the prompt without markers and need not have this pack.
@@ -16,15 +17,17 @@ from __future__ import annotations
 
 import copy
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from .errors import WorkflowError
-from .graph import Link, Prompt, as_link, links_into, readers
+from .graph import Link, Prompt, ancestors, as_link, links_into, readers
 
 SOURCE, RESULT, PAIR = "ACECaptureSource", "ACECaptureResult", "ACECapturePair"
 _KINDS = (SOURCE, RESULT, PAIR)
 # Input behind each output of a marker.
 _PASSED = {SOURCE: ("image", "mask"), RESULT: ("image",), PAIR: ("result",)}
+_WORDS = ("instruction", "dataset", "tags", "checks")
 _MAX_INDEX = 9
 
 
@@ -39,57 +42,178 @@ class MarkedPicture:
 
 
 @dataclass(frozen=True)
-class MarkedResult:
-    """A result pointed at, and what its marker says about the pairs; "" where it says nothing."""
+class MarkerWords:
+    """What the widgets of a result's marker say about the pairs, each "" where they say nothing or there is no marker.
 
-    node: str
-    image: Link
-    instruction: str = ""
-    dataset: str = ""
-    tags: tuple[str, ...] = ()
+    They are read when they are asked for: what the caller says himself may be made while the graph runs.
+
+    Raises:
+        WorkflowError: one that is not known before the graph runs.
+    """
+
+    prompt: Prompt = field(default_factory=dict)
+    node: str | None = None
+
+    @property
+    def instruction(self) -> str:
+        return self._text("instruction")
+
+    @property
+    def dataset(self) -> str:
+        return self._text("dataset")
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        return _split(self._text("tags"))
+
+    @property
+    def checks(self) -> tuple[str, ...]:
+        """Changes to the checks at the door, as `parse_checks` takes them."""
+        return _split(self._text("checks"))
+
+    def _text(self, name: str) -> str:
+        if self.node is None:
+            return ""
+        text = literal_text(self.prompt, self.node, name)
+        if text is None:
+            raise WorkflowError(
+                f"node {self.node} ({self.prompt[self.node]['class_type']}): {name} is made while the graph runs, so it is "
+                "not known beforehand. Say it with the command, type it in, or wire a plain text node to it."
+            )
+        return text.strip()
 
 
 @dataclass(frozen=True)
 class Markers:
-    """All markers of a prompt, pictures in indicator order, and the prompt without them."""
+    """All markers of a prompt, and the prompt without them. marked: the prompt with them; named: type by node id.
+
+    A graph may hold several captures, each with its own result; which pictures belong to it is asked by `pictures`.
+    """
 
     prompt: Prompt
-    pictures: tuple[MarkedPicture, ...] = ()
-    results: tuple[MarkedResult, ...] = ()
-    named: dict[str, str] = field(default_factory=dict)  # type by node id
+    marked: Prompt = field(default_factory=dict)
+    named: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        """The nodes that mark a result."""
+        return tuple(node for node, kind in self.named.items() if kind != SOURCE)
+
+    def image(self, node: str) -> Link:
+        """Where the result that a node marks can be seen."""
+        return _resolve(self.marked, self.named, node, "image" if self.named[node] == RESULT else "result")
+
+    def words(self, node: str | None) -> MarkerWords:
+        return MarkerWords(self.marked, node)
+
+    def pictures(self, result: str) -> tuple[MarkedPicture, ...]:
+        """The condition images of a result in indicator order; none where nothing marks any.
+
+        result: the node that marks it (a Capture Pair marks its own pictures), or any node that makes it, to which the
+        Capture Sources belong as they do to a Capture Result, or else the only Capture Pair.
+
+        Raises:
+            WorkflowError: which pictures are meant is unclear, a marker is not wired, or one in the row is missing.
+        """
+        if self.named.get(result) == PAIR:
+            return self._of_pair(result)
+        if SOURCE in self.named.values():
+            sources = sources_of(self.marked, result)
+            return tuple(self._picture(node, "image", index) for index, node in sources.items())
+        if self.named.get(result) == RESULT:
+            return ()
+        pairs = [node for node, kind in self.named.items() if kind == PAIR]
+        if len(pairs) > 1:
+            raise WorkflowError(
+                f"Nodes {', '.join(pairs)} mark pairs and node {result} is none of them. Name the one that is meant with "
+                "--result NODE."
+            )
+        return self._of_pair(pairs[0]) if pairs else ()
+
+    def _of_pair(self, node: str) -> tuple[MarkedPicture, ...]:
+        further = enumerate(_references(self.marked, node), 1)
+        return (
+            self._picture(node, "source", 0),
+            *(MarkedPicture(node, index, _resolve(self.marked, self.named, node, name)) for index, name in further),
+        )
+
+    def _picture(self, node: str, name: str, index: int) -> MarkedPicture:
+        has_mask = "mask" in links_into(self.marked, node)
+        mask = _resolve(self.marked, self.named, node, "mask") if has_mask else None
+        return MarkedPicture(node, index, _resolve(self.marked, self.named, node, name), mask)
 
 
 def read_markers(prompt: Prompt) -> Markers:
     """Find the markers and take them out, wires passed through.
 
     Raises:
-        WorkflowError: a marker without its image, or two for one picture.
+        WorkflowError: a marker without its image.
     """
     named = {id_: node["class_type"] for id_, node in prompt.items() if node["class_type"] in _KINDS}
-    bare = _without(prompt, named)
-    pictures: list[MarkedPicture] = []
-    results: list[MarkedResult] = []
+    marked = dict(prompt)
     for node_id, kind in named.items():
-        if kind == SOURCE:
-            index = prompt[node_id]["inputs"].get("index", 0)
-            if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index <= _MAX_INDEX:
-                raise WorkflowError(f"node {node_id} ({SOURCE}): index is 0 to {_MAX_INDEX}, got {index!r:.40}.")
-            pictures.append(_picture(prompt, named, node_id, "image", index))
-        else:
-            results.append(_result(prompt, named, node_id, "image" if kind == RESULT else "result"))
-        if kind == PAIR:
-            pictures.append(_picture(prompt, named, node_id, "source", 0))
-            pictures += [
-                MarkedPicture(node_id, place, _resolve(prompt, named, node_id, name))
-                for place, name in enumerate(_references(prompt, node_id), 1)
-            ]
-    for index in {picture.index for picture in pictures}:
-        same = [picture.node for picture in pictures if picture.index == index]
-        if len(same) > 1:
+        if kind == RESULT:  # the nodes wire the sources to it for themselves
+            inputs = {name: value for name, value in prompt[node_id]["inputs"].items() if name in ("image", *_WORDS)}
+            marked[node_id] = {**prompt[node_id], "inputs": inputs}
+    return Markers(_without(marked, named), marked, named)
+
+
+def sources_of(prompt: Prompt, result: str) -> dict[int, str]:
+    """The Capture Source of each picture of a result, by index, in order; result: its marker or the node that makes it.
+
+    All Sources of the graph count. Where two have the same index there are several captures in one graph, and those count
+    that the result is made from.
+
+    Raises:
+        WorkflowError: there is none, which one is meant is unclear, or one in the row is missing.
+    """
+    by_index = _by_index(prompt, [node_id for node_id, node in prompt.items() if node["class_type"] == SOURCE])
+    if any(len(nodes) > 1 for nodes in by_index.values()):
+        above = ancestors(prompt, [result])
+        by_index = _by_index(prompt, [node for nodes in by_index.values() for node in nodes if node in above])
+    if not by_index:
+        raise WorkflowError(
+            f"node {result} has no Capture Source. Put one on the wire of the picture before the edit, or use Capture Pair "
+            "instead."
+        )
+    for index, nodes in by_index.items():
+        if len(nodes) > 1:
             raise WorkflowError(
-                f"Nodes {', '.join(same)} all mark the picture with index {index}. Give each its own index, 0 for the source."
+                f"nodes {', '.join(nodes)} all mark the picture with index {index}. Give each Capture Source its own "
+                "index, 0 for {image}, 1 for {image1} and so on."
             )
-    return Markers(bare, tuple(sorted(pictures, key=lambda picture: picture.index)), tuple(results), named)
+        if prompt[result]["class_type"] == RESULT and result in ancestors(prompt, nodes):
+            raise WorkflowError(
+                f"Capture Source (node {nodes[0]}) is made from this very result, so neither could run first. Let the "
+                "wire pass by the Capture Result: connect the Source's side to what comes before it."
+            )
+    check_indices(by_index)
+    return {index: nodes[0] for index, nodes in sorted(by_index.items())}
+
+
+def check_indices(indices: Collection[int]) -> None:
+    """Raise `WorkflowError` unless the pictures of a result are numbered 0, 1, 2 … without gaps.
+
+    A pair keeps its pictures by their order, so with a gap {image2} would be stored as {image1}.
+    """
+    missing = next((index for index in range(len(indices)) if index not in indices), None)
+    if missing is not None:
+        given = ", ".join(map(str, sorted(indices)))
+        token = "{image" + (str(missing) if missing else "") + "}"
+        raise WorkflowError(
+            f"no Capture Source has index {missing}, that is {token}; there is {given}. Is one muted or not connected? "
+            "Number them 0 for {image}, 1 for {image1} and so on, without gaps."
+        )
+
+
+def _by_index(prompt: Prompt, sources: Collection[str]) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for node_id in sources:
+        index = prompt[node_id]["inputs"].get("index", 0)
+        if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index <= _MAX_INDEX:
+            raise WorkflowError(f"node {node_id} ({SOURCE}): index is 0 to {_MAX_INDEX}, typed in; got {index!r:.40}.")
+        found.setdefault(index, []).append(node_id)
+    return found
 
 
 def literal_text(prompt: Prompt, node_id: str, name: str) -> str | None:
@@ -102,24 +226,9 @@ def literal_text(prompt: Prompt, node_id: str, name: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _picture(prompt: Prompt, named: dict[str, str], node_id: str, name: str, index: int) -> MarkedPicture:
-    mask = _resolve(prompt, named, node_id, "mask") if "mask" in links_into(prompt, node_id) else None
-    return MarkedPicture(node_id, index, _resolve(prompt, named, node_id, name), mask)
-
-
-def _result(prompt: Prompt, named: dict[str, str], node_id: str, name: str) -> MarkedResult:
-    texts = {}
-    for field_name in ("instruction", "dataset", "tags"):
-        text = literal_text(prompt, node_id, field_name)
-        if text is None:
-            raise WorkflowError(
-                f"node {node_id} ({named[node_id]}): {field_name} is made while the graph runs, so it is not known "
-                "beforehand. Type it in, or wire a plain text node to it."
-            )
-        texts[field_name] = text.strip()
-    tags = tuple(tag.strip() for tag in re.split(r"[,\n]", texts["tags"]) if tag.strip())
-    image = _resolve(prompt, named, node_id, name)
-    return MarkedResult(node_id, image, texts["instruction"], texts["dataset"], tags)
+def _split(text: str) -> tuple[str, ...]:
+    """What stands between commas or line breaks."""
+    return tuple(part.strip() for part in re.split(r"[,\n]", text) if part.strip())
 
 
 def _references(prompt: Prompt, node_id: str) -> list[str]:

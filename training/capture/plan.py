@@ -6,11 +6,14 @@ import copy
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
+from ..errors import PairError
+from ..prepare import check_instruction
 from ..provenance import graph_hash
 from .errors import WorkflowError
-from .graph import Link, Prompt, Workflow, ancestors, describe
+from .graph import Link, Prompt, Workflow, ancestors, between, describe, links_into
 from .inputs import InputGroup, LoadedPicture, encode_mask, encode_picture
 from .roles import PictureRole, Roles
 
@@ -57,6 +60,13 @@ class Plan:
     def varying(self) -> tuple[tuple[str, str], ...]:
         """(node, input) whose values differ from job to job."""
         return (*((feed.node, feed.input) for feed in self.feeds), *self.seeds)
+
+    @cached_property
+    def edit(self) -> frozenset[str]:
+        """The nodes that make the result out of the source; empty where it does not depend on what is fed."""
+        first = min((feed.picture for feed in self.feeds), default=0)
+        begin = {feed.node for feed in self.feeds if feed.picture == first}
+        return frozenset(between(self.template, begin, links_into(self.template, RESULT)["images"][0]))
 
     @property
     def bound(self) -> tuple[int, ...]:
@@ -109,8 +119,12 @@ def make_plan(workflow: Workflow, roles: Roles, instruction: str, tags: Sequence
     """Reduce the workflow to what the result needs, with nodes that show the pictures of a pair.
 
     Raises:
-        WorkflowError: a needed node cannot be run.
+        WorkflowError: a needed node cannot be run, or the instruction cannot stand in a pair.
     """
+    try:
+        check_instruction(instruction, len(roles.pictures))
+    except PairError as error:
+        raise WorkflowError(str(error)) from error
     prompt = {
         id_: {"class_type": n["class_type"], "inputs": n["inputs"]} for id_, n in copy.deepcopy(roles.prompt).items()
     }
@@ -136,7 +150,7 @@ def make_plan(workflow: Workflow, roles: Roles, instruction: str, tags: Sequence
         views=views,
         instruction=instruction,
         workflow=graph_hash(template, varying=varying),
-        tags=tuple(tags) or roles.tags,
+        tags=tuple(tags),
         seed_limit=roles.seed_limit,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
@@ -19,6 +19,8 @@ _LINES = {
     "retry": "again: {input}: {reason}",
     "server": "{server} {state} {reason}",
 }
+_STATES = {"done": "done already", "quarantined": "set aside earlier"}
+_JOBS_SHOWN = 10
 
 
 @dataclass
@@ -82,17 +84,28 @@ class JsonReport:
 
 
 class BarReport:
-    """A bar with the time left on the error stream; what needs attention on lines of its own."""
+    """At the start what is done with what; then a bar with the time left on the error stream, and what needs attention on
+    lines of its own. In a dry run the first jobs.
+    """
 
     def __init__(self, stream: TextIO | None = None):
         self._stream = stream or sys.stderr
         self._bar: Any = None
+        self._jobs = 0  # told of a dry run
 
     def __call__(self, event: str, data: dict[str, Any]) -> None:
         if event == "start":
-            from tqdm import tqdm
+            for line in _opening(data):
+                self._line(line)
+            if not data.get("dry_run"):
+                from tqdm import tqdm
 
-            self._bar = tqdm(total=data["total"], unit="job", file=self._stream, disable=not self._stream.isatty())
+                self._bar = tqdm(total=data["total"], unit="job", file=self._stream, disable=not self._stream.isatty())
+        elif event == "job":
+            self._jobs += 1
+            if self._jobs <= _JOBS_SHOWN:
+                seed = "" if data["seed"] is None else f" (seed {data['seed']})"
+                self._line(f"{_STATES.get(data['state'], data['state'])}: {', '.join(data['files'])}{seed}")
         elif event == "skipped" and self._bar is not None:
             self._bar.total -= 1
             self._bar.refresh()
@@ -112,5 +125,19 @@ class BarReport:
             self._stream.write(text + "\n")
 
     def close(self) -> None:
+        if self._jobs > _JOBS_SHOWN:
+            self._line(f"… and {self._jobs - _JOBS_SHOWN} more (--json lists all)")
         if self._bar is not None:
             self._bar.close()
+
+
+def _opening(data: Mapping[str, Any]) -> Iterator[str]:
+    """What a capture is about to do, for people to see whether it is what they mean."""
+    yield f"dataset: {data['dataset']}"
+    for part, what in data["cast"].items():
+        yield f"{part}: {what}"
+    yield f"instruction: {data['instruction']}"
+    if data["tags"]:
+        yield f"tags: {', '.join(data['tags'])}"
+    if data["checks"]:
+        yield f"checks: {', '.join(f'{name}={value}' for name, value in data['checks'].items())}"

@@ -14,6 +14,7 @@ from ..images import read_image, read_mask
 from ..names import slug
 from ..pairs import AppendResult, Dataset
 from ..prepare import Pair
+from ..rows import is_duration
 from .client import ComfyClient, PictureRef
 from .inputs import LoadedPicture
 from .plan import RESULT, Job, Plan
@@ -27,17 +28,37 @@ class NoResult(Exception):
 
 @dataclass(frozen=True)
 class Fetched:
-    """Files of a finished prompt: of the result, and of the views by their node."""
+    """Files of a finished prompt: of the result, and of the views by their node. seconds: as `edit_seconds` says."""
 
     result: tuple[bytes, ...]
     views: Mapping[str, tuple[bytes, ...]]
+    seconds: float | None = None
 
 
 async def fetch(client: ComfyClient, plan: Plan, entry: Mapping[str, Any]) -> Fetched:
     """Get the pictures that a history entry names."""
     nodes = [node for pair in plan.views for node in pair if node is not None]
     files = {node: [await client.picture(ref) for ref in picture_refs(entry, node)] for node in (RESULT, *nodes)}
-    return Fetched(tuple(files[RESULT]), {node: tuple(files[node]) for node in nodes})
+    return Fetched(tuple(files[RESULT]), {node: tuple(files[node]) for node in nodes}, edit_seconds(plan, entry))
+
+
+def edit_seconds(plan: Plan, entry: Mapping[str, Any]) -> float | None:
+    """How long the server says that a finished prompt took to run, without its time in the queue.
+
+    None where the server does not say, or where it had a part of the edit (all that depends on the source) in its cache,
+    so that time would be missing.
+    """
+    told = {}
+    status = entry.get("status")
+    for message in (status.get("messages") or ()) if isinstance(status, Mapping) else ():
+        if isinstance(message, Sequence) and len(message) == 2 and isinstance(message[1], Mapping):
+            told[str(message[0])] = message[1]
+    begun, ended = (told.get(name, {}).get("timestamp") for name in ("execution_start", "execution_success"))
+    cached = told.get("execution_cached", {}).get("nodes")
+    known = all(is_duration(value) for value in (begun, ended)) and isinstance(cached, Sequence)
+    if not known or ended < begun or not plan.edit or not plan.edit.isdisjoint(map(str, cached)):
+        return None
+    return (ended - begun) / 1000
 
 
 def picture_refs(entry: Mapping[str, Any], node: str) -> list[PictureRef]:
@@ -81,6 +102,7 @@ def make_pairs(plan: Plan, job: Job, inputs: Sequence[LoadedPicture], fetched: F
                 seed=job.seed,
                 tags=plan.tags,
                 workflow=plan.workflow,
+                teacher_seconds=None if fetched.seconds is None else fetched.seconds / count,
                 name=pair_name(job, number if count > 1 else None),
             )
         )

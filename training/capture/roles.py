@@ -5,13 +5,14 @@ Named by the caller first, then by marker nodes, then by looking; where looking 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from .errors import Undecided, WorkflowError
 from .graph import Link, Prompt, Workflow, ancestors, as_link, describe, links_into, readers
-from .markers import MarkedPicture, MarkedResult, Markers, read_markers
+from .markers import MarkedPicture, Markers, MarkerWords, read_markers
 from .widgets import input_specs
 
 Ask = Callable[[Undecided], int]
@@ -26,6 +27,8 @@ _MASK_OUTPUT = 1  # of core's picture loaders
 @dataclass(frozen=True)
 class Choices:
     """What the caller names. sources, masks: loaders in indicator order; result: a node; seeds: "NODE.INPUT".
+
+    Where a picture is marked, a source says only which loader's file is exchanged; the pair has what the marker sees.
 
     Nodes are given by number, title or type. folders, mask_folders: how many of each are to be bound, by index.
     """
@@ -53,15 +56,16 @@ class PictureRole:
 
 @dataclass(frozen=True)
 class Roles:
-    """The cast of a capture. prompt: without markers. pictures in indicator order. seeds: (node, input) that vary."""
+    """The cast of a capture. prompt: without markers. pictures in indicator order. seeds: (node, input) that vary.
+
+    words: what the result's marker says.
+    """
 
     prompt: Prompt
     pictures: tuple[PictureRole, ...]
     result: Link
     seeds: tuple[tuple[str, str], ...]
-    instruction: str = ""
-    dataset: str = ""
-    tags: tuple[str, ...] = ()
+    words: MarkerWords = field(default_factory=MarkerWords)
     seed_limit: int = 2**48  # seeds are below it
     notes: tuple[str, ...] = field(default_factory=tuple)
 
@@ -84,9 +88,10 @@ def find_roles(
     """
     markers = read_markers(workflow.prompt)
     cast = _Cast(markers, choices, object_info or {}, ask)
-    result, marked = cast.result()
-    reach = ancestors(markers.prompt, [result[0], *(p.image[0] for p in markers.pictures)])
-    pictures = cast.pictures(reach, result)
+    result, marker = cast.result()
+    marked = markers.pictures(marker or result[0])
+    reach = ancestors(markers.prompt, [result[0], *(picture.image[0] for picture in marked)])
+    pictures = cast.pictures(marked, reach, result)
     roots = [result[0], *(picture.link[0] for picture in pictures)]
     seeds = cast.seeds(ancestors(markers.prompt, roots), workflow.controls)
     return Roles(
@@ -94,9 +99,7 @@ def find_roles(
         pictures=pictures,
         result=result,
         seeds=seeds,
-        instruction=marked.instruction if marked else "",
-        dataset=marked.dataset if marked else "",
-        tags=marked.tags if marked else (),
+        words=markers.words(marker),
         seed_limit=min([2**48, *(cast.seed_maximum(*seed) + 1 for seed in seeds)]),
         notes=workflow.notes,
     )
@@ -128,13 +131,14 @@ class _Cast:
 
     # -- the result ---------------------------------------------------------------------------------------------
 
-    def result(self) -> tuple[Link, MarkedResult | None]:
+    def result(self) -> tuple[Link, str | None]:
+        """Where the result is seen, and the node that marks it, if one does."""
         if self.choices.result is not None:
             return self._named_result(self.choices.result)
         if self.markers.results:
-            options = [(f"node {m.node}: {self.markers.named[m.node]}", m) for m in self.markers.results]
-            marked = self.choose("Which marker's result is to be captured?", options, "--result NODE")
-            return marked.image, marked
+            options = [(self._marker_option(node), node) for node in self.markers.results]
+            marker = self.choose("Which marker's result is to be captured?", options, "--result NODE")
+            return self.markers.image(marker), marker
         seen: dict[Link, str] = {}
         for node_id in self.graph:
             link = self._shown(node_id)
@@ -148,12 +152,32 @@ class _Cast:
         options = [(describe(self.graph, node_id), link) for link, node_id in seen.items()]
         return self.choose("Which node shows the result?", options, "--result NODE"), None
 
-    def _named_result(self, name: str) -> tuple[Link, MarkedResult | None]:
-        for marked in self.markers.results:
-            if name == marked.node:
-                return marked.image, marked
+    def _marker_option(self, node: str) -> str:
+        """A marker as people tell it from others: by its number, its title, and the dataset it names."""
+        with contextlib.suppress(WorkflowError):
+            if dataset := self.markers.words(node).dataset:
+                return f"{describe(self.markers.marked, node)} ({dataset})"
+        return describe(self.markers.marked, node)
+
+    def _named_result(self, name: str) -> tuple[Link, str | None]:
+        marks = {node: self.markers.marked[node] for node in self.markers.results}
+        known = name in marks or any(
+            name in (node["class_type"], node.get("_meta", {}).get("title")) for node in marks.values()
+        )
+        if known:
+            marker = self.node(name, within=marks)
+            return self.markers.image(marker), marker
         node_id = self.node(name)
-        return self._shown(node_id) or (node_id, 0), None
+        link = self._shown(node_id) or (node_id, 0)
+        # Who names the node in front of a marker, or one that shows the same picture, means that marker.
+        same = [marker for marker in marks if self._marks(marker, link)]
+        return link, same[0] if len(same) == 1 else None
+
+    def _marks(self, marker: str, link: Link) -> bool:
+        try:
+            return self.markers.image(marker) == link
+        except WorkflowError:  # not wired
+            return False
 
     def _shown(self, node_id: str) -> Link | None:
         """What a saving or previewing node shows."""
@@ -169,14 +193,13 @@ class _Cast:
 
     # -- the pictures -------------------------------------------------------------------------------------------
 
-    def pictures(self, reach: set[str], result: Link) -> tuple[PictureRole, ...]:
-        if self.choices.sources:
-            loaders = [self.node(name) for name in self.choices.sources]
-            for loader in loaders:
-                self._check_loader(loader)
-            roles = [PictureRole((loader, 0), loader) for loader in loaders]
-        elif self.markers.pictures:
-            roles = [self._marked_picture(marked) for marked in self.markers.pictures]
+    def pictures(self, marked: Sequence[MarkedPicture], reach: set[str], result: Link) -> tuple[PictureRole, ...]:
+        loaders = [self.node(name) for name in self.choices.sources]
+        for loader in loaders:
+            self._check_loader(loader)
+        if marked or loaders:
+            roles = [self._marked_picture(picture, loaders[picture.index : picture.index + 1]) for picture in marked]
+            roles += [PictureRole((loader, 0), loader) for loader in loaders[len(marked) :]]
         else:
             roles = self._seen_pictures(reach, result)
         bound = sum(role.loader is not None for role in roles[: self.choices.folders])
@@ -191,7 +214,15 @@ class _Cast:
         ]
         return tuple(self._with_mask(index, role, reach) for index, role in enumerate(kept))
 
-    def _marked_picture(self, marked: MarkedPicture) -> PictureRole:
+    def _marked_picture(self, marked: MarkedPicture, named: Sequence[str]) -> PictureRole:
+        """named: the loader that the caller names for it, if he does."""
+        for loader in named:
+            if loader not in ancestors(self.graph, [marked.image[0]]):
+                raise WorkflowError(
+                    f"{describe(self.graph, loader)} does not load what node {marked.node} marks as picture "
+                    f"{marked.index}, so the pair would not show it. Name a loader that it comes from."
+                )
+            return PictureRole(marked.image, loader, marked.mask)
         loader = None
         if marked.index < self.choices.folders:
             options = self._options(self._loaders_above(marked.image, masks=False))

@@ -18,7 +18,7 @@ from .client import Missing, Refused, Unreachable
 from .errors import CaptureError
 from .failures import Failure, judge, judge_refusal
 from .inputs import LoadedPicture, load_group
-from .journal import Journal
+from .journal import Entry, Journal
 from .link import Gone, Lost, ServerLink
 from .plan import Feed, Job, Plan
 from .report import Listener, Tally
@@ -243,7 +243,16 @@ class Scheduler:
     async def _finish(self, job: Job, link: ServerLink, results: Sequence[AppendResult]) -> None:
         pairs = [result.id for result in results if result.id is not None]
         reasons = [result.reason for result in results if result.status == "rejected"]
-        await self._note(self.journal.done, job.key, workflow=self.plan.workflow, pairs=pairs, rejected=reasons)
+        earlier = self.journal[job.key] or Entry("queued")
+        still = [pair for pair in earlier.pairs if pair in self.dataset and pair not in pairs]
+        await self._note(
+            self.journal.done,
+            job.key,
+            workflow=self.plan.workflow,
+            pairs=still + pairs,
+            rejected=reasons,
+            checks=self.dataset.checks.changes(),
+        )
         self.tally.finished += 1
         self.tally.stored += sum(result.stored for result in results)
         self.tally.duplicates += sum(result.status == "duplicate" for result in results)

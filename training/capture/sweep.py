@@ -11,7 +11,7 @@ from typing import Any
 
 import aiohttp
 
-from ..checks import CheckSettings
+from ..checks import CheckSettings, parse_checks
 from ..errors import ImageError
 from ..names import check_dataset_name, resolve_dataset
 from ..pairs import Dataset
@@ -19,7 +19,7 @@ from ..prepare import trigger_instruction
 from ..provenance import save_graph
 from .client import DEFAULT_URL, ComfyClient, Unreachable, parse_url
 from .errors import CaptureError
-from .graph import Workflow, is_ui_format, load_workflow, node_types, read_workflow
+from .graph import Workflow, describe, is_ui_format, load_workflow, node_types, read_workflow
 from .inputs import InputGroup, Unusable, bind, check_headers, file_hash
 from .journal import Entry, Journal, open_journal, read_entries
 from .link import Patience, ServerLink
@@ -37,7 +37,7 @@ class Settings:
     inputs: folders of the condition images, in indicator order; masks: folder by index of the input folder.
     root, dataset: where the pairs go; "" takes the name from the workflow's marker. instruction: None takes it from the
     marker, or makes a trigger of the dataset's name. seeds: runs an input; first_seed: None draws them from the input.
-    in_flight: prompts under way a server.
+    in_flight: prompts under way a server. tags, checks: where none are given (no check is set), the marker's.
     """
 
     workflow: Path
@@ -74,17 +74,41 @@ async def capture(
         clients = [ComfyClient(url, session, "") for url in dict.fromkeys(map(parse_url, settings.servers))]
         file = read_workflow(settings.workflow)
         info, stats = await _know_servers(clients, file, settings.dry_run)
-        plan, name = _plan(settings, load_workflow(file, info), info, ask, tell)
+        task = _task(settings, load_workflow(file, info), info, ask, tell)
+        plan = task.plan
         groups, unusable = bind(settings.inputs, dict(settings.masks))
         if settings.dry_run:
-            return _dry_run(settings, plan, name, groups, unusable, tell)
-        dataset = Dataset.open_or_create(settings.root, name, checks=settings.checks)
+            return _dry_run(settings, task, groups, unusable, tell)
+        dataset = Dataset.open_or_create(settings.root, task.dataset, checks=task.checks)
         with open_journal(dataset.folder) as journal:
             save_graph(dataset.folder, plan.template, varying=plan.varying, host=_host(plan, info, stats))
             for client in clients:
                 client.client_id = journal.id
-            run = _Run(settings, plan, dataset, journal, groups, tell)
+            run = _Run(settings, task, dataset, journal, groups, tell)
             return await run.all(clients, unusable, stop)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is to be done to every input. cast: what plays which part, in words; checks: at the door."""
+
+    plan: Plan
+    dataset: str
+    checks: CheckSettings
+    cast: Mapping[str, str]
+
+    def summary(self, folder: Path) -> dict[str, Any]:
+        """For the log."""
+        return {
+            "dataset": str(folder),
+            "instruction": self.plan.instruction,
+            "workflow": self.plan.workflow,
+            "loaders": [f"{feed.node}.{feed.input}" for feed in self.plan.feeds],
+            "seeds": [f"{node}.{name}" for node, name in self.plan.seeds],
+            "tags": list(self.plan.tags),
+            "checks": self.checks.changes(),
+            "cast": dict(self.cast),
+        }
 
 
 class _Run:
@@ -93,20 +117,20 @@ class _Run:
     def __init__(
         self,
         settings: Settings,
-        plan: Plan,
+        task: _Task,
         dataset: Dataset,
         journal: Journal,
         groups: Sequence[InputGroup],
         tell: Listener,
     ):
-        self._settings, self._plan, self._dataset, self._journal = settings, plan, dataset, journal
-        self._groups, self._tell = groups, tell
-        self._tally = Tally(total=len(groups) * _runs_each(settings, plan))
+        self._settings, self._task, self._dataset, self._journal = settings, task, dataset, journal
+        self._plan, self._groups, self._tell = task.plan, groups, tell
+        self._tally = Tally(total=len(groups) * _runs_each(settings, task.plan))
 
     async def all(
         self, clients: Sequence[ComfyClient], unusable: Sequence[Unusable], stop: asyncio.Event | None
     ) -> Tally:
-        self._tell("start", {"dataset": str(self._dataset.folder), **_summary(self._plan), **self._tally.counts()})
+        self._tell("start", {**self._task.summary(self._dataset.folder), **self._tally.counts()})
         for entry in unusable:
             self._set_aside(entry)
         scheduler = Scheduler(self._plan, self._dataset, self._journal, self._tally, self._tell, self._settings.limits)
@@ -125,7 +149,7 @@ class _Run:
 
     async def _jobs(self) -> AsyncIterator[Job]:
         """The jobs that are left, made as they are needed."""
-        uncertain = {key for key, entry in self._journal.entries.items() if entry.state == "queued"}
+        uncertain = {key for key, entry in self._journal.entries.items() if self._uncertain(entry)}
         stored = await asyncio.to_thread(stored_numbers, self._dataset, uncertain)
         seen: dict[str, str] = {}
         for group in self._groups:
@@ -145,6 +169,13 @@ class _Run:
                 if job is not None:
                     yield job
 
+    def _uncertain(self, entry: Entry) -> bool:
+        """Whether a job may have pairs in the dataset and yet lack some."""
+        return entry.state == "queued" or (entry.state == "done" and not self._settled(entry))
+
+    def _settled(self, entry: Entry) -> bool:
+        return entry.settled(self._dataset, self._dataset.checks.changes())
+
     async def _job(self, group: InputGroup, key: str, seed: int | None, stored: frozenset[int | None]) -> Job | None:
         """The job of a key, None where nothing is left to do."""
         entry = self._journal[key] or Entry("failed")
@@ -152,8 +183,11 @@ class _Run:
             await asyncio.to_thread(self._journal.done, key, workflow=self._plan.workflow, pairs=[], rejected=[])
             entry = Entry("done")
         if entry.state == "done":
-            self._skip(group, "done earlier")
-            return None
+            if self._settled(entry) or None in stored:
+                self._skip(group, "done earlier")
+                return None
+            # A pair of it was lost, or other checks may let pass what was turned down.
+            return Job(group, key, seed, entry.attempt + 1, None, stored)
         if entry.state == "quarantined" and not self._settings.retry_quarantined:
             self._tally.quarantined += 1
             self._skip(group, f"set aside earlier: {entry.reason}")
@@ -194,40 +228,50 @@ async def _know_servers(
     )
 
 
-def _plan(
-    settings: Settings, workflow: Workflow, info: Mapping[str, Any] | None, ask: Ask, tell: Listener
-) -> tuple[Plan, str]:
-    """The plan, and the name of the dataset."""
+def _task(settings: Settings, workflow: Workflow, info: Mapping[str, Any] | None, ask: Ask, tell: Listener) -> _Task:
+    """What the settings leave open is taken from the workflow and its marker."""
     roles = find_roles(workflow, settings.choices, object_info=info, ask=ask)
-    name = settings.dataset or roles.dataset
+    name = settings.dataset or roles.words.dataset
     if not name:
         raise CaptureError("The dataset has no name. Give one with --dataset NAME.")
     check_dataset_name(name)
     resolve_dataset(settings.root, name)
-    plan = make_plan(workflow, roles, _instruction(settings, roles, name), settings.tags)
+    plan = make_plan(workflow, roles, _instruction(settings, roles, name), settings.tags or roles.words.tags)
     if settings.seeds > 1 and not plan.seeds:
         raise CaptureError(
             f"{settings.seeds} seeds are asked for, but no seed has a part in the result. Name it with --seed NODE.INPUT."
         )
     for note in roles.notes:
         tell("note", {"message": note})
-    return plan, name
+    checks = settings.checks if settings.checks.model_fields_set else parse_checks(roles.words.checks)
+    return _Task(plan, name, checks, _cast(plan, roles, settings))
 
 
 def _instruction(settings: Settings, roles: Roles, dataset: str) -> str:
     """The words of all pairs."""
-    given = settings.instruction if settings.instruction is not None else roles.instruction
+    given = settings.instruction if settings.instruction is not None else roles.words.instruction
     return given.strip() or trigger_instruction(dataset, len(roles.pictures))
 
 
-def _summary(plan: Plan) -> dict[str, Any]:
-    """What plays which part, for the log."""
-    return {
-        "instruction": plan.instruction,
-        "workflow": plan.workflow,
-        "loaders": [f"{feed.node}.{feed.input}" for feed in plan.feeds],
-        "seeds": [f"{node}.{name}" for node, name in plan.seeds],
-    }
+def _cast(plan: Plan, roles: Roles, settings: Settings) -> dict[str, str]:
+    """What plays which part, by part, for people to see whether it is what they mean."""
+    parts = {}
+    for index, role in enumerate(roles.pictures):
+        token = "{image" + (str(index) if index else "") + "}"
+        seen = describe(roles.prompt, role.link[0])
+        if role.loader is None:
+            parts[token] = f"{seen}, the same for all"
+        else:
+            loader = describe(roles.prompt, role.loader)
+            parts[token] = loader if role.link == (role.loader, 0) else f"{loader}, as it is after {seen}"
+        if role.mask_link is not None:
+            mask = role.mask_link[0] if role.mask_loader is None else role.mask_loader
+            parts[f"mask of {token}"] = describe(roles.prompt, mask)
+    parts["result"] = describe(roles.prompt, roles.result[0])
+    runs = _runs_each(settings, plan)
+    places = ", ".join(f"{describe(roles.prompt, node)}, {name}" for node, name in plan.seeds)
+    parts["seeds"] = f"{runs} an input at {places}" if places else "none: every run of an input gives the same"
+    return parts
 
 
 def _host(plan: Plan, info: Mapping[str, Any] | None, stats: Mapping[str, Any]) -> dict[str, Any]:
@@ -243,18 +287,15 @@ def _host(plan: Plan, info: Mapping[str, Any] | None, stats: Mapping[str, Any]) 
 
 
 def _dry_run(
-    settings: Settings,
-    plan: Plan,
-    name: str,
-    groups: Sequence[InputGroup],
-    unusable: Sequence[Unusable],
-    tell: Listener,
+    settings: Settings, task: _Task, groups: Sequence[InputGroup], unusable: Sequence[Unusable], tell: Listener
 ) -> Tally:
     """Tell what would be run; nothing is written and nothing queued."""
-    folder = resolve_dataset(settings.root, name)
+    plan = task.plan
+    folder = resolve_dataset(settings.root, task.dataset)
     entries = read_entries(folder)
+    kept = Dataset(folder) if entries else ()
     tally = Tally(total=len(groups) * _runs_each(settings, plan), unusable=len(unusable))
-    tell("start", {"dataset": str(folder), "dry_run": True, **_summary(plan), **tally.counts()})
+    tell("start", {"dry_run": True, **task.summary(folder), **tally.counts()})
     for entry in unusable:
         tell("unusable", {"input": entry.label, "reason": entry.reason})
     for group in groups:
@@ -267,8 +308,10 @@ def _dry_run(
         with contextlib.suppress(ImageError):
             hashes = group_hashes(group)
             for seed in seeds_for(plan, hashes, settings.seeds, settings.first_seed):
-                known = entries.get(job_key(plan, hashes, seed))
-                state = known.state if known and known.state in ("done", "quarantined") else "would run"
+                known = entries.get(job_key(plan, hashes, seed)) or Entry("failed")
+                done = known.settled(kept, task.checks.changes())
+                set_aside = known.state == "quarantined" and not settings.retry_quarantined
+                state = "done" if done else "quarantined" if set_aside else "would run"
                 tally.earlier += state != "would run"
                 files = [str(path) for path in group.paths]
                 tell("job", {"input": group.label, "files": files, "seed": seed, "state": state})

@@ -52,7 +52,7 @@ class Case:
     other_seed: Picture | None
 
     def pasted(self, result: Picture) -> Picture:
-        """What the replacement workflow hands over: under a mask only the masked part is the student's."""
+        """What is compared: under a mask only the masked part is the student's, as in the replacement workflow."""
         return result if self.mask is None else torch.where(self.mask[..., None] > 0, result, self.source)
 
 

@@ -27,7 +27,8 @@ _MEANING = (
     "<p>All distances are those to the teacher's result, at the size the model works at. The score is 1 − L1(student, "
     "teacher) / L1(source, teacher): 0 is no better than leaving the source as it is, 1 is the teacher. The VAE that the "
     "student paints with limits what it can reach: its round trip of the teacher's own result is the ceiling. Where a "
-    "pair has a mask, only the masked part is taken from the student, as in the replacement workflow.</p>"
+    "pair has a mask, only the masked part is taken from the student. (The replacement workflow does so, too, at the "
+    "picture's own size and with a soft seam.)</p>"
 )
 
 

@@ -107,7 +107,6 @@ def _ask(
     shown = [*case.shown, ("teacher", case.teacher), ("student", student), ("best this VAE can", restored)]
     if case.other_seed is not None:
         shown.append(("teacher, another seed", case.other_seed))
-    teacher_seconds = case.row.extra.get("teacher_seconds")
     return Answer(
         id=case.row.id,
         dataset=case.folder.name,
@@ -118,7 +117,7 @@ def _ask(
         other_seed=against_teacher(case.other_seed),
         ceiling=against_teacher(restored),
         seconds=seconds,
-        teacher_seconds=teacher_seconds if isinstance(teacher_seconds, (int, float)) else None,
+        teacher_seconds=case.row.teacher_seconds,
         pictures=tuple((label, _for_the_page(picture)) for label, picture in shown),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from ..checks import CheckSettings
@@ -16,7 +17,7 @@ __all__ = ["ImportOptions", "ImportResult", "import_pairs"]
 
 
 def import_pairs(
-    dataset: Dataset,
+    dataset: Dataset | Callable[[], Dataset],
     source: str | os.PathLike,
     format: str,
     *,
@@ -26,6 +27,8 @@ def import_pairs(
 ) -> ImportResult:
     """Import from a file or folder. Bad items are listed in the result; the source is never changed.
 
+    dataset: the dataset, or what opens or makes it, called when the first pair has been read.
+
     Raises `DatasetError` if the source as a whole is not what `format` says, or if the dataset cannot be written.
     """
     read = find_format(IMPORTS, format).load()
@@ -33,4 +36,8 @@ def import_pairs(
     if not path.exists():
         raise DatasetError(f"{path} is not there.")
     chosen = options or ImportOptions()
+    if isinstance(dataset, Dataset):
+        opened = dataset
+        chosen = replace(chosen, alpha=chosen.alpha or opened.alpha)
+        return run_import(lambda: opened, read(path, chosen), checks=checks, tags=chosen.tags, progress=progress)
     return run_import(dataset, read(path, chosen), checks=checks, tags=chosen.tags, progress=progress)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from ..checks import CheckSettings
 from ..errors import DatasetError
-from ..images import IMAGE_SUFFIXES
+from ..images import IMAGE_SUFFIXES, AlphaPolicy
 from ..pairs import Dataset
 from ..prepare import Pair, one_line
 
@@ -16,7 +19,8 @@ from ..prepare import Pair, one_line
 @dataclass(frozen=True)
 class ImportOptions:
     """instruction: for pairs without words of their own. source, target, mask: names of folders or columns where they
-    are not the usual ones; references likewise, in order. tags: given to every pair.
+    are not the usual ones; references likewise, in order. tags: given to every pair. alpha: what stands behind
+    transparent pixels; None is as the dataset has it.
     """
 
     instruction: str = ""
@@ -25,6 +29,16 @@ class ImportOptions:
     mask: str | None = None
     references: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    alpha: AlphaPolicy | None = None
+
+    @property
+    def ground(self) -> AlphaPolicy:
+        return self.alpha or "white"
+
+    def words(self, *given: Any) -> str:
+        """The first of a table's texts that is one, else the instruction for pairs without any."""
+        texts = (one_line(text) for text in given if isinstance(text, str))
+        return next((text for text in texts if text), self.instruction)
 
 
 @dataclass(frozen=True)
@@ -48,26 +62,40 @@ class Problem:
     reason: str
 
 
+@dataclass(frozen=True)
+class Note:
+    """Something that the person who imports should know and that is no failure."""
+
+    text: str
+
+
 @dataclass
 class ImportResult:
-    """stored, duplicates, rejected: how many. failed: (label, reason) of what could not be read or made no sense."""
+    """stored, duplicates, rejected: how many; by_check: what they were rejected for.
+
+    failed: (label, reason) of what could not be read or made no sense.
+    """
 
     stored: int = 0
     duplicates: int = 0
     rejected: int = 0
+    by_check: Counter[str] = field(default_factory=Counter)
     failed: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
 def run_import(
-    dataset: Dataset,
-    items: Iterable[Item | Problem],
+    dataset: Callable[[], Dataset],
+    items: Iterable[Item | Problem | Note],
     *,
     checks: CheckSettings | None = None,
     tags: tuple[str, ...] = (),
     progress: Callable[[int], None] | None = None,
 ) -> ImportResult:
-    """Append item after item. A bad one is listed and passed over; running the same import again adds nothing twice."""
+    """Append item after item. A bad one is listed and passed over; running the same import again adds nothing twice.
+
+    dataset: opens or makes it; called once there is a pair, so that an import that fails leaves no empty dataset.
+    """
     result = ImportResult()
     ids: dict[str, str] = {}
     loose = 0
@@ -75,18 +103,22 @@ def run_import(
         if isinstance(item, Problem):
             result.failed.append((item.label, item.reason))
             continue
+        if isinstance(item, Note):
+            result.notes.append(item.text)
+            continue
         try:
             pair = item.build()
             history = tuple(ids[key] for key in item.follows if key in ids)
             if len(history) < len(item.follows):
                 history, loose = (), loose + 1
             pair = replace(pair, history=history, tags=(*pair.tags, *tags))
-            outcome = dataset.append(pair, checks=checks)
-        except (ValueError, KeyError, TypeError) as error:  # the pair's own faults; a full disk ends the import
+            outcome = dataset().append(pair, checks=checks)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:  # its own faults; a full disk ends it all
             result.failed.append((item.label, str(error) or repr(error)))
             continue
         if outcome.status == "rejected":
             result.rejected += 1
+            result.by_check.update({finding.check for finding in outcome.findings})
         else:
             result.stored += outcome.stored
             result.duplicates += not outcome.stored
@@ -100,14 +132,22 @@ def run_import(
 
 
 def pictures_in(folder: Path) -> dict[str, Path]:
-    """Picture files by stem, sorted. Of two files with one stem neither can be meant: that is an error."""
+    """Picture files by stem, sorted. Of two files with one stem neither can be meant: that is an error.
+
+    Stems are composed (NFC): what is one name to people may be two spellings of it, by the system it was copied from.
+    """
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
-            if path.stem in found:
-                raise DatasetError(f"{folder} has two pictures named {path.stem!r}: keep one of them.")
-            found[path.stem] = path
+            stem = plain_stem(path)
+            if stem in found:
+                raise DatasetError(f"{folder} has two pictures named {stem!r}: keep one of them.")
+            found[stem] = path
     return found
+
+
+def plain_stem(path: Path) -> str:
+    return unicodedata.normalize("NFC", path.stem)
 
 
 def caption_beside(*paths: Path | None, extension: str = ".txt") -> str:

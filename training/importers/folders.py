@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import DatasetError
-from ..images import read_image, read_mask
+from ..images import AlphaPolicy, read_image, read_mask
 from ..prepare import Pair
-from .base import ImportOptions, Item, Problem, caption_beside, pictures_in
+from .base import ImportOptions, Item, Note, Problem, caption_beside, pictures_in
 
 SOURCE_FOLDERS = ("before", "source", "sources", "control", "control_1", "control1", "input", "inputs", "original")
 TARGET_FOLDERS = ("after", "target", "targets", "result", "results", "output", "outputs", "edited", "image", "images")
 MASK_FOLDERS = ("mask", "masks")
+_NAMED = 10  # pairs in a note, before "and N more"
 REFERENCE_FOLDERS = ("reference", "references", "reference_1", "control_2", "control2")
 # (source suffix, target suffix) of tools that keep pairs in one folder.
 SUFFIXES = (
@@ -25,7 +26,7 @@ SUFFIXES = (
 )
 
 
-def read_folders(base: Path, options: ImportOptions) -> Iterator[Item | Problem]:
+def read_folders(base: Path, options: ImportOptions) -> Iterator[Item | Problem | Note]:
     """Pairs from subfolders with the same stems, or from one folder with suffixes such as `_before` and `_after`."""
     if not base.is_dir():
         raise DatasetError(f"{base} is no folder.")
@@ -38,15 +39,19 @@ def read_folders(base: Path, options: ImportOptions) -> Iterator[Item | Problem]
         return
     references = [_named(base, name) for name in options.references] or _reference_folders(base)
     mask = _subfolder(base, options.mask, MASK_FOLDERS)
-    yield from from_folders(target, [source, *references], mask, options.instruction)
+    yield from from_folders(target, [source, *references], mask, options)
 
 
 def from_folders(
-    target: Path, controls: list[Path], mask: Path | None, instruction: str, extension: str = ".txt"
-) -> Iterator[Item | Problem]:
-    """Pairs by stem: a target, its first control, those further controls that there are, a mask of the source."""
+    target: Path, controls: list[Path], mask: Path | None, options: ImportOptions, extension: str = ".txt"
+) -> Iterator[Item | Problem | Note]:
+    """Pairs by stem: a target, its first control, those further controls that there are, a mask of the source.
+
+    What lies in any of the folders and belongs to no pair is a problem, since it was meant for one.
+    """
     targets, pictures = pictures_in(target), [pictures_in(folder) for folder in controls]
     masks = pictures_in(mask) if mask is not None else {}
+    bare: list[str] = []
     for stem, path in targets.items():
         present = [found.get(stem) for found in pictures]
         gap = next((number for number, found in enumerate(present) if found is None and any(present[number:])), None)
@@ -55,17 +60,22 @@ def from_folders(
         elif gap is not None:
             yield Problem(path.name, f"no picture named {stem!r} in {controls[gap]}, but in a folder after it")
         else:
-            yield _item(path, [found for found in present if found], masks.get(stem), instruction, extension)
-    for number, found in enumerate(pictures):
-        for stem in found.keys() - targets.keys():
-            yield Problem(found[stem].name, f"in {controls[number]}, but no picture named {stem!r} in {target}")
+            if mask is not None and stem not in masks:
+                bare.append(path.name)
+            yield _item(path, [found for found in present if found], masks.get(stem), options, extension)
+    for folder, found in [*zip(controls, pictures, strict=True), *([(mask, masks)] if mask is not None else [])]:
+        for stem in sorted(found.keys() - targets.keys()):
+            yield Problem(found[stem].name, f"in {folder}, but no picture named {stem!r} in {target}")
+    if bare:
+        shown = ", ".join(bare[:_NAMED]) + (f" and {len(bare) - _NAMED} more" if len(bare) > _NAMED else "")
+        yield Note(f"{len(bare)} pair(s) have no mask in {mask} and come without one: {shown}")
 
 
-def build_pair(target: Path, sources: list[Path], mask: Path | None, words: str, name: str) -> Pair:
+def build_pair(target: Path, sources: list[Path], mask: Path | None, words: str, name: str, alpha: AlphaPolicy) -> Pair:
     """Decode the files of one pair."""
-    images = [read_image(path).pixels for path in sources]
+    images = [read_image(path, alpha=alpha).pixels for path in sources]
     return Pair(
-        target=read_image(target).pixels,
+        target=read_image(target, alpha=alpha).pixels,
         source=images[0] if images else None,
         references=tuple(images[1:]),
         masks=() if mask is None else (read_mask(mask).pixels,),
@@ -74,10 +84,10 @@ def build_pair(target: Path, sources: list[Path], mask: Path | None, words: str,
     )
 
 
-def _item(target: Path, sources: list[Path], mask: Path | None, instruction: str, extension: str) -> Item:
+def _item(target: Path, sources: list[Path], mask: Path | None, options: ImportOptions, extension: str) -> Item:
     def build() -> Pair:
-        words = caption_beside(target, *sources, extension=extension) or instruction
-        return build_pair(target, sources, mask, words, target.stem)
+        words = caption_beside(target, *sources, extension=extension) or options.instruction
+        return build_pair(target, sources, mask, words, target.stem, options.ground)
 
     return Item(target.name, build)
 
@@ -98,9 +108,14 @@ def _by_suffix(base: Path, options: ImportOptions) -> Iterator[Item | Problem]:
         name = stem.removesuffix(before).removesuffix(after)
         if stem.endswith(after) and name + before in pictures:
             source, mask = pictures[name + before], pictures.get(f"{name}_mask")
-            words = caption_beside(path, source, path.with_name(f"{name}.txt")) or options.instruction
-            yield Item(path.name, lambda p=path, s=source, m=mask, w=words, n=name: build_pair(p, [s], m, w, n))
-        elif not (stem.endswith(before) and name + after in pictures) and not stem.endswith("_mask"):
+            plain = path.with_name(f"{path.stem.removesuffix(after)}.txt")
+            words = caption_beside(path, source, plain) or options.instruction
+            files = (path, [source], mask, words, name, options.ground)
+            yield Item(path.name, lambda files=files: build_pair(*files))
+        elif stem.endswith("_mask"):
+            if not {stem.removesuffix("_mask") + part for part in (before, after)} <= pictures.keys():
+                yield Problem(path.name, "is a mask, but belongs to no pair")
+        elif not (stem.endswith(before) and name + after in pictures):
             yield Problem(path.name, "has no partner")
 
 

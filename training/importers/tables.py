@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import DatasetError, PairError
-from ..images import as_mask8, read_image
+from ..images import AlphaPolicy, read_image, read_mask
 from ..prepare import Pair, one_line
 from .base import ImportOptions, Item, Problem
 
@@ -30,20 +30,20 @@ def read_magicbrush(base: Path, options: ImportOptions) -> Iterator[Item | Probl
         picture, turn = str(row.get("img_id", label)), row.get("turn_index", 1)
         earlier = turns.setdefault(picture, [])
         key = f"{picture}/{turn}"
-        yield Item(label, lambda row=row, folder=base: _magicbrush(row, folder), key, tuple(earlier))
+        yield Item(label, lambda row=row, folder=base: _magicbrush(row, folder, options), key, tuple(earlier))
         earlier.append(key)
 
 
 def read_instructpix2pix(base: Path, options: ImportOptions) -> Iterator[Item | Problem]:
     """original_image (or input_image), edit_prompt, edited_image."""
     for label, row in _rows(base, ("edited_image", "edit_prompt")):
-        yield Item(label, lambda row=row, label=label: _instructpix2pix(row, base, label))
+        yield Item(label, lambda row=row, label=label: _instructpix2pix(row, base, label, options))
 
 
 def read_omniedit(base: Path, options: ImportOptions) -> Iterator[Item | Problem]:
     """src_img, edited_img, edited_prompt_list (the first is taken), task, and the scores of the two judges."""
     for label, row in _rows(base, ("src_img", "edited_img", "edited_prompt_list")):
-        yield Item(label, lambda row=row: _omniedit(row, base))
+        yield Item(label, lambda row=row: _omniedit(row, base, options))
 
 
 def read_columns(base: Path, options: ImportOptions) -> Iterator[Item | Problem]:
@@ -54,14 +54,14 @@ def read_columns(base: Path, options: ImportOptions) -> Iterator[Item | Problem]
         yield Item(label, lambda row=row, label=label: _columns(row, base, label, source, target, options))
 
 
-def _magicbrush(row: Row, folder: Path) -> Pair:
-    source = read_cell(row["source_img"], folder)
+def _magicbrush(row: Row, folder: Path, options: ImportOptions) -> Pair:
+    source = read_cell(row["source_img"], folder, options.ground)
     mask = _magicbrush_mask(row.get("mask_img"), folder)
     return Pair(
         source=source,
-        target=read_cell(row["target_img"], folder),
+        target=read_cell(row["target_img"], folder, options.ground),
         masks=() if mask is None else (_fitted(mask, source),),
-        instruction=one_line(row["instruction"]),
+        instruction=options.words(row["instruction"]),
         tags=("magicbrush",),
         name=f"magicbrush-{row.get('img_id', '')}-{row.get('turn_index', '')}",
     )
@@ -82,30 +82,30 @@ def _fitted(mask: np.ndarray, picture: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
 
 
-def _instructpix2pix(row: Row, folder: Path, label: str) -> Pair:
+def _instructpix2pix(row: Row, folder: Path, label: str, options: ImportOptions) -> Pair:
     source = row.get("original_image", row.get("input_image"))
     if source is None:
         raise PairError(f"{label} has neither original_image nor input_image")
     return Pair(
-        source=read_cell(source, folder),
-        target=read_cell(row["edited_image"], folder),
-        instruction=one_line(row["edit_prompt"]),
+        source=read_cell(source, folder, options.ground),
+        target=read_cell(row["edited_image"], folder, options.ground),
+        instruction=options.words(row["edit_prompt"]),
         tags=("instructpix2pix",),
         name="ip2p",
     )
 
 
-def _omniedit(row: Row, folder: Path) -> Pair:
+def _omniedit(row: Row, folder: Path, options: ImportOptions) -> Pair:
     prompts = row["edited_prompt_list"]
     prompts = json.loads(prompts) if isinstance(prompts, str) and prompts.startswith("[") else prompts
-    prompt = prompts if isinstance(prompts, str) else next((text for text in prompts or () if text), "")
+    texts = [prompts] if isinstance(prompts, str) else prompts or ()
     names = ("sc_score_1", "sc_score_2", "pq_score", "o_score")
     scores = {name: float(row[name]) for name in names if row.get(name) is not None}
     task = one_line(row.get("task") or "")
     return Pair(
-        source=read_cell(row["src_img"], folder),
-        target=read_cell(row["edited_img"], folder),
-        instruction=one_line(prompt),
+        source=read_cell(row["src_img"], folder, options.ground),
+        target=read_cell(row["edited_img"], folder, options.ground),
+        instruction=options.words(*texts),
         tags=tuple(tag for tag in ("omniedit", task) if tag),
         scores={"omniedit": scores} if scores else {},
         name=f"omniedit-{row.get('omni_edit_id', '')}",
@@ -113,13 +113,11 @@ def _omniedit(row: Row, folder: Path) -> Pair:
 
 
 def _columns(row: Row, folder: Path, label: str, source: str, target: str, options: ImportOptions) -> Pair:
-    words = next(
-        (row[name] for name in ("instruction", "prompt", "edit_prompt", "caption", "text") if row.get(name)), ""
-    )
+    texts = (row.get(name) for name in ("instruction", "prompt", "edit_prompt", "caption", "text"))
     masks: tuple = ()
-    pictures = [read_cell(row[source], folder)] if row[source] is not None else []
+    pictures = [read_cell(row[source], folder, options.ground)] if row[source] is not None else []
     extra = [row[name] for name in options.references] or list(row.get("references") or ())
-    pictures += [read_cell(cell, folder) for cell in extra]
+    pictures += [read_cell(cell, folder, options.ground) for cell in extra]
     if options.mask:
         masks = (_mask_cell(row[options.mask], folder),)
     elif row.get("masks"):
@@ -128,9 +126,9 @@ def _columns(row: Row, folder: Path, label: str, source: str, target: str, optio
     return Pair(
         source=pictures[0] if pictures else None,
         references=tuple(pictures[1:]),
-        target=read_cell(row[target], folder),
+        target=read_cell(row[target], folder, options.ground),
         masks=masks,
-        instruction=one_line(words) or options.instruction,
+        instruction=options.words(*texts),
         seed=row.get("seed"),
         weight=1.0 if row.get("weight") is None else float(row["weight"]),
         scores=_parsed_scores(row.get("scores")),
@@ -145,16 +143,15 @@ def _parsed_scores(scores: Any) -> Row:
     return value if isinstance(value, dict) else {}
 
 
-def read_cell(cell: Any, folder: Path) -> np.ndarray:
+def read_cell(cell: Any, folder: Path, alpha: AlphaPolicy = "white") -> np.ndarray:
     """A picture in a table: {"bytes", "path"}, plain bytes, a path beside the table, or a PIL image."""
-    return read_image(_file(cell, folder)).pixels
+    return read_image(_file(cell, folder), alpha=alpha).pixels
 
 
 def _mask_cell(cell: Any, folder: Path) -> np.ndarray | None:
     if cell is None:
         return None
-    with Image.open(_file(cell, folder)) as image:
-        return as_mask8(image).pixels
+    return read_mask(_file(cell, folder)).pixels
 
 
 def _file(cell: Any, folder: Path) -> Any:
@@ -195,7 +192,14 @@ def _rows(base: Path, needed: tuple[str, ...]) -> Iterator[tuple[str, Row]]:
             raise DatasetError(f"{path} is no parquet file: {error}.") from error
         _check_columns(path, table.schema_arrow.names, needed)
         number = 0
-        for batch in table.iter_batches(batch_size=8):
+        batches = table.iter_batches(batch_size=8)
+        while True:
+            try:
+                batch = next(batches, None)
+            except (ArrowException, OSError) as error:
+                raise DatasetError(f"{path} is damaged after row {number}: {error}.") from error
+            if batch is None:
+                break
             for row in batch.to_pylist():
                 number += 1
                 yield f"{path.name} row {number}", row

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import DatasetError
 from ..images import IMAGE_SUFFIXES
 from ..prepare import one_line
-from .base import ImportOptions, Item, Problem, caption_beside, pictures_in
+from .base import ImportOptions, Item, Note, Problem, caption_beside, pictures_in, plain_stem
 from .folders import build_pair, from_folders, read_folders
 
 
-def read_ai_toolkit(base: Path, options: ImportOptions) -> Iterator[Item | Problem]:
+def read_ai_toolkit(base: Path, options: ImportOptions) -> Iterator[Item | Problem | Note]:
     """A job file (YAML or JSON) with its `datasets`, or a folder with `target` and `control…` in it.
 
     `mask_path` is left out: it weights ai-toolkit's loss and is no input of the edit.
@@ -32,14 +33,14 @@ def read_ai_toolkit(base: Path, options: ImportOptions) -> Iterator[Item | Probl
             continue
         found = True
         extension = "." + str(entry.get("caption_ext", "txt")).lstrip(".")
-        words = options.instruction or one_line(entry.get("default_caption") or "")
+        chosen = replace(options, instruction=options.instruction or one_line(entry.get("default_caption") or ""))
         folders = [_folder(base, path) for path in controls]
-        yield from from_folders(_folder(base, entry["folder_path"]), folders, None, words, extension)
+        yield from from_folders(_folder(base, entry["folder_path"]), folders, None, chosen, extension)
     if not found:
         raise DatasetError(f"{base} names no dataset with folder_path and control_path.")
 
 
-def read_musubi(base: Path, options: ImportOptions) -> Iterator[Item | Problem]:
+def read_musubi(base: Path, options: ImportOptions) -> Iterator[Item | Problem | Note]:
     """A dataset TOML, a jsonl file, or a folder with images and controls in it."""
     if base.is_dir():
         yield from read_folders(base, options)
@@ -69,16 +70,17 @@ def _directories(images: Path, controls: Path, extension: str, options: ImportOp
     claimed: dict[str, list[Path]] = {}
     targets = pictures_in(images)
     for stem in sorted(targets, key=len, reverse=True):
-        own = [path for path in free if re.fullmatch(re.escape(stem) + r"(_\d+)?", path.stem)]
+        own = [path for path in free if re.fullmatch(re.escape(stem) + r"(_\d+)?", plain_stem(path))]
         free.difference_update(own)
-        claimed[stem] = sorted(own, key=lambda path: (path.stem != stem, _number(path.stem), path.name))
+        claimed[stem] = sorted(own, key=lambda path: (plain_stem(path) != stem, _number(path.stem), path.name))
     for stem, target in targets.items():
         sources = claimed[stem]
         if not sources:
             yield Problem(target.name, f"no control picture {stem}.* or {stem}_0.* in {controls}")
             continue
         words = caption_beside(target, extension=extension) or options.instruction
-        yield Item(target.name, lambda t=target, s=sources, w=words: build_pair(t, s, None, w, t.stem))
+        files = (target, sources, None, words, target.stem, options.ground)
+        yield Item(target.name, lambda files=files: build_pair(*files))
     for path in sorted(free):
         yield Problem(path.name, f"in {controls}, but belongs to no picture in {images}")
 
@@ -91,7 +93,7 @@ def _number(stem: str) -> int:
 def _jsonl(path: Path, options: ImportOptions) -> Iterator[Item | Problem]:
     """Lines with image_path, control_path or control_path_0 …, caption."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # other line breaks may stand inside a text
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{path} cannot be read: {error}.") from error
     for number, line in enumerate(lines, 1):
@@ -103,14 +105,15 @@ def _jsonl(path: Path, options: ImportOptions) -> Iterator[Item | Problem]:
             target = _path(path, entry["image_path"])
             keys = [key for key in entry if re.fullmatch(r"control_path(_\d+)?", key)]
             sources = [_path(path, entry[key]) for key in sorted(keys, key=_number)]
-            words = one_line(entry.get("caption") or options.instruction)
+            words = options.words(entry.get("caption"))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             yield Problem(label, f"not a line with image_path, control_path and caption ({error!r})")
             continue
         if not sources:
             yield Problem(label, "no control_path")
             continue
-        yield Item(label, lambda t=target, s=sources, w=words: build_pair(t, s, None, w, t.stem))
+        files = (target, sources, None, words, target.stem, options.ground)
+        yield Item(label, lambda files=files: build_pair(*files))
 
 
 def _entries(value: Any, key: str) -> Iterator[dict[str, Any]]:

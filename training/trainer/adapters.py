@@ -43,7 +43,7 @@ def add_lora(model: ACEModel, settings: LoraSection, alpha: float, seed: int) ->
     """Freezes a model and puts trainable adapters (float32) into it, in place. They start without any effect.
 
     Raises:
-        ConfigError: see :func:`choose_layers`.
+        ConfigError: see :func:`choose_layers`; or DoRA is asked of a layer with rows of zeros.
         TrainError: peft is not installed.
     """
     try:
@@ -52,10 +52,13 @@ def add_lora(model: ACEModel, settings: LoraSection, alpha: float, seed: int) ->
         raise TrainError(f"training a LoRA needs the package peft: pip install peft ({error})") from error
 
     model.requires_grad_(False)
+    layers = choose_layers(model, settings.targets)
+    if settings.dora:
+        _require_lengths(model, layers)
     config = LoraConfig(
         r=settings.rank,
         lora_alpha=alpha,
-        target_modules=choose_layers(model, settings.targets),
+        target_modules=layers,
         lora_dropout=settings.dropout,
         use_dora=settings.dora,
         bias="none",
@@ -67,6 +70,20 @@ def add_lora(model: ACEModel, settings: LoraSection, alpha: float, seed: int) ->
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
     return model
+
+
+def _require_lengths(model: ACEModel, layers: Iterable[str]) -> None:
+    """
+    Raises:
+        ConfigError: a layer has rows of zeros. DoRA divides by their length.
+    """
+    for name in layers:
+        empty = int((model.get_submodule(name).weight.flatten(1).norm(dim=1) == 0).sum())
+        if empty:
+            raise ConfigError(
+                f"lora.dora: {empty} rows of {name} are all zeros and have no direction, which DoRA needs. Leave that "
+                "layer out of lora.targets, or set lora.dora = false"
+            )
 
 
 def lora_tensors(

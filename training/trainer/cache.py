@@ -40,12 +40,24 @@ Item = PictureItem | MaskItem | TextItem | IndicatorItem
 
 @dataclass(frozen=True)
 class EncoderIdentity:
-    """Hashes of the frozen parts whose outputs are stored, and the dtype they are stored in."""
+    """What the stored tensors depend on beside the pictures and texts.
+
+    Attributes:
+        vae, text_encoder, tokenizer: hashes of the frozen parts.
+        dtype: the numbers are stored in.
+        text_dtype: the text encoder computes in.
+    """
 
     vae: str
     text_encoder: str
     tokenizer: str
     dtype: torch.dtype
+    text_dtype: torch.dtype
+
+    @property
+    def sha256(self) -> str:
+        """Of the frozen parts alone: what other encoders make is another language to the model."""
+        return hashlib.sha256("|".join((self.vae, self.text_encoder, self.tokenizer)).encode()).hexdigest()
 
 
 class Cache:
@@ -111,7 +123,7 @@ class Cache:
         if isinstance(item, MaskItem):
             return [*facts, item.digest, fit_numbers(item.fit)]
         text = item.text if isinstance(item, TextItem) else None
-        return [*facts, identity.text_encoder, identity.tokenizer, text]
+        return [*facts, identity.text_encoder, identity.tokenizer, str(identity.text_dtype), text]
 
     def _header(self, item: Item) -> dict[str, str]:
         """For people and for decoding."""

@@ -5,11 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-Positive = Annotated[int, Field(ge=1)]
-Count = Annotated[int, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
+from ...ace.bundle import BundleDefaults
+from ..names import is_reserved
+
+# Strict: a batch of `true` pairs or a switch set to "yes" is a mistake, and guessing would hide it.
+Positive = Annotated[int, Field(ge=1, strict=True)]
+Count = Annotated[int, Field(ge=0, strict=True)]
+Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
+Switch = Annotated[bool, Field(strict=True)]
+Share = Annotated[float, Field(ge=0, le=1, strict=True)]
+Decay = Annotated[float, Field(ge=0, lt=1, strict=True)]
+Amount = Annotated[float, Field(ge=0, strict=True)]
+PositiveAmount = Annotated[float, Field(gt=0, strict=True)]
+
+_LONGEST_NAME = 180  # bytes; file systems stop at 255, and temporary names and step numbers need room
 
 
 class Section(BaseModel):
@@ -29,7 +40,7 @@ class ScratchSection(Section):
     """Number of transformer blocks."""
     num_heads: Positive = 16
     """Attention heads; must divide hidden_size."""
-    mlp_ratio: Annotated[float, Field(gt=0)] = 4.0
+    mlp_ratio: PositiveAmount = 4.0
     """Width of the MLP over hidden_size."""
     max_seq_len: Positive = 1024
     """Rows of the position table: the longest side of an image in patches."""
@@ -74,7 +85,7 @@ class ResolutionSection(Section):
     source: the picture's own pixels."""
     max_tokens: Positive | None = None
     """Patches of 16 x 16 pixels in the largest picture; the bundle's own number if left out."""
-    megapixels: Annotated[float, Field(gt=0)] | None = None
+    megapixels: PositiveAmount | None = None
     """Area in units of 1024 x 1024 pixels, for the rule megapixels."""
     width: Positive | None = None
     """For the rule exact; a multiple of 16."""
@@ -107,9 +118,9 @@ class DataSection(Section):
     """Encoded pictures and texts are held in main memory up to this size, beyond it they are read for every batch."""
     weights: Literal["ignore", "binary", "soft"] = "soft"
     """Importance of a pair (OmniEdit's λ): ignore it, leave out pairs under weight_threshold, or multiply the loss."""
-    weight_threshold: Annotated[float, Field(ge=0)] = 0.5
+    weight_threshold: Amount = 0.5
     """For binary weights: pairs of at least this weight count fully, others not at all."""
-    max_images: Annotated[int, Field(ge=0, le=10)] = 10
+    max_images: Annotated[int, Field(ge=0, le=10, strict=True)] = 10
     """Pairs with more condition images, those of earlier rounds included, are left out."""
     max_rounds: Count = 4
     """Rounds of history to keep, the latest."""
@@ -124,14 +135,14 @@ class LoraSection(Section):
 
     rank: Positive = 32
     """Rank of every adapter."""
-    alpha: Annotated[float, Field(gt=0)] | None = None
+    alpha: PositiveAmount | None = None
     """The adapters' output is scaled by alpha / rank; the rank itself if left out."""
     targets: Annotated[list[str], Field(min_length=1)] = ["blocks"]
     """Layers that get an adapter, by parts of their names: blocks (all in every block), attn, attn.q, cross_attn, mlp,
     x_embedder, y_embedder, t_block, final_layer …"""
-    dora: bool = False
+    dora: Switch = False
     """Learn the length of every row separately (DoRA)."""
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    dropout: Decay = 0.0
     """Share of the adapters' inputs that is set to zero."""
 
 
@@ -141,7 +152,7 @@ class ObjectiveSection(Section):
     weighting: Literal["noise", "velocity"] = "noise"
     """noise: every timestep counts alike, as published. velocity: as if v were predicted (Salimans & Ho 2022), up to
     max_weighting: noisy timesteps, which decide about colours and composition, count more. Small models learn faster."""
-    max_weighting: Annotated[float, Field(ge=1)] = 10.0
+    max_weighting: Annotated[float, Field(ge=1, strict=True)] = 10.0
     """For velocity: the noisiest timesteps count at most so many times as much as a clean one."""
     instruction_dropout: Share = 0.1
     """How often the last instruction is replaced by the empty one, which is what guidance needs at sampling."""
@@ -152,13 +163,13 @@ class ObjectiveSection(Section):
 class OptimizerSection(Section):
     """AdamW and the course of its learning rate."""
 
-    learning_rate: Annotated[float, Field(gt=0)] = 2e-5
+    learning_rate: PositiveAmount = 2e-5
     """At its highest. The paper's is 2e-5 for the whole model; LoRAs want about ten times as much."""
-    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    weight_decay: Amount = 5e-4
     """The paper's."""
-    betas: tuple[Share, Share] = (0.9, 0.999)
-    eps: Annotated[float, Field(gt=0)] = 1e-8
-    clip_norm: Annotated[float, Field(ge=0)] = 1.0
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    eps: PositiveAmount = 1e-8
+    clip_norm: Amount = 1.0
     """Gradients are scaled down to this norm; 0 leaves them."""
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     """Course of the learning rate after the warm-up, until the last step."""
@@ -186,10 +197,15 @@ class SamplesSection(Section):
     """Steps between two sheets; 0 switches them off."""
     count: Positive = 4
     """Held-out pairs to draw."""
-    steps: Annotated[int, Field(ge=1, le=1000)] = 20
-    """Of the sampler."""
-    guidance_scale: Annotated[float, Field(ge=0)] = 4.5
-    guidance_rescale: Share = 0.5
+    steps: Annotated[int, Field(ge=1, le=1000, strict=True)] | None = None
+    """Of the sampler; this and the next two are what the bundle recommends if left out."""
+    guidance_scale: Amount | None = None
+    guidance_rescale: Share | None = None
+
+    def filled(self, defaults: BundleDefaults) -> SamplesSection:
+        """These settings, with a bundle's own where they are left out."""
+        names = ("steps", "guidance_scale", "guidance_rescale")
+        return self.model_copy(update={n: getattr(defaults, n) for n in names if getattr(self, n) is None})
 
 
 class CheckpointSection(Section):
@@ -199,7 +215,7 @@ class CheckpointSection(Section):
     """Steps between two checkpoints; 0 writes one at the end only."""
     keep: Positive = 3
     """How many of the latest stay."""
-    export: bool = False
+    export: Switch = False
     """Beside each checkpoint also write the LoRA or model itself."""
 
 
@@ -215,6 +231,14 @@ class ExportSection(Section):
     """A note about the terms of use, stored in the file."""
     description: str = ""
     """For people, stored in the file."""
+
+    @field_validator("name")
+    @classmethod
+    def _plain(cls, name: str) -> str:
+        odd = set(name) & set('/\\:*?"<>|') or not name.isprintable() or is_reserved(name)
+        if name and (odd or name[0] in ". " or name[-1] in ". " or len(name.encode()) > _LONGEST_NAME):
+            raise ValueError("this is no file name: folders, leading dots and signs such as : or * cannot be used")
+        return name
 
 
 class TrainConfig(Section):
@@ -236,23 +260,23 @@ class TrainConfig(Section):
     """Pairs in one forward pass of one process."""
     accumulate: Positive = 1
     """Forward passes whose gradients are added up for one step."""
-    gradient_checkpointing: bool = False
+    gradient_checkpointing: Switch = False
     """Compute each block again in the backward pass: less memory, about a third more time."""
     precision: Literal["fp32", "bf16"] = "bf16"
     """fp32 is exact and repeatable. bf16 computes in bfloat16; what is trained stays in float32."""
     device: Literal["auto", "cpu"] = "auto"
     """auto takes the accelerator where there is one."""
-    seed: Count = 0
+    seed: Seed = 0
     """Decides starting weights, order, noise, timesteps and dropout."""
-    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    ema: Decay = 0.0
     """Decay of the moving average of the weights, which is then what is measured, drawn and handed back; 0 is off."""
     validation: ValidationSection = ValidationSection()
     samples: SamplesSection = SamplesSection()
     checkpoints: CheckpointSection = CheckpointSection()
     export: ExportSection = ExportSection()
-    tensorboard: bool = True
+    tensorboard: Switch = True
     """Write an event file for TensorBoard."""
-    plot: bool = True
+    plot: Switch = True
     """Draw loss.png at the end."""
 
     @property

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .config import TrainConfig
 from .errors import ConfigError
+
+if TYPE_CHECKING:
+    from .config import TrainConfig
 
 
 def load_config(path: str | Path, overrides: Iterable[str] = ()) -> TrainConfig:
@@ -48,6 +51,8 @@ def read_table(path: str | Path) -> dict[str, Any]:
         return _toml(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from None
+    except ConfigError:
+        raise
     except ValueError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
 
@@ -58,7 +63,10 @@ def make_config(table: dict[str, Any], source: str = "the configuration") -> Tra
     Raises:
         ConfigError: lists every key or value that is not allowed.
     """
+    # Here, because a menu of files needs none of it.
     from pydantic import ValidationError
+
+    from .config import TrainConfig
 
     try:
         return TrainConfig.model_validate(table)
@@ -71,7 +79,13 @@ def _toml(text: str) -> dict[str, Any]:
     try:
         import tomllib
     except ModuleNotFoundError:  # Python 3.10
-        import tomli as tomllib
+        try:
+            import tomli as tomllib
+        except ModuleNotFoundError:
+            raise ConfigError(
+                "before Python 3.11, reading TOML files needs the package tomli. Install it and try again:\n"
+                f'  "{sys.executable}" -m pip install tomli'
+            ) from None
     return tomllib.loads(text)
 
 
@@ -91,6 +105,8 @@ def _override(table: dict[str, Any], text: str) -> None:
 def _value(text: str) -> Any:
     try:
         return _toml(f"value = {text}")["value"]
+    except ConfigError:
+        raise
     except ValueError:
         return text
 
@@ -109,6 +125,8 @@ def _message(fault: Any) -> str:
 
 def _nearest(place: tuple) -> str:
     """The names that would be allowed there."""
+    from .config import TrainConfig
+
     section: Any = TrainConfig
     for part in place[:-1]:
         section = _section(section.model_fields[part].annotation)

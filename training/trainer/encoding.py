@@ -38,17 +38,21 @@ class EncoderFiles:
     text_encoder: Path
     tokenizer: Path
 
-    def identity(self, files: FileIndex, dtype: torch.dtype) -> EncoderIdentity:
-        return EncoderIdentity(
-            files.weights(self.vae), files.weights(self.text_encoder), files.weights(self.tokenizer), dtype
-        )
+    def identity(self, files: FileIndex, dtype: torch.dtype, device: torch.device | str) -> EncoderIdentity:
+        """Of what is stored in ``dtype`` by encoders on ``device``."""
+        parts = (files.weights(part) for part in (self.vae, self.text_encoder, self.tokenizer))
+        return EncoderIdentity(*parts, dtype, _text_dtype(device))
 
     def load_vae(self, device: torch.device | str) -> DiffusersVAE:
         return DiffusersVAE.load(self.vae, device=device)
 
     def load_text_encoder(self, device: torch.device | str) -> T5TextEncoder:
-        dtype = torch.float32 if torch.device(device).type == "cpu" else torch.bfloat16
-        return T5TextEncoder.load(self.text_encoder, self.tokenizer, dtype=dtype, device=device)
+        return T5TextEncoder.load(self.text_encoder, self.tokenizer, dtype=_text_dtype(device), device=device)
+
+
+def _text_dtype(device: torch.device | str) -> torch.dtype:
+    """The published encoder has 4.7 billion parameters, which few GPUs hold in float32. The VAE is always float32."""
+    return torch.float32 if torch.device(device).type == "cpu" else torch.bfloat16
 
 
 def items_of(example: Example) -> Iterator[Item]:

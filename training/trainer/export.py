@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -16,48 +15,6 @@ from .config import TrainConfig
 from .errors import TrainError
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """Where a trained file comes from.
-
-    Attributes:
-        base_model, base_sha256: what training started from.
-        dataset_sha256: over all pairs as they were used.
-        pairs: number of training pairs.
-        trigger: words that call the edit.
-        max_tokens: patches in the largest picture, where the rule for sizes sets a limit.
-    """
-
-    base_model: str
-    base_sha256: str
-    dataset_sha256: str
-    pairs: int
-    trigger: str
-    max_tokens: int | None = None
-
-    def metadata(self, config: TrainConfig, step: int) -> dict[str, str]:
-        """Entries of a safetensors header."""
-        entries = {
-            "architecture": "ACE",
-            "title": config.name,
-            "base_model": self.base_model,
-            "base_model_sha256": self.base_sha256,
-            "dataset_sha256": self.dataset_sha256,
-            "pairs": self.pairs,
-            "trigger": self.trigger,
-            "steps": step,
-            "method": config.method,
-            "license": config.export.licence,
-            "description": config.export.description,
-            "software": "ACE Edit",
-        }
-        if config.method == "lora":
-            entries |= {"rank": config.lora.rank, "alpha": config.lora_alpha, "dora": config.lora.dora}
-        elif self.max_tokens is not None:
-            entries["max_tokens"] = self.max_tokens
-        return {name: str(value) for name, value in entries.items() if value != ""}
 
 
 def write_result(
@@ -89,6 +46,20 @@ def write_result(
             f"{path} cannot be written ({error}). The run's last checkpoint is kept; free some space and run the same "
             "command again"
         ) from error
+
+
+def is_result(path: Path, config: TrainConfig, metadata: Mapping[str, str]) -> bool:
+    """Whether a whole file with these metadata and the wanted dtype is there already."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            stored = file.metadata() or {}
+            name = next(name for name in file.keys() if name.endswith(".weight"))  # noqa: SIM118
+            same_dtype = file.get_tensor(name).dtype == DTYPES[config.export.dtype]
+            return same_dtype and stored == {**stored, **metadata}
+    except (OSError, SafetensorError, StopIteration):
+        return False
 
 
 def _write_lora(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> Path:

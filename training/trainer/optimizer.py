@@ -42,6 +42,16 @@ def learning_rate(step: int, steps: int, settings: OptimizerSection) -> float:
     return settings.learning_rate * (settings.final_rate + (1.0 - settings.final_rate) * share)
 
 
+def clip_gradients(parameters: Iterable[nn.Parameter], limit: float) -> torch.Tensor:
+    """Scales gradients down to a norm of ``limit`` (0 leaves them).
+
+    Returns:
+        their norm before, over all processes where the model is sharded; such a call is collective.
+    """
+    norm = torch.nn.utils.clip_grad_norm_(parameters, limit or math.inf)
+    return norm.full_tensor() if hasattr(norm, "full_tensor") else norm
+
+
 class MovingAverage:
     """Exponential moving average of parameters (of local shards, where a model is sharded).
 

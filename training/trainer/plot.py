@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ...ace.files import whole_file
@@ -31,7 +31,9 @@ def plot_losses(folder: Path) -> Path | None:
     if held_out:
         numbers = [record["step"] for record in held_out], [record["loss"] for record in held_out]
         left.plot(*numbers, color="tab:orange", marker="o", markersize=3, label="held out")
-        _plot_ranges(right, held_out)
+        _plot_ranges(right, held_out, "Held-out loss by timestep")
+    else:
+        _plot_ranges(right, steps, "Training loss by timestep, smoothed", smooth)
     left.set(xlabel="step", ylabel="mean squared error of the noise", yscale="log", title="Loss")
     left.legend()
     path = folder / "loss.png"
@@ -50,10 +52,14 @@ def smooth(values: Sequence[float]) -> list[float]:
     return result
 
 
-def _plot_ranges(axes, held_out: Sequence[Event]) -> None:
-    ranges = list(dict.fromkeys(name for record in held_out for name in record["by_timestep"]))
-    for name in ranges:
-        points = [(r["step"], r["by_timestep"][name]) for r in held_out if name in r["by_timestep"]]
-        axes.plot(*zip(*points, strict=True), marker=".", label=name)
-    axes.set(xlabel="step", yscale="log", title="Held-out loss by timestep")
+def _plot_ranges(
+    axes, records: Sequence[Event], title: str, change: Callable[[Sequence[float]], Sequence[float]] | None = None
+) -> None:
+    """A line for each range of timesteps; ``change`` is applied to its values, which then get no dots."""
+    names = {name for record in records for name in record["by_timestep"]}
+    for name in sorted(names, key=lambda name: int(name.split("-")[0])):
+        points = [(r["step"], r["by_timestep"][name]) for r in records if name in r["by_timestep"]]
+        x, y = zip(*points, strict=True)
+        axes.plot(x, change(y) if change else y, marker="" if change else ".", label=name)
+    axes.set(xlabel="step", yscale="log", title=title)
     axes.legend(fontsize="small")

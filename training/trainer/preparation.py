@@ -6,14 +6,16 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import torch
 
 from .cache import Cache
+from .company import Company
 from .config import TrainConfig
 from .encoding import drop_uncached, fill_cache
-from .errors import TrainError
+from .errors import ConfigError, TrainError
 from .export import DTYPES
 from .file_index import FileIndex
 from .plan import Plan, PlanSettings, make_plan
@@ -54,7 +56,8 @@ def prepare(
         TrainError: see :func:`plan_run` and :func:`fill_cache`; or somebody asked to stop.
     """
     planned = plan_run(config, accelerator, on_event, should_stop)
-    fill_cache(
+    fill = partial(
+        fill_cache,
         planned.cache,
         planned.plan,
         planned.files.encoders,
@@ -63,7 +66,7 @@ def prepare(
         skip_bad=config.data.on_bad_pair == "skip",
         progress=_progress(accelerator, on_event, should_stop),
     )
-    accelerator.wait_for_everyone()
+    Company(accelerator).together(fill)
     plan = drop_uncached(planned.plan, planned.cache)
     _require_same_plan(plan, accelerator)
     return replace(planned, plan=plan)
@@ -89,17 +92,22 @@ def plan_run(
         fill=data.fill,
         skip_bad=data.on_bad_pair == "skip",
     )
-    with accelerator.main_process_first():  # it reads the files; the others find their hashes in the index
+    dtype = data.cache_dtype
+    if dtype == "auto":
+        dtype = "fp32" if accelerator.device.type == "cpu" else "bf16"
+
+    def read() -> Prepared:
         index = FileIndex(data.cache / "files.jsonl")
         plan = make_plan(data.datasets, resolution, index, settings, _progress(accelerator, on_event, should_stop))
-        dtype = data.cache_dtype
-        if dtype == "auto":
-            dtype = "fp32" if accelerator.device.type == "cpu" else "bf16"
-        cache = Cache(data.cache, files.encoders.identity(index, DTYPES[dtype]))
+        cache = Cache(data.cache, files.encoders.identity(index, DTYPES[dtype], accelerator.device))
         base = "" if files.weights is None else index.weights(files.weights)
         if accelerator.is_main_process:
             index.save()
-    return Prepared(files, plan, cache, base)
+        return Prepared(files, plan, cache, base)
+
+    company = Company(accelerator)
+    prepared = company.on_first(read)  # the others then find the hashes of all files in the index
+    return company.together(lambda: prepared or read())
 
 
 def _progress(accelerator: Any, on_event: OnEvent, should_stop: Callable[[], bool]) -> Progress:
@@ -121,6 +129,21 @@ def _require_same_plan(plan: Plan, accelerator: Any) -> None:
         raise TrainError("the datasets changed while the processes read them; run the same command again")
 
 
+def check_sharding(plugin: Any) -> None:
+    """Looks at accelerate's settings for FSDP, None where it is not used.
+
+    Raises:
+        ConfigError: it is FSDP's first version, which flattens many parameters into one: a LoRA's cannot be, and
+            checkpoints by name cannot be put back.
+    """
+    version = getattr(plugin, "fsdp_version", 1)
+    if plugin is not None and version != 2:
+        raise ConfigError(
+            f"FSDP version {version} cannot hold this trainer's models. Give accelerate version 2: accelerate launch "
+            "--use_fsdp --fsdp_version 2 … (or fsdp_version: 2 in its configuration file)"
+        )
+
+
 @contextlib.contextmanager
 def accelerated(config: TrainConfig) -> Iterator[Any]:
     """accelerate's devices, precision and processes. Its process-wide state is taken back afterwards."""
@@ -138,6 +161,7 @@ def accelerated(config: TrainConfig) -> Iterator[Any]:
         kwargs_handlers=[InitProcessGroupKwargs(timeout=_TIMEOUT)],
     )
     try:
+        check_sharding(getattr(accelerator.state, "fsdp_plugin", None))
         yield accelerator
     finally:
         accelerator.free_memory()

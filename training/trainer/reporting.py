@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ from typing import Any
 from ...ace.files import whole_file
 from .errors import TrainError
 
+_log = logging.getLogger(__name__)
 Event = dict[str, Any]
 OnEvent = Callable[[Event], None]
 
@@ -20,6 +22,18 @@ METRICS = "metrics.jsonl"
 
 def silent_event(_event: Event) -> None:
     """For callers who do not want to hear."""
+
+
+def listening(on_event: OnEvent) -> OnEvent:
+    """Passes events on; if the caller cannot be reached any more (a closed pipe), that is a TrainError."""
+
+    def tell(event: Event) -> None:
+        try:
+            on_event(event)
+        except OSError as error:
+            raise TrainError(f"nobody listens to this run any more ({error.strerror or error})") from error
+
+    return tell
 
 
 class Reporter:
@@ -36,8 +50,11 @@ class Reporter:
         self._file = self._board = None
         if not active:
             return
-        _drop_later(folder / METRICS, step)
-        self._file = open(folder / METRICS, "a", encoding="utf-8", buffering=1)  # noqa: SIM115
+        try:
+            _drop_later(folder / METRICS, step)
+            self._file = open(folder / METRICS, "a", encoding="utf-8", buffering=1)  # noqa: SIM115
+        except OSError as error:
+            raise TrainError(f"{folder / METRICS} cannot be written ({error.strerror or error})") from error
         if tensorboard:
             self._board = self._open_board(step)
 
@@ -54,6 +71,10 @@ class Reporter:
         if self.active:
             self.on_event({"event": kind, **values})
 
+    def silence(self) -> None:
+        """From now on the caller hears nothing: a run that has failed has more to save than to say."""
+        self.on_event = silent_event
+
     def metrics(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
         """Numbers of a step: an event, a line, and curves.
 
@@ -65,41 +86,54 @@ class Reporter:
         record = {"event": kind, "step": step, **values}
         try:
             self._file.write(json.dumps(_finite(record)) + "\n")
+            if self._board is not None:
+                for name, value in _curves(kind, values):
+                    self._board.add_scalar(name, value, step)
         except OSError as error:
-            raise TrainError(f"{self.folder / METRICS} cannot be written ({error.strerror or error})") from error
-        if self._board is not None:
-            for name, value in _curves(kind, values):
-                self._board.add_scalar(name, value, step)
+            raise TrainError(f"the metrics in {self.folder} cannot be written ({error.strerror or error})") from error
         self.on_event(record)
 
     def picture(self, name: str, step: int, pixels: Any) -> None:
         """A picture (H, W, 3) uint8 for TensorBoard."""
         if self._board is not None:
-            self._board.add_image(name, pixels, step, dataformats="HWC")
+            try:
+                self._board.add_image(name, pixels, step, dataformats="HWC")
+            except OSError as error:
+                raise TrainError(
+                    f"the curves in {self.folder} cannot be written ({error.strerror or error})"
+                ) from error
 
     def close(self) -> None:
+        """Never raises: every line was written when it was said, and the run's own error must not be hidden."""
         for sink in (self._file, self._board):
             if sink is not None:
-                sink.close()
+                try:
+                    sink.close()
+                except OSError as error:
+                    _log.warning("the metrics in %s cannot be closed: %s", self.folder, error)
 
 
 def read_metrics(path: Path) -> list[Event]:
-    """All whole lines of a metrics file."""
+    """The lines of a metrics file that are an event of a step."""
     records = []
     if path.is_file():
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
-                records.append(json.loads(line))
+                record = json.loads(line)
             except ValueError:
                 continue  # torn by a crash
+            if isinstance(record, dict) and "event" in record and isinstance(record.get("step"), int):
+                records.append(record)
     return records
 
 
 def _drop_later(path: Path, step: int) -> None:
     """Keeps the lines up to a step."""
-    records = read_metrics(path)
-    kept = [record for record in records if record["step"] <= step]
-    if not path.exists() or (len(kept) == len(records) and path.read_bytes()[-1:] in (b"", b"\n")):
+    if not path.exists():
+        return
+    text = path.read_text(encoding="utf-8", errors="replace")
+    kept = [record for record in read_metrics(path) if record["step"] <= step]
+    if len(kept) == len(text.splitlines()) and text[-1:] in ("", "\n"):
         return
     with whole_file(path) as temporary:
         temporary.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from .batches import SampleStore
+from .company import Company
 from .config import TrainConfig
-from .errors import TrainError
-from .export import Provenance, write_result
+from .continuation import Provenance, check_continuation, make_facts, stored_provenance
+from .export import is_result, write_result
 from .feed import Feed
 from .loop import Hooks, Loop, Parts
+from .occupancy import occupied
 from .optimizer import MovingAverage, make_optimizer
 from .order import BatchOrder
 from .plot import plot_losses
 from .preparation import Prepared, accelerated, never, prepare
-from .reporting import OnEvent, Reporter, silent_event
+from .reporting import OnEvent, Reporter, listening, silent_event
 from .samples import ShardedModel, SheetPainter, save_sheet
 from .start import make_model, max_tokens
 from .state import (
@@ -63,17 +63,20 @@ def train(
             the call returns.
 
     Raises:
+        FinishedRunError: all steps are done, and the data or settings have changed since.
         TrainError: the run cannot start or go on; the message says what is kept.
     """
-    on_event = on_event or silent_event
+    on_event = listening(on_event or silent_event)
     with accelerated(config) as accelerator:
         should_stop = should_stop or never
         prepared = prepare(config, accelerator, on_event, should_stop)
-        run = _Run(config, accelerator, prepared, on_event, should_stop)
-        try:
-            return run.train()
-        finally:
-            run.close()
+        company = Company(accelerator)
+        with occupied(config.output, company):
+            run = _Run(config, company, prepared, on_event, should_stop)
+            try:
+                return run.train()
+            finally:
+                run.close()
 
 
 class _Run:
@@ -82,30 +85,34 @@ class _Run:
     def __init__(
         self,
         config: TrainConfig,
-        accelerator: Any,
+        company: Company,
         prepared: Prepared,
         on_event: OnEvent,
         should_stop: Callable[[], bool],
     ) -> None:
-        self.config, self.accelerator, self.prepared, self.should_stop = config, accelerator, prepared, should_stop
-        config.output.mkdir(parents=True, exist_ok=True)
+        self.config, self.company, self.prepared, self.should_stop = config, company, prepared, should_stop
+        self.accelerator = company.accelerator
+        self.origin = self.loaded_origin = _provenance(config, prepared)
+        state = _load_latest(config.output / "checkpoints")
+        self.step, changes = 0, ()
+        if state is not None:
+            changes = check_continuation(config, self.origin, state.facts, state.step)
+            self.step, self.loaded_origin = state.step, stored_provenance(state.facts, self.origin)
         self.memory = config.data.keep_in_memory_mb * 2**20
         self.store = self._store(prepared.plan.train)
         self._build()
-        checkpoint = latest(config.output / "checkpoints")
-        state = None if checkpoint is None else load_state(checkpoint)
-        self.step = 0 if state is None else state.step
-        self.reporter = Reporter(
-            config.output,
-            self.step,
-            on_event=on_event,
-            active=accelerator.is_main_process,
-            tensorboard=config.tensorboard,
-        )
         if state is not None:
             self._restore(state)
+        self.reporter = company.together(lambda: self._make_reporter(on_event, changes))
         self.validation = self._make_validation()
         self.painter = self._make_painter()
+
+    def _make_reporter(self, on_event: OnEvent, changes: tuple[str, ...]) -> Reporter:
+        config, active = self.config, self.company.first
+        reporter = Reporter(config.output, self.step, on_event=on_event, active=active, tensorboard=config.tensorboard)
+        for change in changes:
+            reporter.event("notice", text=f"since step {self.step} {change}")
+        return reporter
 
     def _store(self, examples) -> SampleStore:
         return SampleStore(examples, self.prepared.cache, self.memory)
@@ -129,7 +136,7 @@ class _Run:
             ahead=not self.store.resident or accelerator.device.type != "cpu",
         )
         average = MovingAverage(_trained(model), config.ema) if config.ema else None
-        self.parts = Parts(model, optimizer, average, accelerator, feed)
+        self.parts = Parts(model, optimizer, average, accelerator, feed, self.company)
 
     @property
     def sharded(self) -> bool:
@@ -143,19 +150,19 @@ class _Run:
 
     def train(self) -> TrainResult:
         config, plan = self.config, self.prepared.plan
-        self.reporter.event(
-            "start",
-            step=self.step,
-            steps=config.steps,
-            pairs=len(plan.train),
-            held_out=len(plan.validation),
-            layouts=len(self.order.buckets),
-            left_out=plan.left_out,
-            trained_parameters=sum(parameter.numel() for parameter in _trained(self.parts.model)),
-            device=str(self.accelerator.device),
-            processes=self.accelerator.num_processes,
-            output=str(config.output),
-        )
+        start = {
+            "step": self.step,
+            "steps": config.steps,
+            "pairs": len(plan.train),
+            "held_out": len(plan.validation),
+            "layouts": len(self.order.buckets),
+            "left_out": plan.left_out,
+            "trained_parameters": sum(parameter.numel() for parameter in _trained(self.parts.model)),
+            "device": str(self.accelerator.device),
+            "processes": self.accelerator.num_processes,
+            "output": str(config.output),
+        }
+        self.company.on_first(lambda: self.reporter.event("start", **start))
         hooks = Hooks(self.save, self.validate, self.draw, self.should_stop)
         loop = Loop(config, self.parts, hooks, self.reporter, step=self.step, epoch_of=self.order.epoch_of)
         finished = loop.run()
@@ -172,14 +179,17 @@ class _Run:
         try:
             return plot_losses(self.config.output)
         except ImportError:
-            self.reporter.event("notice", text="no loss.png was drawn: the package matplotlib is not installed")
-            return None
+            reason = "the package matplotlib is not installed"
+        except OSError as error:
+            reason = str(error)
+        self.reporter.event("notice", text=f"no loss.png was drawn: {reason}")
+        return None
 
     def close(self) -> None:
         self.parts.feed.close()
         self.reporter.close()
 
-    def save(self, step: int) -> None:
+    def save(self, step: int) -> Path | None:
         """Writes a checkpoint, and the result beside it where that is wanted."""
         model = self.plain_model
         average = None
@@ -191,39 +201,20 @@ class _Run:
             model=gather_model(model),
             optimizer=gather_optimizer(model, self.parts.optimizer.optimizer),
             average=average,
-            facts=self._facts(),
+            facts=make_facts(self.config, self.origin),
         )
-        if self.accelerator.is_main_process:
-            path = save_state(self.config.output / "checkpoints", state, self.config.checkpoints.keep)
-            self.reporter.event("checkpoint", step=step, path=str(path))
-        self.accelerator.wait_for_everyone()
+        folder, keep = self.config.output / "checkpoints", self.config.checkpoints.keep
+        path = self.company.on_first(lambda: save_state(folder, state, keep))
         if self.config.checkpoints.export:
             self.export(step, self.config.output / "exports" / f"{self.config.name}-{step:08d}.safetensors")
-
-    def _facts(self) -> dict[str, Any]:
-        return {
-            "config": json.loads(self.config.model_dump_json()),
-            "dataset_sha256": self.prepared.plan.digest,
-            "base_model_sha256": self.prepared.base_sha256,
-        }
+        return path
 
     def _restore(self, state: RunState) -> None:
-        """Puts a checkpoint back and says what is different from the run that wrote it.
+        """Puts a checkpoint's tensors back.
 
         Raises:
-            TrainError: it belongs to another model.
+            TrainError: they are those of another model.
         """
-        facts, stored = self._facts(), state.facts
-        for key, what in (("base_model_sha256", "base model"), ("dataset_sha256", "training data")):
-            if stored.get(key) == facts[key]:
-                continue
-            if key == "base_model_sha256":
-                raise TrainError(
-                    f"{self.config.output} holds a run on another {what}; choose another output folder to start anew"
-                )
-            self.reporter.event("notice", text=f"the {what} changed since step {state.step}: the order is another one")
-        for name, old, new in _differences(stored.get("config", {}), facts["config"]):
-            self.reporter.event("notice", text=f"since step {state.step} {name} changed from {old!r} to {new!r}")
         model = self.plain_model
         if self.parts.average is not None:
             restore_model(model, state.average or state.model)
@@ -235,42 +226,48 @@ class _Run:
         if self.validation is None:
             return
         with self.parts.best_weights() as model:
-            measured = self.validation.measure(model, self.accelerator)
-        self.reporter.metrics("validation", step, {"loss": measured.loss, "by_timestep": measured.by_timestep})
+            measured = self.validation.measure(model, self.company)
+        values = {"loss": measured.loss, "by_timestep": measured.by_timestep}
+        self.company.on_first(lambda: self.reporter.metrics("validation", step, values))
 
     def draw(self, step: int) -> None:
         """Draws a sheet on the first process; with a sharded model all must help."""
-        if self.painter is None or not (self.accelerator.is_main_process or self.sharded):
+        if self.painter is None:
             return
+        if self.sharded:
+            latents = self._drawn()
+            self.company.on_first(lambda: self._show(step, latents))
+        else:
+            self.company.on_first(lambda: self._show(step, self._drawn()))
+
+    def _drawn(self) -> list[torch.Tensor]:
         with self.parts.best_weights() as model, self.accelerator.autocast(), torch.no_grad():
             if self.sharded:
-                latents = self.painter.latents(ShardedModel(model, self.accelerator.device, torch.float32))
-            else:
-                latents = self.painter.latents(self.accelerator.unwrap_model(model))
-        if not self.accelerator.is_main_process:
-            return
+                return self.painter.latents(ShardedModel(model, self.accelerator.device, torch.float32))
+            return self.painter.latents(self.accelerator.unwrap_model(model))
+
+    def _show(self, step: int, latents: list[torch.Tensor]) -> None:
         pixels = self.painter.sheet(latents, self.accelerator.device)
         path = save_sheet(pixels, self.config.output / "samples" / f"step-{step:08d}.png")
         self.reporter.picture("samples", step, pixels)
         self.reporter.event("samples", step=step, path=str(path))
 
     def export(self, step: int, path: Path) -> Path:
-        """Writes the LoRA or the model, with the moving average where there is one."""
+        """Writes the LoRA or the model, with the moving average where there is one.
+
+        Its metadata are those of the weights: what has changed since counts only if there was a step with it. Where
+        there was none, a file that says the same already is left alone.
+        """
+        origin = self.origin if step > self.step else self.loaded_origin
+        metadata = origin.metadata(self.config, step)
+        (kept,) = self.company.any(self.company.first and step == self.step and is_result(path, self.config, metadata))
+        if kept:
+            return path
         frozen = self.config.method == "full" or self.config.lora.dora
         with self.parts.best_weights():
             tensors = gather_model(self.plain_model, frozen=frozen)
-        if not self.accelerator.is_main_process:
-            return path
-        plan, files = self.prepared.plan, self.prepared.files
-        provenance = Provenance(
-            base_model=files.name,
-            base_sha256=self.prepared.base_sha256,
-            dataset_sha256=plan.digest,
-            pairs=len(plan.train),
-            trigger=self.config.export.trigger or plan.instruction,
-            max_tokens=max_tokens(self.config.resolution, files.defaults),
-        )
-        return write_result(path, self.config, self.shape, tensors, provenance.metadata(self.config, step))
+        self.company.on_first(lambda: write_result(path, self.config, self.shape, tensors, metadata))
+        return path
 
     def _make_validation(self) -> Validation | None:
         config, held_out = self.config, self.prepared.plan.validation
@@ -287,18 +284,29 @@ class _Run:
         config, held_out = self.config, self.prepared.plan.validation
         if not (config.samples.every and held_out):
             return None
-        store = self._store(spread(held_out, config.samples.count))
-        return SheetPainter(store, config.samples, self.prepared.files.encoders.load_vae, config.seed)
+        store, files = self._store(spread(held_out, config.samples.count)), self.prepared.files
+        return SheetPainter(store, config.samples.filled(files.defaults), files.encoders.load_vae, config.seed)
+
+
+def _load_latest(folder: Path) -> RunState | None:
+    """The latest checkpoint in which something was learnt: one of step 0 is what the configuration would give anyway."""
+    checkpoint = latest(folder)
+    state = None if checkpoint is None else load_state(checkpoint)
+    return state if state is not None and state.step else None
+
+
+def _provenance(config: TrainConfig, prepared: Prepared) -> Provenance:
+    plan, files = prepared.plan, prepared.files
+    return Provenance(
+        base_model=files.name,
+        base_model_sha256=prepared.base_sha256,
+        encoders_sha256=prepared.cache.identity.sha256,
+        dataset_sha256=plan.digest,
+        pairs=len(plan.train),
+        instruction=plan.instruction,
+        max_tokens=max_tokens(config.resolution, files.defaults),
+    )
 
 
 def _trained(model: torch.nn.Module) -> list[torch.nn.Parameter]:
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
-
-
-def _differences(old: Any, new: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Settings that differ between two dumped configurations."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in new:
-            yield from _differences(old.get(key), new[key], f"{name}.{key}".lstrip("."))
-    elif old != new:
-        yield name, old, new

@@ -12,11 +12,13 @@ import torch
 from ...ace.conditioning import Conditioning
 from ...ace.files import whole_file
 from ...ace.sampler import sample
+from ..errors import DatasetError
 from .batches import SampleStore, collate
 from .config import SamplesSection
 from .encoding import fitted_pixels
-from .errors import TrainError
+from .errors import DataError, TrainError
 from .objective import seeded
+from .plan import Example
 
 _STREAM = 3
 _GAP, _LABEL = 8, 16  # pixels
@@ -27,6 +29,7 @@ class SheetPainter:
 
     Args:
         store: of the pairs to draw.
+        settings: of the sampler, none left out.
         load_vae: opens the VAE on a device; called for every sheet, so that it takes no memory in between.
         seed: of the noise.
     """
@@ -68,10 +71,18 @@ class SheetPainter:
         vae = self.load_vae(device)
         rows = []
         for example, latent in zip(self.store.examples, latents, strict=True):
-            shown = [(f"image {k + 1}", fitted_pixels(item)) for k, item in enumerate(example.references)]
-            shown += [("teacher", fitted_pixels(example.target)), ("student", vae.decode(latent).cpu())]
+            shown = [*_given(example), ("student", vae.decode(latent).cpu())]
             rows.append([(label, _bytes(picture[0])) for label, picture in shown])
         return _arrange(rows)
+
+
+def _given(example: Example) -> list[tuple[str, torch.Tensor]]:
+    """The pictures of a pair, as the model sees them."""
+    try:
+        sources = [(f"image {k + 1}", fitted_pixels(item)) for k, item in enumerate(example.references)]
+        return [*sources, ("teacher", fitted_pixels(example.target))]
+    except (OSError, ValueError, DatasetError) as error:
+        raise DataError(f"{example.place} cannot be drawn: {error}") from error
 
 
 class ShardedModel:

@@ -97,7 +97,7 @@ def make_model(config: TrainConfig, files: StartFiles, text_width: int, device: 
     Raises:
         ConfigError, CheckpointError: the shape or the file is not one of ACE.
     """
-    frozen = torch.bfloat16 if config.precision == "bf16" and config.method == "lora" else torch.float32
+    frozen = stored_dtype(config)
     if files.weights is None:
         model = _from_scratch(config, text_width).to(device, frozen)
     else:
@@ -107,6 +107,16 @@ def make_model(config: TrainConfig, files: StartFiles, text_width: int, device: 
             f"{files.weights} reads text embeddings {model.config.text_width} wide, but {files.encoders.text_encoder} "
             f"makes them {text_width} wide; give the text encoder that belongs to the model"
         )
+    return mark_trained(model, config)
+
+
+def stored_dtype(config: TrainConfig) -> torch.dtype:
+    """Of the weights a run starts from."""
+    return torch.bfloat16 if config.precision == "bf16" and config.method == "lora" else torch.float32
+
+
+def mark_trained(model: ACEModel, config: TrainConfig) -> ACEModel:
+    """Puts in what a run trains, in place, and sets the model up for it."""
     if config.method == "lora":
         add_lora(model, config.lora, config.lora_alpha, config.seed)
     else:

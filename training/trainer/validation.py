@@ -5,16 +5,19 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 
 from ...ace.schedule import NoiseSchedule
-from .batches import SampleStore
+from .batches import Batch, SampleStore
+from .company import Company
 from .objective import Predictor, TimestepBuckets, sample_losses, seeded
 from .plan import Example
 
 _STREAM = 2
+Jobs = Sequence[tuple[int, int]]  # (example, noise level)
 
 
 @dataclass(frozen=True)
@@ -55,19 +58,25 @@ class Validation:
         self._schedule = NoiseSchedule()
 
     @torch.no_grad()
-    def measure(self, predict: Predictor, accelerator: Any) -> Measurement:
+    def measure(self, predict: Predictor, company: Company) -> Measurement:
         """Shares the work among all processes; a collective call.
 
         Args:
             predict: the model, in eval mode.
-            accelerator: accelerate's.
+            company: the processes.
+
+        Raises:
+            DataError: a cached file is gone or damaged; the pair is named.
         """
+        accelerator = company.accelerator
         processes, rank = accelerator.num_processes, accelerator.process_index
         buckets = TimestepBuckets()
         for start in range(0, len(self.chunks), processes):
             # Every process does as many passes as the others, because a sharded model needs all of them in each.
             mine = start + rank
-            timesteps, losses = self._measure_chunk(self.chunks[min(mine, len(self.chunks) - 1)], predict, accelerator)
+            jobs = self.chunks[min(mine, len(self.chunks) - 1)]
+            batch = company.together(partial(self._read, jobs))
+            timesteps, losses = self._measure_chunk(jobs, batch, predict, accelerator.device)
             if mine < len(self.chunks):
                 buckets.add(timesteps, losses)
         totals = torch.tensor([buckets.sums, buckets.numbers], dtype=torch.float32, device=accelerator.device)
@@ -76,12 +85,13 @@ class Validation:
         buckets.sums, buckets.numbers = totals[0].tolist(), [int(number) for number in totals[1].tolist()]
         return Measurement(sum(buckets.sums) / max(1, sum(buckets.numbers)), buckets.means())
 
-    def _measure_chunk(self, jobs: Sequence[tuple[int, int]], predict: Predictor, accelerator: Any):
-        batch = self.store.batch([index for index, _ in jobs], [False] * len(jobs))
+    def _read(self, jobs: Jobs) -> Batch:
+        return self.store.batch([index for index, _ in jobs], [False] * len(jobs))
+
+    def _measure_chunk(self, jobs: Jobs, batch: Batch, predict: Predictor, device: torch.device):
         timesteps = torch.tensor([self.levels[level] for _, level in jobs])
         noise = torch.stack([self._noise(index, level, batch.latents.shape[1:]) for index, level in jobs])
         noisy = self._schedule.add_noise(batch.latents, noise, timesteps)
-        device = accelerator.device
         losses = sample_losses(
             predict, noisy.to(device), timesteps.to(device), noise.to(device), batch.conditioning.to(device)
         )

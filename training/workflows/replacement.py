@@ -12,6 +12,7 @@ import numpy as np
 
 from ...ace.files import whole_file
 from ...ace.indicators import indicator, mentioned
+from ...ace.preprocess import PATCH_PIXELS
 from ..errors import DatasetError
 from ..pairs import Dataset
 from ..rows import PairRow
@@ -21,6 +22,7 @@ from .graph import NodeRef
 
 _BLANK = "blank: paint something new"
 _BY_TOKENS = {1024: "512 px model", 4096: "1024 px model"}
+_LEAST_MEGAPIXELS = 0.01  # of the Sampler's widget
 
 
 @dataclass(frozen=True)
@@ -129,8 +131,13 @@ def sampler_resolution(settings: ResolutionSection, own_tokens: int) -> dict[str
         return {"resolution": "exact size", "resolution.width": settings.width, "resolution.height": settings.height}
     if settings.rule == "source":
         return {"resolution": "source size"}
-    named = None if settings.max_tokens in (None, own_tokens) else _BY_TOKENS.get(settings.max_tokens)
-    return {} if named is None else {"resolution": named}
+    if settings.max_tokens in (None, own_tokens):
+        return {}
+    if settings.max_tokens in _BY_TOKENS:
+        return {"resolution": _BY_TOKENS[settings.max_tokens]}
+    # The Sampler has no other budgets of tokens; this is the same area, at which it would also enlarge small pictures.
+    area = settings.max_tokens * PATCH_PIXELS**2 / 1024**2
+    return {"resolution": "megapixels", "resolution.megapixels": max(_LEAST_MEGAPIXELS, round(area, 2))}
 
 
 def choose_example(folders: Sequence[Path], trigger: str) -> tuple[Dataset, PairRow]:

@@ -127,6 +127,23 @@ class ProbeList(io.ComfyNode):
         return io.NodeOutput([image0, image1, image2])
 
 
+class ProbeTexts(io.ComfyNode):
+    """The lines of a text as a list."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ProbeTexts",
+            category="probe",
+            inputs=[io.String.Input("texts", multiline=True)],
+            outputs=[io.String.Output(is_output_list=True)],
+        )
+
+    @classmethod
+    def execute(cls, texts):
+        return io.NodeOutput(texts.splitlines())
+
+
 class StandInForDepth(io.ComfyNode):
     """The node of comfyui_controlnet_aux that a shipped workflow wires in, with its sockets but no model behind."""
 
@@ -156,7 +173,7 @@ class StandInForDepth(io.ComfyNode):
 
 class ProbeExtension(ComfyExtension):
     async def get_node_list(self):
-        return [ProbeSteps, ProbeFail, ProbeNoise, ProbeLoad, ProbeMoody, ProbeList, StandInForDepth]
+        return [ProbeSteps, ProbeFail, ProbeNoise, ProbeLoad, ProbeMoody, ProbeList, ProbeTexts, StandInForDepth]
 
 
 async def comfy_entrypoint():

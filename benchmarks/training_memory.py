@@ -1,0 +1,298 @@
+"""Peak memory of a training step: a calculation from shallow models, checked by measuring deeper ones.
+
+The calculation. What the shapes say: weights in the precision they are stored in, float32 gradients and two float32
+moments of AdamW for whatever is trained. What has to be measured: the activations that a forward pass keeps (and, under
+bf16, the converted weights). They are measured at two depths and two batch sizes and taken to be linear in both,
+
+    kept(depth, pairs) = a + b · depth + pairs · (c + d · depth)
+
+and the peak is that of the step's two highest places: the start of the backward pass (weights, moments, activations) and
+the optimiser (weights, moments, gradients), plus what is there for a moment, measured and extrapolated likewise.
+
+The measurement. All tensors that operations make are followed until they are freed. This needs shapes and no numbers, so
+it runs on PyTorch's fake tensors, at any depth, in a second. That it tells the truth is checked by real steps in a process
+of their own, by the most memory that the operating system gave it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import weakref
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from ..ace.config import ACEConfig
+from ..ace.model import ACEModel
+from .report import Table
+from .subject import Job, Setting, build_conditioning, build_noise
+
+_GB = 1e9
+_FULL_DEPTH = ACEConfig().depth
+_FITTED = (2, 4)  # depths
+_CHECKED = 6
+_STEPS = 2  # the first one makes AdamW's moments
+
+
+@dataclass(frozen=True)
+class Case:
+    """A way to train the published model with one reference.
+
+    Attributes:
+        method: "lora" (of rank 32 in all layers of all blocks) or "full".
+        precision: "fp32" or "bf16".
+        recompute: gradient checkpointing.
+        depth: blocks.
+        pairs: in a batch.
+        side: of the pictures.
+    """
+
+    method: str
+    precision: str
+    recompute: bool
+    depth: int = _FULL_DEPTH
+    pairs: int = 1
+    side: int = 512
+
+    def __str__(self) -> str:
+        return f"{self.method}, {self.precision}{', checkpointing' if self.recompute else ''}"
+
+
+@dataclass(frozen=True)
+class Peak:
+    """Bytes.
+
+    Attributes:
+        weights: all of them.
+        trained: gradients and moments of what is trained: 4 + 8 bytes a number.
+        kept: what the forward pass keeps for the backward pass.
+        total: the most at any moment of a step.
+    """
+
+    weights: float
+    trained: float
+    kept: float
+    total: float
+
+
+def run(setting: Setting) -> Table:
+    """The 0.6B model at 512 px with one reference: calculated, counted at full depth, and checked on a shallow one."""
+    cases = [
+        Case(method, precision, recompute)
+        for method in ("lora", "full")
+        for precision in ("fp32", "bf16")
+        for recompute in (False, True)
+    ]
+    if setting.quick:
+        cases = [replace(case, side=128) for case in cases if case.precision == "fp32"]
+    table = []
+    for case in cases:
+        one, four, counted = calculate(case), calculate(replace(case, pairs=4)), count(case)
+        shallow = replace(case, depth=_CHECKED)
+        real = None if setting.quick else measure(shallow, setting.device)
+        table.append(
+            (
+                str(case),
+                *(part / _GB for part in (one.weights, one.trained, one.kept, one.total, counted.total, four.total)),
+                calculate(shallow).total / _GB,
+                None if real is None else real / _GB,
+            )
+        )
+    side = cases[0].side
+    return Table(
+        f"Memory of training, {side} px, one reference (GB = 10⁹ bytes)",
+        (
+            *("what", "weights", "gradients + AdamW", "kept by forward", "peak, 1 pair", "counted at depth 28"),
+            *("peak, 4 pairs", f"peak, 1 pair, depth {_CHECKED}", f"measured at depth {_CHECKED}"),
+        ),
+        table,
+        (
+            f"Calculated from depths {_FITTED[0]} and {_FITTED[1]} but for the columns that say otherwise. Measured is the "
+            "resident memory of a process that trains, less what it had before the model came. On a GPU add its context "
+            "and libraries (0.5 to 1 GB) and what the allocator cannot use of what it holds (5 to 10 %).",
+        ),
+    )
+
+
+def calculate(case: Case) -> Peak:
+    """Peak from counts at two shallow depths and two batch sizes."""
+    return Peak(*(_extrapolated(case, part) for part in ("weights", "trained", "kept", "total")))
+
+
+def _extrapolated(case: Case, part: str) -> float:
+    low, high = _FITTED
+    counts = {
+        (depth, pairs): getattr(count(replace(case, depth=depth, pairs=pairs)), part)
+        for depth in _FITTED
+        for pairs in (1, 2)
+    }
+
+    def at_depth(pairs: int) -> float:
+        slope = (counts[high, pairs] - counts[low, pairs]) / (high - low)
+        return counts[low, pairs] + slope * (case.depth - low)
+
+    return at_depth(1) + (at_depth(2) - at_depth(1)) * (case.pairs - 1)
+
+
+_counted: dict[Case, Peak] = {}
+
+
+def count(case: Case) -> Peak:
+    """Counts the tensors of two steps on fake tensors; nothing is computed."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    if case not in _counted:
+        model = _outline(case)
+        with FakeTensorMode():
+            _counted[case] = _steps(case, model, torch.device("cpu"))
+    return _counted[case]
+
+
+def measure(case: Case, device: torch.device) -> int:
+    """Most bytes that really are in use, on a GPU or by a process of its own on the CPU."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        _steps(case, _outline(case), device)
+        return torch.cuda.max_memory_allocated() - before
+    values = (case.method, case.precision, case.recompute, case.depth, case.pairs, case.side)
+    command = [sys.executable, "-m", f"{__package__}.training_memory", json.dumps(values)]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def _steps(case: Case, model: ACEModel, device: torch.device) -> Peak:
+    """Two optimiser steps as the trainer does them, on a model that gets its memory here."""
+    from ..training.trainer.objective import sample_losses, weighted_mean
+    from ..training.trainer.optimizer import clip_gradients, make_optimizer
+
+    job = Job(case.side, 1)
+    setting = Setting(device, torch.float32)
+    config = _configuration(case)
+    with LiveMemory() as live:
+        _give_memory(model, device)
+        weights = live.peak = live.now
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        noise = build_noise(job, setting).expand(case.pairs, -1, -1, -1)
+        conditioning = build_conditioning(job, setting).map(
+            lambda tensor: tensor.expand(case.pairs, *tensor.shape[1:]) if tensor.ndim > 2 else tensor
+        )
+        timesteps = torch.full((case.pairs,), 500, device=device)
+        optimizer = make_optimizer(trained, config.optimizer)
+        for _ in range(_STEPS):
+            before = live.now
+            with torch.autocast(device.type, torch.bfloat16, enabled=case.precision == "bf16"):
+                losses = sample_losses(model, noise, timesteps, noise, conditioning)
+            loss = weighted_mean(losses, torch.ones_like(losses))
+            kept = live.now - before
+            loss.backward()
+            del loss, losses
+            clip_gradients(trained, config.optimizer.clip_norm)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+    return Peak(weights, 12.0 * sum(parameter.numel() for parameter in trained), kept, live.peak)
+
+
+def _configuration(case: Case) -> Any:
+    from ..training.trainer.config_file import make_config
+
+    return make_config(
+        {
+            "output": "unused",
+            "steps": 1,
+            "method": case.method,
+            "precision": case.precision,
+            "gradient_checkpointing": case.recompute,
+            "model": {"bundle": "unused"},
+            "data": {"datasets": ["unused"]},
+        }
+    )
+
+
+def _outline(case: Case) -> ACEModel:
+    """The model as the trainer sets it up, without memory for its numbers."""
+    from ..training.trainer.start import mark_trained, stored_dtype
+
+    config = _configuration(case)
+    model = ACEModel(ACEConfig(depth=case.depth), dtype=stored_dtype(config), device="meta")
+    if case.precision == "bf16":
+        for module in model.modules():
+            if isinstance(module, (nn.LayerNorm, nn.RMSNorm)):
+                module.forward = partial(_norm_in_float32, module)
+    return mark_trained(model, config)
+
+
+def _give_memory(model: ACEModel, device: torch.device) -> None:
+    for module in model.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            values = torch.empty(parameter.shape, dtype=parameter.dtype, device=device).normal_(0.0, 0.02)
+            setattr(module, name, nn.Parameter(values, requires_grad=parameter.requires_grad))
+
+
+def _norm_in_float32(norm: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """As autocast does on GPUs; on CPUs it leaves norms alone, which keeps less."""
+    if isinstance(norm, nn.LayerNorm):
+        return F.layer_norm(x.float(), norm.normalized_shape, eps=norm.eps)
+    return F.rms_norm(x.float(), norm.normalized_shape, norm.weight.float(), norm.eps)
+
+
+class LiveMemory(TorchDispatchMode):
+    """Follows the bytes of all tensors made inside the block until they are freed; views share their tensor's.
+
+    Attributes:
+        now, peak: bytes.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+        self._known: dict[int, int] = {}
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, torch.Tensor):
+                self._follow(leaf.untyped_storage())
+        return result
+
+    def _follow(self, storage: torch.UntypedStorage) -> None:
+        key = storage._cdata
+        if key in self._known:
+            return
+        self._known[key] = storage.nbytes()
+        self.now += storage.nbytes()
+        self.peak = max(self.peak, self.now)
+        weakref.finalize(storage, self._forget, key)
+
+    def _forget(self, key: int) -> None:
+        self.now -= self._known.pop(key)
+
+
+def _resident(name: str) -> int:
+    """Bytes of this process now ("VmRSS") or at most ("VmHWM"), on Linux."""
+    with open("/proc/self/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith(name))
+
+
+def main() -> None:
+    """In a process of its own: trains for real and prints the growth of resident memory."""
+    torch.set_num_threads(1)
+    case = Case(*json.loads(sys.argv[1]))
+    device, small = torch.device("cpu"), replace(case, depth=1, side=64)
+    _steps(small, _outline(small), device)  # libraries and their buffers
+    model, before = _outline(case), _resident("VmRSS")
+    _steps(case, model, device)
+    with contextlib.suppress(BrokenPipeError):
+        print(_resident("VmHWM") - before)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""What the capturing nodes do before their graph runs: see whether pairs can be kept at all, and start the clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextvars import ContextVar
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from comfy_api.latest import io
+
+from . import paths, stopwatch
+from .capture_links import connect_sources
+from .capture_record import recorder
+from .messages import show
+
+# What is wrong with Capture Results of the prompt that is being queued, by node id. ComfyUI looks a prompt over and then
+# asks its nodes in one and the same request, and other requests have a context of their own.
+_unclear: ContextVar[Mapping[str, str]] = ContextVar("ace_unclear_results", default=MappingProxyType({}))
+
+
+def connect(prompt: dict[str, Any]) -> None:
+    """Called with each prompt that is queued, before its nodes are asked whether they can run."""
+    _unclear.set(connect_sources(prompt))
+
+
+def begin(dataset: Any) -> int:
+    """Called by ComfyUI at the beginning of each prompt, where it asks what has changed.
+
+    Returns a number that makes a marker run again whose pairs were lost, or whose dataset was deleted.
+    """
+    from ..training.errors import DatasetError
+
+    stopwatch.start()
+    name = _typed(dataset)
+    try:
+        return recorder().generation(None if name is None else _folder(name))
+    except DatasetError:
+        return 0  # the node itself will say what is wrong with the name
+
+
+async def refusal(node: type[io.ComfyNode], dataset: Any) -> bool | str:
+    """True, or why a marker must not be queued: its results would be computed, and their pairs could not be kept.
+
+    What an earlier run could not write is tried again first. Said on the node, too, since the front end only paints it red
+    where other parts of the graph can run.
+    """
+    reason = _unclear.get().get(node.hidden.unique_id, "")
+    name = _typed(dataset)
+    if not reason and name is not None:
+        reason = await asyncio.to_thread(_refusal, name)
+    if reason:
+        show(reason, node.hidden.unique_id)
+    return reason or True
+
+
+def _typed(dataset: Any) -> Any:
+    """What stands in the widget, as ComfyUI hands it over before the graph runs: in a list. None where it is wired."""
+    return dataset[0] if isinstance(dataset, (list, tuple)) and dataset else dataset
+
+
+def _refusal(name: Any) -> str:
+    from ..training.errors import DatasetError
+    from ..training.storage import METADATA, check_writable
+
+    try:
+        folder = _folder(name)
+        check_writable(folder)
+    except DatasetError as error:
+        return str(error)
+    if folder.is_dir() and not (folder / METADATA).is_file():
+        return f"{folder} is there, but is no dataset: it has no {METADATA}. Choose another name, or move it away."
+    return recorder().refusal(folder)
+
+
+def _folder(name: Any) -> Path:
+    from ..training.names import resolve_dataset
+
+    return resolve_dataset(paths.datasets_root(), name)
