@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import torch
 
-from . import forward, growth, guidance, imports, pixart, preparation
+from . import forward, growth, guidance, imports, pixart, preparation, training, training_memory
 from .matmul import square_rate
 from .report import Table
 from .subject import Setting
@@ -21,6 +21,8 @@ BENCHMARKS: dict[str, Callable[[Setting], Table]] = {
     "batching": guidance.run_batching,
     "prepare": preparation.run,
     "import": imports.run,
+    "training": training.run,
+    "training-memory": training_memory.run,
 }
 
 

@@ -9,7 +9,7 @@ import sys
 from .common import parse_device, parse_dtype
 
 # Named here, too, so that `--help` does not import what measures.
-_NAMES = ("forward", "edit", "pixart", "growth", "batching", "prepare", "import")
+_NAMES = ("forward", "edit", "pixart", "growth", "batching", "prepare", "import", "training", "training-memory")
 
 
 def add_parsers(subparsers) -> None:

@@ -11,19 +11,44 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..training.capture.markers import PAIR, RESULT
 from . import paths, stopwatch
 from .capture_links import connect_sources
-from .capture_record import recorder
+from .capture_record import check_indicators, recorder, split_words
 from .messages import show
 
-# What is wrong with Capture Results of the prompt that is being queued, by node id. ComfyUI looks a prompt over and then
+# What is wrong with the markers of the prompt that is being queued, by node id. ComfyUI looks a prompt over and then
 # asks its nodes in one and the same request, and other requests have a context of their own.
-_unclear: ContextVar[Mapping[str, str]] = ContextVar("ace_unclear_results", default=MappingProxyType({}))
+_faults: ContextVar[Mapping[str, str]] = ContextVar("ace_marker_faults", default=MappingProxyType({}))
 
 
 def connect(prompt: dict[str, Any]) -> None:
     """Called with each prompt that is queued, before its nodes are asked whether they can run."""
-    _unclear.set(connect_sources(prompt))
+    faults: dict[str, str] = {}
+    _faults.set(faults)  # those of an earlier prompt are gone, whatever happens below
+    faults.update(connect_sources(prompt))
+    for node_id, node in prompt.items():
+        kind = node.get("class_type") if isinstance(node, Mapping) else None
+        if kind in (RESULT, PAIR) and node_id not in faults and isinstance(node.get("inputs"), Mapping):
+            faults[node_id] = _fault_in_words(node["inputs"])
+
+
+def _fault_in_words(inputs: Mapping[str, Any]) -> str:
+    """What is wrong with what was typed into a marker, "" for nothing. What is wired is only known when it runs."""
+    from ..training.checks import parse_checks
+
+    pictures = sum(
+        name.startswith(("source", "references.")) for name, value in inputs.items() if isinstance(value, list)
+    )
+    instruction, checks = inputs.get("instruction"), inputs.get("checks")
+    try:
+        if isinstance(instruction, str):
+            check_indicators(instruction, pictures)
+        if isinstance(checks, str):
+            parse_checks(split_words(checks))
+    except ValueError as error:  # a `CheckError` is one, too
+        return str(error)
+    return ""
 
 
 def begin(dataset: Any) -> int:
@@ -47,7 +72,7 @@ async def refusal(node: type[io.ComfyNode], dataset: Any) -> bool | str:
     What an earlier run could not write is tried again first. Said on the node, too, since the front end only paints it red
     where other parts of the graph can run.
     """
-    reason = _unclear.get().get(node.hidden.unique_id, "")
+    reason = _faults.get().get(node.hidden.unique_id, "")
     name = _typed(dataset)
     if not reason and name is not None:
         reason = await asyncio.to_thread(_refusal, name)

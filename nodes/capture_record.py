@@ -207,19 +207,26 @@ def _masks(given: list[torch.Tensor], layout: list[int], label: str, copies: _Co
 
 
 def _instructions(given: list[str], doors: list[_Door], pictures: int) -> list[str]:
-    from ..training.prepare import indicators, trigger_instruction
+    from ..training.prepare import trigger_instruction
 
     words = [
         text.strip() or trigger_instruction(door.dataset, pictures) for text, door in zip(given, doors, strict=True)
     ]
     for text in words:
-        missing = sorted(index for index in indicators(text) if index >= pictures)
-        if missing:
-            raise ValueError(
-                f"the instruction names {{image{missing[0]}}}, but {pictures} picture(s) are marked. Mark it with a Capture "
-                f"Source of index {missing[0]}, or with a reference of Capture Pair."
-            )
+        check_indicators(text, pictures)
     return words
+
+
+def check_indicators(instruction: str, pictures: int) -> None:
+    """Raise `ValueError` where an instruction names a picture that is not among so many."""
+    from ..training.prepare import indicators
+
+    missing = sorted(index for index in indicators(instruction) if index >= pictures)
+    if missing:
+        raise ValueError(
+            f"the instruction names {{image{missing[0]}}}, but {pictures} picture(s) are marked. Mark it with a Capture "
+            f"Source of index {missing[0]}, or with a reference of Capture Pair."
+        )
 
 
 def _read_graph(graph, marker: str) -> tuple[tuple[tuple[str, str], ...], int | None, str]:

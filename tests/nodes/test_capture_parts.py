@@ -119,6 +119,23 @@ def test_sources_of_several_captures():
         sources_of(prompt, "15")
 
 
+def test_a_result_whose_source_is_muted_does_not_get_that_of_another():
+    prompt = {
+        **straight(),
+        "11": node("LoadImage", image="b.png"),
+        "12": source("11"),
+        "13": node("Blur", image=["12", 0]),
+        "14": result("13"),
+    }
+    del prompt["2"]
+    prompt["3"]["inputs"]["image"] = ["1", 0]
+    assert sources_of(prompt, "14") == {0: "12"}
+    assert "no Capture Source" in connect_sources(prompt)["4"]
+    # A picture that only one of two results goes by is only its own.
+    both = {**straight(), "12": source("1", 1), "13": node("Blend", a=["2", 0], b=["12", 0]), "14": result("13")}
+    assert sources_of(both, "4") == {0: "2"} and sources_of(both, "14") == {0: "2", 1: "12"}
+
+
 def test_a_source_beside_the_result_counts_and_one_behind_it_does_not():
     beside = {"1": node("LoadImage", image="a"), "2": node("Blur", image=["1", 0]), "3": source("2"), "4": result("1")}
     assert sources_of(beside, "4") == {0: "3"}

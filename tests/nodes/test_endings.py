@@ -12,7 +12,7 @@ from comfyui_ace.training.pairs import Dataset
 from comfyui_ace.training.verify import verify
 
 _CAPTURE = """
-import multiprocessing, os, signal, sys
+import os, signal, sys
 from pathlib import Path
 import torch
 from comfyui_ace.nodes.endings import finish_before_the_end

@@ -209,6 +209,15 @@ def test_bf16_and_recomputed_blocks_train(workshop, tmp_path):
         assert {tensor.dtype for tensor in state.values()} == {torch.float32}
 
 
+def test_blocks_are_recomputed_where_memory_is_short(workshop):
+    from comfyui_ace.training.trainer.start import find_files, make_model
+
+    config = workshop.config(workshop.folder / "unused", gradient_checkpointing="auto")
+    for device, recomputed in (("cpu", False), ("meta", True)):
+        model = make_model(config, find_files(config.model), 32, device)
+        assert ("forward" in vars(model.blocks[0])) is recomputed
+
+
 def test_a_store_on_disk_gives_the_same_run(workshop, tmp_path):
     in_memory = run(workshop.config(tmp_path / "memory", steps=3))
     on_disk = run(workshop.config(tmp_path / "disk", steps=3, data__keep_in_memory_mb=0))

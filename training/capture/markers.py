@@ -161,13 +161,16 @@ def read_markers(prompt: Prompt) -> Markers:
 def sources_of(prompt: Prompt, result: str) -> dict[int, str]:
     """The Capture Source of each picture of a result, by index, in order; result: its marker or the node that makes it.
 
-    All Sources of the graph count. Where two have the same index there are several captures in one graph, and those count
-    that the result is made from.
+    A Source beside the result counts, as for teaching restoration, unless another marked result is made from it and this
+    one is not. Where two have the same index there are several captures in one graph, and those count that the result is
+    made from.
 
     Raises:
         WorkflowError: there is none, which one is meant is unclear, or one in the row is missing.
     """
-    by_index = _by_index(prompt, [node_id for node_id, node in prompt.items() if node["class_type"] == SOURCE])
+    elsewhere = _of_other_results(prompt, result)
+    sources = [node_id for node_id, node in prompt.items() if node["class_type"] == SOURCE]
+    by_index = _by_index(prompt, [node_id for node_id in sources if node_id not in elsewhere])
     if any(len(nodes) > 1 for nodes in by_index.values()):
         above = ancestors(prompt, [result])
         by_index = _by_index(prompt, [node for nodes in by_index.values() for node in nodes if node in above])
@@ -189,6 +192,17 @@ def sources_of(prompt: Prompt, result: str) -> dict[int, str]:
             )
     check_indices(by_index)
     return {index: nodes[0] for index, nodes in sorted(by_index.items())}
+
+
+def _of_other_results(prompt: Prompt, result: str) -> set[str]:
+    """Nodes that other marked results are made from, and this marked one is not.
+
+    A muted Source is not in the prompt, and its result must not be given the picture of another capture instead.
+    """
+    if prompt[result]["class_type"] != RESULT:
+        return set()
+    others = [id_ for id_, node in prompt.items() if node["class_type"] == RESULT and id_ != result]
+    return ancestors(prompt, others) - ancestors(prompt, [result])
 
 
 def check_indices(indices: Collection[int]) -> None:

@@ -8,6 +8,8 @@ objective, optimizer   noise, timesteps, loss; AdamW, learning rate, moving aver
 start, adapters        the model to train, LoRA in and out of it
 preparation            devices, files, plan and cache, before a model is opened
 loop, state            the steps; checkpoints of a run
+continuation           what a run may become when it goes on; where its file says it comes from
+company, occupancy     several processes that stop together; one run in a folder
 validation, samples    loss and pictures on held-out pairs
 reporting, plot        events, metrics, TensorBoard; a picture of the losses
 export                 the file that comes out

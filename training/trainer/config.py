@@ -260,8 +260,9 @@ class TrainConfig(Section):
     """Pairs in one forward pass of one process."""
     accumulate: Positive = 1
     """Forward passes whose gradients are added up for one step."""
-    gradient_checkpointing: Switch = False
-    """Compute each block again in the backward pass: less memory, about a third more time."""
+    gradient_checkpointing: Switch | Literal["auto"] = False
+    """Compute each block again in the backward pass: a fraction of the memory, about a third more time. auto does so but
+    on a CPU, which is slow and seldom short of memory."""
     precision: Literal["fp32", "bf16"] = "bf16"
     """fp32 is exact and repeatable. bf16 computes in bfloat16; what is trained stays in float32."""
     device: Literal["auto", "cpu"] = "auto"

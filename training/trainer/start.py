@@ -107,7 +107,10 @@ def make_model(config: TrainConfig, files: StartFiles, text_width: int, device: 
             f"{files.weights} reads text embeddings {model.config.text_width} wide, but {files.encoders.text_encoder} "
             f"makes them {text_width} wide; give the text encoder that belongs to the model"
         )
-    return mark_trained(model, config)
+    recompute = config.gradient_checkpointing
+    if recompute == "auto":
+        recompute = torch.device(device).type != "cpu"
+    return mark_trained(model, config, recompute=recompute)
 
 
 def stored_dtype(config: TrainConfig) -> torch.dtype:
@@ -115,13 +118,17 @@ def stored_dtype(config: TrainConfig) -> torch.dtype:
     return torch.bfloat16 if config.precision == "bf16" and config.method == "lora" else torch.float32
 
 
-def mark_trained(model: ACEModel, config: TrainConfig) -> ACEModel:
-    """Puts in what a run trains, in place, and sets the model up for it."""
+def mark_trained(model: ACEModel, config: TrainConfig, *, recompute: bool) -> ACEModel:
+    """Puts in what a run trains, in place, and sets the model up for it.
+
+    Args:
+        recompute: blocks are computed again in the backward pass.
+    """
     if config.method == "lora":
         add_lora(model, config.lora, config.lora_alpha, config.seed)
     else:
         _train_everything(model)
-    if config.gradient_checkpointing:
+    if recompute:
         recompute_blocks(model)
     model._no_split_modules = ["Block"]  # read by accelerate: the unit in which FSDP shards
     return model.train()
