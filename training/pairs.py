@@ -221,7 +221,8 @@ class Dataset:
             seen = self._index.version
         if findings:
             with self._mutex, locked(self.folder):
-                return self._reject(prepared, findings)
+                self._index.refresh()  # what looks like it may be this very pair, stored by another just now
+                return self._known(prepared) or self._reject(prepared, findings)
         staged = stage_pair(self.folder, prepared)
         try:
             with self._mutex, locked(self.folder):

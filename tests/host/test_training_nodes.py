@@ -27,7 +27,7 @@ _PHOTO = PACK_ROOT / "commands" / "data" / "cat.jpg"
 def training_comfy(tmp_path_factory, start_comfy) -> ComfyServer:
     """The pack under a folder name that is no module's name, on a host that can train, with two small datasets."""
     env = lend_training_packages(tmp_path_factory.mktemp("lent"))
-    server = start_comfy(packs={"ace edit-1": PACK_ROOT}, env=env)
+    server = start_comfy(packs={"ace.edit-1": PACK_ROOT}, env=env)
     root = server.base_dir / "output" / "datasets"
     make_dataset(root, "negatives")
     make_dataset(root, "masked", masked=True)
@@ -190,7 +190,7 @@ def test_a_file_of_the_user_trains_a_whole_model(training_comfy):
 def test_distil_refuses_what_trains_a_whole_model(training_comfy):
     """It is not in the menu; a workflow from elsewhere may still ask for it."""
     options = {
-        kind: training_comfy.object_info(kind)[kind]["input"]["required"]["config"][1]["options"]
+        kind: training_comfy.object_info(kind)["input"]["required"]["config"][1]["options"]
         for kind in ("ACETrain", "ACEDistil")
     }
     assert "full-512.toml" in options["ACETrain"] and "full-512.toml" not in options["ACEDistil"]

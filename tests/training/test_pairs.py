@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from comfyui_ace.training import pairs
 from comfyui_ace.training.checks import CheckSettings
 from comfyui_ace.training.errors import DatasetError, ImageError, PairError, RowError
 from comfyui_ace.training.pairs import Dataset, Pair, PairRow
@@ -172,6 +173,20 @@ def test_several_seeds_of_a_local_edit_are_variants_and_not_duplicates(dataset):
     touched = source.copy()
     touched[0, 0] ^= 1  # of another source, the look alone decides
     assert dataset.append(pair(0, source=touched, target=insert(10))).status == "rejected"
+
+
+def test_a_pair_that_another_stores_while_it_is_checked_is_a_duplicate(dataset, monkeypatch):
+    """It looks like itself, but that is no reason to turn it down."""
+    checks = pairs.run_checks
+
+    def meanwhile(*arguments):
+        monkeypatch.setattr(pairs, "run_checks", checks)
+        assert Dataset(dataset.folder).append(pair(0)).stored and len(dataset) == 1
+        return checks(*arguments)
+
+    monkeypatch.setattr(pairs, "run_checks", meanwhile)
+    assert dataset.append(pair(0)).status == "duplicate"
+    assert not list(dataset.rejected())
 
 
 def test_rejections_are_listed_with_reason_number_and_picture(dataset):

@@ -260,7 +260,7 @@ class TrainConfig(Section):
     """Pairs in one forward pass of one process."""
     accumulate: Positive = 1
     """Forward passes whose gradients are added up for one step."""
-    gradient_checkpointing: Switch | Literal["auto"] = False
+    gradient_checkpointing: Literal[True, False, "auto"] = False
     """Compute each block again in the backward pass: a fraction of the memory, about a third more time. auto does so but
     on a CPU, which is slow and seldom short of memory."""
     precision: Literal["fp32", "bf16"] = "bf16"
