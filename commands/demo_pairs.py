@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from ..training.errors import ImageError
+from ..training.evaluate.memory import MemoryMeter
 from ..training.images import read_image
 from ..training.pairs import Dataset, Pair
 from ..training.tiny.operations import blur, grayscale
@@ -95,12 +96,12 @@ def _open(path: Path) -> Image.Image:
 
 
 def capture(pictures: list[Photograph], dataset: Dataset, count: int, held_out: int) -> None:
-    """Shows the teacher squares of the photographs and keeps the pairs, with the teacher's time.
+    """Shows the teacher squares of the photographs and keeps the pairs, with the teacher's time and memory.
 
     Args:
         count, held_out: pairs to train on, and to evaluate on.
     """
-    splits = {}
+    splits, memory = {}, MemoryMeter(torch.device("cpu"))
     for validation, number in ((False, count), (True, held_out)):
         chosen = [picture for picture in pictures if picture.held_out == validation]
         for name, square in _squares(chosen, number):
@@ -109,7 +110,8 @@ def capture(pictures: list[Photograph], dataset: Dataset, count: int, held_out: 
             result = teacher(source)
             seconds = time.perf_counter() - started
             pair = Pair(source=source.numpy(), target=result.numpy(), instruction=INSTRUCTION, seed=0, name=name)
-            kept = dataset.append(replace(pair, teacher_seconds=seconds))
+            memory.look()
+            kept = dataset.append(replace(pair, teacher_seconds=seconds, teacher_memory=memory.peak))
             if kept.stored:
                 splits[kept.id] = "validation" if validation else "train"
     dataset.rewrite(lambda row: replace(row, split=splits.get(row.id, row.split)))

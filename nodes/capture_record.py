@@ -16,7 +16,7 @@ from . import paths
 from .capture_links import contributors, upstream_of_source
 from .capture_pairing import pair_pictures, pair_values, sizes
 from .messages import show
-from .stopwatch import seconds_so_far
+from .stopwatch import spent_so_far
 
 if TYPE_CHECKING:
     from ..training.checks import CheckSettings
@@ -97,7 +97,7 @@ def record(
     from ..training.pairs import Pair
     from .recorder import Capture
 
-    seconds = seconds_so_far(node.hidden.prompt, node.hidden.unique_id)  # first of all, while the clock runs
+    seconds, memory = spent_so_far(node.hidden.prompt, node.hidden.unique_id)  # first of all, while the clock runs
     node_id, layout = node.hidden.unique_id, sizes(results)
     if not sum(layout):
         raise ValueError("the result has no pictures")
@@ -120,6 +120,7 @@ def record(
             seed=seeds[k],
             tags=split_words(tags[k]),
             teacher_seconds=None if seconds is None else seconds / len(targets),
+            teacher_memory=memory,
             name=name or doors[k].dataset,
         )
         for k, target in enumerate(targets)

@@ -147,6 +147,7 @@ def test_demo_goes_from_photographs_to_a_page(tmp_path, capsys):
     assert str(page) in shown and "teacher" in page.read_text() and edited.is_file()
     numbers = json.loads((page.parent / "evaluation.json").read_text())
     assert numbers["pairs"] == 1 and numbers["split"] == "validation" and numbers["teacher_seconds"] > 0
+    assert numbers["teacher_memory_bytes"] > 1e6 and "memory of the teacher" in page.read_text()
     assert (output / "run" / "cyanotype.json").is_file()
     before = load_file(output / "run" / "cyanotype.safetensors")
     assert main(arguments) == 0

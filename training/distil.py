@@ -78,8 +78,8 @@ def small_model_settings(
         output=output,
         name=name,
         steps=steps,
-        rank=16,
-        learning_rate=2e-3,
+        rank=64,
+        learning_rate=4e-3,
         batch_size=8,
         seed=0,
         changes={

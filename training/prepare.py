@@ -17,7 +17,7 @@ from .errors import PairError, RowError
 from .fingerprint import PairFingerprint, pair_fingerprint
 from .images import AlphaPolicy, LoadedImage, as_mask8, as_rgb8, pixel_hash
 from .names import slug
-from .rows import MAX_IMAGES, check_id, is_duration
+from .rows import MAX_IMAGES, check_id, is_byte_count, is_duration
 
 _INDICATOR = re.compile(r"[{<]image([1-9]?)[}>]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -37,7 +37,8 @@ class Pair:
     instruction: as ACE reads it, with `{image}` tokens; prompt: the same in plain words (made from the instruction if
     left out).
     history: ids of the earlier rounds, oldest first. seed: the teacher's. scores: raw sub-scores by scorer.
-    teacher_seconds: what the teacher took for this pair, if that was measured; it has no part in the content's hash.
+    teacher_seconds, teacher_memory: what the teacher took for this pair, and the most bytes it had in use, if that was
+    measured; they have no part in the content's hash.
     workflow: hash of a graph saved by `provenance.save_graph`. name: a hint from which the id is made.
     id, split and created are filled in when a stored pair is loaded; `append` ignores them.
     """
@@ -55,6 +56,7 @@ class Pair:
     weight: float = 1.0
     workflow: str | None = None
     teacher_seconds: float | None = None
+    teacher_memory: int | None = None
     name: str = ""
     id: str | None = None
     split: str | None = None
@@ -82,6 +84,7 @@ class PreparedPair:
     weight: float
     workflow: str | None
     teacher_seconds: float | None
+    teacher_memory: int | None
     name: str
     content_hash: str
     source_hash: str
@@ -132,6 +135,7 @@ def prepare(pair: Pair, *, alpha: AlphaPolicy = "white") -> PreparedPair:
         weight=_weight(pair.weight),
         workflow=pair.workflow,
         teacher_seconds=_teacher_seconds(pair.teacher_seconds),
+        teacher_memory=_teacher_memory(pair.teacher_memory),
         name=slug(pair.name),
         content_hash=content_hash(hashes, mask_hashes, target_hash, instruction, history),
         source_hash=hashes[0] if hashes else target_hash,
@@ -240,6 +244,12 @@ def _teacher_seconds(seconds: Any) -> float | None:
     if not is_duration(seconds):
         raise PairError(f"teacher_seconds is a number of at least 0 or None, got {seconds!r:.80}.")
     return round(float(seconds), 4)
+
+
+def _teacher_memory(size: Any) -> int | None:
+    if size is not None and not is_byte_count(size):
+        raise PairError(f"teacher_memory is a whole number of bytes or None, got {size!r:.80}.")
+    return size
 
 
 def _scores(scores: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,6 +34,7 @@ def load_pair(folder: Path, row: PairRow) -> Pair:
         weight=row.weight,
         workflow=row.workflow,
         teacher_seconds=row.teacher_seconds,
+        teacher_memory=row.teacher_memory,
         id=row.id,
         split=row.split,
         created=row.created,

@@ -60,13 +60,13 @@ def numbered(folder: str, index: int) -> str:
 
 @dataclass(frozen=True)
 class PairRow:
-    """One pair's metadata. The first fourteen fields are the format; the last five are ours and may be empty.
+    """One pair's metadata. The first fourteen fields are the format; the last six are ours and may be empty.
 
     mask_file_names lists only the masks that exist; the folder's number says which image each belongs to.
     scores holds raw sub-scores by scorer. workflow is the SHA-256 of the graph under `workflows/`.
     content_hash identifies the pair by its pixels and words, source_hash its source alone, fingerprint is the
     perceptual hash by which near-duplicates are found. teacher_seconds is the time that the workflow took for this pair,
-    None where nobody measured it or where a part of it came from a cache.
+    teacher_memory the most bytes it had in use; None where nobody measured it or where a part of it came from a cache.
     """
 
     id: str
@@ -88,6 +88,7 @@ class PairRow:
     source_hash: str = ""
     fingerprint: str = ""
     teacher_seconds: float | None = None
+    teacher_memory: int | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -152,7 +153,7 @@ FORMAT_KEYS = (
     "workflow",
     "created",
 )
-OWN_KEYS = ("tags", "content_hash", "source_hash", "fingerprint", "teacher_seconds")
+OWN_KEYS = ("tags", "content_hash", "source_hash", "fingerprint", "teacher_seconds", "teacher_memory")
 ROW_KEYS = FORMAT_KEYS + OWN_KEYS
 assert {entry.name for entry in fields(PairRow)} == {*ROW_KEYS, "extra"}
 
@@ -160,6 +161,11 @@ assert {entry.name for entry in fields(PairRow)} == {*ROW_KEYS, "extra"}
 def is_duration(value: Any) -> bool:
     """Whether a value can be a number of seconds."""
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+
+
+def is_byte_count(value: Any) -> bool:
+    """Whether a value can be a number of bytes."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def _strings(key: str, value: Any) -> tuple[str, ...]:
@@ -185,6 +191,8 @@ def _check_row(row: PairRow) -> None:
         raise RowError(f"weight is at least 0, got {row.weight}")
     if row.teacher_seconds is not None and not is_duration(row.teacher_seconds):
         raise RowError(f"teacher_seconds is a number of at least 0 or null, got {row.teacher_seconds!r:.80}")
+    if row.teacher_memory is not None and not is_byte_count(row.teacher_memory):
+        raise RowError(f"teacher_memory is a whole number of bytes or null, got {row.teacher_memory!r:.80}")
     if not isinstance(row.scores, dict):
         raise RowError(f"scores is an object, got {row.scores!r:.80}")
     if row.split not in SPLITS:

@@ -83,6 +83,7 @@ def make_row(pair: PreparedPair, pair_id: str, split: str) -> PairRow:
         source_hash=pair.source_hash,
         fingerprint=pair.fingerprint.to_text(),
         teacher_seconds=pair.teacher_seconds,
+        teacher_memory=pair.teacher_memory,
     )
 
 

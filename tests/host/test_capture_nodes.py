@@ -266,6 +266,7 @@ def test_the_teachers_time_is_kept_where_the_whole_edit_ran(server, photos):
     began = time.monotonic()
     server.run(g)
     assert 0.15 <= times("timed", 1)[0] <= (time.monotonic() - began) / 2  # of two, which are equal
+    assert all(row.teacher_memory > 50e6 for row in written(server, "timed", 1).rows())  # bytes of the whole ComfyUI
     assert times("timed-in-one", 1)[0] >= 0.3
     g.set(noisy, seed=2)
     server.run(g)

@@ -200,7 +200,7 @@ def test_a_damaged_pair_is_named(seeds, pipeline):
 
 def test_words_cannot_become_markup(tmp_path):
     evil = "<script>alert(1)</script>"
-    answer = Answer(evil, evil, evil, False, Distances(0.1, 20, 0.5), None, None, Distances(0, 100, 1), 1.0, None)
+    answer = Answer(evil, evil, evil, False, Distances(0.1, 20, 0.5), None, None, Distances(0, 100, 1), 1.0, None, None)
     answer = replace(answer, pictures=((evil, Image.new("RGB", (8, 8))),))
     found = Evaluation((answer,), evil, (evil,), "validation", {"steps": 2}, "cpu", None)
     assert "<script>alert" not in write_page(found, tmp_path / "p.html").read_text()

@@ -29,7 +29,7 @@ class Answer:
         other_seed: of the teacher's result for another seed, where the dataset has one.
         ceiling: of the teacher's own result after the VAE's round trip, which no student on this VAE can better much.
         seconds: the student took, encoding and decoding included.
-        teacher_seconds: as the row records them, or None.
+        teacher_seconds, teacher_memory: as the row records them, or None.
         pictures: labelled, small.
     """
 
@@ -43,6 +43,7 @@ class Answer:
     ceiling: Distances
     seconds: float
     teacher_seconds: float | None
+    teacher_memory: int | None
     pictures: tuple[tuple[str, Image.Image], ...] = field(default=(), repr=False)
 
     def as_dict(self) -> dict[str, Any]:
@@ -57,6 +58,7 @@ class Answer:
             "ceiling_score": score(self.ceiling, self.source),
             "seconds": self.seconds,
             "teacher_seconds": self.teacher_seconds,
+            "teacher_memory_bytes": self.teacher_memory,
         }
 
 
@@ -115,6 +117,13 @@ class Evaluation:
         found = [answer.teacher_seconds for answer in self.answers if answer.teacher_seconds is not None]
         return statistics.median(found) if found else None
 
+    @property
+    def teacher_memory(self) -> int | None:
+        """The most of all pairs that record it."""
+        return max(
+            (answer.teacher_memory for answer in self.answers if answer.teacher_memory is not None), default=None
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         means = {name: self.mean(name) for name in COMPARED}
@@ -130,6 +139,7 @@ class Evaluation:
             "seconds": self.seconds,
             "teacher_seconds": self.teacher_seconds,
             "peak_memory_bytes": self.peak_memory,
+            "teacher_memory_bytes": self.teacher_memory,
             "device": self.device,
             "sampler": dict(self.sampler),
             "by_pair": [answer.as_dict() for answer in self.answers],

@@ -85,10 +85,16 @@ def _numbers(evaluation: Evaluation) -> str:
         "time of the teacher": "not recorded"
         if evaluation.teacher_seconds is None
         else f"{evaluation.teacher_seconds:.2f} s (median)",
-        "memory while sampling": "unknown" if evaluation.peak_memory is None else gigabytes(evaluation.peak_memory),
+        "memory of the student": _memory(evaluation.peak_memory, "unknown"),
+        "memory of the teacher": _memory(evaluation.teacher_memory, "not recorded"),
         "sampler": ", ".join(f"{name} {value:g}" for name, value in evaluation.sampler.items()),
     }
     return f'<table class="numbers"><tr>{head}</tr>{"".join(rows)}</table>{facts_table(facts)}'
+
+
+def _memory(size: int | None, otherwise: str) -> str:
+    """The same measure for both: on CUDA the allocator's peak, on a CPU the whole process."""
+    return otherwise if size is None else f"{gigabytes(size)} at most"
 
 
 def _cells(distances: Distances | None) -> tuple[str, ...]:

@@ -118,6 +118,7 @@ def _ask(
         ceiling=against_teacher(restored),
         seconds=seconds,
         teacher_seconds=case.row.teacher_seconds,
+        teacher_memory=case.row.teacher_memory,
         pictures=tuple((label, _for_the_page(picture)) for label, picture in shown),
     )
 
