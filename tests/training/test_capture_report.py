@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -45,7 +46,8 @@ def _look(tmp_path, graph: Graph, **settings) -> tuple[str, Tally, dict]:
         report(event, data)
 
     given = Settings(workflow, (inputs,), tmp_path / "sets", servers=_NOWHERE, dry_run=True, **settings)
-    tally = asyncio.run(capture(given, tell))
+    with ThreadPoolExecutor(1) as pool:  # in this thread a browser of other tests may keep a loop running
+        tally = pool.submit(asyncio.run, capture(given, tell)).result()
     report.close()
     return stream.getvalue(), tally, told["start"]
 
