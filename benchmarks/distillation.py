@@ -119,7 +119,7 @@ def run(name: str, folder: Path, steps: int) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m comfyui_ace.benchmarks.distillation", description=__doc__)
     parser.add_argument("folder", type=Path, help="for pairs, LoRAs and reports")
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=380)
     parser.add_argument("--only", choices=list(TEACHERS), nargs="+", default=list(TEACHERS))
     arguments = parser.parse_args()
     print("| teacher | L1 student | L1 source | L1 ceiling | score | ceiling | share | s a picture | CPU min |")
