@@ -84,7 +84,7 @@ def _numbers(evaluation: Evaluation) -> str:
         "time of the student": f"{evaluation.seconds:.2f} s a picture on {evaluation.device} (median)",
         "time of the teacher": "not recorded"
         if evaluation.teacher_seconds is None
-        else f"{evaluation.teacher_seconds:.2f} s (median)",
+        else f"{evaluation.teacher_seconds:.3g} s (median)",
         "memory of the student": _memory(evaluation.peak_memory, "unknown"),
         "memory of the teacher": _memory(evaluation.teacher_memory, "not recorded"),
         "sampler": ", ".join(f"{name} {value:g}" for name, value in evaluation.sampler.items()),
