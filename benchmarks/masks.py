@@ -24,6 +24,7 @@ from ..ace import masks, outpaint, paste_back, preprocess, random_masks
 from ..ace.condition_images import CONDITION_IMAGES, ColorMap, make_condition_image
 from ..ace.lcu import silent
 from ..ace.morphology import feather, grow
+from .memory import peak_bytes
 from .report import Table
 
 Operation = Callable[[torch.Tensor, torch.Tensor], object]
@@ -87,20 +88,6 @@ def inputs(size: int) -> tuple[torch.Tensor, torch.Tensor]:
     mask[:, size // 16 : -size // 16, size // 16 : size // 2 - 8] = 1
     mask[:, size // 16 : -size // 16, size // 2 + 8 : -size // 16] = 1
     return picture.permute(0, 2, 3, 1).contiguous(), mask
-
-
-def peak_bytes() -> int | None:
-    """Largest resident memory of this process so far; None where the system does not tell."""
-    status = Path("/proc/self/status")
-    if status.exists():  # on Linux, what getrusage tells includes the parent's memory at the time of the fork
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def measure(name: str, pictures: Path) -> tuple[float, float, float | None]:

@@ -14,6 +14,7 @@ import torch
 from .flops import count
 from .layer_clock import LayerClock
 from .matmul import block_products
+from .memory import peak_bytes
 from .subject import Job, Setting, build_conditioning, build_model, build_noise
 from .timing import clock, seconds
 
@@ -43,12 +44,7 @@ def peak_memory(device: torch.device) -> int | None:
         return torch.cuda.max_memory_allocated(device)
     if device.type != "cpu":
         return None
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return peak_bytes()
 
 
 @torch.no_grad()
@@ -66,7 +62,7 @@ def measure(job: Job, setting: Setting, rounds: int, budget: float) -> JobResult
     if setting.device.type != "cpu":
         model(noise, timestep, prepared)  # kernels are chosen and loaded at first use
     passes, linear, products = [], [], []
-    peak_bytes, run_products = None, None
+    peak, run_products = None, None
     now = clock(setting.device)
     start = now()
     while not passes or (len(passes) < rounds and now() - start < budget):
@@ -74,7 +70,7 @@ def measure(job: Job, setting: Setting, rounds: int, budget: float) -> JobResult
             passes.append(seconds(lambda: model(noise, timestep, prepared), setting.device))
         linear.append(layers.seconds)
         if run_products is None:  # their memory must not count
-            peak_bytes = peak_memory(setting.device)
+            peak = peak_memory(setting.device)
             run_products, operations = block_products(setting.config, job.tokens, setting)
             run_products()
             blocks = count(setting.config, job).linear / operations
@@ -82,7 +78,7 @@ def measure(job: Job, setting: Setting, rounds: int, budget: float) -> JobResult
         repeats = min(4, setting.config.depth)
         once = seconds(lambda: [run_products() for _ in range(repeats)], setting.device) / repeats  # noqa: B023
         products.append(once * blocks)
-    return JobResult(passes, linear, products, peak_bytes, model_bytes)
+    return JobResult(passes, linear, products, peak, model_bytes)
 
 
 def main(text: str) -> None:

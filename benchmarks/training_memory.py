@@ -34,6 +34,8 @@ from torch.utils._pytree import tree_leaves
 
 from ..ace.config import ACEConfig
 from ..ace.model import ACEModel
+from ..training.evaluate.memory import resident_bytes
+from .memory import peak_bytes
 from .report import Table
 from .subject import Job, Setting, build_conditioning, build_noise
 
@@ -279,22 +281,16 @@ class LiveMemory(TorchDispatchMode):
         self.now -= self._known.pop(key)
 
 
-def _resident(name: str) -> int:
-    """Bytes of this process now ("VmRSS") or at most ("VmHWM"), on Linux."""
-    with open("/proc/self/status", encoding="ascii") as file:
-        return next(int(line.split()[1]) * 1024 for line in file if line.startswith(name))
-
-
 def main() -> None:
     """In a process of its own: trains for real and prints the growth of resident memory."""
     torch.set_num_threads(1)
     case = Case(*json.loads(sys.argv[1]))
     device, small = torch.device("cpu"), replace(case, depth=1, side=64)
     _steps(small, _outline(small), device)  # libraries and their buffers
-    model, before = _outline(case), _resident("VmRSS")
+    model, before = _outline(case), resident_bytes()
     _steps(case, model, device)
     with contextlib.suppress(BrokenPipeError):
-        print(_resident("VmHWM") - before)
+        print(peak_bytes() - before)
 
 
 if __name__ == "__main__":

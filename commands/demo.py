@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..ace.bundle import SHIPPED
 from ..ace.files import whole_file
-from .numbers import whole
+from ..training.arguments import whole
 
 _NAME = "cyanotype"
 
@@ -42,19 +42,8 @@ def run_demo(arguments: argparse.Namespace) -> int:
     if not result.finished:
         return 1
     edited = arguments.output / "edited.png"
-    edit = [
-        "edit",
-        INSTRUCTION,
-        str(EMBEDDED),
-        "-o",
-        str(edited),
-        "--model",
-        str(SHIPPED / "ace-tiny"),
-        "--seed",
-        "1",
-        "-q",
-    ]
-    failed = main([*edit, "--lora", str(result.trained)])
+    edit = ["edit", INSTRUCTION, str(EMBEDDED), "-o", str(edited), "--seed", "1", "-q"]
+    failed = main([*edit, "--model", str(SHIPPED / "ace-tiny"), "--lora", str(result.trained)])
     if not failed:
         print(
             f"\nThe page with sources, teacher and student: {result.report}\n"

@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from ..training.arguments import whole
 from .edit import choose_bundle
-from .numbers import whole
 from .train import JsonDisplay, StopOnSignal, TextDisplay
 
 _EPILOG = """The same command again continues a run that was stopped or killed. Ctrl+C (or SIGTERM, or a file named

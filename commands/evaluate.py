@@ -7,9 +7,9 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from ..training.arguments import real, whole
 from .common import parse_device, parse_dtype
 from .edit import choose_bundle, parse_lora
-from .numbers import real, whole
 
 _DTYPES = ("auto", "fp32", "bf16", "fp16")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextvars import ContextVar
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -61,7 +60,7 @@ def begin(dataset: Any) -> int:
     stopwatch.start()
     name = _typed(dataset)
     try:
-        return recorder().generation(None if name is None else _folder(name))
+        return recorder().generation(None if name is None else paths.dataset_folder(name))
     except DatasetError:
         return 0  # the node itself will say what is wrong with the name
 
@@ -91,16 +90,10 @@ def _refusal(name: Any) -> str:
     from ..training.storage import METADATA, check_writable
 
     try:
-        folder = _folder(name)
+        folder = paths.dataset_folder(name)
         check_writable(folder)
     except DatasetError as error:
         return str(error)
     if folder.is_dir() and not (folder / METADATA).is_file():
         return f"{folder} is there, but is no dataset: it has no {METADATA}. Choose another name, or move it away."
     return recorder().refusal(folder)
-
-
-def _folder(name: Any) -> Path:
-    from ..training.names import resolve_dataset
-
-    return resolve_dataset(paths.datasets_root(), name)

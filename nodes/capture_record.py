@@ -154,10 +154,9 @@ class _Door(NamedTuple):
 def _doors(words: Words, layout: list[int]) -> list[_Door]:
     """The door of each result. Raises `DatasetError` for what is no name of a dataset, or no check."""
     from ..training.checks import parse_checks
-    from ..training.names import resolve_dataset
 
     for name in words.dataset:
-        resolve_dataset(paths.datasets_root(), name)
+        paths.dataset_folder(name)
     datasets = pair_values(words.dataset, layout, "dataset name")
     checks = pair_values([parse_checks(split_words(text)) for text in words.checks], layout, "checks text")
     return [_Door(*door) for door in zip(datasets, checks, strict=True)]

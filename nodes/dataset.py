@@ -167,11 +167,9 @@ def to_batch(pixels) -> torch.Tensor:
 
 
 def _folder(name: str) -> str:
-    from ..training.names import resolve_dataset
-
     if name == _NONE:
         raise ValueError(f"there is no dataset in {paths.datasets_root()} yet. Capture some pairs, then refresh (R).")
-    return str(resolve_dataset(paths.datasets_root(), name))
+    return str(paths.dataset_folder(name))
 
 
 def dataset_state(folder: Path) -> str:

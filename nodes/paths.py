@@ -9,7 +9,7 @@ import folder_paths
 
 from ..ace.bundle import COMPONENTS, PUBLISHED, SHIPPED, Bundle, find_bundle, list_bundles
 from ..training.capture.plan import SUBFOLDER
-from ..training.names import list_datasets
+from ..training.names import list_datasets, resolve_dataset
 
 FOLDER = "ace"
 # Where datasets lie in ComfyUI's output folder. For the command line that is its default, too, when it runs there.
@@ -64,6 +64,11 @@ def installed_bundle(name: str) -> Bundle | None:
 def datasets_root() -> Path:
     """The folder of all datasets: ``$ACE_DATASETS``, as for the command line, else ``datasets`` in the output folder."""
     return Path(os.environ.get("ACE_DATASETS") or os.path.join(folder_paths.get_output_directory(), DATASETS))
+
+
+def dataset_folder(name: str) -> Path:
+    """The folder of a dataset, which need not exist yet. Raises `DatasetNameError` for a name that leads elsewhere."""
+    return resolve_dataset(datasets_root(), name)
 
 
 def dataset_names() -> list[str]:

@@ -20,24 +20,8 @@ _NONE = "none"
 
 def _inputs() -> list[io.Input]:
     """What is swept, and what is kept with it."""
-    folders = paths.input_folders()
     return [
-        io.Combo.Input(
-            "folder",
-            options=folders or [_NONE],
-            tooltip="Folder in ComfyUI's input folder with the pictures before the edit. They take the place of what "
-            "the graph loads.",
-        ),
-        io.Combo.Input(
-            "masks",
-            options=[_NONE, *folders],
-            tooltip="Folder with their masks, under the same names; white is where the picture may change.",
-        ),
-        io.Combo.Input(
-            "second_folder",
-            options=[_NONE, *folders],
-            tooltip="Folder with the pictures for {image1}, under the same names.",
-        ),
+        *_folder_inputs(),
         io.String.Input(
             "dataset",
             default="",
@@ -78,6 +62,29 @@ def _inputs() -> list[io.Input]:
             "retry_set_aside", default=False, tooltip="Try pictures again that failed in an earlier sweep."
         ),
         *_casting_inputs(),
+    ]
+
+
+def _folder_inputs() -> list[io.Input]:
+    """Where the pictures lie."""
+    folders = paths.input_folders()
+    return [
+        io.Combo.Input(
+            "folder",
+            options=folders or [_NONE],
+            tooltip="Folder in ComfyUI's input folder with the pictures before the edit. They take the place of what "
+            "the graph loads.",
+        ),
+        io.Combo.Input(
+            "masks",
+            options=[_NONE, *folders],
+            tooltip="Folder with their masks, under the same names; white is where the picture may change.",
+        ),
+        io.Combo.Input(
+            "second_folder",
+            options=[_NONE, *folders],
+            tooltip="Folder with the pictures for {image1}, under the same names.",
+        ),
     ]
 
 

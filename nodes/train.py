@@ -39,6 +39,19 @@ def training_inputs(kind: str) -> list:
             default="my edit",
             tooltip="Names the files and the run's folder. With the same name a run goes on where it was stopped.",
         ),
+        *_settings_inputs(),
+        io.Combo.Input(
+            "config",
+            options=training_files.config_names(kind),
+            tooltip="A file with everything else that can be set; fields above that are not 0 come before it. Put your own "
+            ".toml files into user/default/ace; paths in them count from ComfyUI's folder.",
+        ),
+    ]
+
+
+def _settings_inputs() -> list:
+    """What an artist may want to say without writing a configuration."""
+    return [
         io.Int.Input(
             "steps",
             default=0,
@@ -78,12 +91,6 @@ def training_inputs(kind: str) -> list:
             max=_MOST,
             control_after_generate=False,  # else the front end draws another one for every prompt, and trains anew
             tooltip="Decides starting weights, order and noise of the training.",
-        ),
-        io.Combo.Input(
-            "config",
-            options=training_files.config_names(kind),
-            tooltip="A file with everything else that can be set; fields above that are not 0 come before it. Put your own "
-            ".toml files into user/default/ace; paths in them count from ComfyUI's folder.",
         ),
     ]
 

@@ -10,7 +10,7 @@ import folder_paths
 
 from ..ace.files import whole_file
 from ..training.errors import DatasetNameError
-from ..training.names import check_dataset_name, resolve_dataset
+from ..training.names import check_dataset_name
 from . import paths
 from .dataset import dataset_state
 
@@ -74,7 +74,7 @@ def choose_dataset(connected: str | None, name: str) -> Path:
         return Path(connected)
     if name == CONNECTED:
         raise ValueError("connect a dataset (from Load Dataset), or choose one by its name")
-    return resolve_dataset(paths.datasets_root(), name)
+    return paths.dataset_folder(name)
 
 
 def check_name(name: str) -> str:

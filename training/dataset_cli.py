@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .arguments import real
 from .errors import DatasetError
 from .formats import EXPORTS, IMPORTS, Format
 
@@ -45,12 +46,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     repair.add_argument("--dry-run", action="store_true", help="say what would be done")
     repair.add_argument("--accept-changes", action="store_true", help="keep pictures and captions edited on purpose")
     repair.add_argument(
-        "--stale-minutes", type=_positive, default=60.0, metavar="N", help="age of temporary files to move (60)"
+        "--stale-minutes", type=real(0), default=60.0, metavar="N", help="age of temporary files to move (60)"
     )
     report = command("report", _report, "write pages that show the pairs side by side, for any browser, offline")
     report.add_argument("--output", metavar="FOLDER", help="a new folder (default: report inside the dataset)")
     split = command("split", _split, "divide the pairs into train and validation, by source")
-    split.add_argument("--validation", type=_fraction, required=True, metavar="FRACTION", help="share held out, 0 to 1")
+    split.add_argument(
+        "--validation", type=real(0, 1), required=True, metavar="FRACTION", help="share held out, 0 to 1"
+    )
     split.add_argument("--seed", type=int, default=0, help="which sources (0)")
     _add_import(command("import", _import, "bring in pairs that other tools wrote; makes the dataset if it is new"))
     _add_export(command("export", _export, "write the pairs as another trainer reads them, with its configuration"))
@@ -285,17 +288,3 @@ def _print_lines(lines: list[str]) -> None:
 
 def _print_json(value: object) -> None:
     print(json.dumps(value, ensure_ascii=False))
-
-
-def _fraction(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"between 0 and 1, got {text}")
-    return value
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not value >= 0:
-        raise argparse.ArgumentTypeError(f"at least 0, got {text}")
-    return value

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..ace.indicators import indicator
 from .errors import PairError, RowError
 from .fingerprint import PairFingerprint, pair_fingerprint
 from .images import AlphaPolicy, LoadedImage, as_mask8, as_rgb8, pixel_hash
@@ -183,7 +184,7 @@ def plain_prompt(instruction: str, images: int) -> str:
 
 def trigger_instruction(dataset: str, images: int) -> str:
     """Words for pairs that come without any: the names of the condition images and a trigger made of the dataset's."""
-    names = ["{image" + (str(index) if index else "") + "}" for index in range(images)]
+    names = [indicator(index) for index in range(images)]
     return " ".join([*names, slug(dataset, fallback="trigger")])
 
 

@@ -20,6 +20,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from ...ace.indicators import indicator
 from .errors import WorkflowError
 from .graph import Link, Prompt, ancestors, as_link, links_into, readers
 
@@ -213,10 +214,9 @@ def check_indices(indices: Collection[int]) -> None:
     missing = next((index for index in range(len(indices)) if index not in indices), None)
     if missing is not None:
         given = ", ".join(map(str, sorted(indices)))
-        token = "{image" + (str(missing) if missing else "") + "}"
         raise WorkflowError(
-            f"no Capture Source has index {missing}, that is {token}; there is {given}. Is one muted or not connected? "
-            "Number them 0 for {image}, 1 for {image1} and so on, without gaps."
+            f"no Capture Source has index {missing}, that is {indicator(missing)}; there is {given}. Is one muted or not "
+            "connected? Number them 0 for {image}, 1 for {image1} and so on, without gaps."
         )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 
+from ...ace.indicators import indicator
 from ..checks import CheckSettings, parse_checks
 from ..errors import ImageError
 from ..names import check_dataset_name, resolve_dataset
@@ -257,7 +258,7 @@ def _cast(plan: Plan, roles: Roles, settings: Settings) -> dict[str, str]:
     """What plays which part, by part, for people to see whether it is what they mean."""
     parts = {}
     for index, role in enumerate(roles.pictures):
-        token = "{image" + (str(index) if index else "") + "}"
+        token = indicator(index)
         seen = describe(roles.prompt, role.link[0])
         if role.loader is None:
             parts[token] = f"{seen}, the same for all"

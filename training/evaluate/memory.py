@@ -26,10 +26,13 @@ class MemoryMeter:
         """To be called while memory is in use."""
         if self._cuda is not None:
             self.peak = torch.cuda.max_memory_allocated(self._cuda)
-        elif _STATUS.is_file():
-            self.peak = max(self.peak or 0, _resident())
+        elif (now := resident_bytes()) is not None:
+            self.peak = max(self.peak or 0, now)
 
 
-def _resident() -> int:
+def resident_bytes() -> int | None:
+    """What this process holds in main memory now; None where the system does not tell."""
+    if not _STATUS.is_file():
+        return None
     line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmRSS:"))
     return int(line.split()[1]) * 1024
