@@ -18,6 +18,8 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
+from .presets import BundleDefaults, preset_by_name
+
 logger = logging.getLogger(__name__)
 
 COMPONENTS = ("dit", "vae", "text_encoder", "tokenizer")
@@ -36,29 +38,6 @@ _FOLDERS = {part: f"models/{part}" for part in COMPONENTS}
 
 class BundleError(ValueError):
     """A model folder is incomplete or unreadable; the message lists what is missing and where to get and put it."""
-
-
-@dataclass(frozen=True)
-class BundleDefaults:
-    """How a bundle's model is meant to be sampled.
-
-    Attributes:
-        max_tokens: patches of 16 x 16 pixels in the largest image.
-        steps, guidance_scale, guidance_rescale: of the sampler.
-        description: for people.
-    """
-
-    max_tokens: int = 1024
-    steps: int = 20
-    guidance_scale: float = 4.5
-    guidance_rescale: float = 0.5
-    description: str = ""
-
-
-_PRESETS = {
-    "512px": BundleDefaults(description="ACE 0.6B, images up to 512 x 512 pixels"),
-    "1024px": BundleDefaults(max_tokens=4096, steps=50, description="ACE 0.6B, images up to 1024 x 1024 pixels"),
-}
 
 
 @dataclass(frozen=True)
@@ -214,11 +193,6 @@ def _explain_missing(folder: Path, missing: Collection[str]) -> str:
         f"the model folder {folder} is incomplete. Missing:\n{lines}\n"
         f"Download the model again, or fetch these by hand:\n{manual_instructions(repository, folder, missing)}"
     )
-
-
-def preset_by_name(name: str) -> BundleDefaults | None:
-    """The published defaults for a model of this name; None if it says neither 512px nor 1024px."""
-    return next((value for key, value in reversed(_PRESETS.items()) if key in name), None)
 
 
 def _defaults(folder: Path, dit: Path | None) -> BundleDefaults:

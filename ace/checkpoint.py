@@ -13,7 +13,6 @@ from pathlib import Path
 
 import torch
 
-from .bundle import preset_by_name
 from .config import ACEConfig
 from .containers import CheckpointError, Container, read_container
 from .files import checksum, whole_file
@@ -21,6 +20,7 @@ from .foreign import recognise_tensors
 from .fp8 import FP8_DTYPES, dequantise
 from .model import ACEModel
 from .pixart import from_pixart, has_micro_conditions, is_pixart, is_sigma
+from .presets import preset_by_name
 
 __all__ = [
     "Checkpoint",

@@ -16,8 +16,9 @@ import torch.nn.functional as F
 
 from . import line_images
 from .line_images import blur as blur_picture
+from .notices import Notify, log_notice
 from .parameters import Parameters, number, switch
-from .preprocess import Notify, log_notice, to_rgb
+from .preprocess import to_rgb
 
 MAX_SEED = 0xFFFF_FFFF_FFFF_FFFF
 SEED_HELP = "Picture i of a batch takes this seed plus i."

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from .conditioning import Conditioning
 from .frames import fit_frames
 from .indicators import MAX_IMAGES
-from .lcu import LongContext, Notify, ResolvedContext, resolve, silent
+from .lcu import LongContext, ResolvedContext, resolve
+from .notices import Notify, silent
 from .preprocess import LATENT_PIXELS, Fit
 from .resolution import Resolution
 from .text import TextEncoder, encode_indicators, encode_text

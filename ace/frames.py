@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 
 from .indicators import MAX_IMAGES
-from .lcu import Frame, Notify, ResolvedContext, silent
+from .lcu import Frame, ResolvedContext
 from .masks import inpaint_image
+from .notices import Notify, silent
 from .preprocess import Fit, binarize, fit_image, fit_mask, mask_to_latent
 from .resolution import Resolution
 

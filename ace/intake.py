@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from .indicators import INDICATORS
-from .lcu import ConditionImage, Notify, silent
+from .lcu import ConditionImage
+from .notices import Notify, silent
 from .preprocess import as_mask, binarize, resize_mask, same_aspect, to_rgb
 
 

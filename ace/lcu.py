@@ -6,7 +6,7 @@ will see, which is also what a preview draws.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -14,12 +14,7 @@ import torch
 
 from .indicators import INDICATORS, MAX_IMAGES, indicator, mentioned, normalise, number_of, rename
 from .masks import INPAINT_FILLS
-
-Notify = Callable[[str], None]
-
-
-def silent(_message: str) -> None:
-    """The notify function of a caller who does not want to hear."""
+from .notices import Notify, silent
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import torch
 import torch.nn.functional as F
 
-from .preprocess import PATCH_PIXELS, Box, Notify, binarize, log_notice, to_rgb
+from .notices import Notify, log_notice
+from .preprocess import PATCH_PIXELS, Box, binarize, to_rgb
 
 ANCHORS = {
     "center": (0.5, 0.5),

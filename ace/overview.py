@@ -10,7 +10,8 @@ import torch
 from .frames import FittedFrame, fit_frames
 from .indicators import INDICATORS, split_special_tokens
 from .instructions import unreadable_letters
-from .lcu import LongContext, Notify, ResolvedContext, resolve, silent
+from .lcu import LongContext, ResolvedContext, resolve
+from .notices import Notify, silent
 from .preprocess import LATENT_PIXELS, PATCH_PIXELS, resize_mask
 from .resolution import Resolution
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import torch
 
-from .bundle import Bundle, BundleDefaults
+from .bundle import Bundle
 from .checkpoint import load_model
 from .encode import encode, expand_batch
-from .lcu import LongContext, Notify, silent
+from .lcu import LongContext
 from .model import ACEModel
+from .notices import Notify, silent
 from .preprocess import Fit
+from .presets import BundleDefaults
 from .resolution import Resolution
 from .sampler import StepCallback, draw_noise, sample
 from .text import T5TextEncoder, TextEncoder

@@ -7,13 +7,13 @@ and what size that part gets. It is made by exactly one of the rules below, neve
 
 from __future__ import annotations
 
-import logging
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+
+from .notices import Notify, log_notice
 
 PATCH_PIXELS = 16
 """Pixels along one side of a token: 8 by the VAE, 2 by the patches."""
@@ -21,9 +21,6 @@ LATENT_PIXELS = 8
 MAX_ASPECT_RATIO = 4
 MASK_THRESHOLD = 128.5 / 255
 """Above 128 of 255. The half keeps a byte that went through ``1 - alpha / 255`` in float32 on its own side."""
-
-Notify = Callable[[str], None]
-log_notice: Notify = logging.getLogger(__name__).warning
 
 
 # Layouts

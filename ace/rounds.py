@@ -16,7 +16,8 @@ from pathlib import Path
 
 from .files import whole_file
 from .intake import condition_image
-from .lcu import ConditionUnit, Notify, silent
+from .lcu import ConditionUnit
+from .notices import Notify, silent
 from .pictures import load_mask, load_picture
 
 

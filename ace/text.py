@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 
 from .indicators import INDICATORS, SPECIAL_TOKENS, split_special_tokens
-from .lcu import Notify, silent
+from .notices import Notify, silent
 
 MAX_TOKENS = 120  # including the end token
 END_TOKEN = 1

@@ -22,8 +22,8 @@ import torch.nn.functional as F
 
 from ..ace import masks, outpaint, paste_back, preprocess, random_masks
 from ..ace.condition_images import CONDITION_IMAGES, ColorMap, make_condition_image
-from ..ace.lcu import silent
 from ..ace.morphology import feather, grow
+from ..ace.notices import silent
 from .memory import peak_bytes
 from .report import Table
 

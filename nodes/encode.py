@@ -8,7 +8,7 @@ from comfy_api.latest import io
 
 from ..ace.conditioning import Conditioning
 from ..ace.encode import EncodedContext, encode, expand_batch
-from ..ace.lcu import Notify
+from ..ace.notices import Notify
 from ..ace.vae import LATENT_SCALE
 from .condition import as_context
 from .messages import Messages

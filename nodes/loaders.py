@@ -10,8 +10,9 @@ import folder_paths
 import torch
 from comfy_api.latest import io
 
-from ..ace.bundle import PUBLISHED, BundleDefaults, BundleError, manual_instructions, preset_by_name
+from ..ace.bundle import PUBLISHED, BundleError, manual_instructions
 from ..ace.checkpoint import Checkpoint, read_checkpoint
+from ..ace.presets import BundleDefaults, preset_by_name
 from . import paths
 from .messages import Messages
 from .model import load_patcher

@@ -7,7 +7,7 @@ import latent_preview
 import torch
 from comfy_api.latest import io
 
-from ..ace.lcu import Notify
+from ..ace.notices import Notify
 from ..ace.preprocess import Fit, undo_fit
 from ..ace.sampler import guide
 from ..ace.vae import LATENT_SCALE

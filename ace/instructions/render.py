@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Mapping
 
 from ..indicators import INDICATORS, mentioned
-from ..lcu import Notify, silent
+from ..notices import Notify, silent
 from .registry import LANGUAGE_NOTE, get_template
 from .template import ALL_IMAGES, INDICATOR, SLOT, Template, check_language, slots_in
 

@@ -4,7 +4,8 @@ import json
 import logging
 
 import pytest
-from comfyui_ace.ace.bundle import BundleDefaults, BundleError, find_bundle, list_bundles
+from comfyui_ace.ace.bundle import BundleError, find_bundle, list_bundles
+from comfyui_ace.ace.presets import BundleDefaults
 
 LAYOUT = (
     "models/dit/ace_0.6b_512px.pth",

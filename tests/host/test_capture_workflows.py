@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from comfyui_ace.training.capture.errors import WorkflowError
-from comfyui_ace.training.capture.graph import load_workflow
+from comfyui_ace.training.capture.load import load_workflow
 from comfyui_ace.training.capture.plan import make_plan
 from comfyui_ace.training.capture.roles import Choices, find_roles
 from host.browser import ComfyPage

@@ -6,7 +6,8 @@ import json
 
 import pytest
 from comfyui_ace.training.capture.errors import WorkflowError
-from comfyui_ace.training.capture.graph import ancestors, as_link, between, load_workflow, read_workflow, readers
+from comfyui_ace.training.capture.graph import ancestors, as_link, between, readers
+from comfyui_ace.training.capture.load import load_workflow, read_workflow
 from comfyui_ace.training.capture.widgets import choose_alternatives, input_specs, read_widgets
 from hypothesis import given
 from hypothesis import strategies as st

@@ -10,7 +10,6 @@ import pytest
 from comfyui_ace.training.capture.client import Refused, parse_url, public_name
 from comfyui_ace.training.capture.errors import CaptureError
 from comfyui_ace.training.capture.failures import clean, judge, judge_refusal
-from comfyui_ace.training.capture.graph import load_workflow
 from comfyui_ace.training.capture.inputs import (
     InputGroup,
     LoadedPicture,
@@ -21,6 +20,7 @@ from comfyui_ace.training.capture.inputs import (
     load_group,
     natural_key,
 )
+from comfyui_ace.training.capture.load import load_workflow
 from comfyui_ace.training.capture.plan import Job, Plan, job_key, make_plan, seeds_for
 from comfyui_ace.training.capture.results import (
     Fetched,

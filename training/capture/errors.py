@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+EXPORT_ADVICE = "Export it from ComfyUI's menu with File → Export (API) and use that file."
+
 
 class CaptureError(RuntimeError):
     """The capture cannot go on; the message says what to do."""

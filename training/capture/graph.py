@@ -6,20 +6,14 @@ A file in UI format is converted with the help of the server's node schemas (`/o
 from __future__ import annotations
 
 import copy
-import json
-import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from .errors import WorkflowError
+from .errors import EXPORT_ADVICE, WorkflowError
 
 Prompt = dict[str, dict[str, Any]]
 Link = tuple[str, int]
-
-MAX_FILE_BYTES = 64 << 20
-_EXPORT = "Export it from ComfyUI's menu with File → Export (API) and use that file."
 
 
 @dataclass(frozen=True)
@@ -34,46 +28,6 @@ class Workflow:
     problems: Mapping[str, str] = field(default_factory=dict)
     controls: Mapping[tuple[str, str], str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-
-
-def read_workflow(path: str | os.PathLike) -> dict[str, Any]:
-    """The JSON object in a workflow file. Raises `WorkflowError` if there is none."""
-    try:
-        size = os.path.getsize(path)
-        if size > MAX_FILE_BYTES:
-            raise WorkflowError(f"{path} has {size / 1e6:.0f} MB; a workflow has at most {MAX_FILE_BYTES >> 20} MB.")
-        data = json.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise WorkflowError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except (ValueError, RecursionError) as error:
-        raise WorkflowError(f"{path} is no workflow: it is not JSON ({error}).") from error
-    if not isinstance(data, dict):
-        raise WorkflowError(f"{path} is no workflow: expected a JSON object, got {type(data).__name__}.")
-    return data
-
-
-def is_ui_format(data: Mapping[str, Any]) -> bool:
-    """Whether this is what File → Save writes, as opposed to File → Export (API)."""
-    return isinstance(data.get("nodes"), list) and "links" in data
-
-
-def load_workflow(data: Mapping[str, Any], object_info: Mapping[str, Any] | None = None) -> Workflow:
-    """A prompt from either format. object_info: the server's node schemas, needed for the UI format.
-
-    Raises:
-        WorkflowError: neither format, or a form that only the browser can convert.
-    """
-    if is_ui_format(data):
-        from .ui_graph import convert
-
-        if object_info is None:
-            raise WorkflowError(f"A workflow in UI format is converted with the help of a running server. {_EXPORT}")
-        return convert(data, object_info)
-    prompt = data["prompt"] if isinstance(data.get("prompt"), dict) and "class_type" not in data["prompt"] else data
-    checked = check_prompt(prompt)
-    kinds = {id_: node["class_type"] for id_, node in checked.items()}
-    unknown = {id_: kind for id_, kind in kinds.items() if object_info is not None and kind not in object_info}
-    return Workflow(checked, {id_: unknown_type(kind) for id_, kind in unknown.items()})
 
 
 def unknown_type(kind: str) -> str:
@@ -93,7 +47,7 @@ def check_prompt(prompt: Mapping[str, Any]) -> Prompt:
         inputs = node.get("inputs") if isinstance(node, Mapping) else None
         if not isinstance(inputs, Mapping) or not isinstance(node.get("class_type"), str):
             raise WorkflowError(
-                f"This is no workflow: {str(node_id)!r:.60} is no node with class_type and inputs. {_EXPORT}"
+                f"This is no workflow: {str(node_id)!r:.60} is no node with class_type and inputs. {EXPORT_ADVICE}"
             )
         entry: dict[str, Any] = {"class_type": node["class_type"], "inputs": copy.deepcopy(dict(inputs))}
         title = node["_meta"].get("title") if isinstance(node.get("_meta"), Mapping) else None
@@ -127,7 +81,9 @@ def ancestors(prompt: Prompt, roots: Iterable[str]) -> set[str]:
         if node_id in found:
             continue
         if node_id not in prompt:
-            raise WorkflowError(f"A link of the workflow leads to node {node_id!r:.60}, which is not in it. {_EXPORT}")
+            raise WorkflowError(
+                f"A link of the workflow leads to node {node_id!r:.60}, which is not in it. {EXPORT_ADVICE}"
+            )
         found.add(node_id)
         waiting += [link[0] for link in links_into(prompt, node_id).values()]
     return found

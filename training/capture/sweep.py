@@ -20,10 +20,11 @@ from ..prepare import trigger_instruction
 from ..provenance import save_graph
 from .client import DEFAULT_URL, ComfyClient, Unreachable, parse_url
 from .errors import CaptureError
-from .graph import Workflow, describe, is_ui_format, load_workflow, node_types, read_workflow
+from .graph import Workflow, describe, node_types
 from .inputs import InputGroup, Unusable, bind, check_headers, file_hash
 from .journal import Entry, Journal, open_journal, read_entries
 from .link import Patience, ServerLink
+from .load import is_ui_format, load_workflow, read_workflow
 from .plan import Job, Plan, job_key, make_plan, seeds_for
 from .report import Listener, Tally
 from .results import stored_numbers

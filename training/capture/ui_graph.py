@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .errors import WorkflowError
+from .errors import EXPORT_ADVICE, WorkflowError
 from .graph import Workflow, unknown_type
 from .widgets import InputSpec, has_dynamic_sockets, input_specs, read_widgets
 
@@ -23,7 +23,6 @@ _RENAMED = {
     "SDV_img2vid_Conditioning": "SVD_img2vid_Conditioning",
 }
 _MAX_DEPTH = 32
-_EXPORT = "Export the workflow from ComfyUI's menu with File → Export (API) and use that file."
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ def convert(data: Mapping[str, Any], object_info: Mapping[str, Any]) -> Workflow
         root = converter.scope(data, "", None, ())
         return converter.prompt(root)
     except (KeyError, IndexError, TypeError, AttributeError) as error:
-        raise WorkflowError(f"The workflow is damaged ({type(error).__name__}: {error}). {_EXPORT}") from error
+        raise WorkflowError(f"The workflow is damaged ({type(error).__name__}: {error}). {EXPORT_ADVICE}") from error
 
 
 class _Converter:
@@ -294,7 +293,7 @@ def _apply_primitive(node: _Node, scope: _Scope) -> None:
     value = node.stored[0]
     if node.properties.get("Run widget replace on values") and "%" in str(value):
         raise WorkflowError(
-            f"node {node.key} (PrimitiveNode) replaces %…% in its value, which the browser does. {_EXPORT}"
+            f"node {node.key} (PrimitiveNode) replaces %…% in its value, which the browser does. {EXPORT_ADVICE}"
         )
     for link_id in node.outputs[0].get("links") or []:
         wire = scope.wires.get(link_id)

@@ -1,0 +1,55 @@
+"""Workflow files, in either of ComfyUI's formats, opened as a prompt."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .errors import EXPORT_ADVICE, WorkflowError
+from .graph import Workflow, check_prompt, unknown_type
+from .ui_graph import convert
+
+MAX_FILE_BYTES = 64 << 20
+
+
+def read_workflow(path: str | os.PathLike) -> dict[str, Any]:
+    """The JSON object in a workflow file. Raises `WorkflowError` if there is none."""
+    try:
+        size = os.path.getsize(path)
+        if size > MAX_FILE_BYTES:
+            raise WorkflowError(f"{path} has {size / 1e6:.0f} MB; a workflow has at most {MAX_FILE_BYTES >> 20} MB.")
+        data = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise WorkflowError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except (ValueError, RecursionError) as error:
+        raise WorkflowError(f"{path} is no workflow: it is not JSON ({error}).") from error
+    if not isinstance(data, dict):
+        raise WorkflowError(f"{path} is no workflow: expected a JSON object, got {type(data).__name__}.")
+    return data
+
+
+def is_ui_format(data: Mapping[str, Any]) -> bool:
+    """Whether this is what File → Save writes, as opposed to File → Export (API)."""
+    return isinstance(data.get("nodes"), list) and "links" in data
+
+
+def load_workflow(data: Mapping[str, Any], object_info: Mapping[str, Any] | None = None) -> Workflow:
+    """A prompt from either format. object_info: the server's node schemas, needed for the UI format.
+
+    Raises:
+        WorkflowError: neither format, or a form that only the browser can convert.
+    """
+    if is_ui_format(data):
+        if object_info is None:
+            raise WorkflowError(
+                f"A workflow in UI format is converted with the help of a running server. {EXPORT_ADVICE}"
+            )
+        return convert(data, object_info)
+    prompt = data["prompt"] if isinstance(data.get("prompt"), dict) and "class_type" not in data["prompt"] else data
+    checked = check_prompt(prompt)
+    kinds = {id_: node["class_type"] for id_, node in checked.items()}
+    unknown = {id_: kind for id_, kind in kinds.items() if object_info is not None and kind not in object_info}
+    return Workflow(checked, {id_: unknown_type(kind) for id_, kind in unknown.items()})
