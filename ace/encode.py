@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .conditioning import Conditioning
 from .frames import fit_frames
 from .indicators import MAX_IMAGES
 from .lcu import LongContext, ResolvedContext, resolve
+from .model.conditioning import Conditioning
 from .notices import Notify, silent
 from .preprocess import LATENT_PIXELS, Fit
 from .resolution import Resolution

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from .containers import CheckpointError, read_container
-from .model import ACEModel
+from .model.transformer import ACEModel
 
 PREFIX = "diffusion_model."
 

@@ -11,12 +11,12 @@ from .bundle import Bundle
 from .checkpoint import load_model
 from .encode import encode, expand_batch
 from .lcu import LongContext
-from .model import ACEModel
+from .model.sampler import StepCallback, draw_noise, sample
+from .model.transformer import ACEModel
 from .notices import Notify, silent
 from .preprocess import Fit
 from .presets import BundleDefaults
 from .resolution import Resolution
-from .sampler import StepCallback, draw_noise, sample
 from .text import T5TextEncoder, TextEncoder
 from .vae import DiffusersVAE, ImageVAE
 

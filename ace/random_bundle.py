@@ -10,11 +10,11 @@ import torch
 
 from .bundle import Bundle, find_bundle
 from .checkpoint import save_checkpoint
-from .config import ACEConfig
 from .files import whole_file
 from .indicators import SPECIAL_TOKENS, split_special_tokens
 from .init import initialise
-from .model import ACEModel
+from .model.config import ACEConfig
+from .model.transformer import ACEModel
 from .vae_names import to_ldm_names
 
 _TEXT_WIDTH = 64

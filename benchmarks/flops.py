@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..ace.config import ACEConfig
+from ..ace.model.config import ACEConfig
 from .subject import TEXT_TOKENS, Job
 
 

@@ -6,8 +6,8 @@ import itertools
 
 import torch
 
-from ..ace.conditioning import concatenate
-from ..ace.sampler import SamplerStep, sample
+from ..ace.model.conditioning import concatenate
+from ..ace.model.sampler import SamplerStep, sample
 from .report import Table
 from .subject import TEXT_TOKENS, Job, Setting, build_conditioning, build_model, build_noise
 from .timing import Estimate, clock, in_turns, ratio, synchronise

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from ..ace.config import ACEConfig
+from ..ace.model.config import ACEConfig
 from .subject import Setting
 from .timing import Estimate, seconds
 

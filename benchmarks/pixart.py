@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ..ace.config import ACEConfig
+from ..ace.model.config import ACEConfig
 from .report import Table
 from .subject import JOBS, TEXT_TOKENS, Job, Setting, build_conditioning, build_model, build_noise
 from .timing import Estimate, in_turns, ratio

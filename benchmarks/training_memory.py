@@ -32,8 +32,8 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from ..ace.config import ACEConfig
-from ..ace.model import ACEModel
+from ..ace.model.config import ACEConfig
+from ..ace.model.transformer import ACEModel
 from ..training.evaluate.memory import resident_bytes
 from .memory import peak_bytes
 from .report import Table

@@ -6,8 +6,8 @@ import comfy.model_management
 import torch
 from comfy_api.latest import io
 
-from ..ace.conditioning import Conditioning
 from ..ace.encode import EncodedContext, encode, expand_batch
+from ..ace.model.conditioning import Conditioning
 from ..ace.notices import Notify
 from ..ace.vae import LATENT_SCALE
 from .condition import as_context

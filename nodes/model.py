@@ -18,9 +18,9 @@ import torch
 from comfy.ldm.modules.attention import optimized_attention, optimized_attention_masked
 
 from ..ace.checkpoint import Checkpoint, config_tensors, to_model_keys, to_published_keys
-from ..ace.conditioning import Conditioning
-from ..ace.config import ACEConfig
-from ..ace.model import ACEModel
+from ..ace.model.conditioning import Conditioning
+from ..ace.model.config import ACEConfig
+from ..ace.model.transformer import ACEModel
 from ..ace.presets import BundleDefaults
 
 # Keys of a CONDITIONING's dictionary. The text lies in its first element, all frames' tokens one after the other,

@@ -13,8 +13,8 @@ from comfyui_ace.ace.checkpoint import (
     to_model_keys,
     to_published_keys,
 )
-from comfyui_ace.ace.config import ACEConfig
-from comfyui_ace.ace.model import ACEModel
+from comfyui_ace.ace.model.config import ACEConfig
+from comfyui_ace.ace.model.transformer import ACEModel
 from safetensors.torch import save_file
 
 from .tiny_weights import (  # noqa: F401

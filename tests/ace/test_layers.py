@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from comfyui_ace.ace.layers import apply_rope, rope_table
+from comfyui_ace.ace.model.layers import apply_rope, rope_table
 
 SIZES, DIMS, HEADS = [(3, 4), (2, 5)], (12, 10, 10), 2
 TOKENS = sum(rows * columns for rows, columns in SIZES)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 from comfyui_ace.ace.checkpoint import load_model
-from comfyui_ace.ace.conditioning import Conditioning, concatenate
-from comfyui_ace.ace.sampler import sample
+from comfyui_ace.ace.model.conditioning import Conditioning, concatenate
+from comfyui_ace.ace.model.sampler import sample
 from safetensors import safe_open
 
 PARITY = Path(__file__).parents[1] / "parity"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from comfyui_ace.ace.config import ACEConfig
+from comfyui_ace.ace.model.config import ACEConfig
 from comfyui_ace.benchmarks.flops import count
 from comfyui_ace.benchmarks.layer_clock import LayerClock
 from comfyui_ace.benchmarks.report import Table

@@ -6,7 +6,7 @@ import copy
 from pathlib import Path
 
 import torch
-from comfyui_ace.ace.model import ACEModel
+from comfyui_ace.ace.model.transformer import ACEModel
 from safetensors.torch import save_file
 
 LINEARS = ("blocks.0.attn.q", "blocks.1.cross_attn.v", "blocks.2.mlp.fc1", "y_embedder.fc2", "t_block.1")

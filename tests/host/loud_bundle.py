@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from comfyui_ace.ace.bundle import Bundle
 from comfyui_ace.ace.checkpoint import load_model, save_checkpoint
-from comfyui_ace.ace.model import ACEModel
+from comfyui_ace.ace.model.transformer import ACEModel
 from comfyui_ace.ace.random_bundle import make_random_bundle
 
 

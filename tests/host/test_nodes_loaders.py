@@ -134,8 +134,8 @@ def test_pth_of_the_published_shape(comfy, place):
     """28 blocks of width 1152 need no head count. Repeated views of single numbers keep the file small."""
 
     def write(path: Path) -> None:
-        from comfyui_ace.ace.config import ACEConfig
-        from comfyui_ace.ace.model import ACEModel
+        from comfyui_ace.ace.model.config import ACEConfig
+        from comfyui_ace.ace.model.transformer import ACEModel
 
         shapes = to_published_keys(ACEModel(ACEConfig(), device="meta").state_dict())
         zero = torch.zeros(1, dtype=torch.float16)

@@ -107,7 +107,7 @@ def test_a_full_disk_under_the_metrics(workshop, tmp_path, monkeypatch):
 
 
 def test_short_memory_saves_what_was_trained(workshop, tmp_path, monkeypatch):
-    from comfyui_ace.ace.model import ACEModel
+    from comfyui_ace.ace.model.transformer import ACEModel
 
     real, calls = ACEModel.forward, []
 

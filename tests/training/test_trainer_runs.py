@@ -12,9 +12,9 @@ from comfyui_ace.ace.bundle import SHIPPED, find_bundle
 from comfyui_ace.ace.checkpoint import load_model
 from comfyui_ace.ace.encode import encode
 from comfyui_ace.ace.lcu import ConditionImage, ConditionUnit, LongContext
+from comfyui_ace.ace.model.sampler import draw_noise, sample
 from comfyui_ace.ace.pictures import load_picture
 from comfyui_ace.ace.resolution import Resolution
-from comfyui_ace.ace.sampler import draw_noise, sample
 from comfyui_ace.ace.text import T5TextEncoder
 from comfyui_ace.ace.vae import DiffusersVAE
 from comfyui_ace.training.pairs import Dataset, Pair

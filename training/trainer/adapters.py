@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ...ace.lora import PREFIX
-from ...ace.model import ACEModel
+from ...ace.model.transformer import ACEModel
 from .config import LoraSection
 from .errors import ConfigError, TrainError
 

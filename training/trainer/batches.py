@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from ...ace.conditioning import Conditioning
+from ...ace.model.conditioning import Conditioning
 from .cache import Cache, IndicatorItem, Item, TextItem
 from .errors import DataError
 from .plan import Example, PictureItem

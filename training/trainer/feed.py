@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from ...ace.conditioning import Conditioning
-from ...ace.schedule import NoiseSchedule
+from ...ace.model.conditioning import Conditioning
+from ...ace.model.schedule import NoiseSchedule
 from .batches import SampleStore
 from .config import ObjectiveSection
 from .objective import draw, seeded, timestep_weights

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...ace.conditioning import Conditioning
 from ...ace.files import whole_file
-from ...ace.sampler import sample
+from ...ace.model.conditioning import Conditioning
+from ...ace.model.sampler import sample
 from ..errors import DatasetError
 from .batches import SampleStore, collate
 from .config import SamplesSection

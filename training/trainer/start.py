@@ -11,9 +11,9 @@ from torch.utils.checkpoint import checkpoint
 
 from ...ace.bundle import find_bundle
 from ...ace.checkpoint import load_model
-from ...ace.config import ACEConfig
 from ...ace.init import initialise
-from ...ace.model import ACEModel
+from ...ace.model.config import ACEConfig
+from ...ace.model.transformer import ACEModel
 from ...ace.presets import BundleDefaults
 from ...ace.resolution import Resolution
 from .adapters import add_lora

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ...ace.schedule import NoiseSchedule
+from ...ace.model.schedule import NoiseSchedule
 from .batches import Batch, SampleStore
 from .company import Company
 from .objective import Predictor, TimestepBuckets, sample_losses, seeded

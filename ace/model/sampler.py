@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from .conditioning import Conditioning, concatenate, same_layout
-from .model import ACEModel, PreparedConditioning
 from .schedule import NoiseSchedule, trailing_timesteps
+from .transformer import ACEModel, PreparedConditioning
 
 # Both branches of guidance in one batch save launches and reading of weights, but cost memory and padded text. Image
 # tokens of a sample below which that pays: measured on a CPU (benchmarks/RESULTS.md). An accelerator is bound by
