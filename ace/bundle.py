@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from .presets import BundleDefaults, preset_by_name
+from .weights.presets import BundleDefaults, preset_by_name
 
 logger = logging.getLogger(__name__)
 

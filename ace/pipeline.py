@@ -8,17 +8,17 @@ from dataclasses import dataclass
 import torch
 
 from .bundle import Bundle
-from .checkpoint import load_model
 from .encode import encode, expand_batch
 from .lcu import LongContext
 from .model.sampler import StepCallback, draw_noise, sample
 from .model.transformer import ACEModel
 from .notices import Notify, silent
 from .preprocess import Fit
-from .presets import BundleDefaults
 from .resolution import Resolution
 from .text import T5TextEncoder, TextEncoder
 from .vae import DiffusersVAE, ImageVAE
+from .weights.checkpoint import load_model
+from .weights.presets import BundleDefaults
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 
 from .bundle import Bundle, find_bundle
-from .checkpoint import save_checkpoint
 from .files import whole_file
 from .indicators import SPECIAL_TOKENS, split_special_tokens
-from .init import initialise
 from .model.config import ACEConfig
 from .model.transformer import ACEModel
-from .vae_names import to_ldm_names
+from .weights.checkpoint import save_checkpoint
+from .weights.init import initialise
+from .weights.vae_names import to_ldm_names
 
 _TEXT_WIDTH = 64
 _T5_NAME = "t5-v1_1-xxl"  # the folder's name in the published layout; this one is small

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import torch
 
-from .containers import read_container
+from .weights.containers import read_container
 
 LATENT_SCALE = 0.18215
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import torch
 
-from ..ace.init import initialise
 from ..ace.model.conditioning import Conditioning
 from ..ace.model.config import ACEConfig
 from ..ace.model.transformer import ACEModel
+from ..ace.weights.init import initialise
 
 TEXT_TOKENS = 40  # a sentence or two; the text encoder gives at most 120
 _TABLE_ROWS = 10  # of the indicator table

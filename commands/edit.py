@@ -10,9 +10,9 @@ from pathlib import Path
 from ..ace.bundle import SHIPPED, Bundle, find_bundle
 from ..ace.indicators import indicator, number_of
 from ..ace.lcu import LongContext
-from ..ace.lora import merge_lora, read_lora
 from ..ace.pictures import save_picture
 from ..ace.rounds import StoredImage, StoredRound, load_rounds, save_rounds
+from ..ace.weights.lora import merge_lora, read_lora
 from .common import bundle_roots, parse_device, parse_dtype
 
 _DTYPES = ("auto", "fp32", "bf16", "fp16")

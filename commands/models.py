@@ -64,8 +64,8 @@ def run_download(arguments: argparse.Namespace) -> int:
 def run_convert(arguments: argparse.Namespace) -> int:
     import torch
 
-    from ..ace.checkpoint import convert
     from ..ace.files import gigabytes
+    from ..ace.weights.checkpoint import convert
 
     dtypes = {
         "fp32": torch.float32,

@@ -11,8 +11,8 @@ import torch
 from comfy_api.latest import io
 
 from ..ace.bundle import PUBLISHED, BundleError, manual_instructions
-from ..ace.checkpoint import Checkpoint, read_checkpoint
-from ..ace.presets import BundleDefaults, preset_by_name
+from ..ace.weights.checkpoint import Checkpoint, read_checkpoint
+from ..ace.weights.presets import BundleDefaults, preset_by_name
 from . import paths
 from .messages import Messages
 from .model import load_patcher

@@ -12,8 +12,8 @@ import torch
 
 from ..ace.bundle import SHIPPED, find_bundle
 from ..ace.files import whole_file
-from ..ace.lora import merge_lora, read_lora
 from ..ace.pipeline import ACEPipeline
+from ..ace.weights.lora import merge_lora, read_lora
 from .evaluate.cases import CaseSettings
 from .evaluate.evaluation import Evaluation
 from .evaluate.page import describe, write_page

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 from comfyui_ace.ace.bundle import BundleError, find_bundle, list_bundles
-from comfyui_ace.ace.presets import BundleDefaults
+from comfyui_ace.ace.weights.presets import BundleDefaults
 
 LAYOUT = (
     "models/dit/ace_0.6b_512px.pth",

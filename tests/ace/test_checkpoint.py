@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from comfyui_ace.ace.checkpoint import (
+from comfyui_ace.ace.model.config import ACEConfig
+from comfyui_ace.ace.model.transformer import ACEModel
+from comfyui_ace.ace.weights.checkpoint import (
     CheckpointError,
     config_tensors,
     load_model,
@@ -13,8 +15,6 @@ from comfyui_ace.ace.checkpoint import (
     to_model_keys,
     to_published_keys,
 )
-from comfyui_ace.ace.model.config import ACEConfig
-from comfyui_ace.ace.model.transformer import ACEModel
 from safetensors.torch import save_file
 
 from .tiny_weights import (  # noqa: F401

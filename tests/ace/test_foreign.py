@@ -6,8 +6,8 @@ import zipfile
 import numpy as np
 import pytest
 import torch
-from comfyui_ace.ace.checkpoint import CheckpointError, load_model
-from comfyui_ace.ace.foreign import recognise_tensors
+from comfyui_ace.ace.weights.checkpoint import CheckpointError, load_model
+from comfyui_ace.ace.weights.foreign import recognise_tensors
 from safetensors.torch import save_file
 
 # name in the error -> tensors that the file holds: name -> shape (a small excerpt of the real names)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from comfyui_ace.ace.checkpoint import load_model
 from comfyui_ace.ace.model.conditioning import Conditioning, concatenate
 from comfyui_ace.ace.model.sampler import sample
+from comfyui_ace.ace.weights.checkpoint import load_model
 from safetensors import safe_open
 
 PARITY = Path(__file__).parents[1] / "parity"

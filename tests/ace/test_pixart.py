@@ -4,7 +4,12 @@ import logging
 
 import pytest
 import torch
-from comfyui_ace.ace.checkpoint import CheckpointError, config_tensors, load_model, read_checkpoint
+from comfyui_ace.ace.weights.checkpoint import (
+    CheckpointError,
+    config_tensors,
+    load_model,
+    read_checkpoint,
+)
 from safetensors.torch import save_file
 
 from .tiny_weights import CONFIG, HEADER

@@ -6,12 +6,12 @@ import math
 
 import pytest
 import torch
-from comfyui_ace.ace.init import initialise
 from comfyui_ace.ace.model.conditioning import Conditioning
 from comfyui_ace.ace.model.config import ACEConfig
 from comfyui_ace.ace.model.sampler import draw_noise, guide, sample
 from comfyui_ace.ace.model.schedule import NoiseSchedule, trailing_timesteps
 from comfyui_ace.ace.model.transformer import ACEModel
+from comfyui_ace.ace.weights.init import initialise
 
 CONFIG = ACEConfig(hidden_size=24, depth=2, num_heads=2, text_width=8, max_seq_len=64)
 

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 import torch
-from comfyui_ace.ace.checkpoint import (
+from comfyui_ace.ace.files import whole_file
+from comfyui_ace.ace.weights.checkpoint import (
     CheckpointError,
     config_tensors,
     convert,
@@ -15,7 +16,6 @@ from comfyui_ace.ace.checkpoint import (
     save_checkpoint,
     to_model_keys,
 )
-from comfyui_ace.ace.files import whole_file
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from comfyui_ace.ace.containers import read_container
 from comfyui_ace.ace.vae import LATENT_SCALE, DiffusersVAE, round_for_8_bit
-from comfyui_ace.ace.vae_names import to_ldm_names
+from comfyui_ace.ace.weights.containers import read_container
+from comfyui_ace.ace.weights.vae_names import to_ldm_names
 
 
 @pytest.fixture(scope="module")

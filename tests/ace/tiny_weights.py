@@ -5,9 +5,9 @@ Import the ``…_fixture`` functions into a test module to use ``tiny_model``, `
 
 import pytest
 import torch
-from comfyui_ace.ace.checkpoint import to_published_keys
 from comfyui_ace.ace.model.config import ACEConfig
 from comfyui_ace.ace.model.transformer import ACEModel
+from comfyui_ace.ace.weights.checkpoint import to_published_keys
 from safetensors.torch import save_file
 
 CONFIG = ACEConfig(hidden_size=32, depth=2, num_heads=2, text_width=16, max_seq_len=64)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 from comfyui_ace.ace.bundle import Bundle
-from comfyui_ace.ace.checkpoint import load_model, save_checkpoint
 from comfyui_ace.ace.model.transformer import ACEModel
 from comfyui_ace.ace.random_bundle import make_random_bundle
+from comfyui_ace.ace.weights.checkpoint import load_model, save_checkpoint
 
 
 def make_loud_bundle(folder: Path) -> Bundle:

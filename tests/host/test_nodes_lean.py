@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from comfyui_ace.ace.checkpoint import load_model
 from comfyui_ace.ace.lcu import ConditionUnit
+from comfyui_ace.ace.weights.checkpoint import load_model
 from host.comfy_server import PACK_ROOT
 from host.edits import EditGraph, condition, difference, run_latent, saved_latent, standalone
 from host.edits import photo as make_photo

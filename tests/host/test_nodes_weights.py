@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from comfyui_ace.ace.checkpoint import load_model, save_checkpoint, to_published_keys
 from comfyui_ace.ace.lcu import ConditionUnit
 from comfyui_ace.ace.model.transformer import ACEModel
+from comfyui_ace.ace.weights.checkpoint import load_model, save_checkpoint, to_published_keys
 from host.edits import EditGraph, condition, difference, run_latent, standalone
 from host.edits import photo as make_photo
 from host.loras import with_lora, write_lora

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from comfyui_ace.ace.bundle import find_bundle
-from comfyui_ace.ace.lora import read_lora
 from comfyui_ace.ace.pipeline import ACEPipeline
+from comfyui_ace.ace.weights.lora import read_lora
 from comfyui_ace.cli import main
 from comfyui_ace.training.capture.ui_graph import convert
 from comfyui_ace.training.checks import CheckSettings

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from comfyui_ace.ace.checkpoint import load_model, to_published_keys
-from comfyui_ace.ace.lora import read_lora
 from comfyui_ace.ace.random_bundle import CONFIG
+from comfyui_ace.ace.weights.checkpoint import load_model, to_published_keys
+from comfyui_ace.ace.weights.lora import read_lora
 from comfyui_ace.cli import main
 from comfyui_ace.training.packages import require_packages
 from comfyui_ace.training.trainer.config_file import load_config

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from comfyui_ace.ace.init import initialise
-from comfyui_ace.ace.lora import LoraError, merge_lora, read_lora
 from comfyui_ace.ace.model.conditioning import Conditioning
 from comfyui_ace.ace.model.config import ACEConfig
 from comfyui_ace.ace.model.transformer import ACEModel
+from comfyui_ace.ace.weights.init import initialise
+from comfyui_ace.ace.weights.lora import LoraError, merge_lora, read_lora
 from comfyui_ace.training.trainer.adapters import add_lora, choose_layers, lora_tensors
 from comfyui_ace.training.trainer.config import LoraSection
 from comfyui_ace.training.trainer.errors import ConfigError

@@ -8,11 +8,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from comfyui_ace.ace.init import initialise
 from comfyui_ace.ace.model.conditioning import Conditioning
 from comfyui_ace.ace.model.config import ACEConfig
 from comfyui_ace.ace.model.schedule import NoiseSchedule
 from comfyui_ace.ace.model.transformer import ACEModel
+from comfyui_ace.ace.weights.init import initialise
 from comfyui_ace.training.trainer.config import OptimizerSection
 from comfyui_ace.training.trainer.objective import (
     TimestepBuckets,

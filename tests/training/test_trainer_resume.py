@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from comfyui_ace.ace.checkpoint import load_model
+from comfyui_ace.ace.weights.checkpoint import load_model
 from comfyui_ace.training.trainer.errors import DataError, TrainError
 from comfyui_ace.training.trainer.run import train
 from trainer_runs import (

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from comfyui_ace.ace.bundle import SHIPPED, find_bundle
-from comfyui_ace.ace.checkpoint import load_model
 from comfyui_ace.ace.encode import encode
 from comfyui_ace.ace.lcu import ConditionImage, ConditionUnit, LongContext
 from comfyui_ace.ace.model.sampler import draw_noise, sample
@@ -17,6 +16,7 @@ from comfyui_ace.ace.pictures import load_picture
 from comfyui_ace.ace.resolution import Resolution
 from comfyui_ace.ace.text import T5TextEncoder
 from comfyui_ace.ace.vae import DiffusersVAE
+from comfyui_ace.ace.weights.checkpoint import load_model
 from comfyui_ace.training.pairs import Dataset, Pair
 from comfyui_ace.training.trainer.config_file import make_config
 from comfyui_ace.training.trainer.run import train

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from comfyui_ace.ace.init import initialise
 from comfyui_ace.ace.model.conditioning import Conditioning
 from comfyui_ace.ace.model.config import ACEConfig
 from comfyui_ace.ace.model.sampler import sample
 from comfyui_ace.ace.model.transformer import ACEModel
+from comfyui_ace.ace.weights.init import initialise
 from comfyui_ace.training.trainer.adapters import add_lora
 from comfyui_ace.training.trainer.config import LoraSection, OptimizerSection
 from comfyui_ace.training.trainer.optimizer import MovingAverage, clip_gradients, make_optimizer

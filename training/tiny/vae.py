@@ -20,7 +20,7 @@ import torch.nn.functional as F
 
 from ...ace.files import whole_file
 from ...ace.pictures import save_picture
-from ...ace.vae_names import to_ldm_names
+from ...ace.weights.vae_names import to_ldm_names
 from .pictures import Pictures
 from .plots import plot_curves
 from .vae_model import export, full_resolution_blocks, make_vae, rest, wake

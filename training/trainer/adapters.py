@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import nn
 
-from ...ace.lora import PREFIX
 from ...ace.model.transformer import ACEModel
+from ...ace.weights.lora import PREFIX
 from .config import LoraSection
 from .errors import ConfigError, TrainError
 

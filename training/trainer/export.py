@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from ...ace.checkpoint import save_checkpoint
 from ...ace.files import whole_file
 from ...ace.model.config import ACEConfig
+from ...ace.weights.checkpoint import save_checkpoint
 from .adapters import lora_tensors
 from .config import TrainConfig
 from .errors import TrainError

@@ -10,12 +10,12 @@ import torch
 from torch.utils.checkpoint import checkpoint
 
 from ...ace.bundle import find_bundle
-from ...ace.checkpoint import load_model
-from ...ace.init import initialise
 from ...ace.model.config import ACEConfig
 from ...ace.model.transformer import ACEModel
-from ...ace.presets import BundleDefaults
 from ...ace.resolution import Resolution
+from ...ace.weights.checkpoint import load_model
+from ...ace.weights.init import initialise
+from ...ace.weights.presets import BundleDefaults
 from .adapters import add_lora
 from .config import ModelSection, ResolutionSection, TrainConfig
 from .encoding import EncoderFiles

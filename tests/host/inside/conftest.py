@@ -67,7 +67,7 @@ def load_model(pack, bundle):
     """The bundle's transformer as the host's MODEL, as often as one likes."""
 
     def load(weight_dtype=None):
-        checkpoint = pack("ace.checkpoint").read_checkpoint(bundle.dit)
+        checkpoint = pack("ace.weights.checkpoint").read_checkpoint(bundle.dit)
         return pack("nodes.model").load_patcher(checkpoint, bundle.defaults, weight_dtype)
 
     return load

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from .model.transformer import ACEModel
+from ..model.transformer import ACEModel
 
 
 @torch.no_grad()

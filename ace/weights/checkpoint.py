@@ -13,12 +13,12 @@ from pathlib import Path
 
 import torch
 
+from ..files import checksum, whole_file
+from ..model.config import ACEConfig
+from ..model.transformer import ACEModel
 from .containers import CheckpointError, Container, read_container
-from .files import checksum, whole_file
 from .foreign import recognise_tensors
 from .fp8 import FP8_DTYPES, dequantise
-from .model.config import ACEConfig
-from .model.transformer import ACEModel
 from .pixart import from_pixart, has_micro_conditions, is_pixart, is_sigma
 from .presets import preset_by_name
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import torch
 
+from ..model.transformer import ACEModel
 from .containers import CheckpointError, read_container
-from .model.transformer import ACEModel
 
 PREFIX = "diffusion_model."
 
