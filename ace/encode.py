@@ -9,8 +9,8 @@ from .indicators import MAX_IMAGES
 from .lcu import LongContext, ResolvedContext, resolve
 from .model.conditioning import Conditioning
 from .notices import Notify, silent
-from .preprocess import LATENT_PIXELS, Fit
-from .resolution import Resolution
+from .pictures.preprocess import LATENT_PIXELS, Fit
+from .pictures.resolution import Resolution
 from .text import TextEncoder, encode_indicators, encode_text
 from .vae import ImageVAE
 

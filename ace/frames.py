@@ -9,10 +9,16 @@ import torch.nn.functional as F
 
 from .indicators import MAX_IMAGES
 from .lcu import Frame, ResolvedContext
-from .masks import inpaint_image
 from .notices import Notify, silent
-from .preprocess import Fit, binarize, fit_image, fit_mask, mask_to_latent
-from .resolution import Resolution
+from .pictures.masks import inpaint_image
+from .pictures.preprocess import (
+    Fit,
+    binarize,
+    fit_image,
+    fit_mask,
+    mask_to_latent,
+)
+from .pictures.resolution import Resolution
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,13 @@ import torch
 from .indicators import INDICATORS
 from .lcu import ConditionImage
 from .notices import Notify, silent
-from .preprocess import as_mask, binarize, resize_mask, same_aspect, to_rgb
+from .pictures.preprocess import (
+    as_mask,
+    binarize,
+    resize_mask,
+    same_aspect,
+    to_rgb,
+)
 
 
 def condition_image(

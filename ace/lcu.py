@@ -13,8 +13,8 @@ from itertools import pairwise
 import torch
 
 from .indicators import INDICATORS, MAX_IMAGES, indicator, mentioned, normalise, number_of, rename
-from .masks import INPAINT_FILLS
 from .notices import Notify, silent
+from .pictures.masks import INPAINT_FILLS
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,8 +12,8 @@ from .indicators import INDICATORS, split_special_tokens
 from .instructions import unreadable_letters
 from .lcu import LongContext, ResolvedContext, resolve
 from .notices import Notify, silent
-from .preprocess import LATENT_PIXELS, PATCH_PIXELS, resize_mask
-from .resolution import Resolution
+from .pictures.preprocess import LATENT_PIXELS, PATCH_PIXELS, resize_mask
+from .pictures.resolution import Resolution
 
 WORDS_READ = 90
 """About as many English words as fit into the 120 tokens of text that ACE reads."""

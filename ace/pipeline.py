@@ -13,8 +13,8 @@ from .lcu import LongContext
 from .model.sampler import StepCallback, draw_noise, sample
 from .model.transformer import ACEModel
 from .notices import Notify, silent
-from .preprocess import Fit
-from .resolution import Resolution
+from .pictures.preprocess import Fit
+from .pictures.resolution import Resolution
 from .text import T5TextEncoder, TextEncoder
 from .vae import DiffusersVAE, ImageVAE
 from .weights.checkpoint import load_model

@@ -18,7 +18,7 @@ from .files import whole_file
 from .intake import condition_image
 from .lcu import ConditionUnit
 from .notices import Notify, silent
-from .pictures import load_mask, load_picture
+from .pictures.image_files import load_mask, load_picture
 
 
 @dataclass(frozen=True)

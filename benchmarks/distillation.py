@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from ..ace.random_masks import random_masks
+from ..ace.pictures.random_masks import random_masks
 from ..training.checks import CheckSettings
 from ..training.distil import distil, small_model_settings
 from ..training.pairs import Dataset, DatasetSettings, Pair

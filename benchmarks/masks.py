@@ -20,10 +20,16 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from ..ace import masks, outpaint, paste_back, preprocess, random_masks
-from ..ace.condition_images import CONDITION_IMAGES, ColorMap, make_condition_image
-from ..ace.morphology import feather, grow
 from ..ace.notices import silent
+from ..ace.pictures import (
+    masks,
+    outpaint,
+    paste_back,
+    preprocess,
+    random_masks,
+)
+from ..ace.pictures.condition_images import CONDITION_IMAGES, ColorMap, make_condition_image
+from ..ace.pictures.morphology import feather, grow
 from .memory import peak_bytes
 from .report import Table
 

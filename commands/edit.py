@@ -10,7 +10,7 @@ from pathlib import Path
 from ..ace.bundle import SHIPPED, Bundle, find_bundle
 from ..ace.indicators import indicator, number_of
 from ..ace.lcu import LongContext
-from ..ace.pictures import save_picture
+from ..ace.pictures.image_files import save_picture
 from ..ace.rounds import StoredImage, StoredRound, load_rounds, save_rounds
 from ..ace.weights.lora import merge_lora, read_lora
 from .common import bundle_roots, parse_device, parse_dtype
@@ -113,7 +113,7 @@ def choose_bundle(name: str | None) -> Bundle:
 
 
 def _resolution(arguments: argparse.Namespace, max_tokens: int):
-    from ..ace.resolution import Resolution
+    from ..ace.pictures.resolution import Resolution
 
     if arguments.size is not None and arguments.megapixels is not None:
         raise ValueError("--size and --megapixels exclude each other; give one")

@@ -62,8 +62,8 @@ def add_parsers(subparsers) -> None:
 def run_evaluate(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
+    from ..ace.pictures.resolution import Resolution
     from ..ace.pipeline import ACEPipeline
-    from ..ace.resolution import Resolution
     from ..ace.weights.lora import merge_lora, read_lora
     from ..training.evaluate.cases import CaseSettings
     from ..training.evaluate.page import describe, write_page

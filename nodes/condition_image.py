@@ -6,7 +6,7 @@ from dataclasses import fields
 
 from comfy_api.latest import io
 
-from ..ace.condition_images import CONDITION_IMAGES, ConditionImageKind, make_condition_image
+from ..ace.pictures.condition_images import CONDITION_IMAGES, ConditionImageKind, make_condition_image
 from .choices import require_choice
 from .messages import Messages
 from .types import schema

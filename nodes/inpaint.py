@@ -7,8 +7,8 @@ from comfy_api.latest import io
 
 from ..ace.indicators import INDICATORS
 from ..ace.intake import condition_image
-from ..ace.masks import INPAINT_FILLS, inpaint_image
-from ..ace.preprocess import binarize
+from ..ace.pictures.masks import INPAINT_FILLS, inpaint_image
+from ..ace.pictures.preprocess import binarize
 from .condition import indicator_input
 from .messages import Messages
 from .types import AceImage, schema

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..ace.masks import coverage, from_alpha, prepare_mask
-from ..ace.random_masks import KINDS, STYLES, random_masks
+from ..ace.pictures.masks import coverage, from_alpha, prepare_mask
+from ..ace.pictures.random_masks import KINDS, STYLES, random_masks
 from .messages import Messages
 from .types import schema
 

@@ -6,8 +6,8 @@ from comfy_api.latest import io
 
 from ..ace.indicators import INDICATORS
 from ..ace.intake import condition_image
-from ..ace.masks import inpaint_image
-from ..ace.outpaint import (
+from ..ace.pictures.masks import inpaint_image
+from ..ace.pictures.outpaint import (
     ANCHORS,
     Placement,
     outpaint,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..ace.paste_back import paste_back, paste_back_outpainting
+from ..ace.pictures.paste_back import paste_back, paste_back_outpainting
 from .choices import require_choice
 from .messages import Messages
 from .types import AceFit, AcePlacement, schema

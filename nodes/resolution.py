@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..ace.resolution import Resolution
+from ..ace.pictures.resolution import Resolution
 from .choices import require_choice
 from .model import require_ace
 

@@ -9,7 +9,7 @@ from comfy_api.latest import io
 
 from ..ace.model.sampler import guide
 from ..ace.notices import Notify
-from ..ace.preprocess import Fit, undo_fit
+from ..ace.pictures.preprocess import Fit, undo_fit
 from ..ace.vae import LATENT_SCALE
 from .encode import (
     batch_size_input,

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from comfyui_ace.ace.pictures import load_mask, load_picture, save_picture
+from comfyui_ace.ace.pictures.image_files import load_mask, load_picture, save_picture
 from comfyui_ace.ace.random_bundle import make_random_bundle
 from comfyui_ace.cli import main
 from PIL import Image

@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 import torch
-from comfyui_ace.ace import line_images
-from comfyui_ace.ace.condition_images import (
+from comfyui_ace.ace.pictures import line_images
+from comfyui_ace.ace.pictures.condition_images import (
     CONDITION_IMAGES,
     Blur,
     ColorMap,

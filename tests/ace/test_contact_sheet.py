@@ -12,8 +12,8 @@ from comfyui_ace.ace.indicators import INDICATORS
 from comfyui_ace.ace.intake import condition_image
 from comfyui_ace.ace.lcu import ConditionImage, ConditionUnit, LongContext, resolve
 from comfyui_ace.ace.overview import overview
-from comfyui_ace.ace.preprocess import fit_mask
-from comfyui_ace.ace.resolution import Resolution
+from comfyui_ace.ace.pictures.preprocess import fit_mask
+from comfyui_ace.ace.pictures.resolution import Resolution
 from comfyui_ace.ace.typesetting import Face, Word, words_of, wrap
 from hypothesis import given, settings
 from hypothesis import strategies as st

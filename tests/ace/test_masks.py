@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from comfyui_ace.ace import masks
-from comfyui_ace.ace.morphology import feather, fill_holes, grow
+from comfyui_ace.ace.pictures import masks
+from comfyui_ace.ace.pictures.morphology import feather, fill_holes, grow
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kornia.morphology import dilation, erosion

@@ -8,7 +8,7 @@ from comfyui_ace.ace.encode import encode
 from comfyui_ace.ace.indicators import INDICATORS
 from comfyui_ace.ace.intake import condition_image
 from comfyui_ace.ace.lcu import ConditionImage, ConditionUnit, LongContext
-from comfyui_ace.ace.resolution import Resolution
+from comfyui_ace.ace.pictures.resolution import Resolution
 from comfyui_ace.ace.text import encode_text
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from comfyui_ace.ace.preprocess import (
+from comfyui_ace.ace.pictures.preprocess import (
     Box,
     Fit,
     as_mask,

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from comfyui_ace.ace.random_masks import KINDS, STYLES, random_masks
+from comfyui_ace.ace.pictures.random_masks import KINDS, STYLES, random_masks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -52,7 +52,7 @@ def test_one_box_is_a_box_and_grows_with_the_picture():
 
 
 def test_thicker_styles_have_thicker_strokes():
-    from comfyui_ace.ace.morphology import grow
+    from comfyui_ace.ace.pictures.morphology import grow
 
     left = [grow(random_masks(256, 256, count=8, kind="strokes", style=style), -8).sum() for style in STYLES]
     assert left[0] < left[1] < left[2]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from comfyui_ace.ace import instructions
-from comfyui_ace.ace.condition_images import CONDITION_IMAGES, make_condition_image
+from comfyui_ace.ace.pictures.condition_images import CONDITION_IMAGES, make_condition_image
 from host.comfy_server import Graph
 from host.edits import as_tensor, messages
 from host.edits import photo as make_photo

@@ -7,8 +7,8 @@ import pytest
 import torch
 from comfyui_ace.ace.intake import condition_image
 from comfyui_ace.ace.lcu import ConditionUnit
-from comfyui_ace.ace.masks import prepare_mask
-from comfyui_ace.ace.paste_back import paste_back
+from comfyui_ace.ace.pictures.masks import prepare_mask
+from comfyui_ace.ace.pictures.paste_back import paste_back
 from host.edits import (
     EditGraph,
     as_tensor,

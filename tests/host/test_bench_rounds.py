@@ -9,7 +9,7 @@ from comfyui_ace.ace.contact_sheet import draw_contact_sheet
 from comfyui_ace.ace.indicators import INDICATORS
 from comfyui_ace.ace.lcu import ConditionImage, ConditionUnit, LongContext
 from comfyui_ace.ace.overview import overview
-from comfyui_ace.ace.resolution import Resolution
+from comfyui_ace.ace.pictures.resolution import Resolution
 from comfyui_ace.ace.vae import LATENT_SCALE
 from host.edits import EditGraph, condition, difference, messages, saved_latent, shown
 from host.edits import photo as make_photo

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 from comfyui_ace.ace.bundle import find_bundle
+from comfyui_ace.ace.pictures.resolution import Resolution
 from comfyui_ace.ace.pipeline import ACEPipeline
-from comfyui_ace.ace.resolution import Resolution
 from comfyui_ace.cli import main
 from comfyui_ace.training.evaluate.cases import CaseSettings, choose_rows, make_cases
 from comfyui_ace.training.evaluate.errors import EvaluationError

@@ -11,8 +11,8 @@ import torch
 from comfyui_ace.ace.bundle import find_bundle
 from comfyui_ace.ace.encode import encode
 from comfyui_ace.ace.lcu import ConditionImage, ConditionUnit, LongContext
-from comfyui_ace.ace.pictures import load_mask, load_picture
-from comfyui_ace.ace.resolution import Resolution
+from comfyui_ace.ace.pictures.image_files import load_mask, load_picture
+from comfyui_ace.ace.pictures.resolution import Resolution
 from comfyui_ace.ace.text import T5TextEncoder
 from comfyui_ace.ace.vae import DiffusersVAE
 from comfyui_ace.cli import main

@@ -12,8 +12,8 @@ from comfyui_ace.ace.bundle import SHIPPED, find_bundle
 from comfyui_ace.ace.encode import encode
 from comfyui_ace.ace.lcu import ConditionImage, ConditionUnit, LongContext
 from comfyui_ace.ace.model.sampler import draw_noise, sample
-from comfyui_ace.ace.pictures import load_picture
-from comfyui_ace.ace.resolution import Resolution
+from comfyui_ace.ace.pictures.image_files import load_picture
+from comfyui_ace.ace.pictures.resolution import Resolution
 from comfyui_ace.ace.text import T5TextEncoder
 from comfyui_ace.ace.vae import DiffusersVAE
 from comfyui_ace.ace.weights.checkpoint import load_model

@@ -12,8 +12,13 @@ import torch
 from ...ace.frames import FittedFrame, fit_frames
 from ...ace.indicators import indicator
 from ...ace.lcu import ConditionImage, ConditionUnit, LongContext, resolve
-from ...ace.preprocess import Fit, binarize, fit_image, fit_mask
-from ...ace.resolution import Resolution
+from ...ace.pictures.preprocess import (
+    Fit,
+    binarize,
+    fit_image,
+    fit_mask,
+)
+from ...ace.pictures.resolution import Resolution
 from ..images import read_image
 from ..pairs import Dataset
 from ..rows import PairRow

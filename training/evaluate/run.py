@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
+from ...ace.pictures.resolution import Resolution
 from ...ace.pipeline import ACEPipeline
-from ...ace.resolution import Resolution
 from ..trainer.progress import Progress, silent_progress
 from .cases import Case, CaseSettings, choose_rows, make_cases
 from .evaluation import Answer, Evaluation

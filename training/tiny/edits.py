@@ -21,8 +21,8 @@ import numpy as np
 import torch
 
 from ...ace.lcu import ConditionImage, ConditionUnit, LongContext, resolve
-from ...ace.pictures import save_picture
-from ...ace.random_masks import MAX_SEED, random_masks
+from ...ace.pictures.image_files import save_picture
+from ...ace.pictures.random_masks import MAX_SEED, random_masks
 from . import operations
 from .photographs import SPLITS
 from .phrasings import COLOURS, PHRASINGS

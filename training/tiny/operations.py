@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from ...ace import condition_images
+from ...ace.pictures import condition_images
 
 _SEPIA = ((0.393, 0.769, 0.189), (0.349, 0.686, 0.168), (0.272, 0.534, 0.131))
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ...ace.pictures import save_picture
+from ...ace.pictures.image_files import save_picture
 from .drawings import draw, soften
 from .photographs import SPLITS, photograph
 

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 
 from ...ace.files import whole_file
-from ...ace.pictures import save_picture
+from ...ace.pictures.image_files import save_picture
 from ...ace.weights.vae_names import to_ldm_names
 from .pictures import Pictures
 from .plots import plot_curves

@@ -14,8 +14,8 @@ import torch
 from ...ace.frames import FittedFrame, fit_frames
 from ...ace.indicators import MAX_IMAGES, indicator
 from ...ace.lcu import Frame, ResolvedContext
-from ...ace.preprocess import Fit
-from ...ace.resolution import Resolution
+from ...ace.pictures.preprocess import Fit
+from ...ace.pictures.resolution import Resolution
 from ...ace.text import T5TextEncoder, encode_indicators, encode_text
 from ...ace.vae import DiffusersVAE
 from ..errors import DatasetError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from ...ace.pictures import save_picture
+from ...ace.pictures.image_files import save_picture
 from .cache import Item
 from .config import TrainConfig
 from .encoding import items_of

@@ -19,8 +19,8 @@ import torch
 from ...ace.encode import branch_texts
 from ...ace.indicators import indicator
 from ...ace.lcu import ConditionImage, ConditionUnit, LongContext, ResolvedContext, resolve
-from ...ace.preprocess import LATENT_PIXELS, Fit, exact_fit
-from ...ace.resolution import Resolution
+from ...ace.pictures.preprocess import LATENT_PIXELS, Fit, exact_fit
+from ...ace.pictures.resolution import Resolution
 from ..errors import DatasetError
 from ..pairs import Dataset
 from ..rows import PairRow
@@ -307,7 +307,7 @@ def _shape_only(*shape: int) -> torch.Tensor:
 
 def _whole(height: int, width: int) -> Fit:
     """Stands in until the frame's own fit is known; it only carries the source's size."""
-    from ...ace.preprocess import PATCH_PIXELS, Box
+    from ...ace.pictures.preprocess import PATCH_PIXELS, Box
 
     return Fit(height, width, Box(0, 0, height, width), PATCH_PIXELS, PATCH_PIXELS)
 

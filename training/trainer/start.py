@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from ...ace.bundle import find_bundle
 from ...ace.model.config import ACEConfig
 from ...ace.model.transformer import ACEModel
-from ...ace.resolution import Resolution
+from ...ace.pictures.resolution import Resolution
 from ...ace.weights.checkpoint import load_model
 from ...ace.weights.init import initialise
 from ...ace.weights.presets import BundleDefaults

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...ace.files import whole_file
 from ...ace.indicators import indicator, mentioned
-from ...ace.preprocess import PATCH_PIXELS
+from ...ace.pictures.preprocess import PATCH_PIXELS
 from ..errors import DatasetError
 from ..pairs import Dataset
 from ..rows import PairRow

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from .notices import Notify, log_notice
+from ..notices import Notify, log_notice
 
 PATCH_PIXELS = 16
 """Pixels along one side of a token: 8 by the VAE, 2 by the patches."""

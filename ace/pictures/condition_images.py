@@ -14,9 +14,9 @@ from types import MappingProxyType
 import torch
 import torch.nn.functional as F
 
+from ..notices import Notify, log_notice
 from . import line_images
 from .line_images import blur as blur_picture
-from .notices import Notify, log_notice
 from .parameters import Parameters, number, switch
 from .preprocess import to_rgb
 

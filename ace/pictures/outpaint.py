@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 import torch.nn.functional as F
 
-from .notices import Notify, log_notice
+from ..notices import Notify, log_notice
 from .preprocess import PATCH_PIXELS, Box, binarize, to_rgb
 
 ANCHORS = {

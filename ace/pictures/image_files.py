@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from .files import whole_file
-from .notices import Notify, silent
+from ..files import whole_file
+from ..notices import Notify, silent
 from .preprocess import to_rgb
 
 # Pillow's modes for grey levels beyond 8 bits; PNGs of 16 bits come as "I" or "I;16", floats are 0 … 1.
