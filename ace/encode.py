@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .frames import fit_frames
-from .indicators import MAX_IMAGES
-from .lcu import LongContext, ResolvedContext, resolve
+from .lcu.frames import fit_frames
+from .lcu.indicators import MAX_IMAGES
+from .lcu.units import LongContext, ResolvedContext, resolve
 from .model.conditioning import Conditioning
 from .notices import Notify, silent
 from .pictures.preprocess import LATENT_PIXELS, Fit

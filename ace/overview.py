@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import torch
 
-from .frames import FittedFrame, fit_frames
-from .indicators import INDICATORS, split_special_tokens
 from .instructions import unreadable_letters
-from .lcu import LongContext, ResolvedContext, resolve
+from .lcu.frames import FittedFrame, fit_frames
+from .lcu.indicators import INDICATORS, split_special_tokens
+from .lcu.units import LongContext, ResolvedContext, resolve
 from .notices import Notify, silent
 from .pictures.preprocess import LATENT_PIXELS, PATCH_PIXELS, resize_mask
 from .pictures.resolution import Resolution

@@ -9,7 +9,7 @@ import torch
 
 from .bundle import Bundle
 from .encode import encode, expand_batch
-from .lcu import LongContext
+from .lcu.units import LongContext
 from .model.sampler import StepCallback, draw_noise, sample
 from .model.transformer import ACEModel
 from .notices import Notify, silent

@@ -10,7 +10,7 @@ import torch
 
 from .bundle import Bundle, find_bundle
 from .files import whole_file
-from .indicators import SPECIAL_TOKENS, split_special_tokens
+from .lcu.indicators import SPECIAL_TOKENS, split_special_tokens
 from .model.config import ACEConfig
 from .model.transformer import ACEModel
 from .weights.checkpoint import save_checkpoint

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import torch
 
-from .indicators import INDICATORS, SPECIAL_TOKENS, split_special_tokens
+from .lcu.indicators import INDICATORS, SPECIAL_TOKENS, split_special_tokens
 from .notices import Notify, silent
 
 MAX_TOKENS = 120  # including the end token

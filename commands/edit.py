@@ -8,10 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..ace.bundle import SHIPPED, Bundle, find_bundle
-from ..ace.indicators import indicator, number_of
-from ..ace.lcu import LongContext
+from ..ace.lcu.indicators import indicator, number_of
+from ..ace.lcu.rounds import (
+    StoredImage,
+    StoredRound,
+    load_rounds,
+    save_rounds,
+)
+from ..ace.lcu.units import LongContext
 from ..ace.pictures.image_files import save_picture
-from ..ace.rounds import StoredImage, StoredRound, load_rounds, save_rounds
 from ..ace.weights.lora import merge_lora, read_lora
 from .common import bundle_roots, parse_device, parse_dtype
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..ace.indicators import INDICATORS, MAX_IMAGES
-from ..ace.intake import condition_image
-from ..ace.lcu import ConditionUnit, LongContext
+from ..ace.lcu.indicators import INDICATORS, MAX_IMAGES
+from ..ace.lcu.intake import condition_image
+from ..ace.lcu.units import ConditionUnit, LongContext
 from .messages import Messages
 from .types import LEAST_SOCKETS, AceContext, AceImage, AceUnit, schema
 

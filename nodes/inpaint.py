@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from comfy_api.latest import io
 
-from ..ace.indicators import INDICATORS
-from ..ace.intake import condition_image
+from ..ace.lcu.indicators import INDICATORS
+from ..ace.lcu.intake import condition_image
 from ..ace.pictures.masks import INPAINT_FILLS, inpaint_image
 from ..ace.pictures.preprocess import binarize
 from .condition import indicator_input

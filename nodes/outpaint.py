@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..ace.indicators import INDICATORS
-from ..ace.intake import condition_image
+from ..ace.lcu.indicators import INDICATORS
+from ..ace.lcu.intake import condition_image
 from ..ace.pictures.masks import inpaint_image
 from ..ace.pictures.outpaint import (
     ANCHORS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..ace.intake import condition_image
+from ..ace.lcu.intake import condition_image
 from .condition import as_context
 from .encode import context_input
 from .messages import Messages

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ace.indicators import indicator
+from ..ace.lcu.indicators import indicator
 from .errors import PairError, RowError
 from .fingerprint import PairFingerprint, pair_fingerprint
 from .images import AlphaPolicy, LoadedImage, as_mask8, as_rgb8, pixel_hash

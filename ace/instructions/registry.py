@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from ..indicators import INDICATORS
+from ..lcu.indicators import INDICATORS
 from . import analysis, control, faces, generation, layers, lettering, objects, references, repainting, restoration
 from . import semantic as whole_pictures
 from .template import Template, Text, check_language

@@ -6,7 +6,7 @@ import hashlib
 import unicodedata
 from collections.abc import Mapping
 
-from ..indicators import INDICATORS, mentioned
+from ..lcu.indicators import INDICATORS, mentioned
 from ..notices import Notify, silent
 from .registry import LANGUAGE_NOTE, get_template
 from .template import ALL_IMAGES, INDICATOR, SLOT, Template, check_language, slots_in

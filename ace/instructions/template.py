@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Generic, TypeVar
 
-from ..indicators import INDICATORS
+from ..lcu.indicators import INDICATORS
 
 LANGUAGES = ("en", "zh")
 MASK_WAYS = ("blank", "keep")

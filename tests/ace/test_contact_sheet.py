@@ -7,10 +7,15 @@ import pytest
 import torch
 from comfyui_ace.ace import typesetting
 from comfyui_ace.ace.contact_sheet import MAY_CHANGE, MOST_COLUMNS, draw_contact_sheet, to_tensor
-from comfyui_ace.ace.frames import fit_frames
-from comfyui_ace.ace.indicators import INDICATORS
-from comfyui_ace.ace.intake import condition_image
-from comfyui_ace.ace.lcu import ConditionImage, ConditionUnit, LongContext, resolve
+from comfyui_ace.ace.lcu.frames import fit_frames
+from comfyui_ace.ace.lcu.indicators import INDICATORS
+from comfyui_ace.ace.lcu.intake import condition_image
+from comfyui_ace.ace.lcu.units import (
+    ConditionImage,
+    ConditionUnit,
+    LongContext,
+    resolve,
+)
 from comfyui_ace.ace.overview import overview
 from comfyui_ace.ace.pictures.preprocess import fit_mask
 from comfyui_ace.ace.pictures.resolution import Resolution

@@ -7,7 +7,6 @@ from dataclasses import replace
 from itertools import combinations
 
 import pytest
-from comfyui_ace.ace.indicators import INDICATORS
 from comfyui_ace.ace.instructions import (
     LANGUAGE_NOTE,
     bilingual,
@@ -21,6 +20,7 @@ from comfyui_ace.ace.instructions import (
     subtasks,
 )
 from comfyui_ace.ace.instructions.template import MOST_IMAGES, Localized, Slot, Text, slots_in, task
+from comfyui_ace.ace.lcu.indicators import INDICATORS
 from hypothesis import given
 from hypothesis import strategies as st
 

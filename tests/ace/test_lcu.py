@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import pytest
 import torch
-from comfyui_ace.ace.indicators import mentioned, normalise, number_of, rename, split_special_tokens
-from comfyui_ace.ace.lcu import ConditionImage, ConditionUnit, LongContext, resolve
+from comfyui_ace.ace.lcu.indicators import (
+    mentioned,
+    normalise,
+    number_of,
+    rename,
+    split_special_tokens,
+)
+from comfyui_ace.ace.lcu.units import (
+    ConditionImage,
+    ConditionUnit,
+    LongContext,
+    resolve,
+)
 
 
 def picture(indicator: str = "{image}", size: tuple[int, int] = (16, 24), batch: int = 1, mask=None) -> ConditionImage:

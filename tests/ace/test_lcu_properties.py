@@ -5,8 +5,18 @@ from __future__ import annotations
 import re
 
 import torch
-from comfyui_ace.ace.indicators import MAX_IMAGES, indicator, mentioned, normalise
-from comfyui_ace.ace.lcu import ConditionImage, ConditionUnit, LongContext, resolve
+from comfyui_ace.ace.lcu.indicators import (
+    MAX_IMAGES,
+    indicator,
+    mentioned,
+    normalise,
+)
+from comfyui_ace.ace.lcu.units import (
+    ConditionImage,
+    ConditionUnit,
+    LongContext,
+    resolve,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 from comfyui_ace.ace.encode import encode
-from comfyui_ace.ace.indicators import INDICATORS
-from comfyui_ace.ace.intake import condition_image
-from comfyui_ace.ace.lcu import ConditionImage, ConditionUnit, LongContext
+from comfyui_ace.ace.lcu.indicators import INDICATORS
+from comfyui_ace.ace.lcu.intake import condition_image
+from comfyui_ace.ace.lcu.units import ConditionImage, ConditionUnit, LongContext
 from comfyui_ace.ace.pictures.resolution import Resolution
 from comfyui_ace.ace.text import encode_text
 

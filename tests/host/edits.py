@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from comfyui_ace.ace.intake import condition_image
-from comfyui_ace.ace.lcu import ConditionImage, ConditionUnit, LongContext
+from comfyui_ace.ace.lcu.intake import condition_image
+from comfyui_ace.ace.lcu.units import ConditionImage, ConditionUnit, LongContext
 from comfyui_ace.ace.pipeline import ACEPipeline
 from comfyui_ace.ace.vae import LATENT_SCALE
 from host.comfy_server import PACK_ROOT, ComfyServer, Graph, NodeRef, Result

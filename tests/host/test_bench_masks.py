@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from comfyui_ace.ace.intake import condition_image
-from comfyui_ace.ace.lcu import ConditionUnit
+from comfyui_ace.ace.lcu.intake import condition_image
+from comfyui_ace.ace.lcu.units import ConditionUnit
 from comfyui_ace.ace.pictures.masks import prepare_mask
 from comfyui_ace.ace.pictures.paste_back import paste_back
 from host.edits import (

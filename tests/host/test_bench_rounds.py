@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 from comfyui_ace.ace.contact_sheet import draw_contact_sheet
-from comfyui_ace.ace.indicators import INDICATORS
-from comfyui_ace.ace.lcu import ConditionImage, ConditionUnit, LongContext
+from comfyui_ace.ace.lcu.indicators import INDICATORS
+from comfyui_ace.ace.lcu.units import ConditionImage, ConditionUnit, LongContext
 from comfyui_ace.ace.overview import overview
 from comfyui_ace.ace.pictures.resolution import Resolution
 from comfyui_ace.ace.vae import LATENT_SCALE

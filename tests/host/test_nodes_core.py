@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from comfyui_ace.ace.lcu import ConditionUnit
+from comfyui_ace.ace.lcu.units import ConditionUnit
 from host.edits import EditGraph, condition, difference, messages, run_latent, standalone
 from host.edits import photo as make_photo
 from PIL import Image

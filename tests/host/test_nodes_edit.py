@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from comfyui_ace.ace.lcu import ConditionUnit, LongContext
+from comfyui_ace.ace.lcu.units import ConditionUnit, LongContext
 from comfyui_ace.ace.pictures.resolution import Resolution
 from host.edits import EditGraph, as_tensor, condition, difference, run_latent, saved_latent, standalone
 from host.edits import photo as make_photo

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from comfyui_ace.ace.lcu import ConditionUnit
+from comfyui_ace.ace.lcu.units import ConditionUnit
 from comfyui_ace.ace.weights.checkpoint import load_model
 from host.comfy_server import PACK_ROOT
 from host.edits import EditGraph, condition, difference, run_latent, saved_latent, standalone

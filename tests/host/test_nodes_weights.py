@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from comfyui_ace.ace.lcu import ConditionUnit
+from comfyui_ace.ace.lcu.units import ConditionUnit
 from comfyui_ace.ace.model.transformer import ACEModel
 from comfyui_ace.ace.weights.checkpoint import load_model, save_checkpoint, to_published_keys
 from host.edits import EditGraph, condition, difference, run_latent, standalone

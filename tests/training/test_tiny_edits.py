@@ -6,8 +6,8 @@ import torch
 pytest.importorskip("skimage")
 pytest.importorskip("sklearn")
 
-from comfyui_ace.ace.indicators import mentioned
-from comfyui_ace.ace.lcu import resolve
+from comfyui_ace.ace.lcu.indicators import mentioned
+from comfyui_ace.ace.lcu.units import resolve
 from comfyui_ace.training.tiny import operations
 from comfyui_ace.training.tiny.edits import EDITS, NAMES, Examples, all_instructions, strip_of
 from comfyui_ace.training.tiny.phrasings import COLOURS, PHRASINGS

@@ -9,7 +9,7 @@ import torch
 pytest.importorskip("transformers")
 pytest.importorskip("tokenizers")
 
-from comfyui_ace.ace.indicators import INDICATORS, SPECIAL_TOKENS
+from comfyui_ace.ace.lcu.indicators import INDICATORS, SPECIAL_TOKENS
 from comfyui_ace.ace.text import T5TextEncoder, encode_indicators, encode_text, tokenize
 from comfyui_ace.training.tiny.text import TextSettings, corpus, make_text_encoder
 

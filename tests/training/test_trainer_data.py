@@ -10,7 +10,7 @@ import pytest
 import torch
 from comfyui_ace.ace.bundle import find_bundle
 from comfyui_ace.ace.encode import encode
-from comfyui_ace.ace.lcu import ConditionImage, ConditionUnit, LongContext
+from comfyui_ace.ace.lcu.units import ConditionImage, ConditionUnit, LongContext
 from comfyui_ace.ace.pictures.image_files import load_mask, load_picture
 from comfyui_ace.ace.pictures.resolution import Resolution
 from comfyui_ace.ace.text import T5TextEncoder

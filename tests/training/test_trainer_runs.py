@@ -10,7 +10,7 @@ import pytest
 import torch
 from comfyui_ace.ace.bundle import SHIPPED, find_bundle
 from comfyui_ace.ace.encode import encode
-from comfyui_ace.ace.lcu import ConditionImage, ConditionUnit, LongContext
+from comfyui_ace.ace.lcu.units import ConditionImage, ConditionUnit, LongContext
 from comfyui_ace.ace.model.sampler import draw_noise, sample
 from comfyui_ace.ace.pictures.image_files import load_picture
 from comfyui_ace.ace.pictures.resolution import Resolution

@@ -20,7 +20,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from ...ace.indicators import indicator
+from ...ace.lcu.indicators import indicator
 from .errors import WorkflowError
 from .graph import Link, Prompt, ancestors, as_link, links_into, readers
 

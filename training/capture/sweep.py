@@ -11,7 +11,7 @@ from typing import Any
 
 import aiohttp
 
-from ...ace.indicators import indicator
+from ...ace.lcu.indicators import indicator
 from ..checks import CheckSettings, parse_checks
 from ..errors import ImageError
 from ..names import check_dataset_name, resolve_dataset

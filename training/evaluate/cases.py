@@ -9,9 +9,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ...ace.frames import FittedFrame, fit_frames
-from ...ace.indicators import indicator
-from ...ace.lcu import ConditionImage, ConditionUnit, LongContext, resolve
+from ...ace.lcu.frames import FittedFrame, fit_frames
+from ...ace.lcu.indicators import indicator
+from ...ace.lcu.units import (
+    ConditionImage,
+    ConditionUnit,
+    LongContext,
+    resolve,
+)
 from ...ace.pictures.preprocess import (
     Fit,
     binarize,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from ...ace.lcu import ConditionUnit
+from ...ace.lcu.units import ConditionUnit
 from ..checks import CheckSettings
 from ..pairs import Dataset, DatasetSettings
 from ..prepare import Pair

@@ -20,7 +20,12 @@ from types import MappingProxyType
 import numpy as np
 import torch
 
-from ...ace.lcu import ConditionImage, ConditionUnit, LongContext, resolve
+from ...ace.lcu.units import (
+    ConditionImage,
+    ConditionUnit,
+    LongContext,
+    resolve,
+)
 from ...ace.pictures.image_files import save_picture
 from ...ace.pictures.random_masks import MAX_SEED, random_masks
 from . import operations

@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 
 from ...ace.files import whole_file
-from ...ace.indicators import INDICATORS, SPECIAL_TOKENS
 from ...ace.instructions import get_template, subtasks
+from ...ace.lcu.indicators import INDICATORS, SPECIAL_TOKENS
 from ...ace.random_bundle import write_tokenizer
 from ...ace.text import END_TOKEN, tokenize
 from .edits import all_instructions

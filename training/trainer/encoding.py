@@ -11,9 +11,9 @@ from pathlib import Path
 
 import torch
 
-from ...ace.frames import FittedFrame, fit_frames
-from ...ace.indicators import MAX_IMAGES, indicator
-from ...ace.lcu import Frame, ResolvedContext
+from ...ace.lcu.frames import FittedFrame, fit_frames
+from ...ace.lcu.indicators import MAX_IMAGES, indicator
+from ...ace.lcu.units import Frame, ResolvedContext
 from ...ace.pictures.preprocess import Fit
 from ...ace.pictures.resolution import Resolution
 from ...ace.text import T5TextEncoder, encode_indicators, encode_text

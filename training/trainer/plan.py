@@ -17,8 +17,14 @@ from pathlib import Path
 import torch
 
 from ...ace.encode import branch_texts
-from ...ace.indicators import indicator
-from ...ace.lcu import ConditionImage, ConditionUnit, LongContext, ResolvedContext, resolve
+from ...ace.lcu.indicators import indicator
+from ...ace.lcu.units import (
+    ConditionImage,
+    ConditionUnit,
+    LongContext,
+    ResolvedContext,
+    resolve,
+)
 from ...ace.pictures.preprocess import LATENT_PIXELS, Fit, exact_fit
 from ...ace.pictures.resolution import Resolution
 from ..errors import DatasetError

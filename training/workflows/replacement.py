@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...ace.files import whole_file
-from ...ace.indicators import indicator, mentioned
+from ...ace.lcu.indicators import indicator, mentioned
 from ...ace.pictures.preprocess import PATCH_PIXELS
 from ..errors import DatasetError
 from ..pairs import Dataset

@@ -18,8 +18,8 @@ _SNOW = "{image} make it snow"
 @pytest.fixture(scope="module")
 def encoded(pack, clip, vae):
     """(positive, negative, latent) of an edit; the arguments are texts and the number of pictures."""
-    lcu, nodes = pack("ace.lcu"), pack("nodes.encode")
-    words = pack("ace.indicators").INDICATORS
+    lcu, nodes = pack("ace.lcu.units"), pack("nodes.encode")
+    words = pack("ace.lcu.indicators").INDICATORS
 
     def encode(text: str = _SNOW, negative: str = "", pictures: int = 1):
         generator = torch.Generator().manual_seed(pictures)

@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .files import whole_file
+from ..files import whole_file
+from ..notices import Notify, silent
+from ..pictures.image_files import load_mask, load_picture
 from .intake import condition_image
-from .lcu import ConditionUnit
-from .notices import Notify, silent
-from .pictures.image_files import load_mask, load_picture
+from .units import ConditionUnit
 
 
 @dataclass(frozen=True)

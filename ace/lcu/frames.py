@@ -7,18 +7,18 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from .indicators import MAX_IMAGES
-from .lcu import Frame, ResolvedContext
-from .notices import Notify, silent
-from .pictures.masks import inpaint_image
-from .pictures.preprocess import (
+from ..notices import Notify, silent
+from ..pictures.masks import inpaint_image
+from ..pictures.preprocess import (
     Fit,
     binarize,
     fit_image,
     fit_mask,
     mask_to_latent,
 )
-from .pictures.resolution import Resolution
+from ..pictures.resolution import Resolution
+from .indicators import MAX_IMAGES
+from .units import Frame, ResolvedContext
 
 
 @dataclass(frozen=True, eq=False)

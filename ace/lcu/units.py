@@ -12,9 +12,9 @@ from itertools import pairwise
 
 import torch
 
+from ..notices import Notify, silent
+from ..pictures.masks import INPAINT_FILLS
 from .indicators import INDICATORS, MAX_IMAGES, indicator, mentioned, normalise, number_of, rename
-from .notices import Notify, silent
-from .pictures.masks import INPAINT_FILLS
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import torch
 
-from .indicators import INDICATORS
-from .lcu import ConditionImage
-from .notices import Notify, silent
-from .pictures.preprocess import (
+from ..notices import Notify, silent
+from ..pictures.preprocess import (
     as_mask,
     binarize,
     resize_mask,
     same_aspect,
     to_rgb,
 )
+from .indicators import INDICATORS
+from .units import ConditionImage
 
 
 def condition_image(
