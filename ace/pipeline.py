@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from .bundle import Bundle
+from .bundles.bundle import Bundle
 from .encode import encode, expand_batch
 from .lcu.units import LongContext
 from .model.sampler import StepCallback, draw_noise, sample

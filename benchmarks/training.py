@@ -51,7 +51,7 @@ def _workshop(folder: Path, setting: Setting) -> dict[str, Any]:
     """Writes a bundle and a dataset; returns a configuration."""
     import numpy as np
 
-    from ..ace.random_bundle import make_random_bundle
+    from ..ace.bundles.random_bundle import make_random_bundle
     from ..training.checks import CheckSettings
     from ..training.pairs import Dataset, Pair
 

@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from ..ace.bundle import SHIPPED
+from ..ace.bundles.bundle import SHIPPED
 from ..ace.files import whole_file
 from ..training.arguments import whole
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..ace.bundle import SHIPPED, Bundle, find_bundle
+from ..ace.bundles.bundle import SHIPPED, Bundle, find_bundle
 from ..ace.lcu.indicators import indicator, number_of
 from ..ace.lcu.rounds import (
     StoredImage,

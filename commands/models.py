@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..ace.bundle import COMPONENTS, PUBLISHED
+from ..ace.bundles.bundle import COMPONENTS, PUBLISHED
 from .common import bundle_roots
 
 
@@ -53,7 +53,7 @@ def add_parsers(subparsers) -> None:
 
 
 def run_download(arguments: argparse.Namespace) -> int:
-    from ..ace.download import download
+    from ..ace.bundles.download import download
 
     destination = arguments.to or bundle_roots()[0]
     bundle = download(arguments.name, destination, token=arguments.token, components=tuple(arguments.only))

@@ -10,7 +10,7 @@ import folder_paths
 import torch
 from comfy_api.latest import io
 
-from ..ace.bundle import PUBLISHED, BundleError, manual_instructions
+from ..ace.bundles.bundle import PUBLISHED, BundleError, manual_instructions
 from ..ace.weights.checkpoint import Checkpoint, read_checkpoint
 from ..ace.weights.presets import BundleDefaults, preset_by_name
 from . import paths
@@ -179,7 +179,7 @@ class LoadBundleNode(io.ComfyNode):
                 f"{name} is not on this machine. Switch “download” on to fetch it, or place it by hand: "
                 f"{manual_instructions(PUBLISHED[name], root / name)}"
             )
-        from ..ace.download import download
+        from ..ace.bundles.download import download
 
         bar: list[comfy.utils.ProgressBar] = []
 

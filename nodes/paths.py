@@ -7,7 +7,14 @@ from pathlib import Path
 
 import folder_paths
 
-from ..ace.bundle import COMPONENTS, PUBLISHED, SHIPPED, Bundle, find_bundle, list_bundles
+from ..ace.bundles.bundle import (
+    COMPONENTS,
+    PUBLISHED,
+    SHIPPED,
+    Bundle,
+    find_bundle,
+    list_bundles,
+)
 from ..training.capture.plan import SUBFOLDER
 from ..training.names import list_datasets, resolve_dataset
 

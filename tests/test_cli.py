@@ -9,8 +9,8 @@ import sys
 import numpy as np
 import pytest
 import torch
+from comfyui_ace.ace.bundles.random_bundle import make_random_bundle
 from comfyui_ace.ace.pictures.image_files import load_mask, load_picture, save_picture
-from comfyui_ace.ace.random_bundle import make_random_bundle
 from comfyui_ace.cli import main
 from PIL import Image
 from safetensors.torch import load_file
@@ -190,7 +190,7 @@ def test_pictures_round_trip_and_masks_prefer_alpha(tmp_path):
 
 
 def test_edit_with_a_lora(folder, models, capsys):
-    from comfyui_ace.ace.bundle import find_bundle
+    from comfyui_ace.ace.bundles.bundle import find_bundle
     from comfyui_ace.ace.pipeline import ACEPipeline
     from safetensors.torch import save_file
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ..ace.bundle import SHIPPED, find_bundle
+from ..ace.bundles.bundle import SHIPPED, find_bundle
 from ..ace.files import whole_file
 from ..ace.pipeline import ACEPipeline
 from ..ace.weights.lora import merge_lora, read_lora

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from comfyui_ace.ace.bundles.random_bundle import make_random_bundle
 from comfyui_ace.ace.pipeline import ACEPipeline
-from comfyui_ace.ace.random_bundle import make_random_bundle
 
 
 @pytest.fixture(scope="session")

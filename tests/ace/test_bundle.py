@@ -4,7 +4,7 @@ import json
 import logging
 
 import pytest
-from comfyui_ace.ace.bundle import BundleError, find_bundle, list_bundles
+from comfyui_ace.ace.bundles.bundle import BundleError, find_bundle, list_bundles
 from comfyui_ace.ace.weights.presets import BundleDefaults
 
 LAYOUT = (

@@ -4,9 +4,9 @@ import os
 import socket
 
 import pytest
-from comfyui_ace.ace import transfer
-from comfyui_ace.ace.bundle import PUBLISHED
-from comfyui_ace.ace.download import DownloadError, download, remote_files
+from comfyui_ace.ace.bundles import transfer
+from comfyui_ace.ace.bundles.bundle import PUBLISHED
+from comfyui_ace.ace.bundles.download import DownloadError, download, remote_files
 
 from .hub_server import Hub, serve
 

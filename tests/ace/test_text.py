@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from comfyui_ace.ace.bundles.random_bundle import write_tokenizer
 from comfyui_ace.ace.lcu.indicators import INDICATORS, SPECIAL_TOKENS
-from comfyui_ace.ace.random_bundle import write_tokenizer
 from comfyui_ace.ace.text import (
     END_TOKEN,
     MAX_TOKENS,

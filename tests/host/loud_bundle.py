@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from comfyui_ace.ace.bundle import Bundle
+from comfyui_ace.ace.bundles.bundle import Bundle
+from comfyui_ace.ace.bundles.random_bundle import make_random_bundle
 from comfyui_ace.ace.model.transformer import ACEModel
-from comfyui_ace.ace.random_bundle import make_random_bundle
 from comfyui_ace.ace.weights.checkpoint import load_model, save_checkpoint
 
 

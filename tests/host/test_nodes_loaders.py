@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from comfyui_ace.ace.random_bundle import CONFIG
+from comfyui_ace.ace.bundles.random_bundle import CONFIG
 from comfyui_ace.ace.weights.checkpoint import config_tensors, convert, to_published_keys
 from host.edits import BUNDLE, EditGraph, difference, run_latent
 from safetensors.torch import load_file, save_file

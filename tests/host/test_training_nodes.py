@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from comfyui_ace.ace.bundle import find_bundle
+from comfyui_ace.ace.bundles.bundle import find_bundle
 from comfyui_ace.ace.weights.lora import read_lora
 from comfyui_ace.training.checks import CheckSettings
 from comfyui_ace.training.pairs import Dataset, Pair

@@ -30,7 +30,7 @@ def inputs(comfy) -> None:
 
 def write_lora(path: Path) -> None:
     """A LoRA of rank 1 for the shipped model's first query projection."""
-    from comfyui_ace.ace.bundle import find_bundle
+    from comfyui_ace.ace.bundles.bundle import find_bundle
     from comfyui_ace.ace.weights.checkpoint import read_checkpoint
 
     width = read_checkpoint(find_bundle(PACK_ROOT / "bundles" / "ace-tiny").dit).config.hidden_size

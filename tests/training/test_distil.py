@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from comfyui_ace.ace.bundle import find_bundle
+from comfyui_ace.ace.bundles.bundle import find_bundle
 from comfyui_ace.ace.pipeline import ACEPipeline
 from comfyui_ace.ace.weights.lora import read_lora
 from comfyui_ace.cli import main

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from comfyui_ace.ace.bundle import find_bundle
+from comfyui_ace.ace.bundles.bundle import find_bundle
 from comfyui_ace.ace.pictures.resolution import Resolution
 from comfyui_ace.ace.pipeline import ACEPipeline
 from comfyui_ace.cli import main

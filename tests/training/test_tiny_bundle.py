@@ -11,7 +11,7 @@ pytest.importorskip("skimage")
 pytest.importorskip("sklearn")
 
 import comfyui_ace
-from comfyui_ace.ace.bundle import find_bundle
+from comfyui_ace.ace.bundles.bundle import find_bundle
 from comfyui_ace.ace.pipeline import ACEPipeline
 from comfyui_ace.ace.text import T5TextEncoder, encode_indicators, encode_text
 from comfyui_ace.ace.vae import DiffusersVAE

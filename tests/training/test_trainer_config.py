@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from comfyui_ace.ace.random_bundle import CONFIG
+from comfyui_ace.ace.bundles.random_bundle import CONFIG
 from comfyui_ace.ace.weights.checkpoint import load_model, to_published_keys
 from comfyui_ace.ace.weights.lora import read_lora
 from comfyui_ace.cli import main
@@ -33,7 +33,7 @@ SMALL = [
 @pytest.fixture
 def weights(workshop, tmp_path) -> Path:
     """A file to start from: the bundle's own, under names that PixArt uses."""
-    from comfyui_ace.ace.bundle import find_bundle
+    from comfyui_ace.ace.bundles.bundle import find_bundle
 
     state = to_published_keys(load_model(find_bundle(workshop.bundle).dit).state_dict())
     path = tmp_path / "PixArt-XL-2-512x512.safetensors"

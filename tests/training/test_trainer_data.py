@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from comfyui_ace.ace.bundle import find_bundle
+from comfyui_ace.ace.bundles.bundle import find_bundle
 from comfyui_ace.ace.encode import encode
 from comfyui_ace.ace.lcu.units import ConditionImage, ConditionUnit, LongContext
 from comfyui_ace.ace.pictures.image_files import load_mask, load_picture

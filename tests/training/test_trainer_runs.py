@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from comfyui_ace.ace.bundle import SHIPPED, find_bundle
+from comfyui_ace.ace.bundles.bundle import SHIPPED, find_bundle
 from comfyui_ace.ace.encode import encode
 from comfyui_ace.ace.lcu.units import ConditionImage, ConditionUnit, LongContext
 from comfyui_ace.ace.model.sampler import draw_noise, sample
@@ -109,7 +109,7 @@ def test_validation_is_the_same_at_every_measurement(workshop, tmp_path):
 
 
 def test_samples_are_drawn_as_the_bundle_recommends(workshop):
-    from comfyui_ace.ace.bundle import BundleDefaults
+    from comfyui_ace.ace.bundles.bundle import BundleDefaults
 
     own = BundleDefaults(steps=7, guidance_scale=1.5, guidance_rescale=0.25)
     settings = workshop.config(workshop.folder / "unused", samples__guidance_scale=0.0).samples.filled(own)

@@ -17,10 +17,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from ...ace.bundles.random_bundle import write_tokenizer
 from ...ace.files import whole_file
 from ...ace.instructions import get_template, subtasks
 from ...ace.lcu.indicators import INDICATORS, SPECIAL_TOKENS
-from ...ace.random_bundle import write_tokenizer
 from ...ace.text import END_TOKEN, tokenize
 from .edits import all_instructions
 from .plots import plot_curves

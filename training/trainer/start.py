@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from ...ace.bundle import find_bundle
+from ...ace.bundles.bundle import find_bundle
 from ...ace.model.config import ACEConfig
 from ...ace.model.transformer import ACEModel
 from ...ace.pictures.resolution import Resolution

@@ -59,7 +59,7 @@ def pack(pytestconfig):
 
 @pytest.fixture(scope="session")
 def bundle(pack, pytestconfig):
-    return pack("ace.bundle").find_bundle(Path(pytestconfig.getoption("--base")) / "models" / "ace" / "random")
+    return pack("ace.bundles.bundle").find_bundle(Path(pytestconfig.getoption("--base")) / "models" / "ace" / "random")
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ..files import checksum, gigabytes, require_space
 from .bundle import COMPONENTS, PUBLISHED, Bundle, find_bundle, manual_instructions
-from .files import checksum, gigabytes, require_space
 from .transfer import RefusedError, fetch
 
 __all__ = ["PUBLISHED", "DownloadError", "RemoteFile", "download", "remote_files"]

@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from .weights.presets import BundleDefaults, preset_by_name
+from ..weights.presets import BundleDefaults, preset_by_name
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ PUBLISHED = {
 }
 DESCRIPTION_FILE = "ace_bundle.json"
 # Holds ace-tiny, the small model that comes along, for workflows and demonstrations that run everywhere.
-SHIPPED = Path(__file__).resolve().parent.parent / "bundles"
+SHIPPED = Path(__file__).resolve().parents[2] / "bundles"
 
 _WEIGHTS = (".safetensors", ".sft", ".pth", ".pt", ".bin", ".ckpt")  # in order of preference
 _TOKENIZER_FILES = ("tokenizer.json", "spiece.model")

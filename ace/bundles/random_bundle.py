@@ -8,14 +8,14 @@ from pathlib import Path
 
 import torch
 
+from ..files import whole_file
+from ..lcu.indicators import SPECIAL_TOKENS, split_special_tokens
+from ..model.config import ACEConfig
+from ..model.transformer import ACEModel
+from ..weights.checkpoint import save_checkpoint
+from ..weights.init import initialise
+from ..weights.vae_names import to_ldm_names
 from .bundle import Bundle, find_bundle
-from .files import whole_file
-from .lcu.indicators import SPECIAL_TOKENS, split_special_tokens
-from .model.config import ACEConfig
-from .model.transformer import ACEModel
-from .weights.checkpoint import save_checkpoint
-from .weights.init import initialise
-from .weights.vae_names import to_ldm_names
 
 _TEXT_WIDTH = 64
 _T5_NAME = "t5-v1_1-xxl"  # the folder's name in the published layout; this one is small
@@ -126,6 +126,6 @@ def write_tokenizer(folder: Path, corpus: Iterable[str], vocabulary_size: int = 
 
 def _corpus() -> list[str]:
     """Enough English for a tokenizer with whole words for common instructions."""
-    from .instructions import get_template, subtasks
+    from ..instructions import get_template, subtasks
 
     return [phrasing for subtask in subtasks() for phrasing in get_template(subtask).phrasings["en"]]
