@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ..ace.typesetting import Face
+from ..ace.preview.typesetting import Face
 from ..training.errors import DatasetError
 from ..training.images import read_image
 from ..training.storage import safe_file

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io, ui
 
-from ..ace.contact_sheet import draw_contact_sheet, to_tensor
-from ..ace.overview import overview
+from ..ace.preview.contact_sheet import draw_contact_sheet, to_tensor
+from ..ace.preview.overview import overview
 from .condition import as_context
 from .encode import context_input
 from .resolution import resolution_input, to_resolution, token_budget

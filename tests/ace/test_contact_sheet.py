@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from comfyui_ace.ace import typesetting
-from comfyui_ace.ace.contact_sheet import MAY_CHANGE, MOST_COLUMNS, draw_contact_sheet, to_tensor
 from comfyui_ace.ace.lcu.frames import fit_frames
 from comfyui_ace.ace.lcu.indicators import INDICATORS
 from comfyui_ace.ace.lcu.intake import condition_image
@@ -16,10 +14,22 @@ from comfyui_ace.ace.lcu.units import (
     LongContext,
     resolve,
 )
-from comfyui_ace.ace.overview import overview
 from comfyui_ace.ace.pictures.preprocess import fit_mask
 from comfyui_ace.ace.pictures.resolution import Resolution
-from comfyui_ace.ace.typesetting import Face, Word, words_of, wrap
+from comfyui_ace.ace.preview import typesetting
+from comfyui_ace.ace.preview.contact_sheet import (
+    MAY_CHANGE,
+    MOST_COLUMNS,
+    draw_contact_sheet,
+    to_tensor,
+)
+from comfyui_ace.ace.preview.overview import overview
+from comfyui_ace.ace.preview.typesetting import (
+    Face,
+    Word,
+    words_of,
+    wrap,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

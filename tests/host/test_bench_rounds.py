@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from comfyui_ace.ace.contact_sheet import draw_contact_sheet
 from comfyui_ace.ace.lcu.indicators import INDICATORS
 from comfyui_ace.ace.lcu.units import ConditionImage, ConditionUnit, LongContext
-from comfyui_ace.ace.overview import overview
 from comfyui_ace.ace.pictures.resolution import Resolution
+from comfyui_ace.ace.preview.contact_sheet import draw_contact_sheet
+from comfyui_ace.ace.preview.overview import overview
 from comfyui_ace.ace.vae import LATENT_SCALE
 from host.edits import EditGraph, condition, difference, messages, saved_latent, shown
 from host.edits import photo as make_photo

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import torch
 
-from .instructions import unreadable_letters
-from .lcu.frames import FittedFrame, fit_frames
-from .lcu.indicators import INDICATORS, split_special_tokens
-from .lcu.units import LongContext, ResolvedContext, resolve
-from .notices import Notify, silent
-from .pictures.preprocess import LATENT_PIXELS, PATCH_PIXELS, resize_mask
-from .pictures.resolution import Resolution
+from ..instructions import unreadable_letters
+from ..lcu.frames import FittedFrame, fit_frames
+from ..lcu.indicators import INDICATORS, split_special_tokens
+from ..lcu.units import LongContext, ResolvedContext, resolve
+from ..notices import Notify, silent
+from ..pictures.preprocess import LATENT_PIXELS, PATCH_PIXELS, resize_mask
+from ..pictures.resolution import Resolution
 
 WORDS_READ = 90
 """About as many English words as fit into the 120 tokens of text that ACE reads."""

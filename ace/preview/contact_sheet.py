@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .lcu.indicators import INDICATORS, number_of
+from ..lcu.indicators import INDICATORS, number_of
 from .overview import Card, Overview, Round, describe_share
 from .typesetting import Color, Face, Word, draw_chip, draw_line, words_of, wrap
 
