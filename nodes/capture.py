@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from .capture_begin import begin, refusal
 from .capture_links import linked_pictures
 from .capture_record import Words, record, word_inputs
-from .types import schema
+from .host.types import schema
 
 _MAX_INDEX = 9
 # Whatever else is wrong with its sources is said before the graph runs.

@@ -11,10 +11,11 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..training.capture.markers import PAIR, RESULT
-from . import paths, stopwatch
+from . import stopwatch
 from .capture_links import connect_sources
 from .capture_record import check_indicators, recorder, split_words
-from .messages import show
+from .host import paths
+from .host.messages import show
 
 # What is wrong with the markers of the prompt that is being queued, by node id. ComfyUI looks a prompt over and then
 # asks its nodes in one and the same request, and other requests have a context of their own.

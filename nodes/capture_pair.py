@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from .capture_begin import begin, refusal
 from .capture_record import Words, record, word_inputs
-from .types import LEAST_SOCKETS, schema
+from .host.types import LEAST_SOCKETS, schema
 
 
 class CapturePairNode(io.ComfyNode):

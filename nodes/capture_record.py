@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from comfy_api.latest import io, ui
 
-from . import paths
 from .capture_links import contributors, upstream_of_source
 from .capture_pairing import pair_pictures, pair_values, sizes
-from .messages import show
+from .host import paths
+from .host.messages import show
 from .stopwatch import spent_so_far
 
 if TYPE_CHECKING:

@@ -7,8 +7,14 @@ from comfy_api.latest import io
 from ..ace.lcu.indicators import INDICATORS, MAX_IMAGES
 from ..ace.lcu.intake import condition_image
 from ..ace.lcu.units import ConditionUnit, LongContext
-from .messages import Messages
-from .types import LEAST_SOCKETS, AceContext, AceImage, AceUnit, schema
+from .host.messages import Messages
+from .host.types import (
+    LEAST_SOCKETS,
+    AceContext,
+    AceImage,
+    AceUnit,
+    schema,
+)
 
 _FIRST = "first image"
 

@@ -7,9 +7,9 @@ from dataclasses import fields
 from comfy_api.latest import io
 
 from ..ace.pictures.condition_images import CONDITION_IMAGES, ConditionImageKind, make_condition_image
-from .choices import require_choice
-from .messages import Messages
-from .types import schema
+from .host.choices import require_choice
+from .host.messages import Messages
+from .host.types import schema
 
 _NAMES = {kind.label: name for name, kind in CONDITION_IMAGES.items()}
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from comfy_api.latest import io, ui
 
-from . import paths
-from .types import AceDataset, schema
+from .host import paths
+from .host.types import AceDataset, schema
 
 _NONE = "none yet"
 _SPLITS = ["all", "train", "validation"]

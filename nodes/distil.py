@@ -8,9 +8,9 @@ import folder_paths
 from comfy_api.latest import io, ui
 
 from . import training_files
+from .host.types import schema
 from .train import execute_run, fingerprint, plan_run, sheet_image, training_inputs
 from .training_process import NodeDisplay
-from .types import schema
 
 
 class DistilNode(io.ComfyNode):

@@ -11,12 +11,23 @@ from ..ace.model.conditioning import Conditioning
 from ..ace.notices import Notify
 from ..ace.vae import LATENT_SCALE
 from .condition import as_context
-from .messages import Messages
-from .model import INDICATORS, REFERENCE_MASKS, REFERENCES, TARGET_MASK, TEXT_LENGTHS
+from .host.messages import Messages
+from .host.model import (
+    INDICATORS,
+    REFERENCE_MASKS,
+    REFERENCES,
+    TARGET_MASK,
+    TEXT_LENGTHS,
+)
+from .host.text_encoder import HostTextEncoder
+from .host.types import (
+    AceContext,
+    AceFit,
+    AceUnit,
+    schema,
+)
+from .host.vae import HostVAE
 from .resolution import resolution_input, to_resolution
-from .text_encoder import HostTextEncoder
-from .types import AceContext, AceFit, AceUnit, schema
-from .vae import HostVAE
 
 
 def context_input() -> io.MultiType.Input:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import paths, queueing
+from . import queueing
 from .capture import CaptureResultNode, CaptureSourceNode
 from .capture_pair import CapturePairNode
 from .condition import ConditionUnitNode, ImageNode, LongContextNode
@@ -12,6 +12,7 @@ from .condition_image import ConditionImageNode
 from .dataset import BrowseDatasetNode, LoadDatasetNode
 from .distil import DistilNode
 from .encode import EncodeNode
+from .host import paths
 from .inpaint import InpaintNode
 from .instruction import InstructionNode
 from .loaders import LoadBundleNode, LoadModelNode, LoadTextEncoderNode

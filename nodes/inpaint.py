@@ -10,8 +10,8 @@ from ..ace.lcu.intake import condition_image
 from ..ace.pictures.masks import INPAINT_FILLS, inpaint_image
 from ..ace.pictures.preprocess import binarize
 from .condition import indicator_input
-from .messages import Messages
-from .types import AceImage, schema
+from .host.messages import Messages
+from .host.types import AceImage, schema
 
 # The first word is the key of INPAINT_FILLS; what follows is for the artist.
 _WAYS = {"blank: paint something new": "blank", "keep: change what is there": "keep"}

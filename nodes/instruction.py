@@ -5,9 +5,9 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..ace import instructions
-from .choices import require_choice
-from .messages import Messages
-from .types import schema
+from .host.choices import require_choice
+from .host.messages import Messages
+from .host.types import schema
 
 _LANGUAGES = {"English": "en", "中文": "zh"}
 _PICTURES = "pictures"

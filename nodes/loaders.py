@@ -13,12 +13,12 @@ from comfy_api.latest import io
 from ..ace.bundles.bundle import PUBLISHED, BundleError, manual_instructions
 from ..ace.weights.checkpoint import Checkpoint, read_checkpoint
 from ..ace.weights.presets import BundleDefaults, preset_by_name
-from . import paths
-from .messages import Messages
-from .model import load_patcher
-from .text_encoder import load_clip_file, load_clip_folder
-from .types import schema
-from .vae import load_vae
+from .host import paths
+from .host.messages import Messages
+from .host.model import load_patcher
+from .host.text_encoder import load_clip_file, load_clip_folder
+from .host.types import schema
+from .host.vae import load_vae
 
 _WEIGHT_DTYPES = {
     "default": None,

@@ -6,8 +6,8 @@ from comfy_api.latest import io
 
 from ..ace.pictures.masks import coverage, from_alpha, prepare_mask
 from ..ace.pictures.random_masks import KINDS, STYLES, random_masks
-from .messages import Messages
-from .types import schema
+from .host.messages import Messages
+from .host.types import schema
 
 _LEVELS = 255
 _WHEN_SHAPES_DIFFER = {"tell me": "error", "crop the mask": "crop", "stretch the mask": "stretch"}

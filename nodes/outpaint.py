@@ -16,10 +16,10 @@ from ..ace.pictures.outpaint import (
     place_to_aspect,
     snap,
 )
-from .choices import require_choice
 from .condition import indicator_input
-from .messages import Messages
-from .types import AceImage, AcePlacement, schema
+from .host.choices import require_choice
+from .host.messages import Messages
+from .host.types import AceImage, AcePlacement, schema
 
 _PIXELS, _RATIO, _ASPECT = "by pixels", "by ratio", "to an aspect ratio"
 _SIDES = ("left", "top", "right", "bottom")

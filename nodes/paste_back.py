@@ -5,9 +5,9 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..ace.pictures.paste_back import paste_back, paste_back_outpainting
-from .choices import require_choice
-from .messages import Messages
-from .types import AceFit, AcePlacement, schema
+from .host.choices import require_choice
+from .host.messages import Messages
+from .host.types import AceFit, AcePlacement, schema
 
 _FADE, _HARD, _AS_MASK = "fade in", "hard edge", "as the mask fades"
 

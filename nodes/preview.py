@@ -8,8 +8,8 @@ from ..ace.preview.contact_sheet import draw_contact_sheet, to_tensor
 from ..ace.preview.overview import overview
 from .condition import as_context
 from .encode import context_input
+from .host.types import schema
 from .resolution import resolution_input, to_resolution, token_budget
-from .types import schema
 
 
 class PreviewNode(io.ComfyNode):

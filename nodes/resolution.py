@@ -5,8 +5,8 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..ace.pictures.resolution import Resolution
-from .choices import require_choice
-from .model import require_ace
+from .host.choices import require_choice
+from .host.model import require_ace
 
 _AS_MODEL, _SMALL, _LARGE = "as the model", "512 px model", "1024 px model"
 _MEGAPIXELS, _EXACT, _SOURCE = "megapixels", "exact size", "source size"

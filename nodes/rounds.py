@@ -7,8 +7,8 @@ from comfy_api.latest import io
 from ..ace.lcu.intake import condition_image
 from .condition import as_context
 from .encode import context_input
-from .messages import Messages
-from .types import AceContext, AceImage, schema
+from .host.messages import Messages
+from .host.types import AceContext, AceImage, schema
 
 
 class RoundNode(io.ComfyNode):

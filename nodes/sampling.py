@@ -20,11 +20,11 @@ from .encode import (
     negative_input,
     to_host_conditioning,
 )
-from .messages import Messages
-from .model import require_ace
+from .host.messages import Messages
+from .host.model import require_ace
+from .host.types import schema
+from .host.vae import HostVAE
 from .resolution import resolution_input
-from .types import schema
-from .vae import HostVAE
 
 # DDIM without added noise is Euler's method in ComfyUI's variables; "simple" visits the trailing timesteps.
 _SAMPLER, _SCHEDULER = "ddim", "simple"

@@ -9,9 +9,9 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from . import paths
-from .messages import show
-from .types import schema
+from .host import paths
+from .host.messages import show
+from .host.types import schema
 
 NODE_ID = "ACESweep"
 _START, _LOOK, _STOP = "start", "dry run", "stop"

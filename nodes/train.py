@@ -10,9 +10,10 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..training.packages import require_packages
-from . import paths, training_files
+from . import training_files
+from .host import paths
+from .host.types import AceDataset, schema
 from .training_process import Event, NodeDisplay, free_host, host_device, run_command
-from .types import AceDataset, schema
 
 _BLANK = 64  # pixels, where there is no sample sheet
 _MOST = 0x7FFFFFFF

@@ -11,8 +11,8 @@ import folder_paths
 from ..ace.files import whole_file
 from ..training.errors import DatasetNameError
 from ..training.names import check_dataset_name
-from . import paths
 from .dataset import dataset_state
+from .host import paths
 
 STANDARD = "(standard)"
 CONNECTED = "(the connected one)"

@@ -19,7 +19,7 @@ import comfy.model_management
 import comfy.utils
 import folder_paths
 
-from .messages import show
+from .host.messages import show
 
 PACK = Path(__file__).resolve().parent.parent
 _POLL_SECONDS = 0.25

@@ -50,7 +50,7 @@ def as_in_a_prompt():
 
 @pytest.fixture(scope="session")
 def pack(pytestconfig):
-    """Import a module of the pack by its name inside it: ``pack("nodes.model")``."""
+    """Import a module of the pack by its name inside it: ``pack("nodes.host.model")``."""
     folder = str(Path(pytestconfig.getoption("--base")) / "custom_nodes" / "ace-edit")
     assert asyncio.run(sys.modules["nodes"].load_custom_node(folder)), "the host could not load the pack"
     name = folder.replace(".", "_x_")  # what the host calls it
@@ -68,19 +68,19 @@ def load_model(pack, bundle):
 
     def load(weight_dtype=None):
         checkpoint = pack("ace.weights.checkpoint").read_checkpoint(bundle.dit)
-        return pack("nodes.model").load_patcher(checkpoint, bundle.defaults, weight_dtype)
+        return pack("nodes.host.model").load_patcher(checkpoint, bundle.defaults, weight_dtype)
 
     return load
 
 
 @pytest.fixture(scope="session")
 def clip(pack, bundle):
-    return pack("nodes.text_encoder").load_clip_folder(bundle.text_encoder, bundle.tokenizer)
+    return pack("nodes.host.text_encoder").load_clip_folder(bundle.text_encoder, bundle.tokenizer)
 
 
 @pytest.fixture(scope="session")
 def vae(pack, bundle):
-    return pack("nodes.vae").load_vae(bundle.vae)
+    return pack("nodes.host.vae").load_vae(bundle.vae)
 
 
 @pytest.fixture(scope="session")

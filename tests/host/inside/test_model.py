@@ -104,7 +104,7 @@ def test_a_model_of_another_family(pack):
     )
     model = comfy.model_patcher.ModelPatcher(family.get_model({}), torch.device("cpu"), torch.device("cpu"))
     with pytest.raises(ValueError, match="this MODEL is a BaseModel, not an ACE model"):
-        pack("nodes.model").require_ace(model)
+        pack("nodes.host.model").require_ace(model)
 
 
 # Running
@@ -198,7 +198,7 @@ def test_pictures_count_for_memory(load_model, encoded):
 
 def test_noise_mask_tells_the_model_where(pack, load_model, encoded):
     """Without a mask of our own, core's SetLatentNoiseMask is the target's mask as well."""
-    key = pack("nodes.model").TARGET_MASK
+    key = pack("nodes.host.model").TARGET_MASK
     noise_mask = torch.zeros(1, 4, 8, 12)
     noise_mask[..., 3:6, 4:9] = 0.9
     model = load_model()

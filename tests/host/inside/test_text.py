@@ -49,7 +49,7 @@ def _embed(reference, ids):
 @pytest.mark.parametrize("words", _TEXTS)
 def test_host_and_transformers_embed_alike(pack, text, clip, bundle, reference, words):
     """Tokens by the bundle's tokenizer in transformers, whole and with its own special tokens."""
-    found = text.encode_text(words, pack("nodes.text_encoder").HostTextEncoder(clip))
+    found = text.encode_text(words, pack("nodes.host.text_encoder").HostTextEncoder(clip))
     tokenizer = AutoTokenizer.from_pretrained(str(bundle.tokenizer))
     expected = _embed(reference, tokenizer(text.clean(words))["input_ids"])
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
@@ -57,14 +57,14 @@ def test_host_and_transformers_embed_alike(pack, text, clip, bundle, reference, 
 
 def test_texts_differ(text, clip, pack):
     """Guards the test above: indicators are words of their own to the encoder."""
-    encoder = pack("nodes.text_encoder").HostTextEncoder(clip)
+    encoder = pack("nodes.host.text_encoder").HostTextEncoder(clip)
     one, two = (text.encode_text(f"turn {word} blue", encoder) for word in ("{image1}", "{image2}"))
     assert (one - two).norm() / one.norm() > 0.05
 
 
 def test_indicator_table(pack, text, clip, reference):
     """Ten rows in one pass, equal to each word encoded alone."""
-    encoder = pack("nodes.text_encoder").HostTextEncoder(clip)
+    encoder = pack("nodes.host.text_encoder").HostTextEncoder(clip)
     table = text.encode_indicators(encoder)
     ids = [text.tokenize(word, encoder.tokenizer) for word in ("{image}", "{image1}", "{image9}")]
     assert [len(each) for each in ids] == [2, 2, 2]
@@ -94,7 +94,7 @@ def test_t5_of_other_families(pack, bundle, t5_shape, text, reference, family):
     (file,) = bundle.text_encoder.glob("*.safetensors")
     weights = load_file(file)
     clip = comfy.sd.CLIP(Target, state_dict=[weights], model_options={"t5xxl_model_config": t5_shape})
-    encoder = pack("nodes.text_encoder").HostTextEncoder(clip)
+    encoder = pack("nodes.host.text_encoder").HostTextEncoder(clip)
     ids = [5, 40, t5_shape["vocab_size"] - 1, 1]
     torch.testing.assert_close(encoder.embed([ids]), _embed(reference, ids), rtol=1e-4, atol=1e-5)
     assert text.tokenize("{image1}", encoder.tokenizer) == [32104, 1]
@@ -107,7 +107,7 @@ def test_clip_without_t5(pack):
         tokenizer = comfy.text_encoders.sd3_clip.SD3Tokenizer
 
     with pytest.raises(ValueError, match="without a T5; ACE reads T5"):
-        pack("nodes.text_encoder").HostTextEncoder(comfy.sd.CLIP(Target))
+        pack("nodes.host.text_encoder").HostTextEncoder(comfy.sd.CLIP(Target))
 
 
 # Tokens

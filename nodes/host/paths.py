@@ -7,7 +7,7 @@ from pathlib import Path
 
 import folder_paths
 
-from ..ace.bundles.bundle import (
+from ...ace.bundles.bundle import (
     COMPONENTS,
     PUBLISHED,
     SHIPPED,
@@ -15,8 +15,8 @@ from ..ace.bundles.bundle import (
     find_bundle,
     list_bundles,
 )
-from ..training.capture.plan import SUBFOLDER
-from ..training.names import list_datasets, resolve_dataset
+from ...training.capture.plan import SUBFOLDER
+from ...training.names import list_datasets, resolve_dataset
 
 FOLDER = "ace"
 # Where datasets lie in ComfyUI's output folder. For the command line that is its default, too, when it runs there.

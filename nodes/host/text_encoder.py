@@ -13,8 +13,8 @@ import folder_paths
 import torch
 from comfy.text_encoders import pixart_t5
 
-from ..ace.weights.containers import CheckpointError, read_container
-from ..ace.weights.foreign import recognise_tensors
+from ...ace.weights.containers import CheckpointError, read_container
+from ...ace.weights.foreign import recognise_tensors
 
 # What a T5's config.json says of its shape; everything else is the same in all of T5 v1.1.
 _SHAPE_KEYS = ("d_ff", "d_kv", "d_model", "num_heads", "num_layers", "vocab_size")

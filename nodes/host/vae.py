@@ -7,7 +7,7 @@ from pathlib import Path
 import comfy.sd
 import torch
 
-from ..ace.vae import LATENT_SCALE, read_vae_tensors, round_for_8_bit
+from ...ace.vae import LATENT_SCALE, read_vae_tensors, round_for_8_bit
 
 
 class HostVAE:

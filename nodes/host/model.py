@@ -17,16 +17,16 @@ import comfy.utils
 import torch
 from comfy.ldm.modules.attention import optimized_attention, optimized_attention_masked
 
-from ..ace.model.conditioning import Conditioning
-from ..ace.model.config import ACEConfig
-from ..ace.model.transformer import ACEModel
-from ..ace.weights.checkpoint import (
+from ...ace.model.conditioning import Conditioning
+from ...ace.model.config import ACEConfig
+from ...ace.model.transformer import ACEModel
+from ...ace.weights.checkpoint import (
     Checkpoint,
     config_tensors,
     to_model_keys,
     to_published_keys,
 )
-from ..ace.weights.presets import BundleDefaults
+from ...ace.weights.presets import BundleDefaults
 
 # Keys of a CONDITIONING's dictionary. The text lies in its first element, all frames' tokens one after the other,
 # because that is what core's conditioning nodes work on; `reference_latents` is core's own key for edit models.
