@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import queueing
-from .capture import CaptureResultNode, CaptureSourceNode
-from .capture_pair import CapturePairNode
+from .capture import queueing
+from .capture.markers import CaptureResultNode, CaptureSourceNode
+from .capture.pair import CapturePairNode
+from .capture.sweep import SweepNode
 from .condition import ConditionUnitNode, ImageNode, LongContextNode
 from .condition_image import ConditionImageNode
 from .dataset import BrowseDatasetNode, LoadDatasetNode
@@ -22,7 +23,6 @@ from .paste_back import PasteBackNode
 from .preview import PreviewNode
 from .rounds import RoundNode
 from .sampling import GuidanceRescaleNode, SamplerNode
-from .sweep import SweepNode
 from .train import TrainNode
 
 

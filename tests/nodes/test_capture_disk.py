@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from comfyui_ace.nodes.recorder import Capture, Recorder
+from comfyui_ace.nodes.capture.recorder import Capture, Recorder
 from comfyui_ace.training import storage
 from comfyui_ace.training.checks import CheckSettings
 from comfyui_ace.training.errors import WriteError

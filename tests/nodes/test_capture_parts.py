@@ -10,9 +10,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from comfyui_ace.nodes.capture_links import connect_sources, contributors, linked_pictures
-from comfyui_ace.nodes.capture_pairing import Mismatch, pair_pictures, pair_values
-from comfyui_ace.nodes.recorder import Capture, Recorder
+from comfyui_ace.nodes.capture.links import connect_sources, contributors, linked_pictures
+from comfyui_ace.nodes.capture.pairing import Mismatch, pair_pictures, pair_values
+from comfyui_ace.nodes.capture.recorder import Capture, Recorder
 from comfyui_ace.training.capture.errors import WorkflowError
 from comfyui_ace.training.capture.markers import read_markers, sources_of
 from comfyui_ace.training.checks import CheckSettings

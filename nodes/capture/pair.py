@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from .capture_begin import begin, refusal
-from .capture_record import Words, record, word_inputs
-from .host.types import LEAST_SOCKETS, schema
+from ..host.types import LEAST_SOCKETS, schema
+from .begin import begin, refusal
+from .record import Words, record, word_inputs
 
 
 class CapturePairNode(io.ComfyNode):

@@ -6,8 +6,8 @@ import functools
 import time
 from typing import Any
 
-from .capture_record import recorder
-from .endings import finish_before_the_end
+from .record import recorder
+from .shutdown import finish_before_the_end
 
 ROUTE = "/ace/capture"
 # How long the queue's last prompt may stay in it for the sake of its pairs. A disk may hang, and the artist see it idle.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from .capture_begin import begin, refusal
-from .capture_links import linked_pictures
-from .capture_record import Words, record, word_inputs
-from .host.types import schema
+from ..host.types import schema
+from .begin import begin, refusal
+from .links import linked_pictures
+from .record import Words, record, word_inputs
 
 _MAX_INDEX = 9
 # Whatever else is wrong with its sources is said before the graph runs.

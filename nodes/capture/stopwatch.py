@@ -13,8 +13,8 @@ from typing import Any
 import comfy.model_management
 from comfy_execution.progress import ProgressHandler, add_progress_handler, get_progress_state
 
-from ..training.evaluate.memory import MemoryMeter
-from .capture_links import edit_nodes
+from ...training.evaluate.memory import MemoryMeter
+from .links import edit_nodes
 
 _NAME = "ace-capture"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .capture_begin import connect
-from .capture_server import register as register_capture
+from .begin import connect
+from .server import register as register_capture
 from .sweep import register as register_sweep
 from .sweep import run_alone
 

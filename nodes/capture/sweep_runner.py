@@ -14,10 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..training.capture.errors import CaptureError, Undecided
-from ..training.capture.report import Tally
-from ..training.capture.sweep import Settings, capture
-from ..training.errors import DatasetError
+from ...training.capture.errors import CaptureError, Undecided
+from ...training.capture.report import Tally
+from ...training.capture.sweep import Settings, capture
+from ...training.errors import DatasetError
 
 State = dict[str, Any]
 # What the command line's options are called on the node.

@@ -11,9 +11,20 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..training.capture.errors import WorkflowError
-from ..training.capture.graph import Prompt, ancestors, between, check_prompt, links_into
-from ..training.capture.markers import PAIR, RESULT, check_indices, sources_of
+from ...training.capture.errors import WorkflowError
+from ...training.capture.graph import (
+    Prompt,
+    ancestors,
+    between,
+    check_prompt,
+    links_into,
+)
+from ...training.capture.markers import (
+    PAIR,
+    RESULT,
+    check_indices,
+    sources_of,
+)
 
 _IMAGE, _MASK = "source_{}", "mask_{}"  # inputs added to a Result, by the picture's index
 _ADDED = re.compile(r"(source|mask)_\d+")

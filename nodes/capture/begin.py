@@ -10,12 +10,12 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..training.capture.markers import PAIR, RESULT
+from ...training.capture.markers import PAIR, RESULT
+from ..host import paths
+from ..host.messages import show
 from . import stopwatch
-from .capture_links import connect_sources
-from .capture_record import check_indicators, recorder, split_words
-from .host import paths
-from .host.messages import show
+from .links import connect_sources
+from .record import check_indicators, recorder, split_words
 
 # What is wrong with the markers of the prompt that is being queued, by node id. ComfyUI looks a prompt over and then
 # asks its nodes in one and the same request, and other requests have a context of their own.
@@ -35,7 +35,7 @@ def connect(prompt: dict[str, Any]) -> None:
 
 def _fault_in_words(inputs: Mapping[str, Any]) -> str:
     """What is wrong with what was typed into a marker, "" for nothing. What is wired is only known when it runs."""
-    from ..training.checks import parse_checks
+    from ...training.checks import parse_checks
 
     pictures = sum(
         name.startswith(("source", "references.")) for name, value in inputs.items() if isinstance(value, list)
@@ -56,7 +56,7 @@ def begin(dataset: Any) -> int:
 
     Returns a number that makes a marker run again whose pairs were lost, or whose dataset was deleted.
     """
-    from ..training.errors import DatasetError
+    from ...training.errors import DatasetError
 
     stopwatch.start()
     name = _typed(dataset)
@@ -87,8 +87,8 @@ def _typed(dataset: Any) -> Any:
 
 
 def _refusal(name: Any) -> str:
-    from ..training.errors import DatasetError
-    from ..training.storage import METADATA, check_writable
+    from ...training.errors import DatasetError
+    from ...training.storage import METADATA, check_writable
 
     try:
         folder = paths.dataset_folder(name)

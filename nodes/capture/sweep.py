@@ -9,9 +9,9 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from .host import paths
-from .host.messages import show
-from .host.types import schema
+from ..host import paths
+from ..host.messages import show
+from ..host.types import schema
 
 NODE_ID = "ACESweep"
 _START, _LOOK, _STOP = "start", "dry run", "stop"
@@ -212,10 +212,10 @@ def _settings(
     seed_input: str = "",
 ):
     """What a capture over a folder is asked to do, from the widgets. Raises `ValueError`."""
-    from ..training.capture.roles import Choices
-    from ..training.capture.sweep import Settings
-    from ..training.checks import parse_checks
-    from .capture_record import split_words
+    from ...training.capture.roles import Choices
+    from ...training.capture.sweep import Settings
+    from ...training.checks import parse_checks
+    from .record import split_words
 
     if folder == _NONE:
         raise ValueError("choose a folder: put pictures into a folder in ComfyUI's input folder, then refresh (R)")
