@@ -10,8 +10,6 @@ from .capture.pair import CapturePairNode
 from .capture.sweep import SweepNode
 from .condition import ConditionUnitNode, ImageNode, LongContextNode
 from .condition_image import ConditionImageNode
-from .dataset import BrowseDatasetNode, LoadDatasetNode
-from .distil import DistilNode
 from .encode import EncodeNode
 from .host import paths
 from .inpaint import InpaintNode
@@ -23,7 +21,9 @@ from .paste_back import PasteBackNode
 from .preview import PreviewNode
 from .rounds import RoundNode
 from .sampling import GuidanceRescaleNode, SamplerNode
-from .train import TrainNode
+from .training.dataset import BrowseDatasetNode, LoadDatasetNode
+from .training.distil import DistilNode
+from .training.train import TrainNode
 
 
 class ACEExtension(ComfyExtension):

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from comfy_api.latest import io, ui
 
-from .host import paths
-from .host.types import AceDataset, schema
+from ..host import paths
+from ..host.types import AceDataset, schema
 
 _NONE = "none yet"
 _SPLITS = ["all", "train", "validation"]
@@ -54,7 +54,7 @@ class LoadDatasetNode(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, dataset=None, **kwargs):
-        from ..training.errors import DatasetError
+        from ...training.errors import DatasetError
 
         try:
             return dataset_state(Path(_folder(dataset)))
@@ -156,7 +156,7 @@ class BrowseDatasetNode(io.ComfyNode):
 
 def open_dataset(folder: str):
     """The dataset in a folder. Raises `DatasetError`."""
-    from ..training.pairs import Dataset
+    from ...training.pairs import Dataset
 
     return Dataset(folder)
 
@@ -174,7 +174,7 @@ def _folder(name: str) -> str:
 
 def dataset_state(folder: Path) -> str:
     """Changes with every pair; empty for what is no dataset."""
-    from ..training.storage import METADATA
+    from ...training.storage import METADATA
 
     try:
         status = (folder / METADATA).stat()

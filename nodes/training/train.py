@@ -9,11 +9,17 @@ import numpy as np
 import torch
 from comfy_api.latest import io, ui
 
-from ..training.packages import require_packages
-from . import training_files
-from .host import paths
-from .host.types import AceDataset, schema
-from .training_process import Event, NodeDisplay, free_host, host_device, run_command
+from ...training.packages import require_packages
+from ..host import paths
+from ..host.types import AceDataset, schema
+from . import files as training_files
+from .process import (
+    Event,
+    NodeDisplay,
+    free_host,
+    host_device,
+    run_command,
+)
 
 _BLANK = 64  # pixels, where there is no sample sheet
 _MOST = 0x7FFFFFFF

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import folder_paths
 
-from ..ace.files import whole_file
-from ..training.errors import DatasetNameError
-from ..training.names import check_dataset_name
+from ...ace.files import whole_file
+from ...training.errors import DatasetNameError
+from ...training.names import check_dataset_name
+from ..host import paths
 from .dataset import dataset_state
-from .host import paths
 
 STANDARD = "(standard)"
 CONNECTED = "(the connected one)"
-_SHIPPED_CONFIGS = Path(__file__).resolve().parent.parent / "training" / "configs"
+_SHIPPED_CONFIGS = Path(__file__).resolve().parents[2] / "training" / "configs"
 _SOFTWARE = "ACE Edit"
 
 
@@ -39,7 +39,7 @@ def config_names(kind: str) -> list[str]:
 
 
 def _may_be_lora(path: Path) -> bool:
-    from ..training.trainer.errors import TrainError
+    from ...training.trainer.errors import TrainError
 
     try:
         return config_method(path) == "lora"
@@ -105,7 +105,7 @@ def config_method(config: Path | None) -> str:
     Raises:
         ConfigError: it cannot be read.
     """
-    from ..training.trainer.config_file import read_table
+    from ...training.trainer.config_file import read_table
 
     return "lora" if config is None else read_table(config).get("method", "lora")
 
@@ -116,7 +116,7 @@ def has_own_cache(config: Path | None) -> bool:
     Raises:
         ConfigError: it cannot be read.
     """
-    from ..training.trainer.config_file import read_table
+    from ...training.trainer.config_file import read_table
 
     if config is None or config.parent == _SHIPPED_CONFIGS:
         return False

@@ -19,9 +19,9 @@ import comfy.model_management
 import comfy.utils
 import folder_paths
 
-from .host.messages import show
+from ..host.messages import show
 
-PACK = Path(__file__).resolve().parent.parent
+PACK = Path(__file__).resolve().parents[2]
 _POLL_SECONDS = 0.25
 _TEXT_SECONDS = 0.5
 _SHEET_SIDE = 1024  # pixels of a preview
@@ -62,7 +62,7 @@ def run_command(arguments: Sequence[str], folder: Path, hear: Callable[[Event], 
         TrainingFailed: it failed; the message is the process's.
         InterruptProcessingException: it was interrupted before there was anything to save.
     """
-    from ..training.trainer.loop import STOP_NOW
+    from ...training.trainer.loop import STOP_NOW
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / STOP_NOW).unlink(missing_ok=True)

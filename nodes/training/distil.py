@@ -7,10 +7,10 @@ from pathlib import Path
 import folder_paths
 from comfy_api.latest import io, ui
 
-from . import training_files
-from .host.types import schema
+from ..host.types import schema
+from . import files as training_files
+from .process import NodeDisplay
 from .train import execute_run, fingerprint, plan_run, sheet_image, training_inputs
-from .training_process import NodeDisplay
 
 
 class DistilNode(io.ComfyNode):

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ..ace.preview.typesetting import Face
-from ..training.errors import DatasetError
-from ..training.images import read_image
-from ..training.storage import safe_file
+from ...ace.preview.typesetting import Face
+from ...training.errors import DatasetError
+from ...training.images import read_image
+from ...training.storage import safe_file
 
 if TYPE_CHECKING:
-    from ..training.pairs import Dataset
-    from ..training.rows import PairRow
+    from ...training.pairs import Dataset
+    from ...training.rows import PairRow
 
 PAGE = 12  # pairs on a sheet
 _COLUMNS = 3
