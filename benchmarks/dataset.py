@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..training.pairs import Dataset, Pair
-from ..training.verify import verify
+from ..training.dataset.store import Dataset, Pair
+from ..training.dataset.upkeep.verify import verify
 from .report import Table
 from .timing import Estimate
 

@@ -17,9 +17,9 @@ from pathlib import Path
 import torch
 
 from ..ace.pictures.random_masks import random_masks
-from ..training.checks import CheckSettings
+from ..training.dataset.intake.checks import CheckSettings
+from ..training.dataset.store import Dataset, DatasetSettings, Pair
 from ..training.distil import distil, small_model_settings
-from ..training.pairs import Dataset, DatasetSettings, Pair
 from ..training.tiny import operations
 from ..training.tiny.pictures import Pictures
 

@@ -52,8 +52,8 @@ def _workshop(folder: Path, setting: Setting) -> dict[str, Any]:
     import numpy as np
 
     from ..ace.bundles.random_bundle import make_random_bundle
-    from ..training.checks import CheckSettings
-    from ..training.pairs import Dataset, Pair
+    from ..training.dataset.intake.checks import CheckSettings
+    from ..training.dataset.store import Dataset, Pair
 
     make_random_bundle(folder / "bundle")
     dataset = Dataset.create(folder, "pairs", checks=CheckSettings(near_duplicate=False))

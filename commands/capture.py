@@ -208,7 +208,7 @@ def _folders(arguments: argparse.Namespace) -> tuple[tuple[Path, ...], dict[int,
 
 
 def _checks(given: list[str]):
-    from ..training.checks import parse_checks
+    from ..training.dataset.intake.checks import parse_checks
     from ..training.errors import CheckError
 
     try:

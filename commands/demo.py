@@ -84,7 +84,7 @@ def _check_same_demo(arguments: argparse.Namespace) -> None:
 
 def _pairs(arguments: argparse.Namespace) -> Path:
     """The dataset's folder; what is there from an earlier demo stays."""
-    from ..training.pairs import Dataset
+    from ..training.dataset.store import Dataset
     from .demo_pairs import capture, photographs
 
     pictures = photographs(arguments.photos)

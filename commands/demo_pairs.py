@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ..training.dataset.disk.images import read_image
+from ..training.dataset.store import Dataset, Pair
 from ..training.errors import ImageError
 from ..training.evaluate.memory import MemoryMeter
-from ..training.images import read_image
-from ..training.pairs import Dataset, Pair
 from ..training.tiny.operations import blur, grayscale
 
 INSTRUCTION = "{image} as a cyanotype print"

@@ -62,8 +62,8 @@ def add_parsers(subparsers) -> None:
 
 
 def run_distil(arguments: argparse.Namespace) -> int:
+    from ..training.dataset.disk.names import check_dataset_name
     from ..training.distil import DistilSettings, distil
-    from ..training.names import check_dataset_name
     from ..training.trainer.config_file import overrides_table
 
     name = check_dataset_name(arguments.name or arguments.datasets[0].resolve().name, "name")

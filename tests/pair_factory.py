@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from comfyui_ace.training.pairs import Pair
+from comfyui_ace.training.dataset.store import Pair
 
 
 def picture(seed: int, height: int = 24, width: int = 32) -> np.ndarray:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import torch
 from comfyui_ace.ace.bundles.random_bundle import make_random_bundle
-from comfyui_ace.training.pairs import Dataset, Pair
+from comfyui_ace.training.dataset.store import Dataset, Pair
 from comfyui_ace.training.trainer.config import TrainConfig
 from comfyui_ace.training.trainer.config_file import make_config
 from comfyui_ace.training.trainer.run import train

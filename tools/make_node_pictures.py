@@ -385,7 +385,7 @@ def make_pictures(server: ComfyServer, names: list[str]) -> None:
 def _fill_folders(server: ComfyServer) -> None:
     """A folder to sweep over, and a dataset to look at."""
     import numpy as np
-    from comfyui_ace.training.pairs import Dataset, Pair
+    from comfyui_ace.training.dataset.store import Dataset, Pair
 
     folder = server.base_dir / "input" / FOLDER
     folder.mkdir()

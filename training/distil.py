@@ -14,11 +14,11 @@ from ..ace.bundles.bundle import SHIPPED, find_bundle
 from ..ace.files import whole_file
 from ..ace.pipeline import ACEPipeline
 from ..ace.weights.lora import merge_lora, read_lora
+from .dataset.store import Dataset
 from .evaluate.cases import CaseSettings
 from .evaluate.evaluation import Evaluation
 from .evaluate.page import describe, write_page
 from .evaluate.run import evaluate
-from .pairs import Dataset
 from .trainer.config import TrainConfig
 from .trainer.config_file import make_config, read_table
 from .trainer.errors import ConfigError, TrainError

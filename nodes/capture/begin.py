@@ -35,7 +35,7 @@ def connect(prompt: dict[str, Any]) -> None:
 
 def _fault_in_words(inputs: Mapping[str, Any]) -> str:
     """What is wrong with what was typed into a marker, "" for nothing. What is wired is only known when it runs."""
-    from ...training.checks import parse_checks
+    from ...training.dataset.intake.checks import parse_checks
 
     pictures = sum(
         name.startswith(("source", "references.")) for name, value in inputs.items() if isinstance(value, list)
@@ -87,8 +87,8 @@ def _typed(dataset: Any) -> Any:
 
 
 def _refusal(name: Any) -> str:
+    from ...training.dataset.disk.storage import METADATA, check_writable
     from ...training.errors import DatasetError
-    from ...training.storage import METADATA, check_writable
 
     try:
         folder = paths.dataset_folder(name)

@@ -19,7 +19,7 @@ from .pairing import pair_pictures, pair_values, sizes
 from .stopwatch import spent_so_far
 
 if TYPE_CHECKING:
-    from ...training.checks import CheckSettings
+    from ...training.dataset.intake.checks import CheckSettings
 
 _FROM_GRAPH = -1
 _THUMBNAIL = 256  # pixels, longest side of each picture
@@ -94,7 +94,7 @@ def record(
 
     results: lists of batches (B, H, W, C), as ComfyUI hands them over; pictures: images and masks in indicator order.
     """
-    from ...training.pairs import Pair
+    from ...training.dataset.store import Pair
     from .recorder import Capture
 
     seconds, memory = spent_so_far(node.hidden.prompt, node.hidden.unique_id)  # first of all, while the clock runs
@@ -153,7 +153,7 @@ class _Door(NamedTuple):
 
 def _doors(words: Words, layout: list[int]) -> list[_Door]:
     """The door of each result. Raises `DatasetError` for what is no name of a dataset, or no check."""
-    from ...training.checks import parse_checks
+    from ...training.dataset.intake.checks import parse_checks
 
     for name in words.dataset:
         paths.dataset_folder(name)
@@ -207,7 +207,7 @@ def _masks(given: list[torch.Tensor], layout: list[int], label: str, copies: _Co
 
 
 def _instructions(given: list[str], doors: list[_Door], pictures: int) -> list[str]:
-    from ...training.prepare import trigger_instruction
+    from ...training.dataset.intake.prepare import trigger_instruction
 
     words = [
         text.strip() or trigger_instruction(door.dataset, pictures) for text, door in zip(given, doors, strict=True)
@@ -219,7 +219,7 @@ def _instructions(given: list[str], doors: list[_Door], pictures: int) -> list[s
 
 def check_indicators(instruction: str, pictures: int) -> None:
     """Raise `ValueError` where an instruction names a picture that is not among so many."""
-    from ...training.prepare import indicators
+    from ...training.dataset.intake.prepare import indicators
 
     missing = sorted(index for index in indicators(instruction) if index >= pictures)
     if missing:
@@ -232,7 +232,7 @@ def check_indicators(instruction: str, pictures: int) -> None:
 def _read_graph(graph, marker: str) -> tuple[tuple[tuple[str, str], ...], int | None, str]:
     """What varies from pair to pair, the seed if there is just one, and a name from the source's file if there is one."""
     from ...training.capture.markers import PAIR, RESULT, SOURCE
-    from ...training.provenance import varying_inputs
+    from ...training.dataset.provenance.provenance import varying_inputs
 
     markers = {node_id for node_id, node in graph.items() if node["class_type"] in (PAIR, RESULT, SOURCE)}
     found = [place for place in varying_inputs(graph) if place[0] not in markers]

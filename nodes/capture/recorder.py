@@ -19,16 +19,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ...training.checks import CheckSettings
+from ...training.dataset.disk.names import resolve_dataset
+from ...training.dataset.intake.checks import CheckSettings
+from ...training.dataset.provenance.provenance import save_graph
+from ...training.dataset.store import AppendResult, Dataset, Pair
 from ...training.errors import (
     DatasetError,
     ImageError,
     PairError,
     WriteError,
 )
-from ...training.names import resolve_dataset
-from ...training.pairs import AppendResult, Dataset, Pair
-from ...training.provenance import save_graph
 
 # Pictures that may wait in memory. A graph that is faster than the disk waits here.
 MOST_BYTES = 512 << 20

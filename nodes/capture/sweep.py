@@ -214,7 +214,7 @@ def _settings(
     """What a capture over a folder is asked to do, from the widgets. Raises `ValueError`."""
     from ...training.capture.roles import Choices
     from ...training.capture.sweep import Settings
-    from ...training.checks import parse_checks
+    from ...training.dataset.intake.checks import parse_checks
     from .record import split_words
 
     if folder == _NONE:

@@ -16,7 +16,7 @@ from ...ace.bundles.bundle import (
     list_bundles,
 )
 from ...training.capture.plan import SUBFOLDER
-from ...training.names import list_datasets, resolve_dataset
+from ...training.dataset.disk.names import list_datasets, resolve_dataset
 
 FOLDER = "ace"
 # Where datasets lie in ComfyUI's output folder. For the command line that is its default, too, when it runs there.

@@ -156,7 +156,7 @@ class BrowseDatasetNode(io.ComfyNode):
 
 def open_dataset(folder: str):
     """The dataset in a folder. Raises `DatasetError`."""
-    from ...training.pairs import Dataset
+    from ...training.dataset.store import Dataset
 
     return Dataset(folder)
 
@@ -174,7 +174,7 @@ def _folder(name: str) -> str:
 
 def dataset_state(folder: Path) -> str:
     """Changes with every pair; empty for what is no dataset."""
-    from ...training.storage import METADATA
+    from ...training.dataset.disk.storage import METADATA
 
     try:
         status = (folder / METADATA).stat()

@@ -9,13 +9,13 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ...ace.preview.typesetting import Face
+from ...training.dataset.disk.images import read_image
+from ...training.dataset.disk.storage import safe_file
 from ...training.errors import DatasetError
-from ...training.images import read_image
-from ...training.storage import safe_file
 
 if TYPE_CHECKING:
-    from ...training.pairs import Dataset
-    from ...training.rows import PairRow
+    from ...training.dataset.disk.rows import PairRow
+    from ...training.dataset.store import Dataset
 
 PAGE = 12  # pairs on a sheet
 _COLUMNS = 3

@@ -9,8 +9,8 @@ from pathlib import Path
 import folder_paths
 
 from ...ace.files import whole_file
+from ...training.dataset.disk.names import check_dataset_name
 from ...training.errors import DatasetNameError
-from ...training.names import check_dataset_name
 from ..host import paths
 from .dataset import dataset_state
 

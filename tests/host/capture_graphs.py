@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from comfyui_ace.training.pairs import Dataset
-from comfyui_ace.training.verify import verify
+from comfyui_ace.training.dataset.store import Dataset
+from comfyui_ace.training.dataset.upkeep.verify import verify
 from host.comfy_server import PACK_ROOT, ComfyServer, Graph, NodeRef
 from PIL import Image
 

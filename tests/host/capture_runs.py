@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 from comfyui_ace.commands import capture
-from comfyui_ace.training.pairs import Dataset
-from comfyui_ace.training.verify import verify
+from comfyui_ace.training.dataset.store import Dataset
+from comfyui_ace.training.dataset.upkeep.verify import verify
 from host.graph import Graph
 from PIL import Image
 

@@ -6,7 +6,7 @@ import struct
 import zlib
 
 import pytest
-from comfyui_ace.training.repair import repair
+from comfyui_ace.training.dataset.upkeep.repair import repair
 from host.capture_runs import Finished, Folder
 from host.comfy_server import Graph
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from comfyui_ace.training.pairs import Pair
+from comfyui_ace.training.dataset.store import Pair
 from host.capture_graphs import keep, mark, written
 from host.capture_runs import Folder
 from host.comfy_server import Graph, NodeRef

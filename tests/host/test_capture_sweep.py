@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from comfyui_ace.training.provenance import load_graph
+from comfyui_ace.training.dataset.provenance.provenance import load_graph
 from host.capture_runs import Folder
 from host.comfy_server import Graph
 from PIL import Image

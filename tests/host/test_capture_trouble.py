@@ -7,8 +7,8 @@ import shutil
 import signal
 
 import pytest
-from comfyui_ace.training.pairs import Dataset
-from comfyui_ace.training.provenance import load_graph
+from comfyui_ace.training.dataset.provenance.provenance import load_graph
+from comfyui_ace.training.dataset.store import Dataset
 from host.capture_graphs import PACKS, Photos, assert_inverses, keep, linger, mark, root, written
 from host.comfy_server import Graph
 

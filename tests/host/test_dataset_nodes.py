@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from comfyui_ace.training.pairs import Dataset, Pair
+from comfyui_ace.training.dataset.store import Dataset, Pair
 from host.comfy_server import Graph
 from host.edits import shown
 

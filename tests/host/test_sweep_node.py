@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from comfyui_ace.training.pairs import Dataset
-from comfyui_ace.training.verify import verify
+from comfyui_ace.training.dataset.store import Dataset
+from comfyui_ace.training.dataset.upkeep.verify import verify
 from host.comfy_server import PACK_ROOT, ComfyServer, Graph
 from PIL import Image
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from comfyui_ace.ace.bundles.bundle import find_bundle
 from comfyui_ace.ace.weights.lora import read_lora
-from comfyui_ace.training.checks import CheckSettings
-from comfyui_ace.training.pairs import Dataset, Pair
+from comfyui_ace.training.dataset.intake.checks import CheckSettings
+from comfyui_ace.training.dataset.store import Dataset, Pair
 from host.comfy_server import PACK_ROOT, ComfyServer, Graph, NodeRef
 from host.training_packages import lend_training_packages
 from PIL import Image, ImageChops

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import torch
 from comfyui_ace.nodes.capture.recorder import Capture, Recorder
-from comfyui_ace.training import storage
-from comfyui_ace.training.checks import CheckSettings
+from comfyui_ace.training.dataset.disk import storage
+from comfyui_ace.training.dataset.intake.checks import CheckSettings
+from comfyui_ace.training.dataset.store import Dataset, Pair
+from comfyui_ace.training.dataset.upkeep.verify import verify
 from comfyui_ace.training.errors import WriteError
-from comfyui_ace.training.pairs import Dataset, Pair
-from comfyui_ace.training.verify import verify
 from disks import small_disk
 
 GRAPH = {"1": {"class_type": "LoadImage", "inputs": {"image": "a.png"}}}

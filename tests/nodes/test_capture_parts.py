@@ -15,10 +15,10 @@ from comfyui_ace.nodes.capture.pairing import Mismatch, pair_pictures, pair_valu
 from comfyui_ace.nodes.capture.recorder import Capture, Recorder
 from comfyui_ace.training.capture.errors import WorkflowError
 from comfyui_ace.training.capture.markers import read_markers, sources_of
-from comfyui_ace.training.checks import CheckSettings
+from comfyui_ace.training.dataset.intake.checks import CheckSettings
+from comfyui_ace.training.dataset.store import Dataset, Pair
+from comfyui_ace.training.dataset.upkeep.verify import verify
 from comfyui_ace.training.errors import DatasetNameError
-from comfyui_ace.training.pairs import Dataset, Pair
-from comfyui_ace.training.verify import verify
 from hypothesis import given
 from hypothesis import strategies as st
 

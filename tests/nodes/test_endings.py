@@ -8,8 +8,8 @@ import sys
 import textwrap
 
 import pytest
-from comfyui_ace.training.pairs import Dataset
-from comfyui_ace.training.verify import verify
+from comfyui_ace.training.dataset.store import Dataset
+from comfyui_ace.training.dataset.upkeep.verify import verify
 
 _CAPTURE = """
 import os, signal, sys

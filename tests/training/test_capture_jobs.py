@@ -33,8 +33,8 @@ from comfyui_ace.training.capture.results import (
     stored_numbers,
 )
 from comfyui_ace.training.capture.roles import Choices, find_roles
+from comfyui_ace.training.dataset.store import Dataset
 from comfyui_ace.training.errors import ImageError
-from comfyui_ace.training.pairs import Dataset
 from host.graph import Graph
 from hypothesis import given
 from hypothesis import strategies as st

@@ -12,7 +12,7 @@ import pytest
 from comfyui_ace.training.capture.errors import CaptureError
 from comfyui_ace.training.capture.report import BarReport, Tally
 from comfyui_ace.training.capture.sweep import Settings, capture
-from comfyui_ace.training.checks import CheckSettings, parse_checks
+from comfyui_ace.training.dataset.intake.checks import CheckSettings, parse_checks
 from comfyui_ace.training.errors import CheckError
 from host.graph import Graph, NodeRef
 from PIL import Image

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from comfyui_ace.training.checks import CheckSettings, run_checks
-from comfyui_ace.training.fingerprint import FingerprintTable, fingerprint
-from comfyui_ace.training.prepare import prepare
+from comfyui_ace.training.dataset.disk.perceptual_hash import FingerprintTable, fingerprint
+from comfyui_ace.training.dataset.intake.checks import CheckSettings, run_checks
+from comfyui_ace.training.dataset.intake.prepare import prepare
 from pair_factory import half_mask, pair, picture
 from PIL import Image
 from pydantic import ValidationError

@@ -10,9 +10,9 @@ import time
 
 import numpy as np
 import pytest
-from comfyui_ace.training import storage
+from comfyui_ace.training.dataset.disk import storage
+from comfyui_ace.training.dataset.store import Dataset
 from comfyui_ace.training.errors import DatasetError
-from comfyui_ace.training.pairs import Dataset
 from pair_factory import pair
 
 posix_only = pytest.mark.skipif(os.name == "nt", reason="signals and limits of POSIX")

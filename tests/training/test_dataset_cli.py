@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from comfyui_ace.training.dataset_cli import add_parser
-from comfyui_ace.training.pairs import Dataset
+from comfyui_ace.training.dataset.command import add_parser
+from comfyui_ace.training.dataset.store import Dataset
 from pair_factory import pair, picture
 from PIL import Image
 

@@ -15,13 +15,13 @@ from comfyui_ace.ace.pipeline import ACEPipeline
 from comfyui_ace.ace.weights.lora import read_lora
 from comfyui_ace.cli import main
 from comfyui_ace.training.capture.ui_graph import convert
-from comfyui_ace.training.checks import CheckSettings
+from comfyui_ace.training.dataset.intake.checks import CheckSettings
+from comfyui_ace.training.dataset.store import Dataset, Pair
 from comfyui_ace.training.distil import DistilSettings, distil, make_train_config
 from comfyui_ace.training.errors import DatasetError
 from comfyui_ace.training.evaluate.cases import CaseSettings
 from comfyui_ace.training.evaluate.run import evaluate
 from comfyui_ace.training.packages import require_packages
-from comfyui_ace.training.pairs import Dataset, Pair
 from comfyui_ace.training.trainer.config import ResolutionSection
 from comfyui_ace.training.trainer.errors import ConfigError, TrainError
 from comfyui_ace.training.workflows.bench import Bench

@@ -13,13 +13,13 @@ from comfyui_ace.ace.bundles.bundle import find_bundle
 from comfyui_ace.ace.pictures.resolution import Resolution
 from comfyui_ace.ace.pipeline import ACEPipeline
 from comfyui_ace.cli import main
+from comfyui_ace.training.dataset.store import Dataset, Pair
 from comfyui_ace.training.evaluate.cases import CaseSettings, choose_rows, make_cases
 from comfyui_ace.training.evaluate.errors import EvaluationError
 from comfyui_ace.training.evaluate.evaluation import Answer, Evaluation, score
 from comfyui_ace.training.evaluate.measures import Distances, find_lpips, mean, measure
 from comfyui_ace.training.evaluate.page import describe, write_page
 from comfyui_ace.training.evaluate.run import SamplerSettings, evaluate
-from comfyui_ace.training.pairs import Dataset, Pair
 from comfyui_ace.training.trainer.encoding import fitted_pixels
 from comfyui_ace.training.trainer.file_index import FileIndex
 from comfyui_ace.training.trainer.plan import PlanSettings, make_plan

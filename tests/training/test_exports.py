@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from comfyui_ace.training.dataset.exporters import ExportOptions, export_dataset
+from comfyui_ace.training.dataset.formats import EXPORTS
+from comfyui_ace.training.dataset.store import Dataset
+from comfyui_ace.training.dataset.upkeep.verify import verify
 from comfyui_ace.training.errors import DatasetError
-from comfyui_ace.training.exporters import ExportOptions, export_dataset
-from comfyui_ace.training.formats import EXPORTS
-from comfyui_ace.training.pairs import Dataset
-from comfyui_ace.training.verify import verify
 from pair_factory import half_mask, pair, picture
 from PIL import Image
 

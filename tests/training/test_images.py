@@ -7,8 +7,7 @@ import zlib
 
 import numpy as np
 import pytest
-from comfyui_ace.training.errors import ImageError
-from comfyui_ace.training.images import (
+from comfyui_ace.training.dataset.disk.images import (
     as_mask8,
     as_rgb8,
     image_kind,
@@ -18,6 +17,7 @@ from comfyui_ace.training.images import (
     read_mask,
     write_png,
 )
+from comfyui_ace.training.errors import ImageError
 from pair_factory import picture
 from PIL import Image
 

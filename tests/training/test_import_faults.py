@@ -5,9 +5,9 @@ import unicodedata
 
 import numpy as np
 import pytest
-from comfyui_ace.training.dataset_cli import add_parser
-from comfyui_ace.training.importers import ImportOptions, import_pairs
-from comfyui_ace.training.pairs import Dataset
+from comfyui_ace.training.dataset.command import add_parser
+from comfyui_ace.training.dataset.importers import ImportOptions, import_pairs
+from comfyui_ace.training.dataset.store import Dataset
 from pair_factory import picture
 from PIL import Image
 

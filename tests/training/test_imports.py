@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from comfyui_ace.training.checks import CheckSettings
+from comfyui_ace.training.dataset.exporters import export_dataset
+from comfyui_ace.training.dataset.importers import ImportOptions, import_pairs
+from comfyui_ace.training.dataset.intake.checks import CheckSettings
+from comfyui_ace.training.dataset.store import Dataset
+from comfyui_ace.training.dataset.upkeep.verify import verify
 from comfyui_ace.training.errors import DatasetError
-from comfyui_ace.training.exporters import export_dataset
-from comfyui_ace.training.importers import ImportOptions, import_pairs
-from comfyui_ace.training.pairs import Dataset
-from comfyui_ace.training.verify import verify
 from pair_factory import half_mask, pair, picture
 from PIL import Image
 

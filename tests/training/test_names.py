@@ -4,8 +4,13 @@ import os
 import sys
 
 import pytest
+from comfyui_ace.training.dataset.disk.names import (
+    check_dataset_name,
+    list_datasets,
+    resolve_dataset,
+    slug,
+)
 from comfyui_ace.training.errors import DatasetNameError
-from comfyui_ace.training.names import check_dataset_name, list_datasets, resolve_dataset, slug
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -122,7 +127,7 @@ def test_list_shows_datasets_only(tmp_path):
 
 @given(st.text(max_size=100))
 def test_slug_is_always_an_id(text):
-    from comfyui_ace.training.rows import check_id
+    from comfyui_ace.training.dataset.disk.rows import check_id
 
     check_id(slug(text))
 

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from comfyui_ace.training import pairs
-from comfyui_ace.training.checks import CheckSettings
+from comfyui_ace.training.dataset import store as pairs
+from comfyui_ace.training.dataset.disk.rows import FORMAT_KEYS, check_id
+from comfyui_ace.training.dataset.intake.checks import CheckSettings
+from comfyui_ace.training.dataset.intake.prepare import plain_prompt
+from comfyui_ace.training.dataset.provenance.provenance import save_graph
+from comfyui_ace.training.dataset.settings import DatasetSettings
+from comfyui_ace.training.dataset.store import Dataset, Pair, PairRow
 from comfyui_ace.training.errors import DatasetError, ImageError, PairError, RowError
-from comfyui_ace.training.pairs import Dataset, Pair, PairRow
-from comfyui_ace.training.prepare import plain_prompt
-from comfyui_ace.training.provenance import save_graph
-from comfyui_ace.training.rows import FORMAT_KEYS, check_id
-from comfyui_ace.training.settings import DatasetSettings
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pair_factory import half_mask, pair, picture

@@ -4,16 +4,21 @@ import hashlib
 import json
 
 import pytest
-from comfyui_ace.training.errors import DatasetError
-from comfyui_ace.training.pairs import Dataset
-from comfyui_ace.training.provenance import (
+from comfyui_ace.training.dataset.provenance.provenance import (
     graph_hash,
     load_graph,
     models_in_graph,
     save_graph,
     varying_inputs,
 )
-from comfyui_ace.training.redaction import REMOVED, looks_random, redact_graph, redact_text
+from comfyui_ace.training.dataset.provenance.redaction import (
+    REMOVED,
+    looks_random,
+    redact_graph,
+    redact_text,
+)
+from comfyui_ace.training.dataset.store import Dataset
+from comfyui_ace.training.errors import DatasetError
 from hypothesis import given
 from hypothesis import strategies as st
 

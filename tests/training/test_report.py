@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from comfyui_ace.training.dataset.store import Dataset
+from comfyui_ace.training.dataset.upkeep.report import write_report
 from comfyui_ace.training.errors import DatasetError
-from comfyui_ace.training.pairs import Dataset
-from comfyui_ace.training.report import write_report
 from pair_factory import half_mask, pair, picture
 
 pytestmark = pytest.mark.usefixtures("no_sync")

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from comfyui_ace.training.dataset.store import Dataset, PairRow
+from comfyui_ace.training.dataset.upkeep.verify import verify
 from comfyui_ace.training.errors import PairError, RowError
-from comfyui_ace.training.pairs import Dataset, PairRow
-from comfyui_ace.training.verify import verify
 from pair_factory import pair
 
 pytestmark = pytest.mark.usefixtures("no_sync")

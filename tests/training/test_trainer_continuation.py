@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from comfyui_ace.training.pairs import Dataset, Pair
+from comfyui_ace.training.dataset.store import Dataset, Pair
 from comfyui_ace.training.trainer.config_file import make_config
 from comfyui_ace.training.trainer.errors import ConfigError, FinishedRunError, TrainError
 from comfyui_ace.training.trainer.run import train

@@ -16,8 +16,8 @@ from comfyui_ace.ace.pictures.resolution import Resolution
 from comfyui_ace.ace.text import T5TextEncoder
 from comfyui_ace.ace.vae import DiffusersVAE
 from comfyui_ace.cli import main
-from comfyui_ace.training.checks import CheckSettings
-from comfyui_ace.training.pairs import Dataset, Pair
+from comfyui_ace.training.dataset.intake.checks import CheckSettings
+from comfyui_ace.training.dataset.store import Dataset, Pair
 from comfyui_ace.training.trainer import preparation
 from comfyui_ace.training.trainer.batches import SampleStore
 from comfyui_ace.training.trainer.cache import Cache

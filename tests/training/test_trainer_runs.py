@@ -17,7 +17,7 @@ from comfyui_ace.ace.pictures.resolution import Resolution
 from comfyui_ace.ace.text import T5TextEncoder
 from comfyui_ace.ace.vae import DiffusersVAE
 from comfyui_ace.ace.weights.checkpoint import load_model
-from comfyui_ace.training.pairs import Dataset, Pair
+from comfyui_ace.training.dataset.store import Dataset, Pair
 from comfyui_ace.training.trainer.config_file import make_config
 from comfyui_ace.training.trainer.run import train
 from pair_factory import picture

@@ -11,14 +11,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from comfyui_ace.training.capture.journal import open_journal
-from comfyui_ace.training.checks import CheckSettings
+from comfyui_ace.training.dataset.disk.storage import heal_tail
+from comfyui_ace.training.dataset.intake.checks import CheckSettings
+from comfyui_ace.training.dataset.provenance.provenance import save_graph
+from comfyui_ace.training.dataset.settings import DatasetSettings
+from comfyui_ace.training.dataset.store import Dataset
+from comfyui_ace.training.dataset.upkeep.repair import repair
+from comfyui_ace.training.dataset.upkeep.verify import verify
 from comfyui_ace.training.errors import DatasetError
-from comfyui_ace.training.pairs import Dataset
-from comfyui_ace.training.provenance import save_graph
-from comfyui_ace.training.repair import repair
-from comfyui_ace.training.settings import DatasetSettings
-from comfyui_ace.training.storage import heal_tail
-from comfyui_ace.training.verify import verify
 from pair_factory import half_mask, pair, picture
 from PIL import Image
 
@@ -209,7 +209,7 @@ def test_checking_while_others_write_finds_nothing(dataset):
 
 
 def test_a_read_only_dataset_can_be_checked(dataset, monkeypatch):
-    from comfyui_ace.training import verify as module
+    from comfyui_ace.training.dataset.upkeep import verify as module
 
     def refuse(folder):
         raise DatasetError("read-only")

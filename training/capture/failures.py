@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..redaction import redact_text
+from ..dataset.provenance.redaction import redact_text
 from .client import Refused
 from .plan import Plan
 

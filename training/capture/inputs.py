@@ -18,8 +18,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ..dataset.disk.images import (
+    IMAGE_SUFFIXES,
+    MAX_FILE_BYTES,
+    MAX_PIXELS,
+    PNG_OPTIONS,
+    image_size,
+    read_image,
+    read_mask,
+)
 from ..errors import ImageError
-from ..images import IMAGE_SUFFIXES, MAX_FILE_BYTES, MAX_PIXELS, PNG_OPTIONS, image_size, read_image, read_mask
 from .errors import CaptureError
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"

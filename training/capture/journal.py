@@ -15,8 +15,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
 
+from ..dataset.disk.storage import (
+    append_line,
+    check_writable,
+    explained,
+    refuse_link,
+)
 from ..errors import WriteError
-from ..storage import append_line, check_writable, explained, refuse_link
 from .errors import CaptureError
 
 JOURNAL = "capture.jsonl"

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from ..dataset.intake.prepare import check_instruction
+from ..dataset.provenance.provenance import graph_hash
 from ..errors import PairError
-from ..prepare import check_instruction
-from ..provenance import graph_hash
 from .errors import WorkflowError
 from .graph import Link, Prompt, Workflow, ancestors, between, describe, links_into
 from .inputs import InputGroup, LoadedPicture, encode_mask, encode_picture

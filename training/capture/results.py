@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from ..images import read_image, read_mask
-from ..names import slug
-from ..pairs import AppendResult, Dataset
-from ..prepare import Pair
-from ..rows import is_duration
+from ..dataset.disk.images import read_image, read_mask
+from ..dataset.disk.names import slug
+from ..dataset.disk.rows import is_duration
+from ..dataset.intake.prepare import Pair
+from ..dataset.store import AppendResult, Dataset
 from .client import ComfyClient, PictureRef
 from .inputs import LoadedPicture
 from .plan import RESULT, Job, Plan

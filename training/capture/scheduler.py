@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from ..dataset.store import AppendResult, Dataset
 from ..errors import ImageError
-from ..pairs import AppendResult, Dataset
 from .client import Missing, Refused, Unreachable
 from .errors import CaptureError
 from .failures import Failure, judge, judge_refusal

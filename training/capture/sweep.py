@@ -12,12 +12,12 @@ from typing import Any
 import aiohttp
 
 from ...ace.lcu.indicators import indicator
-from ..checks import CheckSettings, parse_checks
+from ..dataset.disk.names import check_dataset_name, resolve_dataset
+from ..dataset.intake.checks import CheckSettings, parse_checks
+from ..dataset.intake.prepare import trigger_instruction
+from ..dataset.provenance.provenance import save_graph
+from ..dataset.store import Dataset
 from ..errors import ImageError
-from ..names import check_dataset_name, resolve_dataset
-from ..pairs import Dataset
-from ..prepare import trigger_instruction
-from ..provenance import save_graph
 from .client import DEFAULT_URL, ComfyClient, Unreachable, parse_url
 from .errors import CaptureError
 from .graph import Workflow, describe, node_types

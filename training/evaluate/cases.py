@@ -24,10 +24,10 @@ from ...ace.pictures.preprocess import (
     fit_mask,
 )
 from ...ace.pictures.resolution import Resolution
-from ..images import read_image
-from ..pairs import Dataset
-from ..rows import PairRow
-from ..storage import safe_file
+from ..dataset.disk.images import read_image
+from ..dataset.disk.rows import PairRow
+from ..dataset.disk.storage import safe_file
+from ..dataset.store import Dataset
 from ..trainer.plan import target_fit
 from ..trainer.validation import spread
 from .errors import EvaluationError

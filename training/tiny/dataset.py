@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 
 from ...ace.lcu.units import ConditionUnit
-from ..checks import CheckSettings
-from ..pairs import Dataset, DatasetSettings
-from ..prepare import Pair
+from ..dataset.intake.checks import CheckSettings
+from ..dataset.intake.prepare import Pair
+from ..dataset.store import Dataset, DatasetSettings
 from .edits import NAMES, Example, Examples
 
 _UNCHECKED = CheckSettings(

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ...ace.weights.presets import BundleDefaults
-from ..names import is_reserved
+from ..dataset.disk.names import is_reserved
 
 # Strict: a batch of `true` pairs or a switch set to "yes" is a mistake, and guessing would hide it.
 Positive = Annotated[int, Field(ge=1, strict=True)]

@@ -18,8 +18,8 @@ from ...ace.pictures.preprocess import Fit
 from ...ace.pictures.resolution import Resolution
 from ...ace.text import T5TextEncoder, encode_indicators, encode_text
 from ...ace.vae import DiffusersVAE
+from ..dataset.disk.images import read_image, read_mask
 from ..errors import DatasetError
-from ..images import read_image, read_mask
 from .cache import Cache, EncoderIdentity, IndicatorItem, Item, TextItem
 from .errors import DataError
 from .file_index import FileIndex

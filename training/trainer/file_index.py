@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...ace.files import checksum
+from ..dataset.disk.images import image_size
 from ..errors import DatasetError, ImageError
-from ..images import image_size
 from .errors import DataError
 from .progress import Progress, silent_progress
 

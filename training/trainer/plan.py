@@ -27,10 +27,10 @@ from ...ace.lcu.units import (
 )
 from ...ace.pictures.preprocess import LATENT_PIXELS, Fit, exact_fit
 from ...ace.pictures.resolution import Resolution
+from ..dataset.disk.rows import PairRow
+from ..dataset.disk.storage import safe_file
+from ..dataset.store import Dataset
 from ..errors import DatasetError
-from ..pairs import Dataset
-from ..rows import PairRow
-from ..storage import safe_file
 from .errors import DataError
 from .file_index import FileIndex
 from .progress import Progress, silent_progress

@@ -13,9 +13,9 @@ import numpy as np
 from ...ace.files import whole_file
 from ...ace.lcu.indicators import indicator, mentioned
 from ...ace.pictures.preprocess import PATCH_PIXELS
+from ..dataset.disk.rows import PairRow
+from ..dataset.store import Dataset
 from ..errors import DatasetError
-from ..pairs import Dataset
-from ..rows import PairRow
 from ..trainer.config import ResolutionSection
 from .bench import Bench
 from .graph import NodeRef

@@ -1,0 +1,27 @@
+"""Training pairs on disk: a folder that other trainers read, too.
+
+store        `Dataset`: open, add, read, change
+settings     what a dataset says of itself
+splits       training or validation, by the source's content
+formats      in which pairs come and go
+command      `comfyui-ace dataset`
+disk         rows, files, names, pictures
+intake       checks at the door
+upkeep       verify, repair, report
+provenance   the graphs that made the pairs
+importers    pairs of other tools
+exporters    pairs for other trainers
+"""
+
+__all__ = [
+    "command",
+    "disk",
+    "exporters",
+    "importers",
+    "intake",
+    "provenance",
+    "settings",
+    "splits",
+    "store",
+    "upkeep",
+]

@@ -1,0 +1,93 @@
+"""What is already in a dataset, kept in memory and brought up to date from the end of `metadata.jsonl`.
+
+Other processes append to the same file; only the lines added since the last look are read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from ...errors import RowError
+from .line_tail import LineTail
+from .perceptual_hash import FingerprintTable, PairFingerprint
+from .rows import PairRow
+from .storage import METADATA
+
+
+class PairIndex:
+    """Ids, content hashes, splits by source, and fingerprints of the kept pairs. Holds no pictures and no rows.
+
+    offsets: byte offset of each row by id. unreadable: lines that are no rows. version: changes with what is known.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.version = 0
+        self._tail = LineTail(folder / METADATA)
+        self._reset()
+
+    def _reset(self) -> None:
+        self.offsets: dict[str, int] = {}
+        self.tags: Counter[str] = Counter()
+        self.splits: Counter[str] = Counter()
+        self.unreadable = 0
+        self._split_by_id: dict[str, str] = {}
+        self._by_content: dict[bytes, str] = {}
+        self._split_of_source: dict[bytes, str] = {}
+        self._tables: dict[bytes, FingerprintTable] = {}
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def __contains__(self, pair_id: str) -> bool:
+        return pair_id in self.offsets
+
+    def refresh(self) -> None:
+        """Read what was appended since the last call; start over if the file was rewritten."""
+        restarted, lines = self._tail.read()
+        self.version += restarted or bool(lines)
+        if restarted:
+            self._reset()
+        for offset, line in lines:
+            if line.strip():
+                self._add(offset, line)
+
+    def _add(self, offset: int, line: bytes) -> None:
+        try:
+            row = PairRow.from_json(line)
+        except RowError:
+            self.unreadable += 1
+            return
+        self.offsets[row.id] = offset
+        self._split_by_id[row.id] = row.split
+        self.tags.update(row.tags)
+        self.splits[row.split] += 1
+        if row.content_hash:
+            self._by_content.setdefault(bytes.fromhex(row.content_hash), row.id)
+        if row.source_hash:
+            self._split_of_source.setdefault(bytes.fromhex(row.source_hash), row.split)
+        fingerprint = PairFingerprint.from_text(row.fingerprint)
+        if fingerprint is not None:
+            self._tables.setdefault(fingerprint.group, FingerprintTable()).add(row.id, fingerprint.looks)
+
+    def duplicate_of(self, content_hash: str) -> str | None:
+        """Id of the kept pair with the same content."""
+        return self._by_content.get(bytes.fromhex(content_hash))
+
+    def split_for(self, source_hash: str, history: tuple[str, ...]) -> str | None:
+        """Split that a new pair must follow: that of its first round, else of other pairs with its source."""
+        if history:
+            return self._split_by_id.get(history[0])
+        return self._split_of_source.get(bytes.fromhex(source_hash))
+
+    def alike(self, fingerprint: PairFingerprint, max_bits: int, max_colour: float) -> list[tuple[str, int]]:
+        """Ids of kept pairs that look alike and their distances in bits; see `FingerprintTable.alike`."""
+        table = self._tables.get(fingerprint.group)
+        return [] if table is None else table.alike(fingerprint.looks, max_bits, max_colour)
+
+    def row(self, pair_id: str) -> PairRow:
+        """The metadata of a pair that is kept, read from its place."""
+        with open(self.folder / METADATA, "rb") as file:
+            file.seek(self.offsets[pair_id])
+            return PairRow.from_json(file.readline())

@@ -1,0 +1,43 @@
+"""Imports: pairs that other tools wrote, brought through the same checks as captured ones."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from ...errors import DatasetError
+from ..formats import IMPORTS, find_format
+from ..intake.checks import CheckSettings
+from ..store import Dataset
+from .base import ImportOptions, ImportResult, run_import
+
+__all__ = ["ImportOptions", "ImportResult", "import_pairs"]
+
+
+def import_pairs(
+    dataset: Dataset | Callable[[], Dataset],
+    source: str | os.PathLike,
+    format: str,
+    *,
+    options: ImportOptions | None = None,
+    checks: CheckSettings | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> ImportResult:
+    """Import from a file or folder. Bad items are listed in the result; the source is never changed.
+
+    dataset: the dataset, or what opens or makes it, called when the first pair has been read.
+
+    Raises `DatasetError` if the source as a whole is not what `format` says, or if the dataset cannot be written.
+    """
+    read = find_format(IMPORTS, format).load()
+    path = Path(source)
+    if not path.exists():
+        raise DatasetError(f"{path} is not there.")
+    chosen = options or ImportOptions()
+    if isinstance(dataset, Dataset):
+        opened = dataset
+        chosen = replace(chosen, alpha=chosen.alpha or opened.alpha)
+        return run_import(lambda: opened, read(path, chosen), checks=checks, tags=chosen.tags, progress=progress)
+    return run_import(dataset, read(path, chosen), checks=checks, tags=chosen.tags, progress=progress)

@@ -1,0 +1,41 @@
+"""From a row to its pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .disk.images import read_image, read_mask
+from .disk.rows import PairRow
+from .disk.storage import safe_file
+from .intake.prepare import Pair
+
+
+def load_pair(folder: Path, row: PairRow) -> Pair:
+    """A stored pair: pictures as (H, W, 3) uint8, masks as (H, W) uint8 or None, one an image.
+
+    Raises `ImageError` for files that are missing or damaged, `DatasetError` for links.
+    """
+    files = row.masks_by_index
+    images = [read_image(safe_file(folder, name)).pixels for name in row.image_files]
+    masks = [
+        read_mask(safe_file(folder, files[index])).pixels if index in files else None for index in range(len(images))
+    ]
+    return Pair(
+        target=read_image(safe_file(folder, row.target_file_name)).pixels,
+        source=images[0] if images else None,
+        references=tuple(images[1:]),
+        masks=tuple(masks),
+        instruction=row.instruction,
+        prompt=row.prompt,
+        history=row.history,
+        seed=row.seed,
+        tags=row.tags,
+        scores=row.scores,
+        weight=row.weight,
+        workflow=row.workflow,
+        teacher_seconds=row.teacher_seconds,
+        teacher_memory=row.teacher_memory,
+        id=row.id,
+        split=row.split,
+        created=row.created,
+    )

@@ -1,0 +1,68 @@
+"""`dataset.json`: what a dataset decides once for all its pairs; and the making of an empty dataset."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import uuid
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ..errors import DatasetError
+from .disk.storage import METADATA, explained
+
+SETTINGS = "dataset.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class DatasetSettings:
+    """validation_fraction: share of the sources that is held out, 0 to 1. split_seed: which ones."""
+
+    validation_fraction: float = 0.1
+    split_seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.validation_fraction <= 1:
+            raise DatasetError(f"validation_fraction is between 0 and 1, got {self.validation_fraction}.")
+
+    def to_json(self) -> bytes:
+        return (json.dumps({"format": FORMAT, **asdict(self)}, indent=2) + "\n").encode()
+
+    @classmethod
+    def read(cls, folder: Path) -> DatasetSettings:
+        """The settings of a dataset; the defaults where another program wrote it without any."""
+        path = folder / SETTINGS
+        try:
+            data = json.loads(path.read_bytes())
+            version = int(data.get("format", FORMAT))
+            settings = cls(float(data["validation_fraction"]), int(data["split_seed"]))
+        except FileNotFoundError:
+            return cls()
+        except OSError as error:
+            raise DatasetError(f"{path} cannot be read: {error.strerror or error}. Mend or remove it.") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DatasetError(f"{path} cannot be read ({error!r}). Mend it, or delete it for the defaults.") from error
+        if version > FORMAT:
+            raise DatasetError(f"{folder} has format {version}, this version knows {FORMAT}. Update ACE Edit.")
+        return settings
+
+
+def make_dataset(folder: Path, settings: DatasetSettings) -> None:
+    """Make an empty dataset. It is built beside its final name and renamed, so that nobody sees half of it."""
+    if os.path.lexists(folder):
+        raise DatasetError(f"{folder} is there already. Choose another name; nothing existing is overwritten.")
+    building = folder.with_name(f".{uuid.uuid4().hex[:12]}.part")
+    try:
+        building.mkdir(parents=True)
+        for name in ("target", "control"):
+            (building / name).mkdir()
+        (building / METADATA).touch()
+        (building / SETTINGS).write_bytes(settings.to_json())
+        os.rename(building, folder)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            shutil.rmtree(building)
+        raise explained(error, folder) from error

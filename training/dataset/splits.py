@@ -1,0 +1,44 @@
+"""Train or validation, decided by the source so that variants of one picture never stand on both sides."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+from .disk.rows import PairRow
+
+
+def split_position(source_hash: str, seed: int) -> float:
+    """A number in [0, 1) that depends on the source's content and the seed alone."""
+    digest = hashlib.sha256(f"{seed}:{source_hash}".encode()).digest()
+    return int.from_bytes(digest[:7], "big") / 2**56
+
+
+def split_of(source_hash: str, fraction: float, seed: int = 0) -> str:
+    """`validation` for about `fraction` of all sources, else `train`."""
+    return "validation" if split_position(source_hash, seed) < fraction else "train"
+
+
+def split_groups(rows: Iterable[PairRow]) -> dict[str, str]:
+    """What decides the split of each pair, by id: the hash of its source, or of its first round's source.
+
+    Rows come in the order of writing, earlier rounds first. Pairs without a known source stand alone (their own id).
+    """
+    groups: dict[str, str] = {}
+    for row in rows:
+        own = row.source_hash or row.id
+        groups[row.id] = groups.get(row.history[0], own) if row.history else own
+    return groups
+
+
+def choose_validation(groups: Iterable[str], fraction: float, seed: int) -> set[str]:
+    """The groups to hold out: as near to `fraction` of them as whole numbers allow.
+
+    A fraction above 0 holds out at least one group and below 1 leaves at least one for training, given two or more.
+    """
+    ordered = sorted(set(groups), key=lambda group: (split_position(group, seed), group))
+    count = round(fraction * len(ordered))
+    if len(ordered) >= 2:
+        count = max(count, 1) if fraction > 0 else count
+        count = min(count, len(ordered) - 1) if fraction < 1 else count
+    return set(ordered[:count])

@@ -1,0 +1,256 @@
+"""`dataset repair`: make a dataset consistent again without deleting anything.
+
+What cannot stay goes to the side folder `orphans/`: lines that are no rows, rows whose pictures are gone or damaged,
+files without a row, old temporary files.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ...errors import DatasetError
+from ..disk.images import pixel_hash
+from ..disk.perceptual_hash import pair_fingerprint
+from ..disk.rows import PairRow, caption_file
+from ..disk.storage import (
+    DROPPED_ROWS,
+    METADATA,
+    ORPHANS,
+    TORN_LINES,
+    append_lines,
+    aside,
+    explained,
+    locked,
+    make_folder,
+    write_atomic,
+)
+from ..intake.prepare import content_hash, one_line
+from ..reader import load_pair
+from ..settings import SETTINGS, DatasetSettings
+from ..splits import split_groups
+from .verify import (
+    Fault,
+    Snapshot,
+    across_rows,
+    check_settings,
+    check_workflows,
+    examine,
+    orphan_faults,
+    parallel,
+    read_snapshot,
+)
+
+STALE_SECONDS = 3600.0
+_UNUSABLE = {"missing", "damaged", "format", "link", "mask_size", "instruction"}
+
+
+@dataclass
+class Repair:
+    """What was done (or would be, in a dry run), in words; kept and set_aside count rows."""
+
+    actions: list[str] = field(default_factory=list)
+    kept: int = 0
+    set_aside: int = 0
+
+
+def repair(
+    folder: str | os.PathLike,
+    *,
+    accept_changes: bool = False,
+    dry_run: bool = False,
+    stale_seconds: float = STALE_SECONDS,
+    progress: Callable[[int, int], None] | None = None,
+) -> Repair:
+    """Repair a dataset; afterwards `verify` finds no fault.
+
+    accept_changes: pictures and captions that somebody edited on purpose stay, and the rows follow them; otherwise
+    changed pairs are set aside and captions are written anew. stale_seconds: temporary files younger than this may
+    belong to a running writer and are left alone.
+    """
+    base = Path(folder)
+    if not (base / METADATA).is_file():
+        raise DatasetError(f"{base} is no dataset: it has no {METADATA}.")
+    with locked(base):  # all the time: a repair against a moving dataset would undo what others do
+        snapshot = read_snapshot(base)
+        work = _Repairer(base, snapshot, accept_changes, dry_run)
+        examined = parallel(lambda row: examine(base, row), snapshot.rows)
+        for done, (row, faults) in enumerate(zip(snapshot.rows, examined, strict=True), 1):
+            work.judge(row, faults)
+            if progress is not None:
+                progress(done, len(snapshot.rows))
+        try:
+            work.finish(stale_seconds)
+        except OSError as error:
+            raise explained(error, base) from error
+    return work.result
+
+
+class _Repairer:
+    """Collects a decision for each row, then carries all of them out. The lock is held throughout."""
+
+    def __init__(self, folder: Path, snapshot: Snapshot, accept_changes: bool, dry_run: bool):
+        self.folder, self.snapshot = folder, snapshot
+        self.accept_changes, self.dry_run = accept_changes, dry_run
+        self.result = Repair()
+        self._kept: list[PairRow] = []
+        self._dropped: list[PairRow] = []
+        self._captions: list[PairRow] = []
+
+    def judge(self, row: PairRow, faults: list[Fault]) -> None:
+        """Decide on one row by the faults of its files."""
+        kinds = {fault.kind for fault in faults}
+        changed = "changed" in kinds
+        if kinds & _UNUSABLE or (changed and not self.accept_changes):
+            reasons = "; ".join(str(fault) for fault in faults if fault.kind != "caption")
+            self._drop(row, reasons)
+            return
+        if changed:
+            row = _rehashed(self.folder, row)
+            self._say(f"{row.id}: changed pictures or words accepted")
+        if "caption" in kinds:
+            row = self._caption(row)
+        self._kept.append(row)
+
+    def finish(self, stale_seconds: float) -> None:
+        self._own_files()
+        self._across()
+        self._workflows()
+        self._settings()
+        self._write_rows()
+        for row in self._captions:
+            self._write_caption(row)
+        self._orphans()
+        self._parts(stale_seconds)
+        self.result.kept = len(self._kept)
+        self.result.set_aside = len(self._dropped)
+
+    def _say(self, action: str) -> None:
+        self.result.actions.append(action)
+
+    def _drop(self, row: PairRow, reason: str) -> None:
+        self._dropped.append(row)
+        self._say(f"{row.id}: row and files to {ORPHANS}/ ({reason})")
+
+    def _caption(self, row: PairRow) -> PairRow:
+        path = self.folder / caption_file(row.id)
+        if self.accept_changes and path.is_file():
+            text = one_line(path.read_bytes().decode("utf-8", "replace"))
+            self._say(f"{row.id}: the row's prompt now says what the caption says")
+            row = replace(row, prompt=text)
+        self._captions.append(row)
+        return row
+
+    def _own_files(self) -> None:
+        """First of all, because what follows writes to them."""
+        for fault in self.snapshot.own_faults:
+            if fault.place in (METADATA, SETTINGS) and (self.folder / fault.place).is_file():
+                self._say(f"{fault.place}: what the link leads to is copied into its place")
+                if not self.dry_run:
+                    write_atomic(self.folder / fault.place, (self.folder / fault.place).read_bytes())
+            else:
+                self._aside(fault.place, fault.message)
+
+    def _across(self) -> None:
+        """Set aside second copies and rounds without their past, then let variants of a source follow the first."""
+        kept: dict[str, PairRow] = {}
+        for row in self._kept:
+            if row.id in kept:
+                self._drop(row, "this id has more than one row; the first keeps the files")
+            else:
+                kept[row.id] = row
+        while faults := [f for f in across_rows(list(kept.values())) if f.kind in ("duplicate_content", "history")]:
+            for fault in faults:
+                if fault.place in kept:  # one row can have two faults
+                    self._drop(kept.pop(fault.place), fault.message)
+        self._kept = list(kept.values())
+        groups = split_groups(self._kept)
+        splits: dict[str, str] = {}
+        for number, row in enumerate(self._kept):
+            split = splits.setdefault(groups[row.id], row.split)
+            if split != row.split:
+                self._kept[number] = replace(row, split=split)
+                self._say(f"{row.id}: moved to {split}, where its source already is")
+
+    def _workflows(self) -> None:
+        faults = check_workflows(self.folder, self._kept)
+        lost = {Path(fault.place).stem for fault in faults}
+        for number, row in enumerate(self._kept):
+            if row.workflow in lost:
+                self._kept[number] = replace(row, workflow=None)
+                self._say(f"{row.id}: its graph {row.workflow[:12]}… is lost; the row no longer names it")
+        for fault in faults:
+            if (self.folder / fault.place).exists():
+                self._aside(fault.place, "the graph's file was changed")
+
+    def _settings(self) -> None:
+        if check_settings(self.folder):
+            self._aside(SETTINGS, "it cannot be read")
+            if not self.dry_run:
+                write_atomic(self.folder / SETTINGS, DatasetSettings().to_json())
+
+    def _write_rows(self) -> None:
+        for number, _, reason in self.snapshot.bad_lines:
+            self._say(f"{METADATA} line {number}: to {ORPHANS}/{TORN_LINES} ({reason})")
+        if self.dry_run:
+            return
+        if not self.snapshot.bad_lines and self.snapshot.rows == self._kept:
+            return
+        side = make_folder(self.folder, ORPHANS)
+        append_lines(side / TORN_LINES, [line.rstrip(b"\r\n") for _, line, _ in self.snapshot.bad_lines])
+        append_lines(side / DROPPED_ROWS, [row.to_json().encode() for row in self._dropped])
+        write_atomic(self.folder / METADATA, b"".join(row.to_json().encode() + b"\n" for row in self._kept))
+
+    def _write_caption(self, row: PairRow) -> None:
+        name = caption_file(row.id)
+        path = self.folder / name
+        if path.is_file() and path.read_bytes() == row.prompt.encode():
+            return
+        if path.exists() or path.is_symlink():
+            self._aside(name, "it differs from the row's prompt")
+        self._say(f"{name}: written from the row")
+        if not self.dry_run:
+            write_atomic(path, row.prompt.encode())
+
+    def _orphans(self) -> None:
+        snapshot = replace(self.snapshot, rows=self._kept)
+        for fault in orphan_faults(snapshot):
+            if os.path.lexists(self.folder / fault.place):
+                self._aside(fault.place, "it belongs to no row")
+
+    def _parts(self, stale_seconds: float) -> None:
+        young = 0
+        for name in self.snapshot.parts:
+            try:
+                age = time.time() - os.lstat(self.folder / name).st_mtime
+            except FileNotFoundError:
+                continue  # its writer has finished
+            if age >= stale_seconds:
+                self._aside(name, "an unfinished file")
+            else:
+                young += 1
+        if young:
+            self._say(f"{young} unfinished file(s) left alone: younger than {stale_seconds:.0f} s, perhaps in use")
+
+    def _aside(self, name: str, reason: str) -> None:
+        self._say(f"{name}: to {ORPHANS}/ ({reason})")
+        if not self.dry_run:
+            aside(self.folder, name)
+
+
+def _rehashed(folder: Path, row: PairRow) -> PairRow:
+    """The row with hashes of what the files hold now."""
+    pair = load_pair(folder, row)
+    hashes = [pixel_hash(image) for image in pair.images]
+    masks = ["" if mask is None else pixel_hash(mask) for mask in pair.masks]
+    target = pixel_hash(pair.target)
+    looks = pair_fingerprint(pair.source, pair.target, row.instruction, [*hashes[1:], *masks], row.history)
+    return replace(
+        row,
+        content_hash=content_hash(hashes, masks, target, row.instruction, row.history),
+        source_hash=hashes[0] if hashes else target,
+        fingerprint=looks.to_text(),
+    )
