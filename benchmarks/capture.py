@@ -26,11 +26,11 @@ from PIL import Image
 
 from ..training.capture.client import DEFAULT_URL, ComfyClient, parse_url
 from ..training.capture.failures import judge
-from ..training.capture.graph import Prompt, check_prompt, node_types
-from ..training.capture.load import load_workflow, read_workflow
 from ..training.capture.plan import make_plan
 from ..training.capture.roles import Choices, find_roles
 from ..training.capture.sweep import Settings, capture
+from ..training.capture.workflow.graph import Prompt, check_prompt, node_types
+from ..training.capture.workflow.load import load_workflow, read_workflow
 from .report import Table
 from .timing import Estimate, ratio
 

@@ -26,8 +26,8 @@ import aiohttp
 
 from ..training.capture.client import DEFAULT_URL, ComfyClient, parse_url
 from ..training.capture.failures import judge
-from ..training.capture.graph import Prompt
-from ..training.capture.markers import RESULT, SOURCE
+from ..training.capture.workflow.graph import Prompt
+from ..training.capture.workflow.markers import RESULT, SOURCE
 from .capture import blur_workflow, smooth_picture
 from .report import Table
 from .timing import Estimate, ratio

@@ -10,7 +10,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ...training.capture.markers import PAIR, RESULT
+from ...training.capture.workflow.markers import PAIR, RESULT
 from ..host import paths
 from ..host.messages import show
 from . import stopwatch

@@ -12,14 +12,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...training.capture.errors import WorkflowError
-from ...training.capture.graph import (
+from ...training.capture.workflow.graph import (
     Prompt,
     ancestors,
     between,
     check_prompt,
     links_into,
 )
-from ...training.capture.markers import (
+from ...training.capture.workflow.markers import (
     PAIR,
     RESULT,
     check_indices,

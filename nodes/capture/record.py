@@ -231,7 +231,7 @@ def check_indicators(instruction: str, pictures: int) -> None:
 
 def _read_graph(graph, marker: str) -> tuple[tuple[tuple[str, str], ...], int | None, str]:
     """What varies from pair to pair, the seed if there is just one, and a name from the source's file if there is one."""
-    from ...training.capture.markers import PAIR, RESULT, SOURCE
+    from ...training.capture.workflow.markers import PAIR, RESULT, SOURCE
     from ...training.dataset.provenance.provenance import varying_inputs
 
     markers = {node_id for node_id, node in graph.items() if node["class_type"] in (PAIR, RESULT, SOURCE)}

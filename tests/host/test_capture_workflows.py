@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from comfyui_ace.training.capture.errors import WorkflowError
-from comfyui_ace.training.capture.load import load_workflow
 from comfyui_ace.training.capture.plan import make_plan
 from comfyui_ace.training.capture.roles import Choices, find_roles
+from comfyui_ace.training.capture.workflow.load import load_workflow
 from host.browser import ComfyPage
 from host.capture_runs import Folder
 from host.comfy_server import Graph

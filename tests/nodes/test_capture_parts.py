@@ -14,7 +14,7 @@ from comfyui_ace.nodes.capture.links import connect_sources, contributors, linke
 from comfyui_ace.nodes.capture.pairing import Mismatch, pair_pictures, pair_values
 from comfyui_ace.nodes.capture.recorder import Capture, Recorder
 from comfyui_ace.training.capture.errors import WorkflowError
-from comfyui_ace.training.capture.markers import read_markers, sources_of
+from comfyui_ace.training.capture.workflow.markers import read_markers, sources_of
 from comfyui_ace.training.dataset.intake.checks import CheckSettings
 from comfyui_ace.training.dataset.store import Dataset, Pair
 from comfyui_ace.training.dataset.upkeep.verify import verify

@@ -6,9 +6,14 @@ import json
 
 import pytest
 from comfyui_ace.training.capture.errors import WorkflowError
-from comfyui_ace.training.capture.graph import ancestors, as_link, between, readers
-from comfyui_ace.training.capture.load import load_workflow, read_workflow
-from comfyui_ace.training.capture.widgets import choose_alternatives, input_specs, read_widgets
+from comfyui_ace.training.capture.workflow.graph import (
+    ancestors,
+    as_link,
+    between,
+    readers,
+)
+from comfyui_ace.training.capture.workflow.load import load_workflow, read_workflow
+from comfyui_ace.training.capture.workflow.widgets import choose_alternatives, input_specs, read_widgets
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -20,7 +20,6 @@ from comfyui_ace.training.capture.inputs import (
     load_group,
     natural_key,
 )
-from comfyui_ace.training.capture.load import load_workflow
 from comfyui_ace.training.capture.plan import Job, Plan, job_key, make_plan, seeds_for
 from comfyui_ace.training.capture.results import (
     Fetched,
@@ -33,6 +32,7 @@ from comfyui_ace.training.capture.results import (
     stored_numbers,
 )
 from comfyui_ace.training.capture.roles import Choices, find_roles
+from comfyui_ace.training.capture.workflow.load import load_workflow
 from comfyui_ace.training.dataset.store import Dataset
 from comfyui_ace.training.errors import ImageError
 from host.graph import Graph

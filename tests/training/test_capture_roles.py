@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 from comfyui_ace.training.capture.errors import Undecided, WorkflowError
-from comfyui_ace.training.capture.graph import Workflow
-from comfyui_ace.training.capture.load import load_workflow
-from comfyui_ace.training.capture.markers import check_indices
 from comfyui_ace.training.capture.plan import RESULT, make_plan
 from comfyui_ace.training.capture.roles import Choices, Roles, find_roles
+from comfyui_ace.training.capture.workflow.graph import Workflow
+from comfyui_ace.training.capture.workflow.load import load_workflow
+from comfyui_ace.training.capture.workflow.markers import check_indices
 from host.graph import Graph, NodeRef
 
 

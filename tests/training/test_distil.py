@@ -14,7 +14,7 @@ from comfyui_ace.ace.bundles.bundle import find_bundle
 from comfyui_ace.ace.pipeline import ACEPipeline
 from comfyui_ace.ace.weights.lora import read_lora
 from comfyui_ace.cli import main
-from comfyui_ace.training.capture.ui_graph import convert
+from comfyui_ace.training.capture.workflow.ui_graph import convert
 from comfyui_ace.training.dataset.intake.checks import CheckSettings
 from comfyui_ace.training.dataset.store import Dataset, Pair
 from comfyui_ace.training.distil import DistilSettings, distil, make_train_config

@@ -12,8 +12,8 @@ import aiohttp
 from yarl import URL
 
 from .errors import CaptureError
-from .graph import Prompt
 from .plan import SUBFOLDER
+from .workflow.graph import Prompt
 
 DEFAULT_URL = "http://127.0.0.1:8188"
 _MANY_KINDS = 64  # all of them at once is a megabyte and more, and keeps a server busy for a while

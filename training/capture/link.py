@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 from .client import ComfyClient, Unreachable
 from .errors import CaptureError
-from .graph import Prompt
 from .report import Listener
+from .workflow.graph import Prompt
 
 _Result = TypeVar("_Result")
 

@@ -13,9 +13,17 @@ from ..dataset.intake.prepare import check_instruction
 from ..dataset.provenance.provenance import graph_hash
 from ..errors import PairError
 from .errors import WorkflowError
-from .graph import Link, Prompt, Workflow, ancestors, between, describe, links_into
 from .inputs import InputGroup, LoadedPicture, encode_mask, encode_picture
 from .roles import PictureRole, Roles
+from .workflow.graph import (
+    Link,
+    Prompt,
+    Workflow,
+    ancestors,
+    between,
+    describe,
+    links_into,
+)
 
 RESULT = "capture-result"
 SUBFOLDER = "ace-capture"

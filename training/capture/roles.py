@@ -11,9 +11,23 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from .errors import Undecided, WorkflowError
-from .graph import Link, Prompt, Workflow, ancestors, as_link, describe, links_into, readers
-from .markers import MarkedPicture, Markers, MarkerWords, read_markers
-from .widgets import input_specs
+from .workflow.graph import (
+    Link,
+    Prompt,
+    Workflow,
+    ancestors,
+    as_link,
+    describe,
+    links_into,
+    readers,
+)
+from .workflow.markers import (
+    MarkedPicture,
+    Markers,
+    MarkerWords,
+    read_markers,
+)
+from .workflow.widgets import input_specs
 
 Ask = Callable[[Undecided], int]
 _Choice = TypeVar("_Choice")

@@ -20,16 +20,16 @@ from ..dataset.store import Dataset
 from ..errors import ImageError
 from .client import DEFAULT_URL, ComfyClient, Unreachable, parse_url
 from .errors import CaptureError
-from .graph import Workflow, describe, node_types
 from .inputs import InputGroup, Unusable, bind, check_headers, file_hash
 from .journal import Entry, Journal, open_journal, read_entries
 from .link import Patience, ServerLink
-from .load import is_ui_format, load_workflow, read_workflow
 from .plan import Job, Plan, job_key, make_plan, seeds_for
 from .report import Listener, Tally
 from .results import stored_numbers
 from .roles import Ask, Choices, Roles, find_roles, never_ask
 from .scheduler import Limits, Scheduler
+from .workflow.graph import Workflow, describe, node_types
+from .workflow.load import is_ui_format, load_workflow, read_workflow
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .errors import EXPORT_ADVICE, WorkflowError
+from ..errors import EXPORT_ADVICE, WorkflowError
 
 Prompt = dict[str, dict[str, Any]]
 Link = tuple[str, int]

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .errors import EXPORT_ADVICE, WorkflowError
+from ..errors import EXPORT_ADVICE, WorkflowError
 from .graph import Workflow, check_prompt, unknown_type
 from .ui_graph import convert
 

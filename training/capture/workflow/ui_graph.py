@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .errors import EXPORT_ADVICE, WorkflowError
+from ..errors import EXPORT_ADVICE, WorkflowError
 from .graph import Workflow, unknown_type
 from .widgets import InputSpec, has_dynamic_sockets, input_specs, read_widgets
 

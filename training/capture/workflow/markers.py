@@ -20,8 +20,8 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from ...ace.lcu.indicators import indicator
-from .errors import WorkflowError
+from ....ace.lcu.indicators import indicator
+from ..errors import WorkflowError
 from .graph import Link, Prompt, ancestors, as_link, links_into, readers
 
 SOURCE, RESULT, PAIR = "ACECaptureSource", "ACECaptureResult", "ACECapturePair"
