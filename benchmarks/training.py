@@ -91,10 +91,10 @@ def _trainer_seconds(table: dict[str, Any], setting: Setting, steps: int, **chan
 def _bare_seconds(table: dict[str, Any], setting: Setting, steps: int) -> tuple[float, float]:
     """Median times of a step on a batch in memory, and of one that encodes its pictures and texts before."""
     from ..training.trainer import preparation
-    from ..training.trainer.batches import SampleStore
     from ..training.trainer.config_file import make_config
-    from ..training.trainer.encoding import fitted_pixels, items_of
-    from ..training.trainer.plan import PictureItem
+    from ..training.trainer.data.batches import SampleStore
+    from ..training.trainer.data.encoding import fitted_pixels, items_of
+    from ..training.trainer.data.examples import PictureItem
     from ..training.trainer.start import make_model
 
     config = make_config({**table, "steps": 1})

@@ -177,8 +177,8 @@ def measure(case: Case, device: torch.device) -> int:
 
 def _steps(case: Case, model: ACEModel, device: torch.device) -> Peak:
     """Two optimiser steps as the trainer does them, on a model that gets its memory here."""
-    from ..training.trainer.objective import sample_losses, weighted_mean
-    from ..training.trainer.optimizer import clip_gradients, make_optimizer
+    from ..training.trainer.learning.objective import sample_losses, weighted_mean
+    from ..training.trainer.learning.optimizer import clip_gradients, make_optimizer
 
     job = Job(case.side, 1)
     setting = Setting(device, torch.float32)

@@ -21,8 +21,8 @@ from .evaluate.page import describe, write_page
 from .evaluate.run import evaluate
 from .trainer.config import TrainConfig
 from .trainer.config_file import make_config, read_table
+from .trainer.engine.loop import STOP_NOW
 from .trainer.errors import ConfigError, TrainError
-from .trainer.loop import STOP_NOW
 from .trainer.preparation import never
 from .trainer.reporting import OnEvent, silent_event, touched
 from .trainer.start import make_resolution

@@ -62,7 +62,7 @@ def run_command(arguments: Sequence[str], folder: Path, hear: Callable[[Event], 
         TrainingFailed: it failed; the message is the process's.
         InterruptProcessingException: it was interrupted before there was anything to save.
     """
-    from ...training.trainer.loop import STOP_NOW
+    from ...training.trainer.engine.loop import STOP_NOW
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / STOP_NOW).unlink(missing_ok=True)

@@ -20,9 +20,9 @@ from comfyui_ace.training.evaluate.evaluation import Answer, Evaluation, score
 from comfyui_ace.training.evaluate.measures import Distances, find_lpips, mean, measure
 from comfyui_ace.training.evaluate.page import describe, write_page
 from comfyui_ace.training.evaluate.run import SamplerSettings, evaluate
-from comfyui_ace.training.trainer.encoding import fitted_pixels
-from comfyui_ace.training.trainer.file_index import FileIndex
-from comfyui_ace.training.trainer.plan import PlanSettings, make_plan
+from comfyui_ace.training.trainer.data.encoding import fitted_pixels
+from comfyui_ace.training.trainer.data.examples import PlanSettings, make_plan
+from comfyui_ace.training.trainer.data.file_index import FileIndex
 from pair_factory import half_mask, picture
 from PIL import Image
 from trainer_runs import workshop_fixture  # noqa: F401

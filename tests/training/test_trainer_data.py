@@ -19,13 +19,13 @@ from comfyui_ace.cli import main
 from comfyui_ace.training.dataset.intake.checks import CheckSettings
 from comfyui_ace.training.dataset.store import Dataset, Pair
 from comfyui_ace.training.trainer import preparation
-from comfyui_ace.training.trainer.batches import SampleStore
-from comfyui_ace.training.trainer.cache import Cache
-from comfyui_ace.training.trainer.encoding import EncoderFiles, fill_cache, items_of
+from comfyui_ace.training.trainer.data.batch_sampler import BatchOrder
+from comfyui_ace.training.trainer.data.batches import SampleStore
+from comfyui_ace.training.trainer.data.cache import Cache
+from comfyui_ace.training.trainer.data.encoding import EncoderFiles, fill_cache, items_of
+from comfyui_ace.training.trainer.data.examples import PlanSettings, make_plan
+from comfyui_ace.training.trainer.data.file_index import FileIndex
 from comfyui_ace.training.trainer.errors import DataError
-from comfyui_ace.training.trainer.file_index import FileIndex
-from comfyui_ace.training.trainer.order import BatchOrder
-from comfyui_ace.training.trainer.plan import PlanSettings, make_plan
 from comfyui_ace.training.trainer.run import train
 from pair_factory import half_mask, picture
 from trainer_runs import fill_dataset, workshop_fixture, write_toml  # noqa: F401
@@ -250,7 +250,7 @@ def test_cached_pictures_decode_to_what_the_vae_makes_of_them(workshop, prepared
 
 
 def test_blank_fill_hides_the_masked_pixels(workshop, tmp_path):
-    from comfyui_ace.training.trainer.encoding import fitted_pixels
+    from comfyui_ace.training.trainer.data.encoding import fitted_pixels
 
     dataset = Dataset.create(tmp_path, "masked")
     source = picture(3, 32, 32)

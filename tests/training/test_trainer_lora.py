@@ -9,9 +9,9 @@ from comfyui_ace.ace.model.config import ACEConfig
 from comfyui_ace.ace.model.transformer import ACEModel
 from comfyui_ace.ace.weights.init import initialise
 from comfyui_ace.ace.weights.lora import LoraError, merge_lora, read_lora
-from comfyui_ace.training.trainer.adapters import add_lora, choose_layers, lora_tensors
 from comfyui_ace.training.trainer.config import LoraSection
 from comfyui_ace.training.trainer.errors import ConfigError
+from comfyui_ace.training.trainer.learning.adapters import add_lora, choose_layers, lora_tensors
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from trainer_runs import run, workshop_fixture  # noqa: F401

@@ -14,7 +14,7 @@ from comfyui_ace.ace.model.schedule import NoiseSchedule
 from comfyui_ace.ace.model.transformer import ACEModel
 from comfyui_ace.ace.weights.init import initialise
 from comfyui_ace.training.trainer.config import OptimizerSection
-from comfyui_ace.training.trainer.objective import (
+from comfyui_ace.training.trainer.learning.objective import (
     TimestepBuckets,
     draw,
     sample_losses,
@@ -22,7 +22,7 @@ from comfyui_ace.training.trainer.objective import (
     timestep_weights,
     weighted_mean,
 )
-from comfyui_ace.training.trainer.optimizer import MovingAverage, learning_rate, make_optimizer
+from comfyui_ace.training.trainer.learning.optimizer import MovingAverage, learning_rate, make_optimizer
 from comfyui_ace.training.trainer.start import recompute_blocks
 
 SHAPE = ACEConfig(hidden_size=16, depth=2, num_heads=2, text_width=8, max_seq_len=16)

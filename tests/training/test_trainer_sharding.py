@@ -14,11 +14,16 @@ from comfyui_ace.ace.model.config import ACEConfig
 from comfyui_ace.ace.model.sampler import sample
 from comfyui_ace.ace.model.transformer import ACEModel
 from comfyui_ace.ace.weights.init import initialise
-from comfyui_ace.training.trainer.adapters import add_lora
 from comfyui_ace.training.trainer.config import LoraSection, OptimizerSection
-from comfyui_ace.training.trainer.optimizer import MovingAverage, clip_gradients, make_optimizer
-from comfyui_ace.training.trainer.samples import ShardedModel
-from comfyui_ace.training.trainer.state import gather_model, gather_optimizer, restore_model, restore_optimizer
+from comfyui_ace.training.trainer.engine.state import (
+    gather_model,
+    gather_optimizer,
+    restore_model,
+    restore_optimizer,
+)
+from comfyui_ace.training.trainer.learning.adapters import add_lora
+from comfyui_ace.training.trainer.learning.optimizer import MovingAverage, clip_gradients, make_optimizer
+from comfyui_ace.training.trainer.monitoring.samples import ShardedModel
 from safetensors.torch import load_file, save_file
 from trainer_runs import finish_processes, join_run
 

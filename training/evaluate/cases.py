@@ -28,8 +28,8 @@ from ..dataset.disk.images import read_image
 from ..dataset.disk.rows import PairRow
 from ..dataset.disk.storage import safe_file
 from ..dataset.store import Dataset
-from ..trainer.plan import target_fit
-from ..trainer.validation import spread
+from ..trainer.data.examples import target_fit
+from ..trainer.monitoring.validation import spread
 from .errors import EvaluationError
 
 Picture = torch.Tensor  # (1, H, W, 3), 0 … 1

@@ -10,9 +10,9 @@ import torch
 from ...ace.files import whole_file
 from ...ace.model.config import ACEConfig
 from ...ace.weights.checkpoint import save_checkpoint
-from .adapters import lora_tensors
 from .config import TrainConfig
 from .errors import TrainError
+from .learning.adapters import lora_tensors
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 

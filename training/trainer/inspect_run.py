@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 
 from ...ace.pictures.image_files import save_picture
-from .cache import Item
 from .config import TrainConfig
-from .encoding import items_of
+from .data.cache import Item
+from .data.encoding import items_of
+from .data.examples import Example, MaskItem, PictureItem
 from .errors import DataError
-from .plan import Example, MaskItem, PictureItem
 from .preparation import accelerated, plan_run, prepare
 from .reporting import OnEvent, silent_event
 

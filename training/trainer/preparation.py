@@ -11,14 +11,14 @@ from typing import Any
 
 import torch
 
-from .cache import Cache
-from .company import Company
 from .config import TrainConfig
-from .encoding import drop_uncached, fill_cache
+from .data.cache import Cache
+from .data.encoding import drop_uncached, fill_cache
+from .data.examples import Plan, PlanSettings, make_plan
+from .data.file_index import FileIndex
+from .engine.processes import Company
 from .errors import ConfigError, TrainError
 from .export import DTYPES
-from .file_index import FileIndex
-from .plan import Plan, PlanSettings, make_plan
 from .progress import Progress
 from .reporting import OnEvent, silent_event
 from .start import StartFiles, find_files, make_resolution

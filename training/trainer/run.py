@@ -8,22 +8,15 @@ from pathlib import Path
 
 import torch
 
-from .batches import SampleStore
-from .company import Company
 from .config import TrainConfig
 from .continuation import Provenance, check_continuation, make_facts, stored_provenance
-from .export import is_result, write_result
-from .feed import Feed
-from .loop import Hooks, Loop, Parts
-from .occupancy import occupied
-from .optimizer import MovingAverage, make_optimizer
-from .order import BatchOrder
-from .plot import plot_losses
-from .preparation import Prepared, accelerated, never, prepare
-from .reporting import OnEvent, Reporter, listening, silent_event
-from .samples import ShardedModel, SheetPainter, save_sheet
-from .start import make_model, max_tokens
-from .state import (
+from .data.batch_sampler import BatchOrder
+from .data.batches import SampleStore
+from .data.loader import Feed
+from .engine.loop import Hooks, Loop, Parts
+from .engine.processes import Company
+from .engine.run_lock import occupied
+from .engine.state import (
     RunState,
     gather_model,
     gather_optimizer,
@@ -33,7 +26,14 @@ from .state import (
     restore_optimizer,
     save_state,
 )
-from .validation import Validation, spread
+from .export import is_result, write_result
+from .learning.optimizer import MovingAverage, make_optimizer
+from .monitoring.plot import plot_losses
+from .monitoring.samples import ShardedModel, SheetPainter, save_sheet
+from .monitoring.validation import Validation, spread
+from .preparation import Prepared, accelerated, never, prepare
+from .reporting import OnEvent, Reporter, listening, silent_event
+from .start import make_model, max_tokens
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from ...ace.pictures.resolution import Resolution
 from ...ace.weights.checkpoint import load_model
 from ...ace.weights.init import initialise
 from ...ace.weights.presets import BundleDefaults
-from .adapters import add_lora
 from .config import ModelSection, ResolutionSection, TrainConfig
-from .encoding import EncoderFiles
+from .data.encoding import EncoderFiles
 from .errors import ConfigError
+from .learning.adapters import add_lora
 
 
 @dataclass(frozen=True)

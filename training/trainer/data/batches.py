@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from ...ace.model.conditioning import Conditioning
+from ....ace.model.conditioning import Conditioning
+from ..errors import DataError
 from .cache import Cache, IndicatorItem, Item, TextItem
-from .errors import DataError
-from .plan import Example, PictureItem
+from .examples import Example, PictureItem
 
 Texts = tuple[torch.Tensor, ...]
 

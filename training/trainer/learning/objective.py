@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import torch
 
-from ...ace.model.conditioning import Conditioning
-from ...ace.model.schedule import NoiseSchedule
+from ....ace.model.conditioning import Conditioning
+from ....ace.model.schedule import NoiseSchedule
 
 # (noisy latents (B, 4, H, W), timesteps (B,), conditioning) -> eps (B, 4, H, W)
 Predictor = Callable[[torch.Tensor, torch.Tensor, Conditioning], torch.Tensor]

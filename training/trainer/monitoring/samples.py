@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...ace.files import whole_file
-from ...ace.model.conditioning import Conditioning
-from ...ace.model.sampler import sample
-from ..errors import DatasetError
-from .batches import SampleStore, collate
-from .config import SamplesSection
-from .encoding import fitted_pixels
-from .errors import DataError, TrainError
-from .objective import seeded
-from .plan import Example
+from ....ace.files import whole_file
+from ....ace.model.conditioning import Conditioning
+from ....ace.model.sampler import sample
+from ...errors import DatasetError
+from ..config import SamplesSection
+from ..data.batches import SampleStore, collate
+from ..data.encoding import fitted_pixels
+from ..data.examples import Example
+from ..errors import DataError, TrainError
+from ..learning.objective import seeded
 
 _STREAM = 3
 _GAP, _LABEL = 8, 16  # pixels

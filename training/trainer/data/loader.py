@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import torch
 
-from ...ace.model.conditioning import Conditioning
-from ...ace.model.schedule import NoiseSchedule
+from ....ace.model.conditioning import Conditioning
+from ....ace.model.schedule import NoiseSchedule
+from ..config import ObjectiveSection
+from ..learning.objective import draw, seeded, timestep_weights
+from .batch_sampler import BatchOrder
 from .batches import SampleStore
-from .config import ObjectiveSection
-from .objective import draw, seeded, timestep_weights
-from .order import BatchOrder
 
 _STREAM = 1  # tells the training noise from other uses of the seed
 

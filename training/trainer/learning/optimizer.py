@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import nn
 
-from .config import OptimizerSection
+from ..config import OptimizerSection
 
 
 def make_optimizer(parameters: Iterable[nn.Parameter], settings: OptimizerSection) -> torch.optim.AdamW:

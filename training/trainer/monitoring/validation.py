@@ -10,11 +10,16 @@ from typing import Any
 
 import torch
 
-from ...ace.model.schedule import NoiseSchedule
-from .batches import Batch, SampleStore
-from .company import Company
-from .objective import Predictor, TimestepBuckets, sample_losses, seeded
-from .plan import Example
+from ....ace.model.schedule import NoiseSchedule
+from ..data.batches import Batch, SampleStore
+from ..data.examples import Example
+from ..engine.processes import Company
+from ..learning.objective import (
+    Predictor,
+    TimestepBuckets,
+    sample_losses,
+    seeded,
+)
 
 _STREAM = 2
 Jobs = Sequence[tuple[int, int]]  # (example, noise level)

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import nn
 
-from ...ace.model.transformer import ACEModel
-from ...ace.weights.lora import PREFIX
-from .config import LoraSection
-from .errors import ConfigError, TrainError
+from ....ace.model.transformer import ACEModel
+from ....ace.weights.lora import PREFIX
+from ..config import LoraSection
+from ..errors import ConfigError, TrainError
 
 ADAPTER = "default"
 

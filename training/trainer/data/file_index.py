@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...ace.files import checksum
-from ..dataset.disk.images import image_size
-from ..errors import DatasetError, ImageError
-from .errors import DataError
-from .progress import Progress, silent_progress
+from ....ace.files import checksum
+from ...dataset.disk.images import image_size
+from ...errors import DatasetError, ImageError
+from ..errors import DataError
+from ..progress import Progress, silent_progress
 
 
 @dataclass(frozen=True)

@@ -16,24 +16,24 @@ from pathlib import Path
 
 import torch
 
-from ...ace.encode import branch_texts
-from ...ace.lcu.indicators import indicator
-from ...ace.lcu.units import (
+from ....ace.encode import branch_texts
+from ....ace.lcu.indicators import indicator
+from ....ace.lcu.units import (
     ConditionImage,
     ConditionUnit,
     LongContext,
     ResolvedContext,
     resolve,
 )
-from ...ace.pictures.preprocess import LATENT_PIXELS, Fit, exact_fit
-from ...ace.pictures.resolution import Resolution
-from ..dataset.disk.rows import PairRow
-from ..dataset.disk.storage import safe_file
-from ..dataset.store import Dataset
-from ..errors import DatasetError
-from .errors import DataError
+from ....ace.pictures.preprocess import LATENT_PIXELS, Fit, exact_fit
+from ....ace.pictures.resolution import Resolution
+from ...dataset.disk.rows import PairRow
+from ...dataset.disk.storage import safe_file
+from ...dataset.store import Dataset
+from ...errors import DatasetError
+from ..errors import DataError
+from ..progress import Progress, silent_progress
 from .file_index import FileIndex
-from .progress import Progress, silent_progress
 
 _log = logging.getLogger(__name__)
 Size = tuple[int, int]
@@ -313,7 +313,7 @@ def _shape_only(*shape: int) -> torch.Tensor:
 
 def _whole(height: int, width: int) -> Fit:
     """Stands in until the frame's own fit is known; it only carries the source's size."""
-    from ...ace.pictures.preprocess import PATCH_PIXELS, Box
+    from ....ace.pictures.preprocess import PATCH_PIXELS, Box
 
     return Fit(height, width, Box(0, 0, height, width), PATCH_PIXELS, PATCH_PIXELS)
 

@@ -15,13 +15,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from .company import Company
-from .config import TrainConfig
-from .errors import DataError, TrainError
-from .feed import Feed
-from .objective import TimestepBuckets, sample_losses, weighted_mean
-from .optimizer import MovingAverage, clip_gradients, learning_rate
-from .reporting import Reporter, touched
+from ..config import TrainConfig
+from ..data.loader import Feed
+from ..errors import DataError, TrainError
+from ..learning.objective import TimestepBuckets, sample_losses, weighted_mean
+from ..learning.optimizer import MovingAverage, clip_gradients, learning_rate
+from ..reporting import Reporter, touched
+from .processes import Company
 
 _log = logging.getLogger(__name__)
 SAVE_NOW, STOP_NOW = "save_now", "stop_now"

@@ -11,20 +11,25 @@ from pathlib import Path
 
 import torch
 
-from ...ace.lcu.frames import FittedFrame, fit_frames
-from ...ace.lcu.indicators import MAX_IMAGES, indicator
-from ...ace.lcu.units import Frame, ResolvedContext
-from ...ace.pictures.preprocess import Fit
-from ...ace.pictures.resolution import Resolution
-from ...ace.text import T5TextEncoder, encode_indicators, encode_text
-from ...ace.vae import DiffusersVAE
-from ..dataset.disk.images import read_image, read_mask
-from ..errors import DatasetError
+from ....ace.lcu.frames import FittedFrame, fit_frames
+from ....ace.lcu.indicators import MAX_IMAGES, indicator
+from ....ace.lcu.units import Frame, ResolvedContext
+from ....ace.pictures.preprocess import Fit
+from ....ace.pictures.resolution import Resolution
+from ....ace.text import T5TextEncoder, encode_indicators, encode_text
+from ....ace.vae import DiffusersVAE
+from ...dataset.disk.images import read_image, read_mask
+from ...errors import DatasetError
+from ..errors import DataError
+from ..progress import Progress, silent_progress
 from .cache import Cache, EncoderIdentity, IndicatorItem, Item, TextItem
-from .errors import DataError
+from .examples import (
+    Example,
+    MaskItem,
+    PictureItem,
+    Plan,
+)
 from .file_index import FileIndex
-from .plan import Example, MaskItem, PictureItem, Plan
-from .progress import Progress, silent_progress
 
 _log = logging.getLogger(__name__)
 _AHEAD = 4  # pictures that are decoded while the VAE is busy

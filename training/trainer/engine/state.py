@@ -25,7 +25,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .errors import TrainError
+from ..errors import TrainError
 
 STATE_VERSION = 1
 _NAME = re.compile(r"step-(\d{8})\Z")

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import torch
 
-from ...ace.files import whole_file
-from .errors import DataError
-from .plan import MaskItem, PictureItem, fit_numbers
+from ....ace.files import whole_file
+from ..errors import DataError
+from .examples import MaskItem, PictureItem, fit_numbers
 
 CACHE_VERSION = 1
 """Counts up whenever the same inputs would give other tensors: a change of fitting, cleaning, scaling or layout."""

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from .errors import DataError, TrainError
+from ..errors import DataError, TrainError
 
 T = TypeVar("T")
 

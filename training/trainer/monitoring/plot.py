@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ...ace.files import whole_file
-from .reporting import METRICS, Event, read_metrics
+from ....ace.files import whole_file
+from ..reporting import METRICS, Event, read_metrics
 
 _WINDOW_SHARE = 0.02
 

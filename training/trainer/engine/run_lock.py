@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from .company import Company
-from .errors import TrainError
+from ..errors import TrainError
+from .processes import Company
 
 LOCK, HOLDER = ".lock", ".running.json"
 

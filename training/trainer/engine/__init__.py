@@ -1,0 +1,9 @@
+"""What runs.
+
+loop        the steps
+state       checkpoints of a run, and going on from them exactly
+processes   several processes that stop together
+run_lock    one run in a folder
+"""
+
+__all__ = ["loop", "processes", "run_lock", "state"]
