@@ -8,10 +8,18 @@ from collections.abc import Callable
 
 import torch
 
-from . import forward, growth, guidance, imports, pixart, preparation, training, training_memory
-from .matmul import square_rate
+from .model import (
+    forward,
+    growth,
+    guidance,
+    imports,
+    pixart,
+    preparation,
+)
+from .model.matmul import square_rate
 from .report import Table
 from .subject import Setting
+from .training import training, training_memory
 
 BENCHMARKS: dict[str, Callable[[Setting], Table]] = {
     "forward": forward.run,

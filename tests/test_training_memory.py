@@ -6,7 +6,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from comfyui_ace.benchmarks.training_memory import Case, LiveMemory, calculate, count
+from comfyui_ace.benchmarks.training.training_memory import (
+    Case,
+    LiveMemory,
+    calculate,
+    count,
+)
 
 SMALL = Case("full", "fp32", recompute=False, side=64)
 

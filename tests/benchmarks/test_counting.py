@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 from comfyui_ace.ace.model.config import ACEConfig
-from comfyui_ace.benchmarks.flops import count
-from comfyui_ace.benchmarks.layer_clock import LayerClock
+from comfyui_ace.benchmarks.model.flops import count
+from comfyui_ace.benchmarks.model.layer_clock import LayerClock
 from comfyui_ace.benchmarks.report import Table
 from comfyui_ace.benchmarks.subject import Job, Setting, build_conditioning, build_model, build_noise
 from comfyui_ace.benchmarks.timing import Estimate, in_turns, ratio

@@ -1,6 +1,6 @@
 """Time and memory of the mask, size and condition-image functions on one large picture.
 
-    python -m comfyui_ace.benchmarks.masks [--size 4096] [--threads N] [--only NAME ...]
+    python -m comfyui_ace.benchmarks.pictures.masks [--size 4096] [--threads N] [--only NAME ...]
 
 Each operation runs in a process of its own, once on a small picture to import what it needs and then once on the large
 one. The peak is how far the process's resident memory rises above what it held with the inputs loaded.
@@ -20,18 +20,18 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from ..ace.notices import silent
-from ..ace.pictures import (
+from ...ace.notices import silent
+from ...ace.pictures import (
     masks,
     outpaint,
     paste_back,
     preprocess,
     random_masks,
 )
-from ..ace.pictures.condition_images import CONDITION_IMAGES, ColorMap, make_condition_image
-from ..ace.pictures.morphology import feather, grow
-from .memory import peak_bytes
-from .report import Table
+from ...ace.pictures.condition_images import CONDITION_IMAGES, ColorMap, make_condition_image
+from ...ace.pictures.morphology import feather, grow
+from ..memory import peak_bytes
+from ..report import Table
 
 Operation = Callable[[torch.Tensor, torch.Tensor], object]
 

@@ -8,11 +8,11 @@ import sys
 
 import torch
 
+from ..report import Table
+from ..subject import JOBS, Job, Setting
+from ..timing import Estimate, ratio
 from .flops import count
 from .one_job import JobResult
-from .report import Table
-from .subject import JOBS, Job, Setting
-from .timing import Estimate, ratio
 
 _BUDGET = 12.0  # seconds of measuring a job, on top of its first pass
 

@@ -6,11 +6,24 @@ import itertools
 
 import torch
 
-from ..ace.model.conditioning import concatenate
-from ..ace.model.sampler import SamplerStep, sample
-from .report import Table
-from .subject import TEXT_TOKENS, Job, Setting, build_conditioning, build_model, build_noise
-from .timing import Estimate, clock, in_turns, ratio, synchronise
+from ...ace.model.conditioning import concatenate
+from ...ace.model.sampler import SamplerStep, sample
+from ..report import Table
+from ..subject import (
+    TEXT_TOKENS,
+    Job,
+    Setting,
+    build_conditioning,
+    build_model,
+    build_noise,
+)
+from ..timing import (
+    Estimate,
+    clock,
+    in_turns,
+    ratio,
+    synchronise,
+)
 
 _BATCHING_JOBS = (*(Job(side, 0) for side in (128, 160, 192, 256, 384, 512)), Job(256, 1))
 _NEGATIVE_TOKENS = 1  # the empty prompt is its end-of-sequence token

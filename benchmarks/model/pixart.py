@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import torch
 
-from ..ace.model.config import ACEConfig
-from .report import Table
-from .subject import JOBS, TEXT_TOKENS, Job, Setting, build_conditioning, build_model, build_noise
-from .timing import Estimate, in_turns, ratio
+from ...ace.model.config import ACEConfig
+from ..report import Table
+from ..subject import (
+    JOBS,
+    TEXT_TOKENS,
+    Job,
+    Setting,
+    build_conditioning,
+    build_model,
+    build_noise,
+)
+from ..timing import Estimate, in_turns, ratio
 
 _FULL_DEPTH_TOKENS = 1024  # more tokens than these are compared at a smaller depth
 _BUDGET = 25.0

@@ -1,6 +1,6 @@
 """How well the small bundle learns four teachers from 64 pairs each.
 
-    .venv/bin/python -m comfyui_ace.benchmarks.distillation FOLDER
+    .venv/bin/python -m comfyui_ace.benchmarks.training.distillation FOLDER
 
 The score is 1 - L1(student, teacher) / L1(source, teacher) on 16 held-out pairs of pictures and drawings the student has
 never seen; the ceiling is the same for the teacher's results sent through the VAE and back.
@@ -16,12 +16,12 @@ from pathlib import Path
 
 import torch
 
-from ..ace.pictures.random_masks import random_masks
-from ..training.dataset.intake.checks import CheckSettings
-from ..training.dataset.store import Dataset, DatasetSettings, Pair
-from ..training.distil import distil, small_model_settings
-from ..training.tiny import operations
-from ..training.tiny.pictures import Pictures
+from ...ace.pictures.random_masks import random_masks
+from ...training.dataset.intake.checks import CheckSettings
+from ...training.dataset.store import Dataset, DatasetSettings, Pair
+from ...training.distil import distil, small_model_settings
+from ...training.tiny import operations
+from ...training.tiny.pictures import Pictures
 
 PAIRS, HELD_OUT = 64, 16
 # A teacher may leave a plain drawing as it is, and a mask may miss what it would change.
@@ -117,7 +117,7 @@ def run(name: str, folder: Path, steps: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m comfyui_ace.benchmarks.distillation", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m comfyui_ace.benchmarks.training.distillation", description=__doc__)
     parser.add_argument("folder", type=Path, help="for pairs, LoRAs and reports")
     parser.add_argument("--steps", type=int, default=380)
     parser.add_argument("--only", choices=list(TEACHERS), nargs="+", default=list(TEACHERS))

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import torch
 
+from ..report import Table
+from ..subject import (
+    TEXT_TOKENS,
+    Job,
+    Setting,
+    build_conditioning,
+    build_model,
+    build_noise,
+)
+from ..timing import in_turns, ratio
 from .flops import count
-from .report import Table
-from .subject import TEXT_TOKENS, Job, Setting, build_conditioning, build_model, build_noise
-from .timing import in_turns, ratio
 
 _REFERENCES = (0, 1, 2, 3, 5, 9)
 _ROUNDS = (0, 1, 2, 4)

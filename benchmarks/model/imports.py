@@ -5,9 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from .report import Table
-from .subject import Setting
-from .timing import Estimate
+from ..report import Table
+from ..subject import Setting
+from ..timing import Estimate
 
 _PACKAGE = __package__.rpartition(".")[0]
 _MODULES = {

@@ -1,6 +1,6 @@
 """What capture costs a pair, beside the same workflow run over the same pictures without it, on a running ComfyUI.
 
-    python -m comfyui_ace.benchmarks.capture [--server URL] [--workflow FILE] [--pairs 6] [--rounds 3] [--side 1024] [--json]
+    python -m comfyui_ace.benchmarks.capture.capture [--server URL] [--workflow FILE] [--pairs 6] [--rounds 3] [--side 1024] [--json]
 
 Without a file the workflow is made of core nodes alone: blurs, as many as make up --seconds. "Alone" means pictures
 uploaded beforehand, all prompts queued at once, nothing fetched. The client's CPU time counts against a server only on the
@@ -24,15 +24,15 @@ import aiohttp
 import numpy as np
 from PIL import Image
 
-from ..training.capture.client import DEFAULT_URL, ComfyClient, parse_url
-from ..training.capture.failures import judge
-from ..training.capture.plan import make_plan
-from ..training.capture.roles import Choices, find_roles
-from ..training.capture.sweep import Settings, capture
-from ..training.capture.workflow.graph import Prompt, check_prompt, node_types
-from ..training.capture.workflow.load import load_workflow, read_workflow
-from .report import Table
-from .timing import Estimate, ratio
+from ...training.capture.client import DEFAULT_URL, ComfyClient, parse_url
+from ...training.capture.failures import judge
+from ...training.capture.plan import make_plan
+from ...training.capture.roles import Choices, find_roles
+from ...training.capture.sweep import Settings, capture
+from ...training.capture.workflow.graph import Prompt, check_prompt, node_types
+from ...training.capture.workflow.load import load_workflow, read_workflow
+from ..report import Table
+from ..timing import Estimate, ratio
 
 _MOST_BLURS = 400
 

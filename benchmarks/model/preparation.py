@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import torch
 
-from .report import Table
-from .subject import JOBS, Setting, build_conditioning, build_model, build_noise
-from .timing import Estimate, in_turns, ratio
+from ..report import Table
+from ..subject import (
+    JOBS,
+    Setting,
+    build_conditioning,
+    build_model,
+    build_noise,
+)
+from ..timing import Estimate, in_turns, ratio
 
 
 @torch.no_grad()

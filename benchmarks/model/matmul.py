@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import torch
 
-from ..ace.model.config import ACEConfig
-from .subject import Setting
-from .timing import Estimate, seconds
+from ...ace.model.config import ACEConfig
+from ..subject import Setting
+from ..timing import Estimate, seconds
 
 _SQUARE = 4096
 

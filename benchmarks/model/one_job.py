@@ -11,12 +11,18 @@ from dataclasses import asdict, dataclass
 
 import torch
 
+from ..memory import peak_bytes
+from ..subject import (
+    Job,
+    Setting,
+    build_conditioning,
+    build_model,
+    build_noise,
+)
+from ..timing import clock, seconds
 from .flops import count
 from .layer_clock import LayerClock
 from .matmul import block_products
-from .memory import peak_bytes
-from .subject import Job, Setting, build_conditioning, build_model, build_noise
-from .timing import clock, seconds
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..ace.model.config import ACEConfig
-from .subject import TEXT_TOKENS, Job
+from ...ace.model.config import ACEConfig
+from ..subject import TEXT_TOKENS, Job
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The pair store: pairs written a minute, what a pair costs as the dataset grows, memory, time of `dataset check`.
 
-    python -m comfyui_ace.benchmarks.dataset [--pairs 10000] [--folder FOLDER] [--json]
+    python -m comfyui_ace.benchmarks.capture.dataset [--pairs 10000] [--folder FOLDER] [--json]
 
 Every append is durable (the files, the folders and the row are synced), so the disk under FOLDER decides much of it;
 the time of one bare sync of a small file there is printed for comparison.
@@ -20,10 +20,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..training.dataset.store import Dataset, Pair
-from ..training.dataset.upkeep.verify import verify
-from .report import Table
-from .timing import Estimate
+from ...training.dataset.store import Dataset, Pair
+from ...training.dataset.upkeep.verify import verify
+from ..report import Table
+from ..timing import Estimate
 
 _SIDE = 64  # pixels of the small pictures
 _SIZES = (64, 512, 1024)

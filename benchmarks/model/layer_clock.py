@@ -7,7 +7,7 @@ from types import TracebackType
 import torch
 from torch import nn
 
-from .timing import clock
+from ..timing import clock
 
 
 class LayerClock:

@@ -1,6 +1,6 @@
 """What Capture Source and Capture Result cost a run of a workflow, on a running ComfyUI with this pack.
 
-    python -m comfyui_ace.benchmarks.capture_nodes [--server URL] [--runs 12] [--seconds 5] [--side 1024] [--json]
+    python -m comfyui_ace.benchmarks.capture.capture_nodes [--server URL] [--runs 12] [--seconds 5] [--side 1024] [--json]
 
 The same workflow with and without the markers in turns, each time over another picture. How long the markers hold up the
 graph is what the server says of their beginning and end; the rest of what they cost is the writing, which goes on beside
@@ -24,13 +24,13 @@ from itertools import pairwise
 
 import aiohttp
 
-from ..training.capture.client import DEFAULT_URL, ComfyClient, parse_url
-from ..training.capture.failures import judge
-from ..training.capture.workflow.graph import Prompt
-from ..training.capture.workflow.markers import RESULT, SOURCE
+from ...training.capture.client import DEFAULT_URL, ComfyClient, parse_url
+from ...training.capture.failures import judge
+from ...training.capture.workflow.graph import Prompt
+from ...training.capture.workflow.markers import RESULT, SOURCE
+from ..report import Table
+from ..timing import Estimate, ratio
 from .capture import blur_workflow, smooth_picture
-from .report import Table
-from .timing import Estimate, ratio
 
 _MOST_BLURS = 400
 _MARKERS = ("source", "result")  # their node ids

@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
-from .report import Table
-from .subject import Setting
-from .timing import clock, seconds
+from ..report import Table
+from ..subject import Setting
+from ..timing import clock, seconds
 
 _SIDE, _BATCH, _PAIRS = 128, 16, 32
 _SHAPE = {"hidden_size": 256, "depth": 8, "num_heads": 4, "max_seq_len": 64}
@@ -51,9 +51,9 @@ def _workshop(folder: Path, setting: Setting) -> dict[str, Any]:
     """Writes a bundle and a dataset; returns a configuration."""
     import numpy as np
 
-    from ..ace.bundles.random_bundle import make_random_bundle
-    from ..training.dataset.intake.checks import CheckSettings
-    from ..training.dataset.store import Dataset, Pair
+    from ...ace.bundles.random_bundle import make_random_bundle
+    from ...training.dataset.intake.checks import CheckSettings
+    from ...training.dataset.store import Dataset, Pair
 
     make_random_bundle(folder / "bundle")
     dataset = Dataset.create(folder, "pairs", checks=CheckSettings(near_duplicate=False))
@@ -78,8 +78,8 @@ def _workshop(folder: Path, setting: Setting) -> dict[str, Any]:
 
 def _trainer_seconds(table: dict[str, Any], setting: Setting, steps: int, **changes: int) -> float:
     """Median time between the reports of two steps."""
-    from ..training.trainer.config_file import make_config
-    from ..training.trainer.run import train
+    from ...training.trainer.config_file import make_config
+    from ...training.trainer.run import train
 
     now, times = clock(setting.device), []
     output = f"{table['output']}-{changes['batch_size']}"
@@ -90,12 +90,12 @@ def _trainer_seconds(table: dict[str, Any], setting: Setting, steps: int, **chan
 
 def _bare_seconds(table: dict[str, Any], setting: Setting, steps: int) -> tuple[float, float]:
     """Median times of a step on a batch in memory, and of one that encodes its pictures and texts before."""
-    from ..training.trainer import preparation
-    from ..training.trainer.config_file import make_config
-    from ..training.trainer.data.batches import SampleStore
-    from ..training.trainer.data.encoding import fitted_pixels, items_of
-    from ..training.trainer.data.examples import PictureItem
-    from ..training.trainer.start import make_model
+    from ...training.trainer import preparation
+    from ...training.trainer.config_file import make_config
+    from ...training.trainer.data.batches import SampleStore
+    from ...training.trainer.data.encoding import fitted_pixels, items_of
+    from ...training.trainer.data.examples import PictureItem
+    from ...training.trainer.start import make_model
 
     config = make_config({**table, "steps": 1})
     with preparation.accelerated(config) as accelerator:
@@ -118,7 +118,7 @@ def _bare_seconds(table: dict[str, Any], setting: Setting, steps: int) -> tuple[
         optimizer.zero_grad(set_to_none=True)
 
     def encode_and_step() -> None:
-        from ..ace.text import encode_text
+        from ...ace.text import encode_text
 
         for example in prepared.plan.train[:_BATCH]:
             pictures = [item for item in items_of(example) if isinstance(item, PictureItem)]

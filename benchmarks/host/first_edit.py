@@ -1,6 +1,6 @@
 """Time from the start of a real ComfyUI to its first finished edit with the bundle that comes with the pack.
 
-    .venv/bin/python benchmarks/first_edit.py [RUNS]
+    .venv/bin/python benchmarks/host/first_edit.py [RUNS]
 
 Needs a ComfyUI as for the host tests. The second edit, with another seed, shows what remains when everything is loaded; the
 same start without the pack shows what the host itself needs.
@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tools")]
 
 from host.comfy_server import ComfyServer  # noqa: E402

@@ -32,12 +32,17 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from ..ace.model.config import ACEConfig
-from ..ace.model.transformer import ACEModel
-from ..training.evaluate.memory import resident_bytes
-from .memory import peak_bytes
-from .report import Table
-from .subject import Job, Setting, build_conditioning, build_noise
+from ...ace.model.config import ACEConfig
+from ...ace.model.transformer import ACEModel
+from ...training.evaluate.memory import resident_bytes
+from ..memory import peak_bytes
+from ..report import Table
+from ..subject import (
+    Job,
+    Setting,
+    build_conditioning,
+    build_noise,
+)
 
 _GB = 1e9
 _FULL_DEPTH = ACEConfig().depth
@@ -177,8 +182,8 @@ def measure(case: Case, device: torch.device) -> int:
 
 def _steps(case: Case, model: ACEModel, device: torch.device) -> Peak:
     """Two optimiser steps as the trainer does them, on a model that gets its memory here."""
-    from ..training.trainer.learning.objective import sample_losses, weighted_mean
-    from ..training.trainer.learning.optimizer import clip_gradients, make_optimizer
+    from ...training.trainer.learning.objective import sample_losses, weighted_mean
+    from ...training.trainer.learning.optimizer import clip_gradients, make_optimizer
 
     job = Job(case.side, 1)
     setting = Setting(device, torch.float32)
@@ -208,7 +213,7 @@ def _steps(case: Case, model: ACEModel, device: torch.device) -> Peak:
 
 
 def _configuration(case: Case) -> Any:
-    from ..training.trainer.config_file import make_config
+    from ...training.trainer.config_file import make_config
 
     return make_config(
         {
@@ -224,7 +229,7 @@ def _configuration(case: Case) -> Any:
 
 def _outline(case: Case) -> ACEModel:
     """The model as the trainer sets it up, without memory for its numbers."""
-    from ..training.trainer.start import mark_trained, stored_dtype
+    from ...training.trainer.start import mark_trained, stored_dtype
 
     config = _configuration(case)
     model = ACEModel(ACEConfig(depth=case.depth), dtype=stored_dtype(config), device="meta")

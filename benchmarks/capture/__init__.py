@@ -1,0 +1,1 @@
+"""Capture and datasets: what a pair costs."""

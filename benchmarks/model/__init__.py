@@ -1,0 +1,1 @@
+"""The network and its sampler: what they cost beside the bare sums."""

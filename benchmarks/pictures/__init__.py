@@ -1,0 +1,1 @@
+"""Pictures and masks: time and memory."""

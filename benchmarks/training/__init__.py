@@ -1,0 +1,1 @@
+"""The trainer and what it makes: time, memory, quality of distillation."""
