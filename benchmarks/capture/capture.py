@@ -1,6 +1,7 @@
 """What capture costs a pair, beside the same workflow run over the same pictures without it, on a running ComfyUI.
 
-    python -m comfyui_ace.benchmarks.capture.capture [--server URL] [--workflow FILE] [--pairs 6] [--rounds 3] [--side 1024] [--json]
+    python -m comfyui_ace.benchmarks.capture.capture [--server URL] [--workflow FILE] [--pairs 6] [--rounds 3]
+        [--side 1024] [--json]
 
 Without a file the workflow is made of core nodes alone: blurs, as many as make up --seconds. "Alone" means pictures
 uploaded beforehand, all prompts queued at once, nothing fetched. The client's CPU time counts against a server only on the
