@@ -17,8 +17,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tools")]
 
-from host.browser import ComfyPage, launch_chromium  # noqa: E402
-from host.comfy_server import ComfyServer  # noqa: E402
+from host.harness.browser import ComfyPage, launch_chromium  # noqa: E402
+from host.harness.comfy_server import ComfyServer  # noqa: E402
 from make_workflows import provide_inputs  # noqa: E402
 
 BLUEPRINT_FOLDER = ROOT / "subgraphs"

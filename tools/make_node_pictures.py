@@ -18,9 +18,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tools")]
 
 from comfyui_ace.training.workflows.bench import Bench  # noqa: E402
-from host.browser import ComfyPage, launch_chromium  # noqa: E402
-from host.comfy_server import ComfyServer  # noqa: E402
-from host.graph import NodeRef  # noqa: E402
+from host.harness.browser import ComfyPage, launch_chromium  # noqa: E402
+from host.harness.comfy_server import ComfyServer  # noqa: E402
+from host.harness.graph import NodeRef  # noqa: E402
 from PIL import Image  # noqa: E402
 
 PICTURES = ROOT / "web" / "docs" / "images"

@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tools")]
 
 from comfyui_ace.training.workflows.bench import PICTURE  # noqa: E402
-from host.browser import ComfyPage, launch_chromium  # noqa: E402
-from host.comfy_server import ComfyServer  # noqa: E402
+from host.harness.browser import ComfyPage, launch_chromium  # noqa: E402
+from host.harness.comfy_server import ComfyServer  # noqa: E402
 from PIL import Image, ImageOps  # noqa: E402
 from workflow_graphs import FOLDER, WORKFLOWS, Workflow  # noqa: E402
 

@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tools")]
 
-from host.comfy_server import ComfyServer  # noqa: E402
+from host.harness.comfy_server import ComfyServer  # noqa: E402
 from make_workflows import provide_inputs  # noqa: E402
 from workflow_graphs import instruction_edit  # noqa: E402
 

@@ -8,13 +8,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from host.browser import BrowserNotFound, ComfyPage, launch_chromium
-from host.comfy_server import PACK_ROOT, ComfyServer, HostNotFound, find_host
+from host.harness.browser import BrowserNotFound, ComfyPage, launch_chromium
+from host.harness.comfy_server import PACK_ROOT, ComfyServer, HostNotFound, find_host
 
 HERE = Path(__file__).resolve().parent
-collect_ignore = ["inside"]  # run by the host's Python: see test_nodes_inside.py
-PROBE_PACK = HERE / "probe_pack"
-NOVRAM_PACK = HERE / "novram_pack"
+collect_ignore = ["model/inside"]  # run by the host's Python: see model/test_inside.py
+PROBE_PACK = HERE / "harness" / "probe_pack"
+NOVRAM_PACK = HERE / "harness" / "novram_pack"
 _LOG_MARKS = pytest.StashKey[dict]()
 
 
@@ -117,8 +117,8 @@ def ace_models(comfy):
 @pytest.fixture(scope="session")
 def bundle(comfy, tmp_path_factory):
     """A small bundle with random weights, in the shared server's models/ace under the name edits.BUNDLE."""
-    from host.edits import BUNDLE
-    from host.loud_bundle import make_loud_bundle  # imports what a run without a host need not
+    from host.harness.edits import BUNDLE
+    from host.harness.loud_bundle import make_loud_bundle  # imports what a run without a host need not
 
     made = make_loud_bundle(tmp_path_factory.mktemp("bundle") / BUNDLE)
     comfy.add_model(made.folder)
@@ -140,7 +140,7 @@ def pipeline(bundle):
 @pytest.fixture(scope="session")
 def photo(comfy):
     """The input file that LoadImage takes for ``edits.photo()``."""
-    from host.edits import photo
+    from host.harness.edits import photo
 
     return comfy.upload_image(photo(), "photo.png")
 

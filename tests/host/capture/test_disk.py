@@ -1,0 +1,151 @@
+"""A disk that is full or read-only under a running ComfyUI: the workflow's own result is never lost, and no pair either."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from disks import small_disk
+from host.harness.capture_graphs import PACKS, Photos, assert_inverses, inverse, keep, linger, mark, root, written
+from host.harness.comfy_server import Graph
+
+
+@pytest.fixture(scope="module")
+def server(start_comfy):
+    return start_comfy(packs=PACKS)
+
+
+@pytest.fixture
+def disk(server):
+    """A disk of its own for the datasets; pictures that the graph saves go to another."""
+    with small_disk(root(server)) as disk:
+        yield disk
+
+
+@pytest.fixture(scope="module")
+def photos(server) -> Photos:
+    return Photos(server)
+
+
+class Inverting:
+    """A graph that takes a second, inverts a picture, keeps the pair, saves the result and goes on for a second."""
+
+    def __init__(self, server, photos, dataset: str):
+        self.server, self.photos = server, photos
+        self.graph = g = Graph()
+        self.loaded = g.node("LoadImage", image="any.png")
+        slow = g.node("ProbeSteps", image=mark(g, self.loaded), steps=20, seconds=0.05)
+        self.kept = keep(g, g.node("ImageInvert", image=slow), dataset)
+        self.saved = g.node("SaveImage", images=self.kept, filename_prefix=dataset)
+        linger(g, self.kept)
+        self.pixels: list[np.ndarray] = []
+
+    def queue(self, seed: int) -> tuple[str, np.ndarray]:
+        """Queue it for a picture; returns the prompt's id and the picture."""
+        name, pixels = self.photos(seed)
+        self.graph.set(self.loaded, image=name)
+        return self.server.queue(self.graph), pixels
+
+    def run(self, *seeds: int) -> list[str]:
+        """Queue it for all pictures at once, see that each result is saved, and return what the marker said last."""
+        told = []
+        for prompt_id, pixels in [self.queue(seed) for seed in seeds]:
+            run = self.server.wait(prompt_id)
+            assert run.error is None
+            np.testing.assert_allclose(np.asarray(run.images[self.saved.id][0]).astype(int), inverse(pixels), atol=1)
+            self.pixels.append(pixels)
+            told.append([text for node, text in run.texts if node == self.kept.id][-1])
+        return told
+
+    def refused(self, seed: int) -> str:
+        """Queue it where it is refused, and return what the marker has against it."""
+        name, _ = self.photos(seed)
+        self.graph.set(self.loaded, image=name)
+        error = self.server.run_expect_error(self.graph)
+        assert (error.kind, error.node_id) == ("validation", self.kept.id)  # nothing was computed in vain
+        return error.message
+
+    def assert_all_kept(self, dataset: str) -> None:
+        stored = written(self.server, dataset, len(self.pixels))
+        assert_inverses(stored, self.pixels)
+        assert not list(root(self.server).rglob("*.part"))
+        assert self.server.fetch("/ace/capture").json() == {"waiting": 0, "held": 0, "lost": 0}
+
+
+def test_a_full_disk(server, photos, disk):
+    graph = Inverting(server, photos, "full")
+    graph.run(50)
+    written(server, "full", 1)
+    disk.fill()
+    (first, second, third) = graph.run(51, 52, 53)  # queued before anybody knew
+    assert (
+        first.startswith("NOT KEPT: No space left on device\n1 pair of “full” in memory")
+        and "The disk is full" in first
+    )
+    assert "\n2 pairs of" in second and "\n3 pairs of" in third
+    message = graph.refused(54)
+    assert "3 pairs" in message and "Free some space" in message and "queue again" in message
+    assert server.fetch("/ace/capture").json() == {"waiting": 0, "held": 3, "lost": 0}
+    written(server, "full", 1)  # what was there is whole
+    disk.empty()
+    assert "now kept as noise54" in graph.run(54)[0]
+    graph.assert_all_kept("full")
+
+
+def test_a_disk_that_turns_read_only(server, photos, disk):
+    graph = Inverting(server, photos, "protected")
+    graph.run(60)
+    written(server, "protected", 1)
+    prompt_id, pixels = graph.queue(61)
+    disk.set_read_only(True)
+    run = server.wait(prompt_id)
+    assert run.error is None and graph.saved.id in run.images
+    graph.pixels.append(pixels)
+    told = [text for node, text in run.texts if node == graph.kept.id][-1]
+    assert told.startswith("NOT KEPT: Read-only file system\n1 pair of")
+    message = graph.refused(62)
+    assert "Read-only file system" in message and "choose another datasets folder" in message
+    disk.set_read_only(False)
+    graph.run(62)
+    graph.assert_all_kept("protected")
+
+
+def test_a_folder_of_datasets_that_cannot_be_made_is_said_before_anything_is_computed(server, photos):
+    """Needs no mount, and holds for root, too: a file stands where the folder should be."""
+    datasets, aside = root(server), root(server).with_name("aside")
+    if datasets.exists():
+        datasets.rename(aside)
+    datasets.write_text("a file")
+    graph = Inverting(server, photos, "nowhere")
+    assert "A file is where a folder should be" in graph.refused(70)
+    datasets.unlink()
+    if aside.exists():
+        aside.rename(datasets)
+    graph.run(70)
+    graph.assert_all_kept("nowhere")
+
+
+def test_what_an_artist_sees_of_a_disk_that_refuses(server, photos, open_page):
+    graph = Inverting(server, photos, "seen")
+    graph.run(80)
+    target = written(server, "seen", 1).folder / "target"
+    target.rename(target.with_name("aside"))
+    target.write_text("a file where the folder was")
+    graph.graph.set(graph.loaded, image=photos(81)[0])
+    page = open_page(server)
+    page.load_prompt(graph.graph)
+    page.queue()  # ends well
+    shown = page.page.locator("span, div, p").filter(has_text="1 pair of “seen” in memory")
+    shown.last.wait_for()
+    page.page.evaluate("() => app.canvas.centerOnNode(app.graph.nodes.find(n => n.type === 'ACECaptureResult'))")
+    page.screenshot("capture-not-kept")
+    ran = page.queue().executed  # nothing but what leads to other ends
+    assert graph.saved.id not in ran and graph.kept.id not in ran
+    assert [node["type"] for node in page.red_nodes()] == ["ACECaptureResult"]
+    words = "\n".join(shown.all_inner_texts())
+    assert "Cannot write to" in words and "queue again" in words
+    page.screenshot("capture-refused")
+    target.unlink()
+    target.with_name("aside").rename(target)
+    page.queue()
+    assert page.red_nodes() == []
+    written(server, "seen", 2)

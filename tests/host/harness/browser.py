@@ -1,0 +1,238 @@
+"""ComfyUI's own front end in a real Chromium, as an artist sees it (Playwright's sync API)."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from host.harness.comfy_client import ComfyClient
+from host.harness.events import EventLog
+from host.harness.graph import Graph
+from host.harness.results import PromptFailed, Result, validation_error
+
+_CHROMIUM_ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+_READY = "() => window.app?.graph && window.app.vueAppReady && !window.app.extensionManager.spinner"
+# A fresh user has none of these files; the front end asks for them all the same.
+_ABSENT_FOR_A_FRESH_USER = ("/user.css", "/favicon.ico", "/api/userdata")
+# Asked about nodes it does not know; ComfyUI's --disable-api-nodes forbids it.
+_REGISTRY = "api.comfy.org"
+_ALL_NODES = """
+function allNodes(graph) {
+    return graph.nodes.flatMap(node => [node, ...(node.subgraph ? allNodes(node.subgraph) : [])]);
+}
+const nodes = allNodes(app.rootGraph ?? app.graph);
+"""
+
+
+class BrowserNotFound(Exception):
+    """Chromium or Playwright is missing; the message says which."""
+
+
+@dataclass(frozen=True)
+class ConsoleMessage:
+    """One line of the browser's console; uncaught exceptions have the level "pageerror"."""
+
+    level: str
+    text: str
+    url: str = ""
+
+
+def find_chromium() -> str:
+    """CHROMIUM, or /usr/bin/chromium, or a Chromium or Chrome on the PATH; BrowserNotFound otherwise."""
+    candidates = [os.environ.get("CHROMIUM"), "/usr/bin/chromium"]
+    candidates += [shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")]
+    for candidate in candidates:
+        if candidate and Path(candidate).is_file():
+            return candidate
+    raise BrowserNotFound("no Chromium; install it, or set CHROMIUM to a Chromium or Chrome binary")
+
+
+@contextmanager
+def launch_chromium() -> Iterator[Any]:
+    """A headless Playwright browser; BrowserNotFound when Playwright or Chromium is missing."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        raise BrowserNotFound("no Playwright; `pip install playwright` (its own browsers are not needed)") from None
+    executable = find_chromium()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, headless=True, args=_CHROMIUM_ARGS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def artifacts_folder() -> Path:
+    """Where screenshots go: ACE_TEST_ARTIFACTS, or a folder in the system's temporary one."""
+    folder = Path(os.environ.get("ACE_TEST_ARTIFACTS") or Path(tempfile.gettempdir()) / "ace-test-artifacts")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+class ComfyPage:
+    """The front end of one server, ready to work. ``page`` is the Playwright page for everything not covered here."""
+
+    def __init__(self, browser: Any, server: ComfyClient, *, locale: str = "en-US"):
+        self.server = server
+        self.console: list[ConsoleMessage] = []
+        self.foreign_requests: list[str] = []  # addresses outside the server
+        self._log = EventLog()
+        # A user seen for the first time gets the template browser in front of the canvas.
+        server.fetch("/api/settings", "POST", json={"Comfy.TutorialCompleted": True})
+        self._context = browser.new_context(viewport={"width": 1600, "height": 1000}, locale=locale)
+        self.page = self._context.new_page()
+        self.page.on("console", self._take_console)
+        self.page.on("pageerror", lambda error: self.console.append(ConsoleMessage("pageerror", str(error))))
+        self.page.on("request", self._take_request)
+        self.page.on("websocket", lambda socket: socket.on("framereceived", self._log.take))
+        self.page.goto(server.url, wait_until="domcontentloaded")
+        self.page.wait_for_function(_READY, timeout=60_000)
+
+    def close(self) -> None:
+        self._context.close()
+
+    def _take_console(self, message: Any) -> None:
+        self.console.append(ConsoleMessage(message.type, message.text, message.location.get("url", "")))
+
+    def _take_request(self, request: Any) -> None:
+        address = urlsplit(request.url)
+        if address.scheme.startswith("http") and address.netloc != urlsplit(self.server.url).netloc:
+            self.foreign_requests.append(request.url)
+
+    @property
+    def errors(self) -> list[ConsoleMessage]:
+        """Console errors and uncaught exceptions, without what an untouched front end logs by itself."""
+        return [m for m in self.console if m.level in ("error", "pageerror") and not _is_host_noise(m)]
+
+    # -- graphs -------------------------------------------------------------------------------------------------
+
+    def load_workflow(self, workflow: Mapping[str, Any] | Path) -> None:
+        """Open a UI-format workflow (parsed, or a file) in a new tab."""
+        if isinstance(workflow, Path):
+            workflow = json.loads(workflow.read_text(encoding="utf-8"))
+        self.page.evaluate("async workflow => { await app.loadGraphData(workflow) }", dict(workflow))
+        self.settle()
+
+    def load_default_workflow(self) -> None:
+        """Open core's text-to-image graph in a new tab."""
+        self.page.evaluate("async () => { await app.extensionManager.command.execute('Comfy.LoadDefaultWorkflow') }")
+        self.settle()
+
+    def load_prompt(self, prompt: Graph | Mapping[str, Any], name: str = "prompt.json") -> None:
+        """Open an API-format prompt; the front end lays the nodes out itself."""
+        nodes = prompt.prompt() if isinstance(prompt, Graph) else dict(prompt)
+        self.page.evaluate("([nodes, name]) => { app.loadApiJson(nodes, name) }", [nodes, name])
+        self.settle()
+
+    def save_workflow_json(self) -> dict[str, Any]:
+        """The open graph in UI format, as the front end writes it into files and pictures."""
+        return self._graph_to_prompt("workflow")
+
+    def export_prompt(self) -> dict[str, Any]:
+        """The open graph in API format, as the front end would queue it."""
+        return self._graph_to_prompt("output")
+
+    def _graph_to_prompt(self, part: str) -> dict[str, Any]:
+        # Through JSON: Playwright would turn absent values into null, which no real file holds.
+        return json.loads(self.page.evaluate("async part => JSON.stringify((await app.graphToPrompt())[part])", part))
+
+    def settle(self) -> None:
+        """Let the front end finish what it does after a graph was opened or changed."""
+        self.page.wait_for_function(_READY)
+        self.page.wait_for_timeout(500)
+
+    # -- state --------------------------------------------------------------------------------------------------
+
+    def missing_node_types(self) -> list[str]:
+        """Types in the open graph, subgraphs included, that no installed pack provides."""
+        return self.page.evaluate(
+            f"() => {{ {_ALL_NODES} return [...new Set(nodes.map(node => node.type)"
+            ".filter(type => !(type in LiteGraph.registered_node_types)))].sort() }"
+        )
+
+    def red_nodes(self) -> list[dict[str, Any]]:
+        """Nodes shown in red, {"id", "type", "inputs": [names of red inputs]}: missing, refused or failed ones."""
+        return self.page.evaluate(
+            f"() => {{ {_ALL_NODES} const failed = String(app.lastExecutionError?.node_id);"
+            "return nodes.filter(node => node.has_errors || String(node.id) === failed).map(node => ({"
+            "id: String(node.id), type: node.type,"
+            "inputs: (node.inputs ?? []).filter(input => input.hasErrors).map(input => input.name)})) }"
+        )
+
+    def alerts(self) -> list[str]:
+        """The texts of the dialogs and notifications now in view."""
+        found = self.page.locator("[role=dialog]:visible, .p-toast-message:visible")
+        return [text.strip() for text in found.all_inner_texts()]
+
+    def dismiss_alerts(self) -> None:
+        """Close every dialog and notification."""
+        for _ in range(10):
+            if not self.alerts():
+                return
+            self.page.keyboard.press("Escape")
+            for button in self.page.locator(".p-toast-close-button:visible").all():
+                button.click()
+            self.page.wait_for_timeout(300)
+        raise AssertionError(f"could not close: {self.alerts()}")
+
+    # -- running ------------------------------------------------------------------------------------------------
+
+    def queue(self, timeout: float = 120.0) -> Result:
+        """Run the open graph as the Run button does and wait.
+
+        PromptFailed when the server refuses it or a node fails; TimeoutError when it takes longer.
+        """
+        is_queue_request = self._is_queue_request
+        with self.page.expect_response(is_queue_request, timeout=30_000) as response:
+            self.page.evaluate("async () => { await app.queuePrompt(0) }")
+        answer = response.value.json()
+        if response.value.status != 200:
+            self.settle()
+            raise PromptFailed(validation_error(answer["error"], answer["node_errors"]))
+        record = self._log.record(answer["prompt_id"])
+        deadline = time.monotonic() + timeout
+        while not record.done:
+            if time.monotonic() > deadline:
+                self.server.interrupt(answer["prompt_id"])
+                raise TimeoutError(f"the graph did not finish within {timeout:.0f} s")
+            self.page.wait_for_timeout(50)  # this is when Playwright delivers the websocket's messages
+        self.settle()
+        result = self.server.collect(answer["prompt_id"], record)
+        if result.error is not None:
+            raise PromptFailed(result.error, result)
+        return result
+
+    @staticmethod
+    def _is_queue_request(response: Any) -> bool:
+        return response.request.method == "POST" and urlsplit(response.url).path == "/api/prompt"
+
+    def screenshot(self, name: str) -> Path:
+        """Write <name>.png into the artefacts folder and return its path."""
+        path = artifacts_folder() / f"{name}.png"
+        self.page.screenshot(path=path)
+        return path
+
+
+def _is_host_noise(message: ConsoleMessage) -> bool:
+    if "Content Security Policy" in message.text and _REGISTRY in message.text:
+        return True
+    path = urlsplit(message.url).path
+    return message.text.startswith("Failed to load resource") and path.startswith(_ABSENT_FOR_A_FRESH_USER)

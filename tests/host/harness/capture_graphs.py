@@ -1,0 +1,82 @@
+"""Graphs with capturing nodes, and the datasets that come of them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+from comfyui_ace.training.dataset.store import Dataset
+from comfyui_ace.training.dataset.upkeep.verify import verify
+from host.harness.comfy_server import PACK_ROOT, ComfyServer, Graph, NodeRef
+from PIL import Image
+
+ALIKE = "no_op=off, near_duplicate=off"
+_WAIT = 30.0
+# For a server of one's own, since what it has cached matters.
+PACKS = {"ace-edit": PACK_ROOT, "probe": Path(__file__).parent / "probe_pack"}
+
+
+class Photos:
+    """Input files of noise, whose pixels are known."""
+
+    def __init__(self, server: ComfyServer):
+        self.server = server
+
+    def __call__(self, seed: int, size: tuple[int, int] = (32, 24)) -> tuple[str, np.ndarray]:
+        """Name and pixels (H, W, 3) of a picture of (width, height)."""
+        pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+        return self.server.upload_image(Image.fromarray(pixels), f"noise{seed}-{size[0]}.png"), pixels
+
+
+def root(server: ComfyServer) -> Path:
+    return server.base_dir / "output" / "datasets"
+
+
+def written(server: ComfyServer, name: str, pairs: int, rejected: int = 0) -> Dataset:
+    """The dataset once it holds so many, which it does a moment after the graph has ended; and it is whole."""
+    folder = root(server) / name
+    deadline = time.monotonic() + _WAIT
+    while True:
+        counts = Dataset(folder).counts() if folder.is_dir() else None
+        if counts is not None and (counts.pairs, counts.rejected) == (pairs, rejected):
+            break
+        assert time.monotonic() < deadline, f"{counts} instead of {pairs} pairs and {rejected} rejected"
+        time.sleep(0.02)
+    result = verify(folder)
+    assert result.ok, [str(fault) for fault in result.faults]
+    return Dataset(folder)
+
+
+def mark(g: Graph, image, index: int = 0, **more) -> NodeRef:
+    return g.node("ACECaptureSource", image=image, index=index, **more)
+
+
+def keep(g: Graph, image, dataset: str, **more) -> NodeRef:
+    return g.node("ACECaptureResult", image=image, dataset=dataset, **{"instruction": "", **more})
+
+
+def linger(g: Graph, behind: NodeRef) -> None:
+    """Let the graph run on for a second after a marker, so that what is told of the writing is told within the run."""
+    g.node("PreviewImage", images=g.node("ProbeSteps", image=behind, steps=20, seconds=0.05))
+
+
+def inverse(pixels: np.ndarray) -> np.ndarray:
+    return 255 - pixels
+
+
+def by_source(dataset: Dataset) -> dict[bytes, list[np.ndarray]]:
+    """Results by the bytes of their source."""
+    found: dict[bytes, list[np.ndarray]] = {}
+    for pair in dataset:
+        found.setdefault(pair.source.tobytes(), []).append(pair.target)
+    return found
+
+
+def assert_inverses(dataset: Dataset, sources: list[np.ndarray]) -> None:
+    """Each source is there once, with its own inverse and no other."""
+    found = by_source(dataset)
+    assert sorted(found) == sorted(source.tobytes() for source in sources)
+    for source in sources:
+        (target,) = found[source.tobytes()]
+        np.testing.assert_array_equal(target, inverse(source))
