@@ -2,3 +2,5 @@
 
 Results with a description of the machine are in RESULTS.md.
 """
+
+__all__ = ["subject", "suite"]

@@ -1,4 +1,4 @@
-"""``comfyui-ace dataset``: see ``training/dataset_cli.py``."""
+"""``comfyui-ace dataset``: see ``training/dataset/command.py``."""
 
 from ..training.dataset.command import add_parser as add_parsers
 

@@ -59,7 +59,7 @@ def fit_output() -> AceFit.Output:
 
 
 def to_host_conditioning(conditioning: Conditioning) -> list:
-    """Conditioning -> CONDITIONING as core's nodes and samplers handle it (keys: see ``nodes/model.py``)."""
+    """Conditioning -> CONDITIONING as core's nodes and samplers handle it (keys: see ``nodes/host/model.py``)."""
     values = {
         TEXT_LENGTHS: tuple(text.shape[1] for text in conditioning.context),
         INDICATORS: conditioning.indicator_embeddings[None],

@@ -9,10 +9,10 @@ from ..report import Table
 from ..subject import Setting
 from ..timing import Estimate
 
-_PACKAGE = __package__.rpartition(".")[0]
+_PACKAGE = __package__.removesuffix(".benchmarks.model")
 _MODULES = {
     "the pack, as ComfyUI first sees it": _PACKAGE,
-    "model and sampler": f"{_PACKAGE}.ace.sampler",
+    "model and sampler": f"{_PACKAGE}.ace.model.sampler",
     "the whole path from words to pictures": f"{_PACKAGE}.ace.pipeline",
     "the command": f"{_PACKAGE}.cli",
 }
