@@ -90,9 +90,9 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path, existing):
         path.write_bytes(b"precious")
     script = f"""
 import resource, signal
-from comfyui_ace.ace.checkpoint import CheckpointError, save_checkpoint
-from comfyui_ace.ace.config import ACEConfig
-from comfyui_ace.ace.model import ACEModel
+from comfyui_ace.ace.weights.checkpoint import CheckpointError, save_checkpoint
+from comfyui_ace.ace.model.config import ACEConfig
+from comfyui_ace.ace.model.transformer import ACEModel
 model = ACEModel(ACEConfig(hidden_size=32, depth=2, num_heads=2, text_width=16))
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
