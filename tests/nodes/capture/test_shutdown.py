@@ -15,10 +15,10 @@ _CAPTURE = """
 import os, signal, sys
 from pathlib import Path
 import torch
-from comfyui_ace.nodes.endings import finish_before_the_end
-from comfyui_ace.nodes.recorder import Capture, Recorder
-from comfyui_ace.training.checks import CheckSettings
-from comfyui_ace.training.pairs import Pair
+from comfyui_ace.nodes.capture.recorder import Capture, Recorder
+from comfyui_ace.nodes.capture.shutdown import finish_before_the_end
+from comfyui_ace.training.dataset.intake.checks import CheckSettings
+from comfyui_ace.training.dataset.store import Pair
 
 recorder = Recorder()
 folder = recorder.open(Path(sys.argv[1]), "ending")
