@@ -32,7 +32,7 @@ class TextEncoder(Protocol):
         ...
 
 
-def clean(text: str) -> str:
+def clean_text(text: str) -> str:
     """Repairs encoding accidents, unescapes HTML twice and collapses white space, as ACE's training did."""
     import ftfy
 
@@ -40,7 +40,7 @@ def clean(text: str) -> str:
     return " ".join(text.split())
 
 
-def special_ids(tokenizer: Any) -> dict[str, int]:
+def special_token_ids(tokenizer: Any) -> dict[str, int]:
     """Ids of ACE's special tokens: the tokenizer's own where it has them, else those they get in a plain T5."""
     vocabulary = tokenizer.get_vocab()
     return {token: vocabulary.get(token, _FIRST_SPECIAL_ID + k) for k, token in enumerate(SPECIAL_TOKENS)}
@@ -52,9 +52,9 @@ def tokenize(text: str, tokenizer: Any, notify: Notify = silent) -> list[int]:
     The pieces between special tokens are tokenized one by one, so that any T5 tokenizer gives the same ids whether or
     not it knows the special tokens.
     """
-    special = special_ids(tokenizer)
+    special = special_token_ids(tokenizer)
     ids: list[int] = []
-    for piece in split_special_tokens(clean(text)):
+    for piece in split_special_tokens(clean_text(text)):
         if piece in special:
             ids.append(special[piece])
         else:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..ace.bundles.bundle import SHIPPED, Bundle, find_bundle
-from ..ace.lcu.indicators import indicator, number_of
+from ..ace.lcu.indicators import indicator, indicator_number
 from ..ace.lcu.rounds import (
     StoredImage,
     StoredRound,
@@ -137,7 +137,7 @@ def _stored_round(arguments: argparse.Namespace) -> StoredRound:
     masks: dict[int, Path] = {}
     for given in arguments.mask:
         word, _, file = given.rpartition("=")
-        number = number_of(word) if word else 0
+        number = indicator_number(word) if word else 0
         if number in masks:
             raise ValueError(f"two masks were given for {indicator(number)}: {masks[number]} and {file}; give one")
         masks[number] = Path(file)

@@ -6,7 +6,7 @@ import hashlib
 import unicodedata
 from collections.abc import Mapping
 
-from ..lcu.indicators import INDICATORS, mentioned
+from ..lcu.indicators import INDICATORS, mentioned_images
 from ..notices import Notify, silent
 from .registry import LANGUAGE_NOTE, get_template
 from .template import ALL_IMAGES, INDICATOR, SLOT, Template, check_language, slots_in
@@ -179,7 +179,7 @@ def _warn_unreadable(values: Mapping[str, str], notify: Notify) -> None:
 
 def _warn_absent_images(values: Mapping[str, str], count: int, notify: Notify) -> None:
     for name, words in values.items():
-        for number in mentioned(words):
+        for number in mentioned_images(words):
             if number >= count:
                 made_for = "1 condition image" if count == 1 else f"{count} condition images"
                 notify(f"[{name}] names {INDICATORS[number]}, but this task is for {made_for}: connect that one too")

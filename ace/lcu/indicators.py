@@ -31,7 +31,7 @@ def indicator(number: int) -> str:
     return INDICATORS[number]
 
 
-def number_of(word: str) -> int:
+def indicator_number(word: str) -> int:
     """The number of an indicator in any accepted spelling; ``{image}`` is 0.
 
     Raises:
@@ -53,7 +53,7 @@ def _number(match: re.Match[str]) -> int:
     return number
 
 
-def normalise(text: str) -> str:
+def normalize_indicators(text: str) -> str:
     """Rewrites every indicator in its canonical spelling.
 
     Raises:
@@ -62,12 +62,12 @@ def normalise(text: str) -> str:
     return _WRITTEN.sub(lambda match: indicator(_number(match)), text)
 
 
-def mentioned(text: str) -> list[int]:
+def mentioned_images(text: str) -> list[int]:
     """Numbers of the images a text names, in order of appearance, each once."""
     return list(dict.fromkeys(_number(match) for match in _WRITTEN.finditer(text)))
 
 
-def rename(text: str, numbers: Mapping[int, int]) -> str:
+def renumber_indicators(text: str, numbers: Mapping[int, int]) -> str:
     """Renames all indicators at once; numbers without an entry stay.
 
     Raises:

@@ -14,7 +14,15 @@ import torch
 
 from ..notices import Notify, silent
 from ..pictures.masks import INPAINT_FILLS
-from .indicators import INDICATORS, MAX_IMAGES, indicator, mentioned, normalise, number_of, rename
+from .indicators import (
+    INDICATORS,
+    MAX_IMAGES,
+    indicator,
+    indicator_number,
+    mentioned_images,
+    normalize_indicators,
+    renumber_indicators,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +44,7 @@ class ConditionImage:
     def __post_init__(self) -> None:
         if self.fill not in INPAINT_FILLS:
             raise ValueError(f'fill is "{self.fill}"; expected one of {", ".join(INPAINT_FILLS)}')
-        object.__setattr__(self, "indicator", indicator(number_of(self.indicator)))
+        object.__setattr__(self, "indicator", indicator(indicator_number(self.indicator)))
         if self.image.ndim != 4 or self.image.shape[-1] != 3 or 0 in self.image.shape:
             raise ValueError(
                 f"the picture for {self.indicator} must be (batch, height, width, 3), got {tuple(self.image.shape)}"
@@ -57,7 +65,7 @@ class ConditionImage:
 
     @property
     def number(self) -> int:
-        return number_of(self.indicator)
+        return indicator_number(self.indicator)
 
     @property
     def description(self) -> str:
@@ -92,8 +100,8 @@ class ConditionUnit:
                     f"{after.description}; give one of them another indicator"
                 )
         numbers = [image.number for image in images]
-        instruction = normalise(self.instruction)
-        missing = [indicator(number) for number in mentioned(instruction) if number not in numbers]
+        instruction = normalize_indicators(self.instruction)
+        missing = [indicator(number) for number in mentioned_images(instruction) if number not in numbers]
         if missing:
             have = ", ".join(image.indicator for image in images) or "no picture at all"
             raise ValueError(
@@ -103,8 +111,8 @@ class ConditionUnit:
         _check_batches(images)
         target = self.target
         if target is not None:
-            target = indicator(number_of(target))
-            if number_of(target) not in numbers:
+            target = indicator(indicator_number(target))
+            if indicator_number(target) not in numbers:
                 raise ValueError(f"{target} is to be edited, but the unit has no picture with that indicator")
         object.__setattr__(self, "images", images)
         object.__setattr__(self, "instruction", instruction)
@@ -223,7 +231,7 @@ def resolve(context: LongContext, notify: Notify = silent) -> ResolvedContext:
             continue
         offset = len(frames)
         numbers = {image.number: offset + rank for rank, image in enumerate(unit.images)}
-        instruction = rename(_complete(unit, notify if present else silent), numbers)
+        instruction = renumber_indicators(_complete(unit, notify if present else silent), numbers)
         for image in unit.images:
             number = numbers[image.number]
             frames.append(Frame(image.image, image.mask, instruction, indicator(number), index, image.fill))
@@ -237,7 +245,7 @@ def resolve(context: LongContext, notify: Notify = silent) -> ResolvedContext:
 
 def _complete(unit: ConditionUnit, notify: Notify) -> str:
     """The unit's instruction, with ``{image}`` put before it if it names none of its images."""
-    named = mentioned(unit.instruction)
+    named = mentioned_images(unit.instruction)
     if unit.images and not named:
         first = unit.images[0].indicator
         if len(unit.images) == 1:

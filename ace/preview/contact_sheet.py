@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ..lcu.indicators import INDICATORS, number_of
+from ..lcu.indicators import INDICATORS, indicator_number
 from .overview import Card, Overview, Round, describe_share
 from .typesetting import Color, Face, Word, draw_chip, draw_line, words_of, wrap
 
@@ -92,7 +92,7 @@ def to_tensor(sheet: Image.Image) -> torch.Tensor:
 
 
 def color_of(card: Card) -> Color:
-    return INDICATOR_COLORS[number_of(card.indicator)] if card.indicator else RESULT
+    return INDICATOR_COLORS[indicator_number(card.indicator)] if card.indicator else RESULT
 
 
 def _instruction_words(instruction: str) -> list[Word]:
@@ -101,7 +101,7 @@ def _instruction_words(instruction: str) -> list[Word]:
     spaced = False
     for piece in _INDICATOR.split(instruction):
         if piece in INDICATORS:
-            words.append(Word(piece, INDICATOR_COLORS[number_of(piece)], spaced))
+            words.append(Word(piece, INDICATOR_COLORS[indicator_number(piece)], spaced))
         else:
             words += words_of(piece, spaced)
         spaced = piece[-1:].isspace()

@@ -10,10 +10,10 @@ from comfyui_ace.ace.text import (
     END_TOKEN,
     MAX_TOKENS,
     T5TextEncoder,
-    clean,
+    clean_text,
     encode_indicators,
     encode_text,
-    special_ids,
+    special_token_ids,
     tokenize,
 )
 
@@ -43,11 +43,11 @@ def encoder(bundle):
 
 
 def test_cleaning_follows_the_published_code():
-    assert clean("  a&amp;amp;b \n  schÃ¶n\t") == "a&b schön"
+    assert clean_text("  a&amp;amp;b \n  schÃ¶n\t") == "a&b schön"
 
 
 def test_special_tokens_get_the_published_ids_in_a_plain_t5():
-    ids = special_ids(PlainTokenizer())
+    ids = special_token_ids(PlainTokenizer())
     assert list(ids.values()) == list(range(32100, 32113))
     assert (
         ids["{image}"] == 32100 and ids["{caption}"] == 32101 and ids["{image1}"] == 32104 and ids["{image9}"] == 32112

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...ace.files import whole_file
-from ...ace.lcu.indicators import indicator, mentioned
+from ...ace.lcu.indicators import indicator, mentioned_images
 from ...ace.pictures.preprocess import PATCH_PIXELS
 from ..dataset.disk.rows import PairRow
 from ..dataset.store import Dataset
@@ -189,7 +189,7 @@ def write_rounds(dataset: Dataset, row: PairRow, trigger: str, folder: Path, pre
             file = f"{where} image{index or ''}.png"
             _write_picture(folder / file, pixels, mask)
             pictures.append(Picture(file, mask is not None))
-        fits = one is row and set(mentioned(trigger)) <= set(range(len(pictures)))
+        fits = one is row and set(mentioned_images(trigger)) <= set(range(len(pictures)))
         words = trigger if fits else one.instruction
         rounds.append(Round(words, tuple(pictures)))
     return tuple(rounds)

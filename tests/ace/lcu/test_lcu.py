@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 from comfyui_ace.ace.lcu.indicators import (
-    mentioned,
-    normalise,
-    number_of,
-    rename,
+    indicator_number,
+    mentioned_images,
+    normalize_indicators,
+    renumber_indicators,
     split_special_tokens,
 )
 from comfyui_ace.ace.lcu.units import (
@@ -25,22 +25,22 @@ def picture(indicator: str = "{image}", size: tuple[int, int] = (16, 24), batch:
 
 @pytest.mark.parametrize("written", ["<image2>", "{Image 2}", "{ image2 }", "<IMAGE2>", "{image2}"])
 def test_every_accepted_spelling_is_normalised(written):
-    assert normalise(f"put {written} there") == "put {image2} there"
-    assert number_of(written) == 2
+    assert normalize_indicators(f"put {written} there") == "put {image2} there"
+    assert indicator_number(written) == 2
 
 
 @pytest.mark.parametrize("written", ["{image0}", "{image10}", "<image99>"])
 def test_images_that_cannot_exist_are_refused(written):
     with pytest.raises(ValueError, match="image9"):
-        normalise(written)
+        normalize_indicators(written)
 
 
 def test_renaming_happens_at_once():
-    assert rename("{image} and {image1}", {0: 1, 1: 0}) == "{image1} and {image}"
+    assert renumber_indicators("{image} and {image1}", {0: 1, 1: 0}) == "{image1} and {image}"
 
 
 def test_mentioned_keeps_order_and_drops_repeats():
-    assert mentioned("<image3> over {image}, {image3}") == [3, 0]
+    assert mentioned_images("<image3> over {image}, {image3}") == [3, 0]
 
 
 def test_special_tokens_are_cut_out():

@@ -8,8 +8,8 @@ import torch
 from comfyui_ace.ace.lcu.indicators import (
     MAX_IMAGES,
     indicator,
-    mentioned,
-    normalise,
+    mentioned_images,
+    normalize_indicators,
 )
 from comfyui_ace.ace.lcu.units import (
     ConditionImage,
@@ -96,7 +96,7 @@ def test_inserting_or_removing_a_picture_leaves_the_others_their_words(unit, num
     numbers = {image.number for image in unit.images}
     if number in numbers:
         rest = [image for image in unit.images if image.number != number]
-        if number in mentioned(unit.instruction):
+        if number in mentioned_images(unit.instruction):
             try:
                 ConditionUnit(unit.instruction, rest)
             except ValueError as error:
@@ -115,8 +115,8 @@ def test_inserting_or_removing_a_picture_leaves_the_others_their_words(unit, num
 @given(st.text(max_size=60))
 def test_normalising_twice_is_normalising_once(text):
     try:
-        once = normalise(text)
+        once = normalize_indicators(text)
     except ValueError as error:
         assert "image9" in str(error)
         return
-    assert normalise(once) == once
+    assert normalize_indicators(once) == once

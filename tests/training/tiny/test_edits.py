@@ -6,7 +6,7 @@ import torch
 pytest.importorskip("skimage")
 pytest.importorskip("sklearn")
 
-from comfyui_ace.ace.lcu.indicators import mentioned
+from comfyui_ace.ace.lcu.indicators import mentioned_images
 from comfyui_ace.ace.lcu.units import resolve
 from comfyui_ace.training.tiny import operations
 from comfyui_ace.training.tiny.edits import EDITS, NAMES, Examples, all_instructions, strip_of
@@ -36,7 +36,7 @@ def test_every_edit_gives_a_whole_example_of_the_size_asked_for(name):
         assert all(image.shape == (*SIZE, 3) for image in images)
         assert all(mask is None or set(mask.unique().tolist()) == {0.0, 1.0} for mask in masks)
         instruction = example.context.unit.instruction
-        assert sorted(mentioned(instruction)) == list(range(len(images)))
+        assert sorted(mentioned_images(instruction)) == list(range(len(images)))
         assert "[" not in instruction
         assert len(strip_of(example)) == 4
 
@@ -138,8 +138,8 @@ def test_a_second_round_edits_the_result_of_the_first_and_counts_indicators_thro
     torch.testing.assert_close(target, 1 - image)
     resolved = resolve(example.context)
     assert resolved.rounds == 2 and len(resolved.frames) == 2
-    assert mentioned(resolved.frames[0].instruction) == [0]
-    assert mentioned(resolved.instruction) == [1]
+    assert mentioned_images(resolved.frames[0].instruction) == [0]
+    assert mentioned_images(resolved.instruction) == [1]
 
 
 def test_a_number_always_gives_the_same_example():

@@ -51,7 +51,7 @@ def test_host_and_transformers_embed_alike(pack, text, clip, bundle, reference, 
     """Tokens by the bundle's tokenizer in transformers, whole and with its own special tokens."""
     found = text.encode_text(words, pack("nodes.host.text_encoder").HostTextEncoder(clip))
     tokenizer = AutoTokenizer.from_pretrained(str(bundle.tokenizer))
-    expected = _embed(reference, tokenizer(text.clean(words))["input_ids"])
+    expected = _embed(reference, tokenizer(text.clean_text(words))["input_ids"])
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -130,7 +130,7 @@ def test_plain_t5_equals_one_with_the_words_added(text, plain, words):
     """As transformers makes the published tokenizer: the same file with thirteen additional special tokens."""
     added = AutoTokenizer.from_pretrained(str(_PLAIN_T5))
     added.add_special_tokens({"additional_special_tokens": list(text.SPECIAL_TOKENS)})
-    assert text.tokenize(words, plain) == added(text.clean(words))["input_ids"]
+    assert text.tokenize(words, plain) == added(text.clean_text(words))["input_ids"]
 
 
 @pytest.mark.parametrize("words", _TEXTS)
@@ -141,7 +141,7 @@ def test_the_bare_file_differs_where_text_touches_an_indicator(text, plain, word
     """
     bare = Tokenizer.from_file(str(_PLAIN_T5 / "tokenizer.json"))
     bare.add_special_tokens([AddedToken(word, special=True, normalized=False) for word in text.SPECIAL_TOKENS])
-    ours, theirs = text.tokenize(words, plain), bare.encode(text.clean(words)).ids
+    ours, theirs = text.tokenize(words, plain), bare.encode(text.clean_text(words)).ids
     mark = plain.convert_tokens_to_ids("▁")
     assert (ours == theirs) == (words not in _ODD)
     assert [token for token in ours if token != mark] == [token for token in theirs if token != mark]
