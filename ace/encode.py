@@ -87,7 +87,7 @@ def branch_texts(resolved: ResolvedContext, negative_prompt: str = "") -> tuple[
     return texts, negative
 
 
-def expand_batch(encoded: EncodedContext, batch_size: int) -> tuple[int, int, int, int]:
+def noise_shape(encoded: EncodedContext, batch_size: int) -> tuple[int, int, int, int]:
     """Shape of the noise for ``batch_size`` variants of a context.
 
     Raises:

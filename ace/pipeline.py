@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from .bundles.bundle import Bundle
-from .encode import encode, expand_batch
+from .encode import encode, noise_shape
 from .lcu.units import LongContext
 from .model.sampler import StepCallback, draw_noise, sample
 from .model.transformer import ACEModel
@@ -104,7 +104,7 @@ class ACEPipeline:
             negative_prompt=negative_prompt,
             notify=notify,
         )
-        shape = expand_batch(encoded, batch_size if isinstance(seed, int) else len(seed))
+        shape = noise_shape(encoded, batch_size if isinstance(seed, int) else len(seed))
         latents = sample(
             self.model,
             draw_noise(shape, seed),

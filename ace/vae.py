@@ -9,7 +9,7 @@ import torch
 
 from .weights.containers import read_container
 
-LATENT_SCALE = 0.18215
+SCALING_FACTOR = 0.18215
 
 
 class ImageVAE(Protocol):
@@ -56,7 +56,7 @@ def _ldm_config(state_dict: dict[str, torch.Tensor]) -> dict[str, Any]:
         "norm_num_groups": 32,
         "down_block_types": ("DownEncoderBlock2D",) * len(widths),
         "up_block_types": ("UpDecoderBlock2D",) * len(widths),
-        "scaling_factor": LATENT_SCALE,
+        "scaling_factor": SCALING_FACTOR,
     }
 
 
@@ -115,11 +115,11 @@ class DiffusersVAE:
         pixels = image.movedim(-1, 1).to(self.model.device, self.model.dtype) * 2.0 - 1.0  # (B, 3, H, W)
         posterior = self.model.encode(pixels).latent_dist
         latent = posterior.mode() if self.generator is None else posterior.sample(self.generator)
-        return latent.float() * LATENT_SCALE
+        return latent.float() * SCALING_FACTOR
 
     @torch.no_grad()
     def decode(self, latent: torch.Tensor) -> torch.Tensor:
         """(B, 4, h, w) scaled -> (B, 8h, 8w, 3) in 0 … 1, float32, rounded for 8 bits."""
-        latent = latent.to(self.model.device, self.model.dtype) / LATENT_SCALE
+        latent = latent.to(self.model.device, self.model.dtype) / SCALING_FACTOR
         pixels = self.model.decode(latent).sample.float()
         return round_for_8_bit((pixels + 1.0) / 2.0).movedim(1, -1)

@@ -6,10 +6,10 @@ import comfy.model_management
 import torch
 from comfy_api.latest import io
 
-from ..ace.encode import EncodedContext, encode, expand_batch
+from ..ace.encode import EncodedContext, encode, noise_shape
 from ..ace.model.conditioning import Conditioning
 from ..ace.notices import Notify
-from ..ace.vae import LATENT_SCALE
+from ..ace.vae import SCALING_FACTOR
 from .condition import as_context
 from .host.messages import Messages
 from .host.model import (
@@ -65,7 +65,7 @@ def to_host_conditioning(conditioning: Conditioning) -> list:
         INDICATORS: conditioning.indicator_embeddings[None],
     }
     if conditioning.references:
-        values[REFERENCES] = [latent / LATENT_SCALE for latent in conditioning.references]
+        values[REFERENCES] = [latent / SCALING_FACTOR for latent in conditioning.references]
     if any(mask is not None for mask in conditioning.reference_masks):
         values[REFERENCE_MASKS] = [
             latent.new_ones(1, 1, *latent.shape[-2:]) if mask is None else mask
@@ -90,7 +90,7 @@ def encode_context(clip, vae, context, resolution, negative, model, notify: Noti
 
 def empty_latent(encoded: EncodedContext, batch_size: int) -> dict:
     """Zeros of the target's size, the host's sign for "start from noise"."""
-    shape = expand_batch(encoded, batch_size)
+    shape = noise_shape(encoded, batch_size)
     return {"samples": torch.zeros(shape, device=comfy.model_management.intermediate_device())}
 
 

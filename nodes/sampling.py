@@ -7,10 +7,10 @@ import latent_preview
 import torch
 from comfy_api.latest import io
 
-from ..ace.model.sampler import guide
+from ..ace.model.sampler import apply_guidance
 from ..ace.notices import Notify
 from ..ace.pictures.preprocess import Fit, undo_fit
-from ..ace.vae import LATENT_SCALE
+from ..ace.vae import SCALING_FACTOR
 from .encode import (
     batch_size_input,
     context_input,
@@ -49,7 +49,7 @@ def with_guidance_rescale(model, guidance_rescale: float):
         # At a scale of 1 the host skips the unconditional branch and passes zeros for it.
         if args["cond_scale"] == 1.0:
             return args["cond"]
-        return guide(args["cond"], args["uncond"], args["cond_scale"], guidance_rescale)
+        return apply_guidance(args["cond"], args["uncond"], args["cond_scale"], guidance_rescale)
 
     model = model.clone()
     model.set_model_sampler_cfg_function(guided)
@@ -171,7 +171,7 @@ class SamplerNode(io.ComfyNode):
             callback=latent_preview.prepare_callback(model, steps),
             seed=seed,
         )
-        image, fit = HostVAE(vae).decode(samples * LATENT_SCALE), encoded.target_fit
+        image, fit = HostVAE(vae).decode(samples * SCALING_FACTOR), encoded.target_fit
         if result_size == _AS_SOURCE and fit is not None:
             image = _at_source_scale(image, fit, messages)
         return io.NodeOutput(image, {"samples": samples}, fit)

@@ -60,7 +60,7 @@ def draw_noise(shape: Sequence[int], seed: int | Sequence[int]) -> torch.Tensor:
     return torch.cat([draw_noise((1, *shape[1:]), int(one)) for one in seed])
 
 
-def guide(
+def apply_guidance(
     conditional: torch.Tensor, unconditional: torch.Tensor, guidance_scale: float, guidance_rescale: float
 ) -> torch.Tensor:
     """Classifier-free guidance with rescaling (Lin et al. 2023, "Common Diffusion Noise Schedules…", section 3.4).
@@ -148,7 +148,7 @@ class _Predictor:
             conditional, unconditional = (self._eps(x, t, branch) for branch in self.branches)
         else:
             return self._eps(x, t, self.branches[0])
-        return guide(conditional, unconditional, scale, rescale)
+        return apply_guidance(conditional, unconditional, scale, rescale)
 
     def _eps(self, x: torch.Tensor, t: torch.Tensor, prepared: PreparedConditioning) -> torch.Tensor:
         return self.model(x, t, prepared).float()

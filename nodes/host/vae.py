@@ -7,7 +7,7 @@ from pathlib import Path
 import comfy.sd
 import torch
 
-from ...ace.vae import LATENT_SCALE, read_vae_tensors, round_for_8_bit
+from ...ace.vae import SCALING_FACTOR, read_vae_tensors, round_for_8_bit
 
 
 class HostVAE:
@@ -31,11 +31,11 @@ class HostVAE:
 
     def encode(self, image: torch.Tensor) -> torch.Tensor:
         """(B, H, W, 3) in 0 … 1 -> (B, 4, H/8, W/8), scaled; the mode of the posterior."""
-        return self._vae.encode(image[..., :3]) * LATENT_SCALE
+        return self._vae.encode(image[..., :3]) * SCALING_FACTOR
 
     def decode(self, latent: torch.Tensor) -> torch.Tensor:
         """(B, 4, h, w) scaled -> (B, 8h, 8w, 3) in 0 … 1."""
-        return round_for_8_bit(self._vae.decode(latent / LATENT_SCALE))
+        return round_for_8_bit(self._vae.decode(latent / SCALING_FACTOR))
 
 
 def load_vae(path: Path):

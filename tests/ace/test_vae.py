@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from comfyui_ace.ace.vae import LATENT_SCALE, DiffusersVAE, round_for_8_bit
+from comfyui_ace.ace.vae import SCALING_FACTOR, DiffusersVAE, round_for_8_bit
 from comfyui_ace.ace.weights.containers import read_container
 from comfyui_ace.ace.weights.vae_names import to_ldm_names
 
@@ -35,7 +35,7 @@ def test_shapes_and_scale(vae):
     assert latent.shape == (2, 4, 4, 6)
     pixels = image.movedim(-1, 1) * 2 - 1
     mode = vae.model.encode(pixels).latent_dist.mode()
-    assert torch.allclose(latent, mode * LATENT_SCALE)
+    assert torch.allclose(latent, mode * SCALING_FACTOR)
     assert torch.equal(latent, vae.encode(image))
     decoded = vae.decode(latent)
     assert decoded.shape == image.shape and decoded.min() >= 0 and decoded.max() <= 1

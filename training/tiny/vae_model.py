@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from ...ace.vae import LATENT_SCALE
+from ...ace.vae import SCALING_FACTOR
 
 WIDTHS = (64, 64, 64, 64)  # multiples of 32, for the norms' groups, and of the first, for LDM's configuration
 _SOFT_EPSILON, _HARD_EPSILON = 1.0, 1e-6
@@ -43,7 +43,7 @@ def make_vae(seed: int = 0, widths: tuple[int, ...] = WIDTHS) -> Any:
             up_block_types=("UpDecoderBlock2D",) * len(widths),
             layers_per_block=1,
             latent_channels=4,
-            scaling_factor=LATENT_SCALE,
+            scaling_factor=SCALING_FACTOR,
         )
     for norm in _norms(vae):
         norm.eps = _SOFT_EPSILON
@@ -157,7 +157,7 @@ def export(vae: Any, latent_mean: torch.Tensor, latent_std: torch.Tensor) -> dic
             linear = name.split(".")[-2] in _LINEAR_IN_STREAM and name.endswith(".weight")
             state[name] *= 1.0 if linear else scale
     # quant_conv: 8 rows, four means and four logs of variances.
-    gain = 1 / (LATENT_SCALE * latent_std)
+    gain = 1 / (SCALING_FACTOR * latent_std)
     weight, bias = state["quant_conv.weight"], state["quant_conv.bias"]
     weight[:4] *= gain[:, None, None, None]
     bias[:4] = (bias[:4] - latent_mean) * gain

@@ -8,7 +8,7 @@ import pytest
 import torch
 from comfyui_ace.ace.model.conditioning import Conditioning
 from comfyui_ace.ace.model.config import ACEConfig
-from comfyui_ace.ace.model.sampler import draw_noise, guide, sample
+from comfyui_ace.ace.model.sampler import apply_guidance, draw_noise, sample
 from comfyui_ace.ace.model.schedule import NoiseSchedule, trailing_timesteps
 from comfyui_ace.ace.model.transformer import ACEModel
 from comfyui_ace.ace.weights.init import initialise
@@ -63,10 +63,10 @@ def test_noise_by_seed():
 
 def test_rescale_restores_the_conditional_spread():
     conditional, unconditional = torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8)
-    plain, full = (guide(conditional, unconditional, 6.0, phi) for phi in (0.0, 1.0))
+    plain, full = (apply_guidance(conditional, unconditional, 6.0, phi) for phi in (0.0, 1.0))
     assert torch.allclose(plain, unconditional + 6 * (conditional - unconditional))
     assert torch.allclose(full.std((1, 2, 3)), conditional.std((1, 2, 3)))
-    assert torch.allclose(guide(conditional, unconditional, 6.0, 0.5), (plain + full) / 2, atol=1e-5)
+    assert torch.allclose(apply_guidance(conditional, unconditional, 6.0, 0.5), (plain + full) / 2, atol=1e-5)
 
 
 def test_guidance_of_one_needs_no_negative(model):

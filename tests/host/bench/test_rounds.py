@@ -10,7 +10,7 @@ from comfyui_ace.ace.lcu.units import ConditionImage, ConditionUnit, LongContext
 from comfyui_ace.ace.pictures.resolution import Resolution
 from comfyui_ace.ace.preview.contact_sheet import draw_contact_sheet
 from comfyui_ace.ace.preview.overview import overview
-from comfyui_ace.ace.vae import LATENT_SCALE
+from comfyui_ace.ace.vae import SCALING_FACTOR
 from host.harness.edits import EditGraph, condition, difference, messages, saved_latent, shown
 from host.harness.edits import photo as make_photo
 
@@ -103,7 +103,7 @@ def test_three_rounds_are_those_of_the_pipeline(comfy, bundle, pipeline, photo):
         made = pipeline(LongContext(units[-1], units[:-1]), seed=seed, steps=4, guidance_scale=4.5)
         picture = ConditionImage(made.images)
     # Three decodings and encodings between the two.
-    assert difference(saved_latent(comfy, result), made.latents / LATENT_SCALE) < 1e-2
+    assert difference(saved_latent(comfy, result), made.latents / SCALING_FACTOR) < 1e-2
     assert f"This round: {NIGHT.replace('{image}', '{image2}')}" in shown(result, words)
     assert shown(result, words).count("Earlier round") == 2
 

@@ -16,7 +16,7 @@ import torch
 from comfyui_ace.ace.lcu.intake import condition_image
 from comfyui_ace.ace.lcu.units import ConditionImage, ConditionUnit, LongContext
 from comfyui_ace.ace.pipeline import ACEPipeline
-from comfyui_ace.ace.vae import LATENT_SCALE
+from comfyui_ace.ace.vae import SCALING_FACTOR
 from host.harness.comfy_server import PACK_ROOT, ComfyServer, Graph, NodeRef, Result
 from PIL import Image
 from safetensors.torch import load_file
@@ -131,7 +131,7 @@ def standalone(pipeline: ACEPipeline, context: ConditionUnit | LongContext, **se
     """The latent that the pipeline gives without a host, in the host's scale."""
     if isinstance(context, ConditionUnit):
         context = LongContext(context)
-    return pipeline(context, **{"steps": STEPS, "guidance_scale": CFG, **settings}).latents / LATENT_SCALE
+    return pipeline(context, **{"steps": STEPS, "guidance_scale": CFG, **settings}).latents / SCALING_FACTOR
 
 
 def difference(found: torch.Tensor, expected: torch.Tensor) -> float:

@@ -9,7 +9,7 @@ pytest.importorskip("diffusers")
 pytest.importorskip("skimage")
 pytest.importorskip("sklearn")
 
-from comfyui_ace.ace.vae import LATENT_SCALE, DiffusersVAE
+from comfyui_ace.ace.vae import SCALING_FACTOR, DiffusersVAE
 from comfyui_ace.training.tiny import vae as vae_module
 from comfyui_ace.training.tiny.pictures import Pictures
 from comfyui_ace.training.tiny.vae import Settings, Trainer, batch, export_to, reconstruction_loss, train
@@ -140,7 +140,7 @@ def test_the_exported_file_is_the_same_function_with_unit_latents(tmp_path, pool
     torch.testing.assert_close(latent, (own.mean - mean[:, None, None]) / std[:, None, None], atol=0.02, rtol=0)
     with torch.no_grad():
         exported = opened.model.encode(pool.float() / 127.5 - 1).latent_dist
-    torch.testing.assert_close(exported.std * LATENT_SCALE, own.std / std[:, None, None], atol=1e-3, rtol=0.02)
+    torch.testing.assert_close(exported.std * SCALING_FACTOR, own.std / std[:, None, None], atol=1e-3, rtol=0.02)
 
 
 def test_psnr_of_a_known_error():
