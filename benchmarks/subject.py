@@ -9,7 +9,7 @@ import torch
 from ..ace.model.conditioning import Conditioning
 from ..ace.model.config import ACEConfig
 from ..ace.model.transformer import ACEModel
-from ..ace.weights.init import initialise
+from ..ace.weights.init import initialize_weights
 
 TEXT_TOKENS = 40  # a sentence or two; the text encoder gives at most 120
 _TABLE_ROWS = 10  # of the indicator table
@@ -73,7 +73,7 @@ def build_model(config: ACEConfig, setting: Setting, seed: int = 0) -> ACEModel:
     """A model with starting weights; the final layer's are not zero, so that the result depends on everything."""
     with torch.device("meta"):
         model = ACEModel(config, dtype=setting.dtype)
-    model = initialise(model.to_empty(device="cpu"), seed)
+    model = initialize_weights(model.to_empty(device="cpu"), seed)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         model.final_layer.linear.weight.normal_(0.0, 0.02, generator=generator)

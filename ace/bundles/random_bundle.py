@@ -13,7 +13,7 @@ from ..lcu.indicators import SPECIAL_TOKENS, split_special_tokens
 from ..model.config import ACEConfig
 from ..model.transformer import ACEModel
 from ..weights.checkpoint import save_checkpoint
-from ..weights.init import initialise
+from ..weights.init import initialize_weights
 from ..weights.vae_names import to_ldm_names
 from .bundle import Bundle, find_bundle
 
@@ -48,7 +48,7 @@ def make_random_bundle(folder: str | Path, seed: int = 0) -> Bundle:
 
 
 def _write_transformer(path: Path, seed: int) -> None:
-    model = initialise(ACEModel(CONFIG), seed)
+    model = initialize_weights(ACEModel(CONFIG), seed)
     generator = torch.Generator().manual_seed(seed)
     for layer in (*(block.cross_attn.o for block in model.blocks), model.final_layer.linear):
         layer.weight.data.normal_(0.0, 0.02, generator=generator)  # else instruction and pictures would not matter

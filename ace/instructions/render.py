@@ -170,10 +170,10 @@ def unreadable_letters(text: str) -> str:
 
 def _warn_unreadable(values: Mapping[str, str], notify: Notify) -> None:
     for name, words in values.items():
-        if foreign := unreadable_letters(words):
+        if letters := unreadable_letters(words):
             notify(
                 f"[{name}] contains letters that the text encoder of the published models cannot read "
-                f"({foreign[:12]}): write it in English"
+                f"({letters[:12]}): write it in English"
             )
 
 

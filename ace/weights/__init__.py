@@ -3,11 +3,11 @@
 checkpoint   a transformer from any published or saved file, and back
 lora         LoRA files: read, checked, merged
 containers   tensors in .safetensors, .pth, .bin without running code in them
-foreign      says what a file is that is no ACE: FLUX, a VAE, a LoRA …
+detection    what a file is that is no ACE model: FLUX, a VAE, a LoRA …
 presets      how the published models are sampled
 init         weights of an untrained network
 vae_names    names of VAE tensors: LDM and diffusers
 fp8, pixart  scaled fp8; PixArt-α as a start (private to the room)
 """
 
-__all__ = ["checkpoint", "containers", "foreign", "init", "lora", "presets", "vae_names"]
+__all__ = ["checkpoint", "containers", "detection", "init", "lora", "presets", "vae_names"]

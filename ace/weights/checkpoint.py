@@ -17,9 +17,9 @@ from ..files import checksum, whole_file
 from ..model.config import ACEConfig
 from ..model.transformer import ACEModel
 from .containers import CheckpointError, Container, read_container
-from .foreign import recognise_tensors
-from .fp8 import FP8_DTYPES, dequantise
-from .pixart import from_pixart, has_micro_conditions, is_pixart, is_sigma
+from .detection import detect_from_tensors
+from .fp8 import FP8_DTYPES, dequantize
+from .pixart import from_pixart, has_micro_conditions, is_pixart, is_pixart_sigma
 from .presets import preset_by_name
 
 __all__ = [
@@ -117,21 +117,21 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         path: the published ``.pth``, ``.safetensors``, what ComfyUI's ModelSave writes, or PixArt-α's ``.pth``.
 
     Raises:
-        CheckpointError: the file is missing, damaged or foreign, or its tensors do not make an ACE model.
+        CheckpointError: the file is missing, damaged or of another kind, or its tensors do not make an ACE model.
     """
     path = Path(path)
     container = read_container(path)
-    state_dict, source = _clean_names(container)
+    state_dict, source = _strip_prefixes(container)
     metadata = dict(container.metadata)
     for name in [name for name in state_dict if name.startswith(_CONFIG_PREFIX)]:
         metadata.setdefault(name.removeprefix(_CONFIG_PREFIX), str(int(state_dict.pop(name))))
 
     if not _is_ace(state_dict) and not is_pixart(state_dict):
-        raise CheckpointError(_explain_foreign(path, container))
+        raise CheckpointError(_explain_not_ace(path, container))
     try:
-        state_dict = dequantise(state_dict)
+        state_dict = dequantize(state_dict)
         if is_pixart(state_dict):
-            state_dict, source = _initialise(path, state_dict), PIXART_ALPHA
+            state_dict, source = _initialize_from_pixart(path, state_dict), PIXART_ALPHA
         config = ACEConfig.from_state_dict(state_dict, metadata)
     except CheckpointError:
         raise
@@ -189,7 +189,7 @@ def save_checkpoint(
         header.update(weights.config.metadata())
         weights = weights.state_dict()
     header.update({str(name): str(value) for name, value in (metadata or {}).items()})
-    tensors = _separate({name: value.detach() for name, value in to_published_keys(weights).items()})
+    tensors = _unshare_storage({name: value.detach() for name, value in to_published_keys(weights).items()})
     try:
         with whole_file(path, sum(tensor.nbytes for tensor in tensors.values())) as temporary:
             save_file(tensors, temporary, metadata=header)
@@ -258,7 +258,7 @@ def _last(name: str) -> str:
     return name.rpartition(".")[2]
 
 
-def _clean_names(container: Container) -> tuple[dict[str, torch.Tensor], str]:
+def _strip_prefixes(container: Container) -> tuple[dict[str, torch.Tensor], str]:
     """Takes prefixes off, leaves out what a whole checkpoint holds beside the model, and names the source."""
     source = "safetensors" if container.kind == "safetensors" else "published .pth"
     tensors = container.tensors
@@ -283,9 +283,9 @@ def _is_ace(state_dict: Mapping[str, torch.Tensor]) -> bool:
     )
 
 
-def _explain_foreign(path: Path, container: Container) -> str:
+def _explain_not_ace(path: Path, container: Container) -> str:
     shapes = {name: tuple(tensor.shape) for name, tensor in container.tensors.items()}
-    found = recognise_tensors(shapes)
+    found = detect_from_tensors(shapes)
     if found is not None:
         return f"{path} is not an ACE model: it looks like {found.name}. {found.advice}"
     some = ", ".join(f"{name} {list(shape)}" for name, shape in list(shapes.items())[:4])
@@ -295,8 +295,8 @@ def _explain_foreign(path: Path, container: Container) -> str:
     )
 
 
-def _initialise(path: Path, state_dict: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    if is_sigma(state_dict):
+def _initialize_from_pixart(path: Path, state_dict: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    if is_pixart_sigma(state_dict):
         raise CheckpointError(
             f"{path} is PixArt-Σ, which draws in the latent space of the SDXL VAE and reads 300 text tokens; ACE uses "
             "the VAE of Stable Diffusion 1.x. Initialise from PixArt-α instead (for example PixArt-XL-2-512x512.pth "
@@ -335,7 +335,7 @@ def _check_complete(path: Path, state_dict: Mapping[str, torch.Tensor], config: 
     )
 
 
-def _separate(state_dict: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _unshare_storage(state_dict: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Contiguous tensors that share no storage: safetensors writes no other."""
     seen: set[int] = set()
     result = {}

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import torch
 
-from .foreign import recognise_bytes
+from .detection import detect_from_bytes
 
 # A torch zip archive starts like any zip file; files of torch < 1.6 start with a pickle of protocol 2 or later.
 _ZIP, _PICKLE = b"PK\x03\x04", (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
@@ -57,7 +57,7 @@ def read_container(path: str | Path) -> Container:
         return Container(_load_torch(path, mmap=False), {}, "pytorch")
     if _is_safetensors(head):
         return _read_safetensors(path)
-    found = recognise_bytes(head)
+    found = detect_from_bytes(head)
     if found is None:
         raise CheckpointError(
             f"{path} is no weight file that can be read here: it starts with the bytes {head[:8].hex(' ')}. "

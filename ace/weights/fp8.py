@@ -16,7 +16,7 @@ _EXTRAS = (".scale_input", ".input_scale", ".comfy_quant")
 _MARKER = "scaled_fp8"
 
 
-def dequantise(state_dict: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def dequantize(state_dict: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Multiplies scaled fp8 weights by their scales and drops the tensors that only describe the storage.
 
     Args:

@@ -9,7 +9,7 @@ from ..model.transformer import ACEModel
 
 
 @torch.no_grad()
-def initialise(model: ACEModel, seed: int = 0) -> ACEModel:
+def initialize_weights(model: ACEModel, seed: int = 0) -> ACEModel:
     """Draws starting weights in place, as DiT and PixArt-α do (Peebles & Xie 2023; Chen et al. 2023).
 
     Linear layers are Xavier-uniform with zero bias, embedders and the modulation are normal with a spread of 0.02, and

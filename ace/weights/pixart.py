@@ -27,7 +27,7 @@ def is_pixart(state_dict: Mapping[str, torch.Tensor]) -> bool:
     return "t_block.1.weight" in state_dict and any(".cross_attn.kv_linear." in name for name in state_dict)
 
 
-def is_sigma(state_dict: Mapping[str, torch.Tensor]) -> bool:
+def is_pixart_sigma(state_dict: Mapping[str, torch.Tensor]) -> bool:
     """Whether a PixArt state dict is PixArt-Σ, whose latents are those of the SDXL VAE."""
     caption = state_dict.get("y_embedder.y_embedding")
     compressed = any(".attn.sr." in name for name in state_dict)

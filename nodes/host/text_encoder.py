@@ -14,7 +14,7 @@ import torch
 from comfy.text_encoders import pixart_t5
 
 from ...ace.weights.containers import CheckpointError, read_container
-from ...ace.weights.foreign import recognise_tensors
+from ...ace.weights.detection import detect_from_tensors
 
 # What a T5's config.json says of its shape; everything else is the same in all of T5 v1.1.
 _SHAPE_KEYS = ("d_ff", "d_kv", "d_model", "num_heads", "num_layers", "vocab_size")
@@ -86,7 +86,7 @@ def _likeness(shapes: Mapping[str, Sequence[int]]) -> str:
             f", which has {_VOCABULARY} words and a width of {_WIDTH} in 24 gated layers, but another T5 with {words} words "
             f"and a width of {width}"
         )
-    found = recognise_tensors(shapes)
+    found = detect_from_tensors(shapes)
     return f": it looks like {found.name}" if found is not None else ""
 
 

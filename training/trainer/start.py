@@ -14,7 +14,7 @@ from ...ace.model.config import ACEConfig
 from ...ace.model.transformer import ACEModel
 from ...ace.pictures.resolution import Resolution
 from ...ace.weights.checkpoint import load_model
-from ...ace.weights.init import initialise
+from ...ace.weights.init import initialize_weights
 from ...ace.weights.presets import BundleDefaults
 from .config import ModelSection, ResolutionSection, TrainConfig
 from .data.encoding import EncoderFiles
@@ -146,7 +146,7 @@ def _from_scratch(config: TrainConfig, text_width: int) -> ACEModel:
         shape = ACEConfig(text_width=text_width, **config.model.scratch.model_dump())
     except ValueError as error:
         raise ConfigError(f"model.scratch: {error}") from error
-    return initialise(ACEModel(shape), config.seed)
+    return initialize_weights(ACEModel(shape), config.seed)
 
 
 def _train_everything(model: ACEModel) -> None:

@@ -11,14 +11,14 @@ from comfyui_ace.ace.model.config import ACEConfig
 from comfyui_ace.ace.model.sampler import apply_guidance, draw_noise, sample
 from comfyui_ace.ace.model.schedule import NoiseSchedule, trailing_timesteps
 from comfyui_ace.ace.model.transformer import ACEModel
-from comfyui_ace.ace.weights.init import initialise
+from comfyui_ace.ace.weights.init import initialize_weights
 
 CONFIG = ACEConfig(hidden_size=24, depth=2, num_heads=2, text_width=8, max_seq_len=64)
 
 
 @pytest.fixture(scope="module")
 def model():
-    model = initialise(ACEModel(CONFIG))
+    model = initialize_weights(ACEModel(CONFIG))
     torch.nn.init.normal_(model.final_layer.linear.weight, std=0.1, generator=torch.Generator().manual_seed(0))
     return model.requires_grad_(False)
 

@@ -7,7 +7,7 @@ import torch
 from comfyui_ace.ace.model.conditioning import Conditioning
 from comfyui_ace.ace.model.config import ACEConfig
 from comfyui_ace.ace.model.transformer import ACEModel
-from comfyui_ace.ace.weights.init import initialise
+from comfyui_ace.ace.weights.init import initialize_weights
 from comfyui_ace.ace.weights.lora import LoraError, merge_lora, read_lora
 from comfyui_ace.training.trainer.config import LoraSection
 from comfyui_ace.training.trainer.errors import ConfigError
@@ -20,7 +20,7 @@ SHAPE = ACEConfig(hidden_size=32, depth=2, num_heads=2, text_width=16, max_seq_l
 
 
 def base_model() -> ACEModel:
-    model = initialise(ACEModel(SHAPE), seed=1)
+    model = initialize_weights(ACEModel(SHAPE), seed=1)
     with torch.no_grad():  # layers that start at zero would hide a wrong merge
         for parameter in model.parameters():
             parameter.add_(0.02 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2)))
@@ -136,7 +136,7 @@ def test_a_file_for_another_model_changes_nothing(tmp_path):
     for change, expected in zip(shapes.values(), ("does not fit", "which this model of 1 blocks lacks"), strict=True):
         from dataclasses import replace
 
-        other = initialise(ACEModel(replace(SHAPE, **change)))
+        other = initialize_weights(ACEModel(replace(SHAPE, **change)))
         before = {name: tensor.clone() for name, tensor in other.state_dict().items()}
         with pytest.raises(LoraError, match=expected):
             merge_lora(other, lora)

@@ -12,7 +12,7 @@ from comfyui_ace.ace.model.conditioning import Conditioning
 from comfyui_ace.ace.model.config import ACEConfig
 from comfyui_ace.ace.model.schedule import NoiseSchedule
 from comfyui_ace.ace.model.transformer import ACEModel
-from comfyui_ace.ace.weights.init import initialise
+from comfyui_ace.ace.weights.init import initialize_weights
 from comfyui_ace.training.trainer.config import OptimizerSection
 from comfyui_ace.training.trainer.learning.objective import (
     TimestepBuckets,
@@ -30,7 +30,7 @@ WEIGHTS = torch.tensor([1.0, 0.25, 0.5], dtype=torch.float64)
 
 
 def two_blocks() -> ACEModel:
-    model = initialise(ACEModel(SHAPE), seed=4).double()
+    model = initialize_weights(ACEModel(SHAPE), seed=4).double()
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
         for parameter in model.parameters():

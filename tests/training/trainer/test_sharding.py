@@ -13,7 +13,7 @@ from comfyui_ace.ace.model.conditioning import Conditioning
 from comfyui_ace.ace.model.config import ACEConfig
 from comfyui_ace.ace.model.sampler import sample
 from comfyui_ace.ace.model.transformer import ACEModel
-from comfyui_ace.ace.weights.init import initialise
+from comfyui_ace.ace.weights.init import initialize_weights
 from comfyui_ace.training.trainer.config import LoraSection, OptimizerSection
 from comfyui_ace.training.trainer.engine.state import (
     gather_model,
@@ -32,7 +32,7 @@ SETTINGS = OptimizerSection(learning_rate=0.01, eps=0.01)
 
 
 def build():
-    model = initialise(ACEModel(SHAPE), seed=1)
+    model = initialize_weights(ACEModel(SHAPE), seed=1)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.02 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2)))

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 from comfyui_ace.ace.weights.checkpoint import CheckpointError, load_model
-from comfyui_ace.ace.weights.foreign import recognise_tensors
+from comfyui_ace.ace.weights.detection import detect_from_tensors
 from safetensors.torch import save_file
 
 # name in the error -> tensors that the file holds: name -> shape (a small excerpt of the real names)
-FOREIGN = {
+NOT_ACE = {
     "FLUX.": {
         "double_blocks.0.img_attn.qkv.weight": (12, 4),
         "single_blocks.0.linear1.weight": (12, 4),
@@ -99,10 +99,10 @@ LORAS = {
 }
 
 
-@pytest.mark.parametrize("looks_like", FOREIGN)
+@pytest.mark.parametrize("looks_like", NOT_ACE)
 def test_foreign_models_are_named(tmp_path, looks_like):
     path = tmp_path / "ace.safetensors"
-    save_file({name: torch.zeros(shape) for name, shape in FOREIGN[looks_like].items()}, path)
+    save_file({name: torch.zeros(shape) for name, shape in NOT_ACE[looks_like].items()}, path)
     with pytest.raises(CheckpointError) as caught:
         load_model(path)
     assert f"looks like {looks_like}" in str(caught.value)
@@ -125,7 +125,7 @@ def test_loras_are_sent_to_a_lora_loader(tmp_path, style):
     ],
 )
 def test_loras_for_flux_say_so(name):
-    assert recognise_tensors({name: (4, 4)}).name.startswith("a LoRA for FLUX")
+    assert detect_from_tensors({name: (4, 4)}).name.startswith("a LoRA for FLUX")
 
 
 def test_nothing_is_guessed_about_unknown_tensors(tmp_path):

@@ -1,4 +1,4 @@
-"""Recognises what a file is when it is no ACE model, so that an error can say so and where the file belongs."""
+"""Detects what a file is when it is no ACE model, so that an error can say so and where the file belongs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Foreign:
+class FileKind:
     """What a file looks like.
 
     Attributes:
@@ -26,8 +26,8 @@ _ASK_AGAIN = (
 )
 
 # Beginnings of files that get saved under the names of weights, in the order they are tried.
-_BYTES: tuple[tuple[re.Pattern[bytes], Foreign], ...] = tuple(
-    (re.compile(pattern, re.IGNORECASE | re.DOTALL), Foreign(name, advice))
+_BYTES: tuple[tuple[re.Pattern[bytes], FileKind], ...] = tuple(
+    (re.compile(pattern, re.IGNORECASE | re.DOTALL), FileKind(name, advice))
     for pattern, name, advice in (
         (
             rb"version https://git-lfs\.github\.com/spec/",
@@ -60,7 +60,7 @@ _BYTES: tuple[tuple[re.Pattern[bytes], Foreign], ...] = tuple(
 class _Rule:
     """Every pattern must match at the start of some name, or after a dot in it."""
 
-    found: Foreign
+    found: FileKind
     patterns: tuple[str, ...]
 
     def matches(self, names: str) -> bool:
@@ -68,7 +68,7 @@ class _Rule:
 
 
 def _rule(name: str, advice: str, *patterns: str) -> _Rule:
-    return _Rule(Foreign(name, advice), patterns)
+    return _Rule(FileKind(name, advice), patterns)
 
 
 _OTHER_MODEL = (
@@ -165,12 +165,12 @@ _PARTS: tuple[_Rule, ...] = (
 )
 
 
-def recognise_bytes(head: bytes) -> Foreign | None:
+def detect_from_bytes(head: bytes) -> FileKind | None:
     """What the first bytes of a file that holds no tensors say, or None."""
     return next((found for pattern, found in _BYTES if pattern.match(head)), None)
 
 
-def recognise_tensors(shapes: Mapping[str, Sequence[int]]) -> Foreign | None:
+def detect_from_tensors(shapes: Mapping[str, Sequence[int]]) -> FileKind | None:
     """What the names and shapes of a file's tensors look like if they are not ACE's, or None if nobody knows.
 
     Args:
@@ -180,9 +180,9 @@ def recognise_tensors(shapes: Mapping[str, Sequence[int]]) -> Foreign | None:
     if found is None:
         return None
     if found.name == "FLUX" and _width(shapes, "img_in.weight") == ACE_PLUS_CHANNELS:
-        return Foreign("ACE++ (built on FLUX)", "ACE++ is another model than ACE: " + found.advice)
+        return FileKind("ACE++ (built on FLUX)", "ACE++ is another model than ACE: " + found.advice)
     if found.name.startswith("Stable Diffusion"):
-        return Foreign(_stable_diffusion(found.name, shapes), found.advice)
+        return FileKind(_stable_diffusion(found.name, shapes), found.advice)
     return found
 
 
@@ -190,7 +190,7 @@ def recognise_tensors(shapes: Mapping[str, Sequence[int]]) -> Foreign | None:
 ACE_PLUS_CHANNELS = 448
 
 
-def _first(rules: Iterable[_Rule], shapes: Iterable[str]) -> Foreign | None:
+def _first(rules: Iterable[_Rule], shapes: Iterable[str]) -> FileKind | None:
     names = "\n".join(shapes)
     return next((rule.found for rule in rules if rule.matches(names)), None)
 
