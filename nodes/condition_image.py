@@ -27,8 +27,8 @@ def _inputs(kind: ConditionImageKind) -> list[io.Input]:
             number.Input(
                 field.name,
                 default=field.default,
-                min=bounds["least"],
-                max=bounds["most"],
+                min=bounds["min"],
+                max=bounds["max"],
                 step=bounds["step"],
                 tooltip=help_,
             )

@@ -22,8 +22,8 @@ from .preprocess import to_rgb
 
 MAX_SEED = 0xFFFF_FFFF_FFFF_FFFF
 SEED_HELP = "Picture i of a batch takes this seed plus i."
-KMEANS_SAMPLE = 2**13
-KMEANS_ROUNDS = 20
+KMEANS_SAMPLES = 2**13
+KMEANS_ITERATIONS = 20
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def grayscale(image: torch.Tensor, parameters: Grayscale) -> torch.Tensor:
 
 def mosaic(image: torch.Tensor, parameters: Mosaic) -> torch.Tensor:
     """Every tile takes its mean colour; tiles at the right and bottom edge may be smaller."""
-    return _spread(_tile_means(image, parameters.block), parameters.block, image)
+    return _upsample_tiles(_tile_means(image, parameters.block), parameters.block, image)
 
 
 def blur(image: torch.Tensor, parameters: Blur) -> torch.Tensor:
@@ -131,7 +131,7 @@ def degradation(image: torch.Tensor, parameters: Degradation) -> torch.Tensor:
         picture = picture + parameters.noise * torch.stack(noise).to(picture.device)
     picture = picture.clamp(0, 1)
     if parameters.jpeg_quality < 100:
-        picture = torch.stack([_through_jpeg(each, parameters.jpeg_quality) for each in picture])
+        picture = torch.stack([_jpeg_round_trip(each, parameters.jpeg_quality) for each in picture])
     if picture.shape[2:] != (height, width):
         picture = F.interpolate(picture, size=(height, width), mode="bicubic").clamp_(0, 1)
     return picture.permute(0, 2, 3, 1).contiguous()
@@ -142,11 +142,11 @@ def color_map(image: torch.Tensor, parameters: ColorMap) -> torch.Tensor:
     patches = _tile_means(image, parameters.block)
     if parameters.colors:
         flat = [
-            _to_palette(each.flatten(1).T, parameters.colors, _generator(parameters.seed, index))
+            _quantize_colors(each.flatten(1).T, parameters.colors, _generator(parameters.seed, index))
             for index, each in enumerate(patches)
         ]
         patches = torch.stack(flat).transpose(1, 2).reshape(patches.shape)
-    return _spread(patches, parameters.block, image)
+    return _upsample_tiles(patches, parameters.block, image)
 
 
 def _tile_means(image: torch.Tensor, block: int) -> torch.Tensor:
@@ -156,14 +156,14 @@ def _tile_means(image: torch.Tensor, block: int) -> torch.Tensor:
     return F.avg_pool2d(image.permute(0, 3, 1, 2), tile, tile, ceil_mode=True, count_include_pad=False)
 
 
-def _spread(tiles: torch.Tensor, block: int, like: torch.Tensor) -> torch.Tensor:
+def _upsample_tiles(tiles: torch.Tensor, block: int, like: torch.Tensor) -> torch.Tensor:
     """(B, 3, h, w) -> (B, H, W, 3), each tile repeated over its pixels."""
     height, width = like.shape[1:3]
     rows = tiles.permute(0, 2, 3, 1).repeat_interleave(block, dim=1)[:, :height]
     return rows.repeat_interleave(block, dim=2)[:, :, :width].contiguous()
 
 
-def _through_jpeg(picture: torch.Tensor, quality: int) -> torch.Tensor:
+def _jpeg_round_trip(picture: torch.Tensor, quality: int) -> torch.Tensor:
     """Encode and decode (3, H, W) by Pillow's codec: kornia's differentiable one is seven times as slow."""
     from PIL import Image
 
@@ -176,19 +176,19 @@ def _through_jpeg(picture: torch.Tensor, quality: int) -> torch.Tensor:
     return (levels.to(picture.device, torch.float32) / 255).permute(2, 0, 1)
 
 
-def _to_palette(colors: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
+def _quantize_colors(colors: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
     """Replace each row of (N, 3) by the nearest of ``count`` centres (Lloyd's k-means).
 
     ``kornia.contrib.KMeans`` would do, but seeding it reseeds torch's global generators.
     """
-    order = torch.randperm(colors.shape[0], generator=generator)[:KMEANS_SAMPLE].to(colors.device)
+    order = torch.randperm(colors.shape[0], generator=generator)[:KMEANS_SAMPLES].to(colors.device)
     sample = colors[order]
     # Start with the colours farthest from each other, so that small vivid areas get one of their own.
     centers = sample[:1]
     for _ in range(count - 1):
         farthest = torch.cdist(sample, centers).amin(dim=1).argmax()
         centers = torch.cat([centers, sample[farthest, None]])
-    for _ in range(KMEANS_ROUNDS):
+    for _ in range(KMEANS_ITERATIONS):
         member = F.one_hot(torch.cdist(sample, centers).argmin(dim=1), count).to(sample.dtype)
         size = member.sum(dim=0)[:, None]
         centers = torch.where(size > 0, member.T @ sample / size.clamp(min=1), centers)

@@ -13,7 +13,7 @@ from ..notices import Notify, silent
 from .preprocess import to_rgb
 
 # Pillow's modes for grey levels beyond 8 bits; PNGs of 16 bits come as "I" or "I;16", floats are 0 … 1.
-_DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
+_HIGH_BIT_DEPTH = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 
 
 def load_picture(path: str | Path, notify: Notify = silent) -> torch.Tensor:
@@ -23,8 +23,8 @@ def load_picture(path: str | Path, notify: Notify = silent) -> torch.Tensor:
         ValueError: no such file, or no picture that can be read.
     """
     with _open(path) as picture:
-        if picture.mode in _DEEP:
-            return to_rgb(_deep_to_tensor(picture), notify)
+        if picture.mode in _HIGH_BIT_DEPTH:
+            return to_rgb(_high_bit_depth_to_tensor(picture), notify)
         mode = "RGBA" if picture.has_transparency_data else "RGB"
         return to_rgb(_to_tensor(picture.convert(mode)), notify)
 
@@ -32,8 +32,8 @@ def load_picture(path: str | Path, notify: Notify = silent) -> torch.Tensor:
 def load_mask(path: str | Path) -> torch.Tensor:
     """A mask file, white where the picture may change: (1, H, W) float, 0 … 1. Of a transparent file the alpha counts."""
     with _open(path) as picture:
-        if picture.mode in _DEEP:
-            return _deep_to_tensor(picture)[..., 0]
+        if picture.mode in _HIGH_BIT_DEPTH:
+            return _high_bit_depth_to_tensor(picture)[..., 0]
         grey = picture.convert("RGBA").getchannel("A") if picture.has_transparency_data else picture.convert("L")
         return _to_tensor(grey.convert("L"))[..., 0]
 
@@ -57,7 +57,7 @@ def _open(path: str | Path) -> Image.Image:
         raise ValueError(f"{path} is not a picture that can be read: {error}") from None
 
 
-def _deep_to_tensor(picture: Image.Image) -> torch.Tensor:
+def _high_bit_depth_to_tensor(picture: Image.Image) -> torch.Tensor:
     """A grey picture of more than 8 bits: (1, H, W, 1) float, 0 … 1. Pillow's own conversion would clip it to white."""
     levels = np.asarray(picture).astype(np.float32)
     scale = 1.0 if picture.mode == "F" else 65535.0

@@ -66,14 +66,14 @@ class Doodle(Parameters):
 
 def canny(image: torch.Tensor, parameters: Canny) -> torch.Tensor:
     """White edges one pixel wide on black."""
-    return _page(_canny_edges(_gray(image), parameters.low, parameters.high), inverted=False)
+    return _to_rgb_image(_canny_edges(_gray(image), parameters.low, parameters.high), inverted=False)
 
 
 def sketch(image: torch.Tensor, parameters: Sketch) -> torch.Tensor:
     """Pencil drawing by dodging the grey picture with its own blur."""
     gray = _gray(image)
     page = (gray + 0.1).div_(blur(gray, parameters.softness).add_(0.1)).clamp_(0, 1)
-    return _page(page.pow_(parameters.darkness * 2), parameters.invert)
+    return _to_rgb_image(page.pow_(parameters.darkness * 2), parameters.invert)
 
 
 def contour(image: torch.Tensor, parameters: Contour) -> torch.Tensor:
@@ -84,14 +84,14 @@ def contour(image: torch.Tensor, parameters: Contour) -> torch.Tensor:
     # A regular sample stands in for all pixels; the floor keeps the grain of a flat picture from being drawn.
     sample = slope.flatten(1)[:, :: max(1, slope[0].numel() // 2**16)]
     strongest = torch.quantile(sample, 0.99, dim=1).clamp(min=0.02)[:, None, None, None]
-    return _page(1 - (slope * (parameters.darkness / strongest)).clamp_(0, 1), parameters.invert)
+    return _to_rgb_image(1 - (slope * (parameters.darkness / strongest)).clamp_(0, 1), parameters.invert)
 
 
 def scribble(image: torch.Tensor, parameters: Scribble) -> torch.Tensor:
     """Line art by a thresholded difference of Gaussians (XDoG, Winnemöller et al., 2012), without filled areas."""
     gray = _gray(image)
     response = blur(gray, parameters.thickness).sub_(blur(gray, 1.6 * parameters.thickness), alpha=0.98)
-    return _page(response.mul_(parameters.contrast).clamp_(max=0).tanh_().add_(1), parameters.invert)
+    return _to_rgb_image(response.mul_(parameters.contrast).clamp_(max=0).tanh_().add_(1), parameters.invert)
 
 
 def doodle(image: torch.Tensor, parameters: Doodle) -> torch.Tensor:
@@ -105,7 +105,7 @@ def doodle(image: torch.Tensor, parameters: Doodle) -> torch.Tensor:
     lines = grow(edges[:, 0], parameters.thickness)[:, None]
     # Blurring and steepening rounds off the steps of the small picture.
     lines = F.interpolate(blur(lines, 1.0), size=(height, width), mode="bicubic").sub_(0.5).mul_(4).add_(0.5)
-    return _page(1 - lines.clamp_(0, 1), parameters.invert)
+    return _to_rgb_image(1 - lines.clamp_(0, 1), parameters.invert)
 
 
 def blur(picture: torch.Tensor, sigma: float) -> torch.Tensor:
@@ -140,7 +140,7 @@ def _gray(image: torch.Tensor) -> torch.Tensor:
     return rgb_to_grayscale(image.permute(0, 3, 1, 2))
 
 
-def _page(page: torch.Tensor, inverted: bool) -> torch.Tensor:
+def _to_rgb_image(page: torch.Tensor, inverted: bool) -> torch.Tensor:
     """(B, 1, H, W) -> (B, H, W, 3)."""
     page = 1 - page if inverted else page
     return page[:, 0, :, :, None].expand(-1, -1, -1, 3).contiguous()

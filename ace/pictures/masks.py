@@ -9,17 +9,16 @@ from dataclasses import dataclass
 
 import torch
 
+from ..notices import Notify, log_notice
 from .morphology import feather as feather_mask
 from .morphology import fill_holes as fill_mask
 from .morphology import grow as grow_mask
 from .preprocess import (
     MASK_THRESHOLD,
-    Notify,
     as_mask,
-    aspect_box,
+    aspect_crop,
     binarize,
     check_image,
-    log_notice,
     resize_mask,
 )
 
@@ -105,7 +104,7 @@ def fit_to_image(mask: torch.Tensor, height: int, width: int, when_aspect_differ
     if not mask.any():
         return mask.new_zeros(mask.shape[0], height, width)
     try:
-        box = aspect_box(*mask.shape[1:], height, width, when_aspect_differs)
+        box = aspect_crop(*mask.shape[1:], height, width, when_aspect_differs)
     except ValueError as error:
         raise ValueError(f"the mask does not belong to this picture: {error}") from None
     return resize_mask(mask[:, box.rows, box.columns], height, width)

@@ -28,7 +28,7 @@ def grow(mask: torch.Tensor, radius: int, corners: str = "round") -> torch.Tenso
         raise ValueError(f'corners is "{corners}"; expected one of {", ".join(CORNERS)}')
     inside = binarize(mask) > 0
     # Any pixel's nearest one outside the mask touches the mask, so to shrink, one pixel around it is margin enough.
-    window = bounding_window(inside, margin=max(radius, 1))
+    window = bounding_box(inside, margin=max(radius, 1))
     if radius != 0 and window is not None:
         part = inside[window]
         inside[window] = _dilate(part, radius, corners) if radius > 0 else ~_dilate(~part, -radius, corners)
@@ -48,7 +48,7 @@ def feather(mask: torch.Tensor, radius: int) -> torch.Tensor:
     if radius == 0:
         return inside.to(torch.float32)
     soft = torch.zeros(inside.shape, device=inside.device)
-    window = bounding_window(inside, margin=1)
+    window = bounding_box(inside, margin=1)
     if window is None:
         return soft
     depth = _squared_distance(~inside[window], radius)
@@ -65,7 +65,7 @@ def fill_holes(mask: torch.Tensor) -> torch.Tensor:
     wide that turns by 45 degrees still encloses. A shape that is open at the picture's edge is not filled.
     """
     inside = binarize(mask) > 0
-    window = bounding_window(inside, margin=1)
+    window = bounding_box(inside, margin=1)
     if window is None:
         return inside.to(torch.float32)
     from scipy.ndimage import label
@@ -88,7 +88,7 @@ def _dilate(inside: torch.Tensor, radius: int, corners: str) -> torch.Tensor:
     return _squared_distance(inside, radius) <= radius * radius
 
 
-def bounding_window(inside: torch.Tensor, margin: int = 0) -> tuple[slice, slice, slice] | None:
+def bounding_box(inside: torch.Tensor, margin: int = 0) -> tuple[slice, slice, slice] | None:
     """Index of the rectangle that holds every True of a boolean (B, H, W), with a margin; None where there is none."""
     height, width = inside.shape[1:]
     rows = inside.any(dim=2).any(dim=0).nonzero()

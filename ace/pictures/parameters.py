@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 
-def number(default: int | float, least: int | float, most: int | float, help: str, step: int | float = 1) -> Any:
+def number(default: float, minimum: float, maximum: float, help: str, step: float = 1) -> Any:
     """A numeric field of a ``Parameters`` dataclass, both bounds included."""
-    return field(default=default, metadata={"least": least, "most": most, "step": step, "help": help})
+    return field(default=default, metadata={"min": minimum, "max": maximum, "step": step, "help": help})
 
 
 def switch(default: bool, help: str) -> Any:
@@ -27,5 +27,5 @@ class Parameters:
     def __post_init__(self) -> None:
         for item in fields(self):
             bounds, value = item.metadata, getattr(self, item.name)
-            if "least" in bounds and not bounds["least"] <= value <= bounds["most"]:
-                raise ValueError(f"{item.name} is {value}; expected {bounds['least']} to {bounds['most']}")
+            if "min" in bounds and not bounds["min"] <= value <= bounds["max"]:
+                raise ValueError(f"{item.name} is {value}; expected {bounds['min']} to {bounds['max']}")

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import torch
 
-from .morphology import bounding_window, grow
+from ..notices import Notify, log_notice
+from .morphology import bounding_box, grow
 from .morphology import feather as feather_mask
 from .outpaint import Placement
 from .preprocess import (
     Box,
     Fit,
-    Notify,
     as_mask,
     binarize,
     check_image,
-    crop_of_result,
-    log_notice,
+    infer_crop,
     resize_image,
     resize_mask,
     same_aspect,
@@ -44,7 +43,7 @@ def paste_back(
         original: (B, H, W, C), the source at its own size. Alpha, where it has one, is returned as it was.
         result: (B, h, w, C'), what the model made of it, at any scale: as sampled, at the source's, or enlarged.
         mask: (B, H, W) of the source's size, or of the result's.
-        fit: how the source was prepared; None works it out by the two sizes, see ``crop_of_result``.
+        fit: how the source was prepared; None works it out by the two sizes, see ``infer_crop``.
         feather: pixels of the source over which the result fades in from the mask's edge inward. None takes the mask's
             own values as weights, such as a prepared soft mask.
         match_colors: shift the result's colours so that around the mask, where both show the same, mean and contrast
@@ -59,10 +58,10 @@ def paste_back(
     """
     original = _with_colors(original)
     result = to_rgb(result, notify, "result").to(original.device)
-    box = _place_of_result(original, result, fit)
+    box = _result_box(original, result, fit)
     region = resize_image(result, box.height, box.width)
     inner = _mask_in_box(as_mask(mask).to(original.device), original, result, box, notify)
-    original, region, inner = _same_batch(original, region, inner)
+    original, region, inner = _broadcast_batches(original, region, inner)
     if match_colors:
         region = match_seam_colors(region, original[:, box.rows, box.columns, :3], inner, ring, notify)
     weight = inner if feather is None else feather_mask(inner, feather)
@@ -73,7 +72,7 @@ def paste_back(
 
 def _blend(below: torch.Tensor, above: torch.Tensor, weight: torch.Tensor) -> None:
     """Lay ``above`` (B, H, W, 3) over ``below`` in place, by weights (B, H, W); weight 0 leaves every bit alone."""
-    window = bounding_window(weight > 0)
+    window = bounding_box(weight > 0)
     if window is None:
         return
     below, above, weight = below[window], above[window], weight[window][..., None]
@@ -130,11 +129,11 @@ def _with_colors(image: torch.Tensor) -> torch.Tensor:
     return torch.cat([image[..., :1].expand(-1, -1, -1, 3), image[..., 1:]], dim=3)
 
 
-def _place_of_result(original: torch.Tensor, result: torch.Tensor, fit: Fit | None) -> Box:
+def _result_box(original: torch.Tensor, result: torch.Tensor, fit: Fit | None) -> Box:
     """The part of the original that the result shows."""
     (height, width), size = original.shape[1:3], result.shape[1:3]
     if fit is None:
-        return crop_of_result(height, width, *size)
+        return infer_crop(height, width, *size)
     if (height, width) != (fit.source_height, fit.source_width):
         raise ValueError(
             f"the original is {width}x{height}, but the fit was made for {fit.source_width}x{fit.source_height}; "
@@ -166,7 +165,7 @@ def _mask_in_box(
     )
 
 
-def _same_batch(*tensors: torch.Tensor) -> list[torch.Tensor]:
+def _broadcast_batches(*tensors: torch.Tensor) -> list[torch.Tensor]:
     """Repeat batches of 1 to the size of the others."""
     batch = max(tensor.shape[0] for tensor in tensors)
     if any(tensor.shape[0] not in (1, batch) for tensor in tensors):

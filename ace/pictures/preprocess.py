@@ -208,7 +208,7 @@ def exact_fit(height: int, width: int, target_height: int, target_width: int, wh
     """
     _check_source(height, width)
     check_sides(target_height, target_width)
-    crop = aspect_box(height, width, target_height, target_width, when_aspect_differs, slack=PATCH_PIXELS)
+    crop = aspect_crop(height, width, target_height, target_width, when_aspect_differs, tolerance=PATCH_PIXELS)
     return Fit(height, width, crop, target_height, target_width)
 
 
@@ -220,11 +220,11 @@ def source_fit(height: int, width: int) -> Fit:
     _check_source(height, width)
     if min(height, width) < PATCH_PIXELS:
         return published_fit(height, width)
-    crop = centre_box(height, width, _floor_to_patch(height), _floor_to_patch(width))
+    crop = center_crop(height, width, _floor_to_patch(height), _floor_to_patch(width))
     return Fit(height, width, crop, crop.height, crop.width)
 
 
-def crop_of_result(height: int, width: int, result_height: int, result_width: int) -> Box:
+def infer_crop(height: int, width: int, result_height: int, result_width: int) -> Box:
     """The part of a ``height`` x ``width`` picture that a result shows, known only by its size.
 
     Right for results of the published rule, of the megapixels rule, and at the source's own size, however they were
@@ -238,7 +238,7 @@ def crop_of_result(height: int, width: int, result_height: int, result_width: in
     whole, crop = Box(0, 0, height, width), _limit_aspect(height, width)
     if (height, width) == (result_height, result_width):
         return whole
-    if same_aspect(crop.height, crop.width, result_height, result_width, slack=PATCH_PIXELS):
+    if same_aspect(crop.height, crop.width, result_height, result_width, tolerance=PATCH_PIXELS):
         return crop
     if same_aspect(height, width, result_height, result_width):
         return whole
@@ -248,15 +248,15 @@ def crop_of_result(height: int, width: int, result_height: int, result_width: in
     )
 
 
-def same_aspect(height: int, width: int, other_height: int, other_width: int, slack: int = 1) -> bool:
-    """Whether one scale maps both sides onto the other's, each to less than ``slack`` pixels (rounded sizes)."""
-    lowest = max((other_height - slack) / height, (other_width - slack) / width)
-    highest = min((other_height + slack) / height, (other_width + slack) / width)
+def same_aspect(height: int, width: int, other_height: int, other_width: int, tolerance: int = 1) -> bool:
+    """Whether one scale maps both sides onto the other's, each to less than ``tolerance`` pixels (rounded sizes)."""
+    lowest = max((other_height - tolerance) / height, (other_width - tolerance) / width)
+    highest = min((other_height + tolerance) / height, (other_width + tolerance) / width)
     return lowest < highest
 
 
-def aspect_box(
-    height: int, width: int, target_height: int, target_width: int, when_aspect_differs: str, slack: int = 1
+def aspect_crop(
+    height: int, width: int, target_height: int, target_width: int, when_aspect_differs: str, tolerance: int = 1
 ) -> Box:
     """The part of a ``height`` x ``width`` picture that goes into a target of another aspect ratio.
 
@@ -266,7 +266,7 @@ def aspect_box(
     if when_aspect_differs not in ("error", "crop", "stretch"):
         raise ValueError(f'when_aspect_differs is "{when_aspect_differs}"; expected "error", "crop" or "stretch"')
     whole = Box(0, 0, height, width)
-    if same_aspect(height, width, target_height, target_width, slack) or when_aspect_differs == "stretch":
+    if same_aspect(height, width, target_height, target_width, tolerance) or when_aspect_differs == "stretch":
         return whole
     if when_aspect_differs == "error":
         raise ValueError(
@@ -274,17 +274,17 @@ def aspect_box(
             "crop it, stretch it, or connect the one that belongs to it"
         )
     if width * target_height > height * target_width:
-        return centre_box(height, width, height, max(1, round(height * target_width / target_height)))
-    return centre_box(height, width, max(1, round(width * target_height / target_width)), width)
+        return center_crop(height, width, height, max(1, round(height * target_width / target_height)))
+    return center_crop(height, width, max(1, round(width * target_height / target_width)), width)
 
 
-def centre_box(height: int, width: int, crop_height: int, crop_width: int) -> Box:
+def center_crop(height: int, width: int, crop_height: int, crop_width: int) -> Box:
     """The centre of a picture, with the rounding of torchvision's ``center_crop``, which the published code uses."""
     return Box(round((height - crop_height) / 2), round((width - crop_width) / 2), crop_height, crop_width)
 
 
 def _limit_aspect(height: int, width: int) -> Box:
-    return centre_box(height, width, min(height, MAX_ASPECT_RATIO * width), min(width, MAX_ASPECT_RATIO * height))
+    return center_crop(height, width, min(height, MAX_ASPECT_RATIO * width), min(width, MAX_ASPECT_RATIO * height))
 
 
 def _floor_to_patch(side: int) -> int:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 KINDS = ("mixed", "strokes", "boxes")
 REFERENCE_PIXELS = 256
-BOX_SHARE = 0.3 / 1.3
-"""LaMa's odds in a mixture: strokes 1, boxes 0.3."""
+BOX_PROBABILITY = 0.3 / 1.3
+"""Of boxes in a mixture; LaMa's odds are strokes 1, boxes 0.3."""
 MAX_SEED = 0xFFFF_FFFF_FFFF_FFFF
 ATTEMPTS = 64
 
@@ -86,7 +86,7 @@ def random_masks(
     masks = []
     for index in range(count):
         generator = torch.Generator().manual_seed((seed + index) & MAX_SEED)
-        boxes = kind == "boxes" or (kind == "mixed" and torch.rand((), generator=generator).item() < BOX_SHARE)
+        boxes = kind == "boxes" or (kind == "mixed" and torch.rand((), generator=generator).item() < BOX_PROBABILITY)
         masks.append(_draw_mask(height, width, STYLES[style], boxes, shapes, coverage, generator))
     return torch.stack(masks)
 

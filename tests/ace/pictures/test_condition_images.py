@@ -49,8 +49,8 @@ def test_every_kind_takes_every_picture(long, short, upright, channels, name):
 def test_flat_pictures_and_extreme_parameters(name, level):
     flat = torch.full((1, 40, 50, 3), level)
     kind = CONDITION_IMAGES[name].parameters
-    bounds = [field for field in dataclasses.fields(kind) if "least" in field.metadata]
-    for end in ("least", "most"):
+    bounds = [field for field in dataclasses.fields(kind) if "min" in field.metadata]
+    for end in ("min", "max"):
         values = {field.name: field.metadata[end] for field in bounds}
         made = make_condition_image(name, flat, kind(**values))
         assert made.isfinite().all() and made.min() >= 0 and made.max() <= 1
@@ -69,10 +69,10 @@ def test_every_parameter_is_explained_and_bounded(name):
     assert kind.label and kind.description.endswith(".")
     for field in dataclasses.fields(kind.parameters):
         assert field.metadata["help"].endswith(".")
-        if "least" in field.metadata:
-            assert field.metadata["least"] <= field.default <= field.metadata["most"]
+        if "min" in field.metadata:
+            assert field.metadata["min"] <= field.default <= field.metadata["max"]
             with pytest.raises(ValueError, match=f"{field.name} is"):
-                kind.parameters(**{field.name: field.metadata["most"] + 1})
+                kind.parameters(**{field.name: field.metadata["max"] + 1})
 
 
 def test_grayscale_is_the_luma():

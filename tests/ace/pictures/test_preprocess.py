@@ -8,10 +8,10 @@ from comfyui_ace.ace.pictures.preprocess import (
     Fit,
     as_mask,
     binarize,
-    crop_of_result,
     exact_fit,
     fit_image,
     fit_mask,
+    infer_crop,
     mask_to_latent,
     megapixels_fit,
     published_fit,
@@ -159,8 +159,8 @@ def test_any_picture_goes_there_and_back(size, max_tokens, kind):
     assert mask_to_latent(fitted_mask, notify=lambda _: None).shape == (1, 1, fit.height // 8, fit.width // 8)
     region, box = undo_fit(fitted, fit)
     assert region.shape == (1, box.height, box.width, 3)
-    assert crop_of_result(height, width, fit.height, fit.width) == fit.crop
-    assert crop_of_result(height, width, height, width) == Box(0, 0, height, width)
+    assert infer_crop(height, width, fit.height, fit.width) == fit.crop
+    assert infer_crop(height, width, height, width) == Box(0, 0, height, width)
 
 
 def test_untouched_sizes_are_returned_bit_for_bit():
@@ -211,7 +211,7 @@ def test_vanishing_masks_are_told():
 
 def test_result_of_another_shape_is_refused():
     with pytest.raises(ValueError, match="another aspect ratio"):
-        crop_of_result(1000, 1000, 512, 768)
+        infer_crop(1000, 1000, 512, 768)
 
 
 def test_fit_of_another_picture_is_refused():
