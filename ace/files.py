@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def whole_file(path: Path, size: int = 0) -> Iterator[Path]:
+def atomic_write(path: Path, size: int = 0) -> Iterator[Path]:
     """A temporary file name beside ``path``; the file takes the real name when the block ends well, else it vanishes.
 
     Args:
@@ -23,7 +23,7 @@ def whole_file(path: Path, size: int = 0) -> Iterator[Path]:
         OSError: too little space, no permission, or whatever the block raised.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    require_space(path.parent, size)
+    require_free_space(path.parent, size)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         temporary.touch(exist_ok=False)
@@ -35,14 +35,14 @@ def whole_file(path: Path, size: int = 0) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def require_space(folder: Path, size: int) -> None:
+def require_free_space(folder: Path, size: int) -> None:
     """Raises OSError if the disk of an existing folder has less than ``size`` bytes free."""
     free = shutil.disk_usage(folder).free
     if free < size:
-        raise OSError(f"{gigabytes(size)} are needed in {folder}, but only {gigabytes(free)} are free")
+        raise OSError(f"{format_size(size)} are needed in {folder}, but only {format_size(free)} are free")
 
 
-def gigabytes(size: int) -> str:
+def format_size(size: int) -> str:
     """A number of bytes for people: "1.22 GB"."""
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if size >= scale:

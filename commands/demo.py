@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from ..ace.bundles.bundle import SHIPPED
-from ..ace.files import whole_file
+from ..ace.files import atomic_write
 from ..training.arguments import whole
 
 _NAME = "cyanotype"
@@ -69,7 +69,7 @@ def _check_same_demo(arguments: argparse.Namespace) -> None:
     try:
         made = json.loads(record.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        with whole_file(record) as temporary:
+        with atomic_write(record) as temporary:
             temporary.write_text(json.dumps(asked) + "\n", encoding="utf-8")
         return
     if made != asked:

@@ -64,7 +64,7 @@ def run_download(arguments: argparse.Namespace) -> int:
 def run_convert(arguments: argparse.Namespace) -> int:
     import torch
 
-    from ..ace.files import gigabytes
+    from ..ace.files import format_size
     from ..ace.weights.checkpoint import convert
 
     dtypes = {
@@ -84,6 +84,6 @@ def run_convert(arguments: argparse.Namespace) -> int:
     )
     print(
         f"{done.destination}: {done.parameters / 1e6:.1f} M parameters as {', '.join(done.dtypes)}, "
-        f"{gigabytes(done.size)}, from {done.source_format}"
+        f"{format_size(done.size)}, from {done.source_format}"
     )
     return 0

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ..ace.bundles.bundle import SHIPPED, find_bundle
-from ..ace.files import whole_file
+from ..ace.files import atomic_write
 from ..ace.pipeline import ACEPipeline
 from ..ace.weights.lora import merge_lora, read_lora
 from .dataset.store import Dataset
@@ -304,7 +304,7 @@ def _write_workflow(settings: DistilSettings, config: TrainConfig, lora: Path, e
         made = Replacement(settings.name, bundle.name, lora.name, rounds, sampler, config.data.fill)
         verdict = "not evaluated yet" if evaluation is None else describe(evaluation)
         content = json.dumps(ui_workflow(made.graph(), made.note(verdict)), indent=1, ensure_ascii=False)
-        with whole_file(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(content + "\n", encoding="utf-8")
     except OSError as error:
         raise TrainError(f"the workflow cannot be written to {path} ({error}); the LoRA is kept") from error

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..files import checksum, gigabytes, require_space
+from ..files import checksum, format_size, require_free_space
 from .bundle import COMPONENTS, PUBLISHED, Bundle, find_bundle, manual_instructions
 from .transfer import RefusedError, fetch
 
@@ -88,7 +88,7 @@ def download(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         missing = _still_missing(files, folder)
-        _require_space(missing, folder)
+        _require_free_space(missing, folder)
         with _reporter(progress) as report:
             _fetch_all(files, missing, folder, _headers(token), report)
     except (DownloadError, OSError) as error:
@@ -161,9 +161,9 @@ def _still_missing(files: Sequence[RemoteFile], folder: Path) -> list[RemoteFile
     return missing
 
 
-def _require_space(missing: Sequence[RemoteFile], folder: Path) -> None:
+def _require_free_space(missing: Sequence[RemoteFile], folder: Path) -> None:
     there = sum(part.stat().st_size for file in missing if (part := _part(file, folder)).exists())
-    require_space(folder, sum(file.size for file in missing) - there)
+    require_free_space(folder, sum(file.size for file in missing) - there)
 
 
 def _part(file: RemoteFile, folder: Path) -> Path:
@@ -237,4 +237,4 @@ def _reason(repository: str, error: Any) -> str:
 
 
 def _by_hand(files: Sequence[RemoteFile], folder: Path) -> str:
-    return "\n".join(f"  {file.url} ({gigabytes(file.size)})\n    -> {folder / file.path}" for file in files)
+    return "\n".join(f"  {file.url} ({format_size(file.size)})\n    -> {folder / file.path}" for file in files)

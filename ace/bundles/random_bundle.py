@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from ..files import whole_file
+from ..files import atomic_write
 from ..lcu.indicators import SPECIAL_TOKENS, split_special_tokens
 from ..model.config import ACEConfig
 from ..model.transformer import ACEModel
@@ -67,7 +67,7 @@ def _write_vae(path: Path, seed: int) -> None:
             layers_per_block=1,
             latent_channels=4,
         )
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         torch.save(to_ldm_names(vae.state_dict()), temporary)
 
 

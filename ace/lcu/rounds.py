@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..files import whole_file
+from ..files import atomic_write
 from ..notices import Notify, silent
 from ..pictures.image_files import load_mask, load_picture
 from .intake import condition_image
@@ -102,5 +102,5 @@ def save_rounds(rounds: Sequence[StoredRound], path: str | Path) -> None:
         }
         for one in rounds
     ]
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         Path(temporary).write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from ..files import whole_file
+from ..files import atomic_write
 from ..notices import Notify, silent
 from .preprocess import to_rgb
 
@@ -43,7 +43,7 @@ def save_picture(image: torch.Tensor, path: str | Path) -> Path:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = (image.clamp(0, 1) * 255).to(torch.uint8).cpu().numpy()
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         Image.fromarray(pixels).save(temporary, format=Image.registered_extensions().get(path.suffix.lower(), "PNG"))
     return path
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from ..files import checksum, whole_file
+from ..files import atomic_write, checksum
 from ..model.config import ACEConfig
 from ..model.transformer import ACEModel
 from .containers import CheckpointError, Container, read_container
@@ -191,7 +191,7 @@ def save_checkpoint(
     header.update({str(name): str(value) for name, value in (metadata or {}).items()})
     tensors = _unshare_storage({name: value.detach() for name, value in to_published_keys(weights).items()})
     try:
-        with whole_file(path, sum(tensor.nbytes for tensor in tensors.values())) as temporary:
+        with atomic_write(path, sum(tensor.nbytes for tensor in tensors.values())) as temporary:
             save_file(tensors, temporary, metadata=header)
     except (OSError, SafetensorError) as error:  # the library reports a full disk by its own error
         raise CheckpointError(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import folder_paths
 
-from ...ace.files import whole_file
+from ...ace.files import atomic_write
 from ...training.dataset.disk.names import check_dataset_name
 from ...training.errors import DatasetNameError
 from ..host import paths
@@ -156,7 +156,7 @@ def publish_model(trained: Path, method: str, name: str) -> Path:
         OSError: it cannot be written.
     """
     target = model_path(method, name)
-    with whole_file(target, trained.stat().st_size) as temporary:
+    with atomic_write(target, trained.stat().st_size) as temporary:
         shutil.copyfile(trained, temporary)
     return target
 
@@ -171,7 +171,7 @@ def publish_workflow(workflow: Path) -> Path:
     target, number = folder / workflow.name, 2
     while target.exists() and _identity(target) != _identity(workflow):
         target, number = folder / f"{workflow.stem} {number}{workflow.suffix}", number + 1
-    with whole_file(target) as temporary:
+    with atomic_write(target) as temporary:
         temporary.write_bytes(content)
     return target
 

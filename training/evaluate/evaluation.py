@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from ...ace.files import whole_file
+from ...ace.files import atomic_write
 from .measures import Distances, mean
 
 COMPARED = ("student", "source", "other_seed", "ceiling")
@@ -147,7 +147,7 @@ class Evaluation:
 
     def write_json(self, path: Path) -> Path:
         """Raises OSError if the file cannot be written."""
-        with whole_file(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(json.dumps(self.as_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         return path
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from ...ace.files import gigabytes, whole_file
+from ...ace.files import atomic_write, format_size
 from ..pages import facts_table, inline_picture, whole_page
 from .evaluation import Answer, Evaluation
 from .measures import Distances
@@ -44,7 +44,7 @@ def write_page(evaluation: Evaluation, path: Path, *, more: Sequence[str] = ()) 
     title = f"{evaluation.student or 'Student'} against its teacher"
     pairs = [_pair(answer) for answer in sorted(evaluation.answers, key=_worst_last)]
     text = whole_page(title, _verdict(evaluation), _numbers(evaluation), _MEANING, *more, *pairs, style=_STYLE)
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path
 
@@ -94,7 +94,7 @@ def _numbers(evaluation: Evaluation) -> str:
 
 def _memory(size: int | None, otherwise: str) -> str:
     """The same measure for both: on CUDA the allocator's peak, on a CPU the whole process."""
-    return otherwise if size is None else f"{gigabytes(size)} at most"
+    return otherwise if size is None else f"{format_size(size)} at most"
 
 
 def _cells(distances: Distances | None) -> tuple[str, ...]:

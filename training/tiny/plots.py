@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...ace.files import whole_file
+from ...ace.files import atomic_write
 
 
 def plot_curves(log: Path, picture: Path, keys: Sequence[str]) -> None:
@@ -21,5 +21,5 @@ def plot_curves(log: Path, picture: Path, keys: Sequence[str]) -> None:
         axes.set_title(key.replace("_", " "))
         axes.set_xlabel("step")
         axes.grid(alpha=0.3)
-    with whole_file(picture) as temporary:
+    with atomic_write(picture) as temporary:
         figure.savefig(temporary, format="png", dpi=100)

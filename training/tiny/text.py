@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 
 from ...ace.bundles.random_bundle import write_tokenizer
-from ...ace.files import whole_file
+from ...ace.files import atomic_write
 from ...ace.instructions import get_template, subtasks
 from ...ace.lcu.indicators import INDICATORS, SPECIAL_TOKENS
 from ...ace.text import END_TOKEN, tokenize
@@ -216,7 +216,7 @@ def make_text_encoder(bundle: Path, settings: TextSettings, log: Path | None = N
     trainer.calibrate()
     trainer.encoder.half().save_pretrained(bundle / "models" / "text_encoder" / _T5_NAME)
     if log is not None:
-        with whole_file(log) as temporary:
+        with atomic_write(log) as temporary:
             temporary.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return trainer
 

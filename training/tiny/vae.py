@@ -18,7 +18,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ...ace.files import whole_file
+from ...ace.files import atomic_write
 from ...ace.pictures.image_files import save_picture
 from ...ace.weights.vae_names import to_ldm_names
 from .pictures import Pictures
@@ -154,7 +154,7 @@ class Trainer:
             "average": self.average,
             "optimiser": self.optimiser.state_dict(),
         }
-        with whole_file(path) as temporary:
+        with atomic_write(path) as temporary:
             torch.save(state, temporary)
 
     def load(self, path: Path) -> None:
@@ -210,7 +210,7 @@ def _pool(folder: Path, settings: Settings) -> torch.Tensor:
     path = folder / f"pictures-{settings.seed}-{settings.pictures}.pt"
     if not path.exists():
         pool = render(Pictures("train", seed=settings.seed), settings.pictures, edited=0.3)
-        with whole_file(path) as temporary:
+        with atomic_write(path) as temporary:
             torch.save(pool, temporary)
     return torch.load(path, weights_only=True)
 
@@ -220,7 +220,7 @@ def _trim_log(log: Path, step: int) -> None:
     rows = log.read_text(encoding="utf-8").splitlines(keepends=True) if log.exists() else []
     kept = [row for row in rows if row.endswith("\n") and json.loads(row)["step"] <= step]
     if len(kept) < len(rows):
-        with whole_file(log) as temporary:
+        with atomic_write(log) as temporary:
             temporary.write_text("".join(kept), encoding="utf-8")
 
 
@@ -235,7 +235,7 @@ def export_to(trainer: Trainer, bundle: Path) -> Path:
     vae = trainer.averaged()
     state = export(vae, *latent_statistics(vae, trainer.pool[:500]))
     path = bundle / "models" / "vae" / "vae.bin"
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         torch.save(to_ldm_names({name: value.half() for name, value in state.items()}), temporary)
     return path
 

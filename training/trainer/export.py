@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from ...ace.files import whole_file
+from ...ace.files import atomic_write
 from ...ace.model.config import ACEConfig
 from ...ace.weights.checkpoint import save_checkpoint
 from .config import TrainConfig
@@ -67,7 +67,7 @@ def _write_lora(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mappi
     from safetensors.torch import save_file
 
     try:
-        with whole_file(path, sum(tensor.nbytes for tensor in tensors.values())) as temporary:
+        with atomic_write(path, sum(tensor.nbytes for tensor in tensors.values())) as temporary:
             save_file(
                 {name: tensor.contiguous() for name, tensor in tensors.items()},
                 temporary,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ...ace.files import whole_file
+from ...ace.files import atomic_write
 from .errors import TrainError
 
 _log = logging.getLogger(__name__)
@@ -135,7 +135,7 @@ def _drop_later(path: Path, step: int) -> None:
     kept = [record for record in read_metrics(path) if record["step"] <= step]
     if len(kept) == len(text.splitlines()) and text[-1:] in ("", "\n"):
         return
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ...ace.files import whole_file
+from ...ace.files import atomic_write
 from ...ace.lcu.indicators import indicator, mentioned_images
 from ...ace.pictures.preprocess import PATCH_PIXELS
 from ..dataset.disk.rows import PairRow
@@ -202,5 +202,5 @@ def _write_picture(path: Path, pixels: np.ndarray, mask: np.ndarray | None) -> N
     image = Image.fromarray(pixels)
     if mask is not None:
         image.putalpha(Image.fromarray(255 - mask))
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         image.save(temporary, format="PNG")

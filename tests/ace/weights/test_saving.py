@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import torch
-from comfyui_ace.ace.files import whole_file
+from comfyui_ace.ace.files import atomic_write
 from comfyui_ace.ace.weights.checkpoint import (
     CheckpointError,
     config_tensors,
@@ -108,7 +108,7 @@ except CheckpointError as error:
 
 
 def test_too_little_space_is_told_beforehand(tmp_path):
-    with pytest.raises(OSError, match="1e\\+09 GB are needed"), whole_file(tmp_path / "a.safetensors", size=10**18):
+    with pytest.raises(OSError, match="1e\\+09 GB are needed"), atomic_write(tmp_path / "a.safetensors", size=10**18):
         pytest.fail("must not begin to write")
     assert list(tmp_path.iterdir()) == []
 

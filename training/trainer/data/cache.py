@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from ....ace.files import whole_file
+from ....ace.files import atomic_write
 from ..errors import DataError
 from .examples import MaskItem, PictureItem, fit_numbers
 
@@ -98,7 +98,7 @@ class Cache:
         tensor = tensor.detach().to("cpu", self.identity.dtype).contiguous()
         path = self.path(item)
         try:
-            with whole_file(path, tensor.nbytes) as temporary:
+            with atomic_write(path, tensor.nbytes) as temporary:
                 save_file({_TENSOR: tensor}, temporary, metadata=self._header(item))
         except (OSError, SafetensorError) as error:
             raise DataError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ....ace.files import whole_file
+from ....ace.files import atomic_write
 from ..reporting import METRICS, Event, read_metrics
 
 _WINDOW_SHARE = 0.02
@@ -37,7 +37,7 @@ def plot_losses(folder: Path) -> Path | None:
     left.set(xlabel="step", ylabel="mean squared error of the noise", yscale="log", title="Loss")
     left.legend()
     path = folder / "loss.png"
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png", dpi=100)
     return path
 

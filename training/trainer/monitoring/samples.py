@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ....ace.files import whole_file
+from ....ace.files import atomic_write
 from ....ace.model.conditioning import Conditioning
 from ....ace.model.sampler import sample
 from ...errors import DatasetError
@@ -107,7 +107,7 @@ def save_sheet(pixels: np.ndarray, path: Path) -> Path:
     from PIL import Image
 
     try:
-        with whole_file(path) as temporary:
+        with atomic_write(path) as temporary:
             Image.fromarray(pixels).save(temporary, format="PNG")
     except OSError as error:
         raise TrainError(f"{path} cannot be written ({error}); the run's last checkpoint is kept") from error
