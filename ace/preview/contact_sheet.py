@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 
 from ..lcu.indicators import INDICATORS, indicator_number
-from .overview import Card, Overview, Round, describe_share
-from .typesetting import Color, Face, Word, draw_chip, draw_line, words_of, wrap
+from .overview import Card, Overview, Round, describe_coverage
+from .typesetting import Color, Font, Word, draw_chip, draw_line, split_words, wrap
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
@@ -47,13 +47,13 @@ PICTURE = 340
 """Sides of the square that a picture is fitted into."""
 PADDING = 14
 CARD = PICTURE + 2 * PADDING
-MOST_COLUMNS = 4
-FEWEST_COLUMNS = 2
+MAX_COLUMNS = 4
+MIN_COLUMNS = 2
 INSTRUCTION_LINES = 6
 WARNING_LINES = 4
 
-_TITLE, _HEADING, _BODY, _SMALL = Face(30, bold=True), Face(22, bold=True), Face(21), Face(17)
-_CHIP, _QUESTION = Face(20, bold=True), Face(96, bold=True)
+_TITLE, _HEADING, _BODY, _SMALL = Font(30, bold=True), Font(22, bold=True), Font(21), Font(17)
+_CHIP, _QUESTION = Font(20, bold=True), Font(96, bold=True)
 # Under each picture: indicator, size and tokens, what may change, where it comes from.
 CAPTION_HEIGHT = _CHIP.line_height + 6 + 3 * _SMALL.line_height + PADDING
 
@@ -66,7 +66,7 @@ def draw_contact_sheet(overview: Overview) -> Image.Image:
     width = 2 * MARGIN + columns * CARD + (columns - 1) * GAP
     inner = width - 2 * MARGIN
     headings = [wrap(_instruction_words(one.instruction), _BODY, inner, INSTRUCTION_LINES) for one in overview.rounds]
-    warnings = [wrap(words_of(text), _BODY, inner - 3 * PADDING - 20, WARNING_LINES) for text in overview.warnings]
+    warnings = [wrap(split_words(text), _BODY, inner - 3 * PADDING - 20, WARNING_LINES) for text in overview.warnings]
     legend = _legend(overview)
     height = MARGIN + _header_height(legend, inner)
     height += sum(_round_height(one, lines, columns) for one, lines in zip(overview.rounds, headings, strict=True))
@@ -83,7 +83,7 @@ def draw_contact_sheet(overview: Overview) -> Image.Image:
 
 def _columns(cards: int) -> int:
     """How many cards lie side by side, so that no row holds a single one."""
-    return 3 if cards in (5, 6, 9) else min(max(cards, FEWEST_COLUMNS), MOST_COLUMNS)
+    return 3 if cards in (5, 6, 9) else min(max(cards, MIN_COLUMNS), MAX_COLUMNS)
 
 
 def to_tensor(sheet: Image.Image) -> torch.Tensor:
@@ -91,7 +91,7 @@ def to_tensor(sheet: Image.Image) -> torch.Tensor:
     return torch.from_numpy(np.asarray(sheet, dtype=np.float32) / 255.0)[None]
 
 
-def color_of(card: Card) -> Color:
+def card_color(card: Card) -> Color:
     return INDICATOR_COLORS[indicator_number(card.indicator)] if card.indicator else RESULT
 
 
@@ -103,7 +103,7 @@ def _instruction_words(instruction: str) -> list[Word]:
         if piece in INDICATORS:
             words.append(Word(piece, INDICATOR_COLORS[indicator_number(piece)], spaced))
         else:
-            words += words_of(piece, spaced)
+            words += split_words(piece, spaced)
         spaced = piece[-1:].isspace()
     return words or [Word("(no instruction)")]
 
@@ -112,12 +112,12 @@ def _instruction_words(instruction: str) -> list[Word]:
 
 
 def _legend(overview: Overview) -> list[Word]:
-    words = words_of(f"{overview.tokens} tokens:")
+    words = split_words(f"{overview.tokens} tokens:")
     for card in overview.cards:
-        words.append(Word(card.indicator or "result", color_of(card), spaced=True))
+        words.append(Word(card.indicator or "result", card_color(card), spaced=True))
         words.append(Word(str(card.tokens), spaced=True))
     if overview.max_tokens:
-        words += words_of(f"· at most {overview.max_tokens} a picture", spaced=True)
+        words += split_words(f"· at most {overview.max_tokens} a picture", spaced=True)
     return words
 
 
@@ -132,7 +132,7 @@ def _draw_header(pen: ImageDraw.ImageDraw, overview: Overview, legend: list[Word
     x = float(MARGIN)
     for card in overview.cards:
         end = x + inner * card.tokens / overview.tokens
-        pen.rectangle((x, y, max(x, end - 3), y + 15), fill=color_of(card))
+        pen.rectangle((x, y, max(x, end - 3), y + 15), fill=card_color(card))
         x = end
     y += 16 + PADDING
     for line in wrap(legend, _SMALL, inner, 9):
@@ -202,7 +202,7 @@ def _draw_frame(sheet: Image.Image, pen: ImageDraw.ImageDraw, card: Card, x: int
 
 
 def _draw_caption(pen: ImageDraw.ImageDraw, card: Card, max_tokens: int | None, x: int, y: int) -> None:
-    end = draw_chip(pen, x, y, card.indicator or "result", _CHIP, color_of(card))
+    end = draw_chip(pen, x, y, card.indicator or "result", _CHIP, card_color(card))
     if card.own_indicator != card.indicator:
         _SMALL.draw(pen, end + 8, y + 3, _SMALL.shorten(f"was {card.own_indicator}", x + PICTURE - end - 8), DIM)
     y += _CHIP.line_height + 6
@@ -212,7 +212,7 @@ def _draw_caption(pen: ImageDraw.ImageDraw, card: Card, max_tokens: int | None, 
     y += _SMALL.line_height
     square = _SMALL.size - 3
     pen.rectangle((x, y + 5, x + square, y + 5 + square), fill=MAY_CHANGE, outline=TEXT)
-    _SMALL.draw(pen, x + square + 8, y, _SMALL.shorten(describe_share(card), PICTURE - square - 8), TEXT)
+    _SMALL.draw(pen, x + square + 8, y, _SMALL.shorten(describe_coverage(card), PICTURE - square - 8), TEXT)
     y += _SMALL.line_height
     _SMALL.draw(pen, x, y, _SMALL.shorten(card.origin, PICTURE), DIM)
 
@@ -244,7 +244,7 @@ def _picture(card: Card) -> Image.Image:
             picture = picture.resize(size, Image.Resampling.NEAREST)
         else:
             picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
-    marked = card.mask is not None and card.share < 1
+    marked = card.mask is not None and card.coverage < 1
     if marked:
         picture = _mark(picture, card.mask)
     if card.image is None:

@@ -15,7 +15,7 @@ from ..notices import Notify, silent
 from ..pictures.preprocess import LATENT_PIXELS, PATCH_PIXELS, resize_mask
 from ..pictures.resolution import Resolution
 
-WORDS_READ = 90
+MAX_WORDS = 90
 """About as many English words as fit into the 120 tokens of text that ACE reads."""
 
 
@@ -50,7 +50,7 @@ class Card:
         return (self.height // PATCH_PIXELS) * (self.width // PATCH_PIXELS)
 
     @property
-    def share(self) -> float:
+    def coverage(self) -> float:
         """How much of it may change, 0 … 1."""
         return 1.0 if self.mask is None else float(self.mask.mean())
 
@@ -101,18 +101,18 @@ class Overview:
                 name = card.indicator or "result"
                 edited = ", edited" if card.edited else ""
                 lines.append(
-                    f"- {name}: {card.width}×{card.height}, {card.tokens} tokens, {describe_share(card)}{edited}"
+                    f"- {name}: {card.width}×{card.height}, {card.tokens} tokens, {describe_coverage(card)}{edited}"
                 )
         return "\n".join((*lines, *(f"! {warning}" for warning in self.warnings)))
 
 
-def describe_share(card: Card) -> str:
+def describe_coverage(card: Card) -> str:
     """How much of a picture may change, in words."""
-    if card.mask is None or card.share == 1.0:
+    if card.mask is None or card.coverage == 1.0:
         return "all of it may change"
-    if card.share == 0.0:
+    if card.coverage == 0.0:
         return "none of it may change"
-    percent = 100 * card.share
+    percent = 100 * card.coverage
     shown = "less than 1" if percent < 1 else "more than 99" if percent > 99 else f"{percent:.0f}"
     return f"{shown} % may change"
 
@@ -214,9 +214,9 @@ def _warn_about(found: Overview, warn: Notify) -> None:
             )
     for one in found.rounds:
         words = len(one.instruction.split())
-        if words > WORDS_READ:
+        if words > MAX_WORDS:
             warn(
-                f"{one.title.lower()}: the instruction is {words} words long; ACE reads about the first {WORDS_READ}. "
+                f"{one.title.lower()}: the instruction is {words} words long; ACE reads about the first {MAX_WORDS}. "
                 "Say the most important first, or less"
             )
         if letters := unreadable_letters(one.instruction):

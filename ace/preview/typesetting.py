@@ -54,7 +54,7 @@ def is_wide(character: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Face:
+class Font:
     """A size and weight of text.
 
     A script for which the system has no font is drawn as empty boxes; nothing fails.
@@ -128,11 +128,11 @@ class Word:
 CHIP_PADDING = 6
 
 
-def word_width(word: Word, face: Face) -> float:
-    return face.width(word.text) + (2 * CHIP_PADDING if word.chip else 0)
+def word_width(word: Word, font: Font) -> float:
+    return font.width(word.text) + (2 * CHIP_PADDING if word.chip else 0)
 
 
-def words_of(text: str, spaced: bool = False) -> list[Word]:
+def split_words(text: str, spaced: bool = False) -> list[Word]:
     """Plain text cut where a line may break: at spaces, and around every wide character."""
     words: list[Word] = []
     piece = ""
@@ -157,55 +157,55 @@ def words_of(text: str, spaced: bool = False) -> list[Word]:
     return words
 
 
-def wrap(words: Sequence[Word], face: Face, width: float, most: int) -> list[list[Word]]:
-    """Words -> lines no wider than ``width``, at most ``most`` of them; what is left out is told by "…".
+def wrap(words: Sequence[Word], font: Font, width: float, max_lines: int) -> list[list[Word]]:
+    """Words -> lines no wider than ``width``, at most ``max_lines`` of them; what is left out is told by "…".
 
     A word wider than a line is cut.
     """
-    gap = face.width(" ")
+    gap = font.width(" ")
     lines: list[list[Word]] = [[]]
     used = 0.0
-    for word in _cut_long(words, face, width):
+    for word in _break_long_words(words, font, width):
         before = gap if word.spaced and lines[-1] else 0.0
-        needed = word_width(word, face)
+        needed = word_width(word, font)
         if lines[-1] and used + before + needed > width:
             lines.append([])
             used, before = 0.0, 0.0
         lines[-1].append(word)
         used += before + needed
-    if len(lines) > most:
-        lines = lines[:most]
-        lines[-1] = _with_ellipsis(lines[-1], face, width)
+    if len(lines) > max_lines:
+        lines = lines[:max_lines]
+        lines[-1] = _with_ellipsis(lines[-1], font, width)
     return [line for line in lines if line]
 
 
-def draw_line(pen: ImageDraw.ImageDraw, x: float, y: float, line: Sequence[Word], face: Face, color: Color) -> None:
+def draw_line(pen: ImageDraw.ImageDraw, x: float, y: float, line: Sequence[Word], font: Font, color: Color) -> None:
     """Draws one line of words, chips as rounded boxes with dark letters."""
-    gap = face.width(" ")
+    gap = font.width(" ")
     for position, word in enumerate(line):
         x += gap if word.spaced and position else 0
         if word.chip is not None:
-            x = draw_chip(pen, x, y, word.text, face, word.chip)
+            x = draw_chip(pen, x, y, word.text, font, word.chip)
             continue
-        x = face.draw(pen, x, y, word.text, color)
+        x = font.draw(pen, x, y, word.text, color)
 
 
-def draw_chip(pen: ImageDraw.ImageDraw, x: float, y: float, text: str, face: Face, chip: Color) -> float:
+def draw_chip(pen: ImageDraw.ImageDraw, x: float, y: float, text: str, font: Font, chip: Color) -> float:
     """A rounded box of colour ``chip`` with dark letters on it; returns where it ends."""
-    end = x + face.width(text) + 2 * CHIP_PADDING
-    pen.rounded_rectangle((x, y + 2, end, y + face.line_height - 2), radius=face.size // 3, fill=chip)
-    face.draw(pen, x + CHIP_PADDING, y, text, (16, 17, 20))
+    end = x + font.width(text) + 2 * CHIP_PADDING
+    pen.rounded_rectangle((x, y + 2, end, y + font.line_height - 2), radius=font.size // 3, fill=chip)
+    font.draw(pen, x + CHIP_PADDING, y, text, (16, 17, 20))
     return end
 
 
-def _cut_long(words: Sequence[Word], face: Face, width: float) -> list[Word]:
+def _break_long_words(words: Sequence[Word], font: Font, width: float) -> list[Word]:
     cut: list[Word] = []
     for word in words:
-        while word_width(word, face) > width and len(word.text) > 1:
+        while word_width(word, font) > width and len(word.text) > 1:
             fits = next(
                 length
                 for length in range(len(word.text) - 1, 0, -1)
-                if length == 1 or word_width(replace(word, text=word.text[:length]), face) <= width
+                if length == 1 or word_width(replace(word, text=word.text[:length]), font) <= width
             )
             cut.append(replace(word, text=word.text[:fits]))
             word = replace(word, text=word.text[fits:], spaced=False)
@@ -213,12 +213,12 @@ def _cut_long(words: Sequence[Word], face: Face, width: float) -> list[Word]:
     return cut
 
 
-def _with_ellipsis(line: list[Word], face: Face, width: float) -> list[Word]:
+def _with_ellipsis(line: list[Word], font: Font, width: float) -> list[Word]:
     """The line ended by "…", words taken off until that fits."""
-    gap = face.width(" ")
+    gap = font.width(" ")
 
     def total(words: Sequence[Word]) -> float:
-        return sum(word_width(word, face) + (gap if word.spaced and k else 0) for k, word in enumerate(words))
+        return sum(word_width(word, font) + (gap if word.spaced and k else 0) for k, word in enumerate(words))
 
     ellipsis = Word("…")
     while line and total([*line, ellipsis]) > width:

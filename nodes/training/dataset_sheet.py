@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ...ace.preview.typesetting import Face
+from ...ace.preview.typesetting import Font
 from ...training.dataset.disk.images import read_image
 from ...training.dataset.disk.storage import safe_file
 from ...training.errors import DatasetError
@@ -29,8 +29,8 @@ def draw_pairs(dataset: Dataset, rows: Sequence[PairRow], chosen: int) -> np.nda
     """The page of pairs that the chosen one is on, source left and result right, as (H, W, 3) uint8."""
     first = chosen // PAGE * PAGE
     page = rows[first : first + PAGE]
-    face = Face(11)
-    height = _SIDE + 2 * face.line_height + 3 * _MARGIN
+    font = Font(11)
+    height = _SIDE + 2 * font.line_height + 3 * _MARGIN
     lines = -(-len(page) // _COLUMNS)
     sheet = Image.new("RGB", (min(_COLUMNS, len(page)) * _WIDTH, lines * height), _GROUND)
     pen = ImageDraw.Draw(sheet)
@@ -39,15 +39,15 @@ def draw_pairs(dataset: Dataset, rows: Sequence[PairRow], chosen: int) -> np.nda
         if first + place == chosen:
             pen.rectangle((left + 1, top + 1, left + _WIDTH - 2, top + height - 2), outline=_CHOSEN, width=3)
         for line, text in enumerate((f"{first + place}  {row.id}", row.prompt)):
-            y = top + _SIDE + 2 * _MARGIN + line * face.line_height
-            face.draw(pen, left + _MARGIN, y, face.shorten(text, 2 * _SIDE), _INK)
+            y = top + _SIDE + 2 * _MARGIN + line * font.line_height
+            font.draw(pen, left + _MARGIN, y, font.shorten(text, 2 * _SIDE), _INK)
         for column, name in enumerate((row.source_file_name, row.target_file_name)):
             corner = (left + _MARGIN + column * (_SIDE + _MARGIN), top + _MARGIN)
             try:
                 if name is not None:
                     _paste(sheet, read_image(safe_file(dataset.folder, name)).pixels, corner)
             except DatasetError as error:
-                face.draw(pen, *corner, face.shorten(str(error), _SIDE), _WRONG)
+                font.draw(pen, *corner, font.shorten(str(error), _SIDE), _WRONG)
     return np.asarray(sheet)
 
 

@@ -18,16 +18,16 @@ from comfyui_ace.ace.pictures.preprocess import fit_mask
 from comfyui_ace.ace.pictures.resolution import Resolution
 from comfyui_ace.ace.preview import typesetting
 from comfyui_ace.ace.preview.contact_sheet import (
+    MAX_COLUMNS,
     MAY_CHANGE,
-    MOST_COLUMNS,
     draw_contact_sheet,
     to_tensor,
 )
 from comfyui_ace.ace.preview.overview import overview
 from comfyui_ace.ace.preview.typesetting import (
-    Face,
+    Font,
     Word,
-    words_of,
+    split_words,
     wrap,
 )
 from hypothesis import given, settings
@@ -92,7 +92,7 @@ def test_any_context_is_drawn_and_told_as_it_is_encoded(context, resolution, max
     for card, each in zip(cards, fitted, strict=True):
         assert (card.height, card.width, card.tokens) == (each.fit.height, each.fit.width, each.fit.tokens)
         if each.mask is not None:
-            assert card.share == pytest.approx(each.mask[0].mean().item())
+            assert card.coverage == pytest.approx(each.mask[0].mean().item())
     assert result.indicator == "" and sum(card.edited for card in cards) == (resolved.target is not None)
     assert seen.tokens == sum(card.tokens for card in seen.cards)
     if max_tokens is not None:
@@ -191,7 +191,7 @@ def test_cards_never_stand_alone_in_a_row_of_many():
         seen = overview(LongContext(ConditionUnit(" ".join(INDICATORS[:count]), images)), PUBLISHED)
         width = draw_contact_sheet(seen).width
         columns = round((width - 36) / 388)
-        assert 2 <= columns <= MOST_COLUMNS
+        assert 2 <= columns <= MAX_COLUMNS
         assert count + 1 <= columns or (count + 1) % columns != 1
 
 
@@ -200,21 +200,21 @@ def test_cards_never_stand_alone_in_a_row_of_many():
 
 def test_every_script_has_a_width_and_nothing_fails_without_fonts(monkeypatch):
     text = "snow 雪 Schnee \U0001f600 \ud800 \x07 é"
-    with_fonts = Face(20).width(text)
+    with_fonts = Font(20).width(text)
     monkeypatch.setattr(typesetting, "_open", lambda names, size: None)
-    assert Face(20).width(text) > 0 and with_fonts > 0
+    assert Font(20).width(text) > 0 and with_fonts > 0
     assert draw_contact_sheet(overview(one("{image} 让天空下雪"), PUBLISHED)).width > 700
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.text(max_size=200), st.integers(30, 400), st.integers(1, 6))
 def test_lines_fit_and_lose_nothing_until_the_last(text, width, most):
-    face = Face(18)
-    lines = wrap(words_of(text), face, width, most)
+    font = Font(18)
+    lines = wrap(split_words(text), font, width, most)
     assert len(lines) <= most
-    gap = face.width(" ")
+    gap = font.width(" ")
     for line in lines:
-        drawn = sum(face.width(word.text) + (gap if word.spaced and k else 0) for k, word in enumerate(line))
+        drawn = sum(font.width(word.text) + (gap if word.spaced and k else 0) for k, word in enumerate(line))
         assert drawn <= width + 1e-6 or (len(line) == 1 and len(line[0].text) == 1)
     letters = "".join(word.text for line in lines for word in line)
     whole = "".join(text.split())
@@ -223,5 +223,5 @@ def test_lines_fit_and_lose_nothing_until_the_last(text, width, most):
 
 def test_chips_keep_their_padding_when_they_wrap():
     chip = Word("{image}", (9, 9, 9))
-    lines = wrap([chip] * 4, Face(20), 2.2 * (Face(20).width("{image}") + 12), 9)
+    lines = wrap([chip] * 4, Font(20), 2.2 * (Font(20).width("{image}") + 12), 9)
     assert [len(line) for line in lines] == [2, 2]
