@@ -101,5 +101,5 @@ class InstructionNode(io.ComfyNode):
             if letters := instructions.unreadable_letters(own):
                 messages(f"the published models cannot read these letters: {letters[:12]}. Write in English")
             return io.NodeOutput(own, own)
-        english, chinese = instructions.bilingual(subtask, words, seed, images=pictures, notify=messages)
+        english, chinese = instructions.render_bilingual(subtask, words, seed, images=pictures, notify=messages)
         return io.NodeOutput(english, chinese if language == "zh" else english)

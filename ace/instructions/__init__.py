@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from .registry import LANGUAGE_NOTE, SlotHelp, connect_help, describe, families, get_template, slot_help, subtasks
-from .render import bilingual, render, unreadable_letters
+from .render import render, render_bilingual, unreadable_letters
 from .template import LANGUAGES, Slot, Template
 
 __all__ = [
@@ -16,12 +16,12 @@ __all__ = [
     "Slot",
     "SlotHelp",
     "Template",
-    "bilingual",
     "connect_help",
     "describe",
     "families",
     "get_template",
     "render",
+    "render_bilingual",
     "slot_help",
     "subtasks",
     "unreadable_letters",

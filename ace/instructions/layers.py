@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .slots import CAPTION, OBJECT
-from .template import MOST_IMAGES, task
+from .template import MAX_TRAINED_IMAGES, task
 
 FAMILY = "layer"
 
@@ -71,6 +71,6 @@ TEMPLATES = (
             ('[images] together make "[caption]"', "[images] 一起构成“[caption]”"),
         ],
         slots=(CAPTION,),
-        images=(2, MOST_IMAGES),
+        images=(2, MAX_TRAINED_IMAGES),
     ),
 )

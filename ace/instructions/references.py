@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .slots import CAPTION
-from .template import MOST_IMAGES, Slot, Text, task
+from .template import MAX_TRAINED_IMAGES, Slot, Text, task
 
 FAMILY = "reference"
 
@@ -58,7 +58,7 @@ TEMPLATES = (
             ),
         ],
         slots=(_KINDS, CAPTION),
-        images=(2, MOST_IMAGES),
+        images=(2, MAX_TRAINED_IMAGES),
     ),
     task(
         FAMILY,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from ..lcu.indicators import INDICATORS
-from . import analysis, control, faces, generation, layers, lettering, objects, references, repainting, restoration
+from . import analysis, control, faces, generation, layers, objects, references, repainting, restoration, text_editing
 from . import semantic as whole_pictures
 from .template import Template, Text, check_language
 
@@ -30,7 +30,7 @@ _TEMPLATES = {
         restoration,
         faces,
         whole_pictures,
-        lettering,
+        text_editing,
         objects,
         repainting,
         layers,

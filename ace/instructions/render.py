@@ -48,11 +48,11 @@ def render(
         _warn_unreadable(values, notify)
     else:
         notify(LANGUAGE_NOTE[language])
-    _warn_absent_images(values, count, notify)
+    _warn_missing_images(values, count, notify)
     return _fill(template, index, values, count, language)
 
 
-def bilingual(
+def render_bilingual(
     subtask_id: str,
     slots: Mapping[str, str],
     seed: int,
@@ -81,11 +81,11 @@ def _choose(subtask_id: str, slots: Mapping[str, str], seed: int) -> tuple[Templ
             raise ValueError(f"subtask {subtask_id!r} needs words for [{name}]; for example: {name} = {example!r}")
     usable = [i for i, phrasing in enumerate(template.phrasings["en"]) if slots_in(phrasing) == set(values)]
 
-    # Every phrasing draws a lot of its own and the highest wins, so one more phrasing takes only the seeds it wins.
-    def lot(index: int) -> bytes:
+    # Rendezvous hashing: the phrasing of the highest weight wins, so one more phrasing takes only the seeds it wins.
+    def weight(index: int) -> bytes:
         return hashlib.sha256(f"{subtask_id}\n{seed}\n{index}".encode()).digest()
 
-    return template, values, max(usable, key=lot)
+    return template, values, max(usable, key=weight)
 
 
 def _clean(template: Template, slots: Mapping[str, str]) -> dict[str, str]:
@@ -121,15 +121,15 @@ def _fill(template: Template, index: int, values: Mapping[str, str], count: int,
     words = {ALL_IMAGES: _SEPARATOR[language].join(INDICATORS[:count]), **values}
     if language == "en":
         for name in values:
-            if template.slot(name).spelled:
-                words[name] = _spell(values[name])
+            if template.slot(name).spelled_out:
+                words[name] = _spell_out(values[name])
     # Splitting once leaves brackets in the artist's words as they are. Odd pieces are slot names.
     pieces = SLOT.split(template.phrasings[language][index])
     pieces[1::2] = [words[name] for name in pieces[1::2]]
-    return "".join(pieces) if language == "en" else _set_apart(pieces)
+    return "".join(pieces) if language == "en" else _join_chinese(pieces)
 
 
-def _set_apart(pieces: list[str]) -> str:
+def _join_chinese(pieces: list[str]) -> str:
     """Join Chinese text with inserted words, a space between them where letters of two scripts would touch."""
     joined = ""
     for piece in filter(None, pieces):
@@ -138,7 +138,7 @@ def _set_apart(pieces: list[str]) -> str:
     return joined
 
 
-def _spell(words: str) -> str:
+def _spell_out(words: str) -> str:
     """Set letters apart by spaces (``CAT`` -> ``C A T``), accents and image indicators kept whole."""
     letters: list[str] = []
     end = 0
@@ -177,7 +177,7 @@ def _warn_unreadable(values: Mapping[str, str], notify: Notify) -> None:
             )
 
 
-def _warn_absent_images(values: Mapping[str, str], count: int, notify: Notify) -> None:
+def _warn_missing_images(values: Mapping[str, str], count: int, notify: Notify) -> None:
     for name, words in values.items():
         for number in mentioned_images(words):
             if number >= count:

@@ -60,10 +60,10 @@ DRAWN_TEXT = Slot(
         "因为模型就是这样学会写字的。",
     ),
     Text("CAFE", "CAFE"),
-    spelled=True,
+    spelled_out=True,
 )
 
-NEW_TEXT = Slot("new", DRAWN_TEXT.description, DRAWN_TEXT.example, spelled=True)
+NEW_TEXT = Slot("new", DRAWN_TEXT.description, DRAWN_TEXT.example, spelled_out=True)
 
 OLD_TEXT = Slot(
     "text",
@@ -71,7 +71,7 @@ OLD_TEXT = Slot(
     Text("SALE", "SALE"),
 )
 
-LOOK = Slot(
+TEXT_STYLE = Slot(
     "look",
     Text("Color, material or lettering of the text.", "文字的颜色、材质或字体。"),
     Text("red neon", "红色霓虹"),

@@ -17,15 +17,15 @@ from typing import Generic, TypeVar
 from ..lcu.indicators import INDICATORS
 
 LANGUAGES = ("en", "zh")
-MASK_WAYS = ("blank", "keep")
+MASK_FILLS = ("blank", "keep")
 MIN_PHRASINGS = 6
-MOST_IMAGES = 9  # condition images of one unit that the published models were trained with
+MAX_TRAINED_IMAGES = 9  # condition images of one unit that the published models were trained with
 ALL_IMAGES = "images"
 
 SLOT = re.compile(r"\[([a-z_]+)\]")
 INDICATOR = re.compile("|".join(re.escape(word) for word in INDICATORS))
 _SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-_STRAY = re.compile(r"[\[\]{}<>]")
+_STRAY_BRACKET = re.compile(r"[\[\]{}<>]")
 
 
 T = TypeVar("T")
@@ -55,14 +55,14 @@ class Slot:
         description: what to write there.
         example: words that fit.
         default: what a form is filled with at first; empty where only the artist can know.
-        spelled: letters are set apart by spaces in English, as the published models learned text to draw.
+        spelled_out: letters are set apart by spaces in English, as the published models learned text to draw.
     """
 
     name: str
     description: Text
     example: Text
     default: Text = _EMPTY
-    spelled: bool = False
+    spelled_out: bool = False
 
 
 @dataclass(frozen=True)
@@ -163,46 +163,44 @@ def slots_in(phrasing: str) -> set[str]:
 def _check_template(template: Template) -> None:
     """Refuse a template that could not be rendered for every allowed choice of slots and images."""
 
-    def complain(problem: str) -> None:
+    def fail(problem: str) -> None:
         raise ValueError(f"instruction template {template.id!r}: {problem}")
 
     for slug in (template.family, template.subtask):
         if not _SLUG.fullmatch(slug):
-            complain(f"{slug!r} is no slug; use lower-case ASCII words joined by hyphens")
-    if template.mask is not None and template.mask not in MASK_WAYS:
-        complain(f"mask is {template.mask!r}; use None or one of {', '.join(MASK_WAYS)}")
-    if not 0 <= template.images <= template.max_images <= MOST_IMAGES:
-        complain(f"takes {template.images} to {template.max_images} images; counts lie within 0 and {MOST_IMAGES}")
+            fail(f"{slug!r} is no slug; use lower-case ASCII words joined by hyphens")
+    if template.mask is not None and template.mask not in MASK_FILLS:
+        fail(f"mask is {template.mask!r}; use None or one of {', '.join(MASK_FILLS)}")
+    if not 0 <= template.images <= template.max_images <= MAX_TRAINED_IMAGES:
+        fail(f"takes {template.images} to {template.max_images} images; counts lie within 0 and {MAX_TRAINED_IMAGES}")
     counts = {language: len(template.phrasings[language]) for language in LANGUAGES}
     if len(set(counts.values())) > 1 or min(counts.values()) < MIN_PHRASINGS:
-        complain(f"has {counts} phrasings; each language needs the same number, at least {MIN_PHRASINGS}")
+        fail(f"has {counts} phrasings; each language needs the same number, at least {MIN_PHRASINGS}")
     for sentences in zip(*(template.phrasings[language] for language in LANGUAGES), strict=True):
         if len({frozenset(slots_in(sentence)) for sentence in sentences}) > 1:
-            complain(f"the translations {sentences} differ in their slots")
+            fail(f"the translations {sentences} differ in their slots")
         for sentence in sentences:
-            _check_phrasing(template, sentence, complain)
-    _check_slots(template, complain)
+            _check_phrasing(template, sentence, fail)
+    _check_slots(template, fail)
 
 
-def _check_phrasing(template: Template, sentence: str, complain: Callable[[str], None]) -> None:
-    if _STRAY.search(INDICATOR.sub("", SLOT.sub("", sentence))):
-        complain(f"{sentence!r} contains a bracket that is neither a [slot] nor an image indicator")
+def _check_phrasing(template: Template, sentence: str, fail: Callable[[str], None]) -> None:
+    if _STRAY_BRACKET.search(INDICATOR.sub("", SLOT.sub("", sentence))):
+        fail(f"{sentence!r} contains a bracket that is neither a [slot] nor an image indicator")
     found = tuple(dict.fromkeys(INDICATOR.findall(sentence)))
     lists_all = f"[{ALL_IMAGES}]" in sentence
     if lists_all != (template.images < template.max_images) or (lists_all and found):
-        complain(
-            f"{sentence!r}: [images] is for tasks with a varying number of images, and the only mark of them there"
-        )
+        fail(f"{sentence!r}: [images] is for tasks with a varying number of images, and the only mark of them there")
     if not lists_all and found != INDICATORS[: template.images]:
-        complain(f"{sentence!r} mentions {found}; expected {INDICATORS[: template.images]}, in this order")
+        fail(f"{sentence!r} mentions {found}; expected {INDICATORS[: template.images]}, in this order")
 
 
-def _check_slots(template: Template, complain: Callable[[str], None]) -> None:
+def _check_slots(template: Template, fail: Callable[[str], None]) -> None:
     declared = [slot.name for slot in template.slots]
     uses = [slots_in(sentence) for sentence in template.phrasings["en"]]
     if set(declared) != set.union(*uses) or len(set(declared)) != len(declared):
-        complain(f"declares slots {declared}, but the phrasings use {sorted(set.union(*uses))}")
+        fail(f"declares slots {declared}, but the phrasings use {sorted(set.union(*uses))}")
     for count in range(len(template.optional) + 1):
         for chosen in combinations(template.optional, count):
             if {*template.required, *chosen} not in uses:
-                complain(f"no phrasing uses exactly the slots {sorted({*template.required, *chosen})}")
+                fail(f"no phrasing uses exactly the slots {sorted({*template.required, *chosen})}")

@@ -9,17 +9,17 @@ from itertools import combinations
 import pytest
 from comfyui_ace.ace.instructions import (
     LANGUAGE_NOTE,
-    bilingual,
     connect_help,
     describe,
     families,
     get_template,
     registry,
     render,
+    render_bilingual,
     slot_help,
     subtasks,
 )
-from comfyui_ace.ace.instructions.template import MOST_IMAGES, Localized, Slot, Text, slots_in, task
+from comfyui_ace.ace.instructions.template import MAX_TRAINED_IMAGES, Localized, Slot, Text, slots_in, task
 from comfyui_ace.ace.lcu.indicators import INDICATORS
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,7 +64,7 @@ VERBATIM = [
     subtask
     for subtask in ALL
     if get_template(subtask).images == get_template(subtask).max_images
-    and not any(slot.spelled for slot in get_template(subtask).slots)
+    and not any(slot.spelled_out for slot in get_template(subtask).slots)
 ]
 
 
@@ -181,7 +181,7 @@ def test_seeds_reach_every_phrasing():
 @given(seed=st.integers(), subtask=st.sampled_from(VERBATIM))
 def test_bilingual_renders_one_phrasing_in_two_languages(seed, subtask):
     words = {name: f"[{name}]" for name in examples(subtask)}
-    english, chinese = bilingual(subtask, words, seed)
+    english, chinese = render_bilingual(subtask, words, seed)
     assert english == render(subtask, words, seed=seed)
     assert chinese == render(subtask, words, seed=seed, language="zh")
     sentences = get_template(subtask).phrasings
@@ -275,7 +275,7 @@ def test_the_artist_is_told_what_the_model_cannot_read():
     render("semantic-instruction", {"instruction": "add the hat of {image1}"}, seed=0, notify=told.append)
     assert len(told) == 1 and "{image1}" in told[0]
     told.clear()
-    bilingual("semantic-style", {"style": "caf\u00e9 wall, 1920s"}, 0, notify=told.append)
+    render_bilingual("semantic-style", {"style": "caf\u00e9 wall, 1920s"}, 0, notify=told.append)
     assert told == []
 
 
@@ -314,7 +314,7 @@ SLOT_A = Slot("a", Text("x", "x"), Text("x", "x"))
         ([*[LINE] * 6, ("Do [a] to {image] it.", "对 {image} 做[a]。")], {}, "bracket"),
         ([("From {image1} [a] to {image}.", "从 {image1} [a] 到 {image}。")] * 6, {"images": 2}, "in this order"),
         ([LINE] * 6, {"images": (1, 3)}, "varying number"),
-        ([LINE] * 6, {"images": MOST_IMAGES + 1}, "counts lie within"),
+        ([LINE] * 6, {"images": MAX_TRAINED_IMAGES + 1}, "counts lie within"),
         ([LINE] * 6, {"mask": "erase"}, "one of blank, keep"),
         (
             [*[LINE] * 6, ("{image} [a] [b]", "{image} [a] [b]"), ("{image}", "{image}"), ("{image}.", "{image}。")],

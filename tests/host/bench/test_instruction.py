@@ -44,7 +44,7 @@ def test_every_task_is_written_in_both_languages(comfy):
         varies = template.images != template.max_images
         pictures = {"pictures": template.max_images} if varies else {}
         node = instruction(g, label, {**words, **pictures}, seed=7, language="中文")
-        expected = instructions.bilingual(subtask, words, 7, images=pictures.get("pictures"))
+        expected = instructions.render_bilingual(subtask, words, 7, images=pictures.get("pictures"))
         shown[label] = expected, [g.node("PreviewAny", source=node[k]) for k in (0, 1)]
     result = comfy.run(g)
     for label, (expected, previews) in shown.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .slots import DRAWN_TEXT, LOOK, NEW_TEXT, OLD_TEXT, PLACE
+from .slots import DRAWN_TEXT, NEW_TEXT, OLD_TEXT, PLACE, TEXT_STYLE
 from .template import task
 
 FAMILY = "element"
@@ -38,7 +38,7 @@ TEMPLATES = (
                 "在 {image} 的[place]，以[look]字样添加“[text]”。",
             ),
         ],
-        slots=(DRAWN_TEXT, PLACE, LOOK),
+        slots=(DRAWN_TEXT, PLACE, TEXT_STYLE),
     ),
     task(
         FAMILY,
@@ -61,7 +61,7 @@ TEMPLATES = (
             ),
             ('Where {image} is masked, place "[text]" in [look].', "在 {image} 被遮罩之处放上“[text]”，字样为[look]。"),
         ],
-        slots=(DRAWN_TEXT, LOOK),
+        slots=(DRAWN_TEXT, TEXT_STYLE),
         mask="keep",
     ),
     task(
