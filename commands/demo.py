@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from ..ace.bundles.bundle import SHIPPED
+from ..ace.bundles.bundle import SHIPPED_BUNDLES
 from ..ace.files import atomic_write
 from ..training.arguments import whole
 
@@ -43,7 +43,7 @@ def run_demo(arguments: argparse.Namespace) -> int:
         return 1
     edited = arguments.output / "edited.png"
     edit = ["edit", INSTRUCTION, str(EMBEDDED), "-o", str(edited), "--seed", "1", "-q"]
-    failed = main([*edit, "--model", str(SHIPPED / "ace-tiny"), "--lora", str(result.trained)])
+    failed = main([*edit, "--model", str(SHIPPED_BUNDLES / "ace-tiny"), "--lora", str(result.trained)])
     if not failed:
         print(
             f"\nThe page with sources, teacher and student: {result.report}\n"

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..ace.bundles.bundle import SHIPPED, Bundle, find_bundle
+from ..ace.bundles.bundle import SHIPPED_BUNDLES, Bundle, find_bundle
 from ..ace.lcu.indicators import indicator, indicator_number
 from ..ace.lcu.rounds import (
     StoredImage,
@@ -104,7 +104,7 @@ def choose_bundle(name: str | None) -> Bundle:
     roots = bundle_roots()
     matches = _bundles_named(name, roots)
     if name is not None and not matches:
-        matches = _bundles_named(name, [SHIPPED])
+        matches = _bundles_named(name, [SHIPPED_BUNDLES])
     if len(matches) == 1:
         return find_bundle(matches[0])
     where = ", ".join(str(root) for root in roots)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..ace.bundles.bundle import COMPONENTS, PUBLISHED
+from ..ace.bundles.bundle import COMPONENTS, PUBLISHED_MODELS
 from .common import bundle_roots
 
 
@@ -16,7 +16,7 @@ def add_parsers(subparsers) -> None:
         description="Fetch a published model from Hugging Face. What is there already is kept, an interrupted download "
         "goes on where it stopped, and every file is verified.",
     )
-    fetch.add_argument("name", choices=list(PUBLISHED), help="which model")
+    fetch.add_argument("name", choices=list(PUBLISHED_MODELS), help="which model")
     fetch.add_argument(
         "--to", type=Path, metavar="FOLDER", help="model folder; the model becomes a sub-folder (default: models/ace)"
     )

@@ -10,7 +10,7 @@ import folder_paths
 import torch
 from comfy_api.latest import io
 
-from ..ace.bundles.bundle import PUBLISHED, BundleError, manual_instructions
+from ..ace.bundles.bundle import PUBLISHED_MODELS, BundleError, manual_download_instructions
 from ..ace.weights.checkpoint import Checkpoint, read_checkpoint
 from ..ace.weights.presets import BundleDefaults, preset_by_name
 from .host import paths
@@ -78,9 +78,9 @@ class LoadModelNode(io.ComfyNode):
     @classmethod
     def execute(cls, model_name, weight_dtype) -> io.NodeOutput:
         if model_name == _NOTHING_YET:
-            repository = next(iter(PUBLISHED.values()))
-            folder = paths.roots()[0] / next(iter(PUBLISHED))
-            raise ValueError(f"there is no ACE model yet. {manual_instructions(repository, folder)}")
+            repository = next(iter(PUBLISHED_MODELS.values()))
+            folder = paths.roots()[0] / next(iter(PUBLISHED_MODELS))
+            raise ValueError(f"there is no ACE model yet. {manual_download_instructions(repository, folder)}")
         checkpoint = read_checkpoint(paths.model_path(model_name))
         defaults = _defaults(checkpoint, model_name, Messages(cls.hidden.unique_id))
         return io.NodeOutput(load_patcher(checkpoint, defaults, _WEIGHT_DTYPES[weight_dtype]))
@@ -154,7 +154,7 @@ class LoadBundleNode(io.ComfyNode):
         try:
             found = paths.installed_bundle(bundle)
         except BundleError:
-            if not download or bundle not in PUBLISHED:
+            if not download or bundle not in PUBLISHED_MODELS:
                 raise
             found = None  # an interrupted download is resumed
         if found is None:
@@ -172,12 +172,12 @@ class LoadBundleNode(io.ComfyNode):
     @staticmethod
     def _download(name: str, allowed: bool):
         root = paths.roots()[0]
-        if name not in PUBLISHED:
+        if name not in PUBLISHED_MODELS:
             raise ValueError(f"there is no folder {name} in {root} any more; refresh the page and choose again")
         if not allowed:
             raise ValueError(
                 f"{name} is not on this machine. Switch “download” on to fetch it, or place it by hand: "
-                f"{manual_instructions(PUBLISHED[name], root / name)}"
+                f"{manual_download_instructions(PUBLISHED_MODELS[name], root / name)}"
             )
         from ..ace.bundles.download import download
 

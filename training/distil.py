@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ..ace.bundles.bundle import SHIPPED, find_bundle
+from ..ace.bundles.bundle import SHIPPED_BUNDLES, find_bundle
 from ..ace.files import atomic_write
 from ..ace.pipeline import ACEPipeline
 from ..ace.weights.lora import merge_lora, read_lora
@@ -74,7 +74,7 @@ def small_model_settings(
     """What suits ace-tiny on a CPU: it learns fast and needs no guidance."""
     return DistilSettings(
         datasets=datasets,
-        bundle=SHIPPED / "ace-tiny",
+        bundle=SHIPPED_BUNDLES / "ace-tiny",
         output=output,
         name=name,
         steps=steps,

@@ -23,13 +23,13 @@ from ..weights.presets import BundleDefaults, preset_by_name
 logger = logging.getLogger(__name__)
 
 COMPONENTS = ("dit", "vae", "text_encoder", "tokenizer")
-PUBLISHED = {
+PUBLISHED_MODELS = {
     "ACE-0.6B-512px": "scepter-studio/ACE-0.6B-512px",
     "ACE-0.6B-1024px": "scepter-studio/ACE-0.6B-1024px",
 }
 DESCRIPTION_FILE = "ace_bundle.json"
 # Holds ace-tiny, the small model that comes along, for workflows and demonstrations that run everywhere.
-SHIPPED = Path(__file__).resolve().parents[2] / "bundles"
+SHIPPED_BUNDLES = Path(__file__).resolve().parents[2] / "bundles"
 
 _WEIGHTS = (".safetensors", ".sft", ".pth", ".pt", ".bin", ".ckpt")  # in order of preference
 _TOKENIZER_FILES = ("tokenizer.json", "spiece.model")
@@ -73,7 +73,7 @@ def find_bundle(folder: str | Path, *, require: Collection[str] = COMPONENTS) ->
     Raises:
         BundleError: a required part is missing, several DiTs are there, or ``ace_bundle.json`` is wrong.
     """
-    folder = _base(Path(folder))
+    folder = _bundle_folder(Path(folder))
     if unknown := set(require) - set(COMPONENTS):
         raise ValueError(f"unknown components {sorted(unknown)}; choose from {', '.join(COMPONENTS)}")
     places = {part: folder / where for part, where in _FOLDERS.items()}
@@ -115,7 +115,7 @@ def list_bundles(root: str | Path, *, require: Collection[str] = COMPONENTS) -> 
     return bundles
 
 
-def manual_instructions(repository: str, folder: Path, parts: Iterable[str] = COMPONENTS) -> str:
+def manual_download_instructions(repository: str, folder: Path, parts: Iterable[str] = COMPONENTS) -> str:
     """What to fetch by hand for some parts of a published model, and where to put it: a line for each part."""
     preset = "1024px" if "1024" in repository else "512px"
     files = {
@@ -128,7 +128,7 @@ def manual_instructions(repository: str, folder: Path, parts: Iterable[str] = CO
     return "\n".join(f"  {site}/{_FOLDERS[part]}\n    {files[part]} -> {folder / _FOLDERS[part]}" for part in parts)
 
 
-def _base(folder: Path) -> Path:
+def _bundle_folder(folder: Path) -> Path:
     """The folder that holds ``models``, whichever of the two was given."""
     if not folder.is_dir():
         kind = "is a file" if folder.exists() else "does not exist"
@@ -188,10 +188,10 @@ def _explain_missing(folder: Path, missing: Collection[str]) -> str:
         "tokenizer": "the tokenizer (tokenizer.json or spiece.model)",
     }
     lines = "\n".join(f"  {what[part]} in {folder / _FOLDERS[part]}" for part in missing)
-    repository = PUBLISHED["ACE-0.6B-1024px" if "1024" in folder.name else "ACE-0.6B-512px"]
+    repository = PUBLISHED_MODELS["ACE-0.6B-1024px" if "1024" in folder.name else "ACE-0.6B-512px"]
     return (
         f"the model folder {folder} is incomplete. Missing:\n{lines}\n"
-        f"Download the model again, or fetch these by hand:\n{manual_instructions(repository, folder, missing)}"
+        f"Download the model again, or fetch these by hand:\n{manual_download_instructions(repository, folder, missing)}"
     )
 
 
@@ -202,19 +202,19 @@ def _defaults(folder: Path, dit: Path | None) -> BundleDefaults:
     if not path.is_file():
         return preset
     try:
-        given = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
+        given = json.loads(path.read_text(encoding="utf-8"), parse_constant=_reject_constant)
     except ValueError as error:
         raise BundleError(f"{path} is not valid JSON: {error}. Correct or remove it") from None
     if not isinstance(given, dict):
         raise BundleError(f"{path} must hold a JSON object, got {type(given).__name__}. Correct or remove it")
-    return replace(preset, **_checked(path, given))
+    return replace(preset, **_validate_defaults(path, given))
 
 
-def _no_constant(name: str) -> None:
+def _reject_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
 
 
-def _checked(path: Path, given: dict[str, object]) -> dict[str, object]:
+def _validate_defaults(path: Path, given: dict[str, object]) -> dict[str, object]:
     """Known entries of the right type; unknown ones are named in a warning, for newer bundles may have more."""
     kinds = {field.name: type(field.default) for field in fields(BundleDefaults)}
     if unknown := sorted(set(given) - set(kinds)):

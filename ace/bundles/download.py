@@ -10,14 +10,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..files import checksum, format_size, require_free_space
-from .bundle import COMPONENTS, PUBLISHED, Bundle, find_bundle, manual_instructions
-from .transfer import RefusedError, fetch
+from .bundle import COMPONENTS, PUBLISHED_MODELS, Bundle, find_bundle, manual_download_instructions
+from .transfer import HttpStatusError, fetch
 
-__all__ = ["PUBLISHED", "DownloadError", "RemoteFile", "download", "remote_files"]
+__all__ = ["PUBLISHED_MODELS", "DownloadError", "RemoteFile", "download", "remote_files"]
 
 Progress = Callable[[int, int, str], None]  # bytes that are there, bytes in all, the file at work
 
-_CARD = ("README.md", "LICENSE")  # small, and they say what one may do with the weights
+_MODEL_CARD = ("README.md", "LICENSE")  # small, and they say what one may do with the weights
 
 
 class DownloadError(RuntimeError):
@@ -65,7 +65,7 @@ def download(
     in the folder is ever overwritten or deleted.
 
     Args:
-        name: a key of ``PUBLISHED``, or a Hugging Face repository "owner/name" with the same layout.
+        name: a key of ``PUBLISHED_MODELS``, or a Hugging Face repository "owner/name" with the same layout.
         destination: the folder for all models.
         progress: called with (bytes that are there, bytes in all, file name); may raise to cancel. A bar is shown on
             the console where it is None.
@@ -75,16 +75,18 @@ def download(
     Raises:
         DownloadError: offline, refused, no space, a file in the way, or a file that arrived damaged.
     """
-    repository = PUBLISHED.get(name, name)
+    repository = PUBLISHED_MODELS.get(name, name)
     if "/" not in repository:
-        raise DownloadError(f"there is no published model {name!r}; choose from {', '.join(PUBLISHED)}")
+        raise DownloadError(f"there is no published model {name!r}; choose from {', '.join(PUBLISHED_MODELS)}")
     if unknown := set(components) - set(COMPONENTS):
         raise DownloadError(f"unknown components {sorted(unknown)}; choose from {', '.join(COMPONENTS)}")
     folder = Path(destination) / repository.rpartition("/")[2]
     try:
         files = remote_files(repository, components, token=token)
     except DownloadError as error:
-        raise DownloadError(f"{error}\nBy hand:\n{manual_instructions(repository, folder, components)}") from None
+        raise DownloadError(
+            f"{error}\nBy hand:\n{manual_download_instructions(repository, folder, components)}"
+        ) from None
     try:
         folder.mkdir(parents=True, exist_ok=True)
         missing = _still_missing(files, folder)
@@ -135,7 +137,7 @@ def remote_files(
 
 def _select(paths: Sequence[str], components: Collection[str]) -> list[str]:
     """The files of the components; where a folder has safetensors, no second copy of the weights beside them."""
-    wanted = [path for path in paths if path in _CARD]
+    wanted = [path for path in paths if path in _MODEL_CARD]
     for part in COMPONENTS:
         own = [path for path in paths if part in components and path.startswith(f"models/{part}/")]
         safe = {str(PurePosixPath(path).parent) for path in own if path.endswith(".safetensors")}
@@ -153,7 +155,7 @@ def _still_missing(files: Sequence[RemoteFile], folder: Path) -> list[RemoteFile
         local = folder / file.path
         if not local.exists():
             missing.append(file)
-        elif file.path not in _CARD and not file.matches(local):
+        elif file.path not in _MODEL_CARD and not file.matches(local):
             raise DownloadError(
                 f"{local} exists, but is not the published file ({local.stat().st_size} of {file.size} bytes, or other "
                 "content). It was left alone: move it away or rename it, and start again"
@@ -223,7 +225,7 @@ def _reason(repository: str, error: Any) -> str:
     """One sentence on what went wrong, and what to do about it."""
     from huggingface_hub.utils import GatedRepoError, RepositoryNotFoundError
 
-    status = error.status if isinstance(error, RefusedError) else None
+    status = error.status if isinstance(error, HttpStatusError) else None
     if isinstance(error, GatedRepoError) or status in (401, 403):
         return (
             f"Hugging Face does not give out {repository} without permission: accept the terms on its page, log in "

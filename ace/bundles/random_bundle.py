@@ -36,7 +36,7 @@ def make_random_bundle(folder: str | Path, seed: int = 0) -> Bundle:
         (models / part).mkdir(parents=True, exist_ok=True)
     _write_transformer(models / "dit" / "ace_random.safetensors", seed)
     _write_vae(models / "vae" / "vae.bin", seed)
-    words = write_tokenizer(models / "tokenizer" / _T5_NAME, _corpus())
+    words = train_tokenizer(models / "tokenizer" / _T5_NAME, _corpus())
     _write_text_encoder(models / "text_encoder" / _T5_NAME, words, seed)
     description = {
         "max_tokens": MAX_TOKENS,
@@ -88,7 +88,7 @@ def _write_text_encoder(folder: Path, vocabulary_size: int, seed: int) -> None:
         T5EncoderModel(config).save_pretrained(folder)
 
 
-def write_tokenizer(folder: Path, corpus: Iterable[str], vocabulary_size: int = 512) -> int:
+def train_tokenizer(folder: Path, corpus: Iterable[str], vocabulary_size: int = 512) -> int:
     """Trains a small tokenizer of T5's kind, with ACE's special tokens at the end as in the published one.
 
     Returns:

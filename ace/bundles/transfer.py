@@ -25,7 +25,7 @@ BACKOFF = 1.0  # seconds before the first retry, doubled for each after it
 _INTERRUPTIONS = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError)
 
 
-class RefusedError(OSError):
+class HttpStatusError(OSError):
     """The server answered, and its answer is no.
 
     Attributes:
@@ -50,7 +50,7 @@ def fetch(
         report: called with the number of bytes that are there; may raise to cancel.
 
     Raises:
-        RefusedError: the server refuses the file (401, 403, 404 …).
+        HttpStatusError: the server refuses the file (401, 403, 404 …).
         OSError: the connection fails again and again, or the disk cannot be written.
     """
     done = part.stat().st_size if part.exists() else 0
@@ -66,7 +66,7 @@ def fetch(
             problem: Exception | str = "the connection was closed early"
         except urllib.error.HTTPError as error:
             if error.code not in (408, 429) and error.code < 500:
-                raise RefusedError(error.code, url) from None
+                raise HttpStatusError(error.code, url) from None
             problem = error
         except _INTERRUPTIONS as error:
             problem = error
@@ -97,7 +97,7 @@ def _append(
                 report(done)
 
 
-class _KeepSecrets(urllib.request.HTTPRedirectHandler):
+class _DropAuthorizationOnRedirect(urllib.request.HTTPRedirectHandler):
     """Follows redirects, but tells another host (a storage server) nothing that was meant for the first."""
 
     def redirect_request(self, req, fp, code, msg, headers, newurl):
@@ -115,4 +115,4 @@ def _opener() -> urllib.request.OpenerDirector:
         pass
     else:
         context.load_verify_locations(certifi.where())
-    return urllib.request.build_opener(urllib.request.HTTPSHandler(context=context), _KeepSecrets)
+    return urllib.request.build_opener(urllib.request.HTTPSHandler(context=context), _DropAuthorizationOnRedirect)

@@ -9,8 +9,8 @@ import folder_paths
 
 from ...ace.bundles.bundle import (
     COMPONENTS,
-    PUBLISHED,
-    SHIPPED,
+    PUBLISHED_MODELS,
+    SHIPPED_BUNDLES,
     Bundle,
     find_bundle,
     list_bundles,
@@ -52,8 +52,8 @@ def roots() -> list[Path]:
 
 def bundle_names() -> list[str]:
     """Complete bundles on disk, the shipped one among them, then the published ones."""
-    found = [bundle.name for root in (*roots(), SHIPPED) for bundle in list_bundles(root)]
-    return list(dict.fromkeys([*found, *PUBLISHED]))
+    found = [bundle.name for root in (*roots(), SHIPPED_BUNDLES) for bundle in list_bundles(root)]
+    return list(dict.fromkeys([*found, *PUBLISHED_MODELS]))
 
 
 def installed_bundle(name: str) -> Bundle | None:
@@ -62,7 +62,7 @@ def installed_bundle(name: str) -> Bundle | None:
     Raises:
         BundleError: the folder is there but incomplete.
     """
-    for root in (*roots(), SHIPPED):
+    for root in (*roots(), SHIPPED_BUNDLES):
         if (root / name).is_dir():
             return find_bundle(root / name)
     return None

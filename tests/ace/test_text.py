@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from comfyui_ace.ace.bundles.random_bundle import write_tokenizer
+from comfyui_ace.ace.bundles.random_bundle import train_tokenizer
 from comfyui_ace.ace.lcu.indicators import INDICATORS, SPECIAL_TOKENS
 from comfyui_ace.ace.text import (
     END_TOKEN,
@@ -61,7 +61,7 @@ def test_indicators_become_single_tokens():
 def test_pieces_give_what_the_tokenizer_itself_makes_of_its_special_tokens(tmp_path):
     from transformers import AutoTokenizer
 
-    write_tokenizer(tmp_path, _WORDS * 20, vocabulary_size=120)
+    train_tokenizer(tmp_path, _WORDS * 20, vocabulary_size=120)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
     for text in ("{image} make it snow", "put {image1} on the table of {image}", "{image2}"):
         assert tokenize(text, tokenizer) == tokenizer(text)["input_ids"]

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ...ace.bundles.random_bundle import write_tokenizer
+from ...ace.bundles.random_bundle import train_tokenizer
 from ...ace.files import atomic_write
 from ...ace.instructions import get_template, subtasks
 from ...ace.lcu.indicators import INDICATORS, SPECIAL_TOKENS
@@ -111,7 +111,7 @@ class TextTrainer:
     """The encoder with the three heads it learns by.
 
     Args:
-        tokenizer: of :func:`write_tokenizer`.
+        tokenizer: of :func:`train_tokenizer`.
         texts: what to learn from.
     """
 
@@ -204,7 +204,7 @@ def make_text_encoder(bundle: Path, settings: TextSettings, log: Path | None = N
     texts = corpus()
     words = bundle / "models" / "tokenizer" / _T5_NAME
     if not (words / "tokenizer.json").exists():
-        write_tokenizer(words, texts.sentences, settings.vocabulary)
+        train_tokenizer(words, texts.sentences, settings.vocabulary)
     trainer = TextTrainer(AutoTokenizer.from_pretrained(str(words), local_files_only=True), texts, settings)
     rows, recent = [], []
     while trainer.step < settings.steps:

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 from comfyui_ace.ace.bundles import transfer
-from comfyui_ace.ace.bundles.bundle import PUBLISHED
+from comfyui_ace.ace.bundles.bundle import PUBLISHED_MODELS
 from comfyui_ace.ace.bundles.download import DownloadError, download, remote_files
 
 from .hub_server import Hub, serve
@@ -38,7 +38,7 @@ def quick(monkeypatch):
 
 @pytest.fixture
 def hub(monkeypatch):
-    with serve(Hub(PUBLISHED[NAME], dict(FILES))) as hub:
+    with serve(Hub(PUBLISHED_MODELS[NAME], dict(FILES))) as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
         yield hub
 
@@ -194,7 +194,7 @@ def test_gated_files(hub, tmp_path, status):
     hub.status[DIT] = status
     with pytest.raises(DownloadError, match=r"without permission.*give a token") as error:
         download(NAME, tmp_path, progress=quiet)
-    assert f"{hub.url}/{PUBLISHED[NAME]}/resolve/" in str(error.value)
+    assert f"{hub.url}/{PUBLISHED_MODELS[NAME]}/resolve/" in str(error.value)
     assert f"-> {tmp_path / NAME / DIT}" in str(error.value)
 
 
@@ -212,7 +212,7 @@ def test_offline(tmp_path, monkeypatch):
         with pytest.raises(DownloadError, match="could not be downloaded") as error:
             download(NAME, tmp_path)
     text = str(error.value)
-    assert f"https://huggingface.co/{PUBLISHED[NAME]}/tree/main/models/dit\n    ace_0.6b_512px.pth -> " in text
+    assert f"https://huggingface.co/{PUBLISHED_MODELS[NAME]}/tree/main/models/dit\n    ace_0.6b_512px.pth -> " in text
     assert "vae.bin" in text
     assert "t5-v1_1-xxl/" in text
     assert list(tmp_path.iterdir()) == []
@@ -245,7 +245,7 @@ def test_a_repository_of_one_s_own(hub, tmp_path):
 
 
 def test_remote_files_know_their_checksums(hub):
-    files = {file.path: file for file in remote_files(PUBLISHED[NAME])}
+    files = {file.path: file for file in remote_files(PUBLISHED_MODELS[NAME])}
     assert files.keys() == WANTED
     assert files[DIT].sha256
     assert files[DIT].blob is None

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from comfyui_ace.ace.bundles.bundle import SHIPPED, find_bundle
+from comfyui_ace.ace.bundles.bundle import SHIPPED_BUNDLES, find_bundle
 from comfyui_ace.ace.encode import encode
 from comfyui_ace.ace.lcu.units import ConditionImage, ConditionUnit, LongContext
 from comfyui_ace.ace.model.sampler import draw_noise, sample
@@ -68,7 +68,7 @@ def test_one_pair_is_learnt_up_to_what_the_vae_can_show(workshop, tmp_path):
             tmp_path / "run",
             steps=90,
             batch_size=8,
-            model={"bundle": str(SHIPPED / "ace-tiny")},
+            model={"bundle": str(SHIPPED_BUNDLES / "ace-tiny")},
             data__datasets=[str(dataset.folder)],
             optimizer__learning_rate=2e-3,
             optimizer__schedule="cosine",
@@ -86,7 +86,7 @@ def test_one_pair_is_learnt_up_to_what_the_vae_can_show(workshop, tmp_path):
 
 def distances(dataset: Dataset, model) -> tuple[float, float, float]:
     """Mean absolute distance to the wanted picture: of the source, of what the model draws, of the VAE's round trip."""
-    bundle = find_bundle(SHIPPED / "ace-tiny")
+    bundle = find_bundle(SHIPPED_BUNDLES / "ace-tiny")
     text_encoder = T5TextEncoder.load(bundle.text_encoder, bundle.tokenizer, dtype=torch.float32)
     vae = DiffusersVAE.load(bundle.vae)
     row = next(dataset.rows())
