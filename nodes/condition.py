@@ -9,7 +9,7 @@ from ..ace.lcu.intake import condition_image
 from ..ace.lcu.units import ConditionUnit, LongContext
 from .host.messages import Messages
 from .host.types import (
-    LEAST_SOCKETS,
+    MIN_SOCKETS,
     AceContext,
     AceImage,
     AceUnit,
@@ -85,7 +85,7 @@ class ConditionUnitNode(io.ComfyNode):
                     template=io.Autogrow.TemplatePrefix(
                         AceImage.Input("image", tooltip="A further picture; its indicator says which."),
                         prefix="image",
-                        min=LEAST_SOCKETS,
+                        min=MIN_SOCKETS,
                         max=MAX_IMAGES - 1,
                     ),
                     optional=True,  # else its sockets come before the first picture's

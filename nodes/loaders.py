@@ -79,7 +79,7 @@ class LoadModelNode(io.ComfyNode):
     def execute(cls, model_name, weight_dtype) -> io.NodeOutput:
         if model_name == _NOTHING_YET:
             repository = next(iter(PUBLISHED_MODELS.values()))
-            folder = paths.roots()[0] / next(iter(PUBLISHED_MODELS))
+            folder = paths.model_folders()[0] / next(iter(PUBLISHED_MODELS))
             raise ValueError(f"there is no ACE model yet. {manual_download_instructions(repository, folder)}")
         checkpoint = read_checkpoint(paths.model_path(model_name))
         defaults = _defaults(checkpoint, model_name, Messages(cls.hidden.unique_id))
@@ -171,7 +171,7 @@ class LoadBundleNode(io.ComfyNode):
 
     @staticmethod
     def _download(name: str, allowed: bool):
-        root = paths.roots()[0]
+        root = paths.model_folders()[0]
         if name not in PUBLISHED_MODELS:
             raise ValueError(f"there is no folder {name} in {root} any more; refresh the page and choose again")
         if not allowed:

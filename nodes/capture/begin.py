@@ -12,7 +12,7 @@ from comfy_api.latest import io
 
 from ...training.capture.workflow.markers import PAIR, RESULT
 from ..host import paths
-from ..host.messages import show
+from ..host.messages import show_on_node
 from . import stopwatch
 from .links import connect_sources
 from .record import check_indicators, recorder, split_words
@@ -77,7 +77,7 @@ async def refusal(node: type[io.ComfyNode], dataset: Any) -> bool | str:
     if not reason and name is not None:
         reason = await asyncio.to_thread(_refusal, name)
     if reason:
-        show(reason, node.hidden.unique_id)
+        show_on_node(reason, node.hidden.unique_id)
     return reason or True
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..host.types import LEAST_SOCKETS, schema
+from ..host.types import MIN_SOCKETS, schema
 from .begin import begin, refusal
 from .record import Words, record, word_inputs
 
@@ -41,7 +41,7 @@ class CapturePairNode(io.ComfyNode):
                             "next {image2} and so on.",
                         ),
                         prefix="image",
-                        min=LEAST_SOCKETS,
+                        min=MIN_SOCKETS,
                         max=9,
                     ),
                     tooltip="Further pictures that the edit goes by.",

@@ -13,7 +13,7 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..host import paths
-from ..host.messages import show
+from ..host.messages import show_on_node
 from .links import contributors, upstream_of_source
 from .pairing import pair_pictures, pair_values, sizes
 from .stopwatch import spent_so_far
@@ -165,7 +165,7 @@ def _doors(words: Words, layout: list[int]) -> list[_Door]:
 def _tell(told: dict[_Door, str], door: _Door, node_id: str, text: str) -> None:
     """Show what became of the pairs, below each other where they go through several doors."""
     told[door] = text
-    show("\n".join(told.values()), node_id)
+    show_on_node("\n".join(told.values()), node_id)
 
 
 class _Copies:

@@ -10,7 +10,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..host import paths
-from ..host.messages import show
+from ..host.messages import show_on_node
 from ..host.types import schema
 
 NODE_ID = "ACESweep"
@@ -133,7 +133,7 @@ class SweepNode(io.ComfyNode):
     def execute(cls, **widgets) -> io.NodeOutput:
         node_id = cls.hidden.unique_id
         if widgets["action"] == _STOP:  # stopped when it was queued
-            show(runner().state["text"] or "sweep: none is running", node_id)
+            show_on_node(runner().state["text"] or "sweep: none is running", node_id)
             return io.NodeOutput()
         prompt = {id_: node for id_, node in cls.hidden.prompt.items() if node["class_type"] != NODE_ID}
         runner().start(prompt, _settings(**widgets), node_id, _announce)
@@ -144,7 +144,7 @@ def _announce(state: dict[str, Any]) -> None:
     """How the sweep goes: on its node, and to all pages, which show a stop button (web/sweep.js)."""
     from server import PromptServer
 
-    show(state["text"], state["node"])
+    show_on_node(state["text"], state["node"])
     PromptServer.instance.send_sync("ace.sweep", state)
 
 

@@ -22,10 +22,10 @@ class Messages:
         self.lines.append(message)
         logging.info("ACE Edit: %s", message)
         if self.node_id is not None:
-            show("\n".join(self.lines), self.node_id)
+            show_on_node("\n".join(self.lines), self.node_id)
 
 
-def show(text: str, node_id: str) -> None:
+def show_on_node(text: str, node_id: str) -> None:
     """Write on a node, in place of what was written there; from any thread."""
     from server import PromptServer
 

@@ -37,7 +37,7 @@ REFERENCE_MASKS = "ace_reference_masks"  # list of (B or 1, 1, h, w), one for ea
 REFERENCES = "reference_latents"  # list of (B or 1, 4, h, w), not scaled
 
 
-def _with_float_tables(operations):
+def _with_float32_embeddings(operations):
     """The host's operations with an embedding that reads its rows in float32, whatever they are stored in.
 
     The model reads its modulation tables by index alone; only the host's embedding knows how to cast stored fp8.
@@ -56,7 +56,9 @@ class HostACEModel(ACEModel):
     dtype = None  # the dtype that the host chose, where the base class asks the weights
 
     def __init__(self, image_model=None, dtype=None, device=None, operations=None, **config):
-        super().__init__(ACEConfig(**config), dtype=dtype, device=device, operations=_with_float_tables(operations))
+        super().__init__(
+            ACEConfig(**config), dtype=dtype, device=device, operations=_with_float32_embeddings(operations)
+        )
         self.dtype = dtype
 
     def forward(self, x, timesteps, context=None, control=None, transformer_options={}, **kwargs):  # noqa: B006

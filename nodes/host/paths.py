@@ -21,7 +21,7 @@ from ...training.dataset.disk.names import list_datasets, resolve_dataset
 FOLDER = "ace"
 # Where datasets lie in ComfyUI's output folder. For the command line that is its default, too, when it runs there.
 DATASETS = "datasets"
-_MOST_DEPTH = 3  # of folders in the input folder
+_MAX_DEPTH = 3  # of folders in the input folder
 # Inside a bundle only the transformer is a model that Load Model opens.
 _OTHER_PARTS = tuple(f"/{part}/" for part in COMPONENTS if part != "dit")
 
@@ -46,13 +46,13 @@ def model_path(name: str) -> str:
     return folder_paths.get_full_path_or_raise(FOLDER, name)
 
 
-def roots() -> list[Path]:
+def model_folders() -> list[Path]:
     return [Path(folder) for folder in folder_paths.get_folder_paths(FOLDER)]
 
 
 def bundle_names() -> list[str]:
     """Complete bundles on disk, the shipped one among them, then the published ones."""
-    found = [bundle.name for root in (*roots(), SHIPPED_BUNDLES) for bundle in list_bundles(root)]
+    found = [bundle.name for root in (*model_folders(), SHIPPED_BUNDLES) for bundle in list_bundles(root)]
     return list(dict.fromkeys([*found, *PUBLISHED_MODELS]))
 
 
@@ -62,7 +62,7 @@ def installed_bundle(name: str) -> Bundle | None:
     Raises:
         BundleError: the folder is there but incomplete.
     """
-    for root in (*roots(), SHIPPED_BUNDLES):
+    for root in (*model_folders(), SHIPPED_BUNDLES):
         if (root / name).is_dir():
             return find_bundle(root / name)
     return None
@@ -89,7 +89,7 @@ def input_folders() -> list[str]:
     for folder, below, files in os.walk(root):
         depth = os.path.relpath(folder, root).count(os.sep)
         shown = sorted(name for name in below if not name.startswith(".") and name != SUBFOLDER)
-        below[:] = shown if depth < _MOST_DEPTH else []
+        below[:] = shown if depth < _MAX_DEPTH else []
         if files:
             found.append(Path(os.path.relpath(folder, root)).as_posix())
     return found

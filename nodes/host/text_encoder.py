@@ -70,7 +70,7 @@ def load_clip_file(path: str):
         raise ValueError(f"{error} For a text encoder, {_CHOOSE_T5}") from None
     # The host goes by names alone and would fail on the first shape that does not fit.
     if shapes.get(_LAST_LAYER, ())[-1:] != (_WIDTH,) or shapes.get(_WORDS, (0,))[0] != _VOCABULARY:
-        raise ValueError(f"{Path(path).name} is not T5 v1.1 XXL{_likeness(shapes)}; {_CHOOSE_T5}")
+        raise ValueError(f"{Path(path).name} is not T5 v1.1 XXL{_describe_file(shapes)}; {_CHOOSE_T5}")
     return comfy.sd.load_clip(
         ckpt_paths=[path],
         embedding_directory=folder_paths.get_folder_paths("embeddings"),
@@ -78,7 +78,7 @@ def load_clip_file(path: str):
     )
 
 
-def _likeness(shapes: Mapping[str, Sequence[int]]) -> str:
+def _describe_file(shapes: Mapping[str, Sequence[int]]) -> str:
     """What a file that is no T5 v1.1 XXL seems to hold, to follow its name; empty when nobody knows."""
     if _WORDS in shapes and len(shapes[_WORDS]) == 2:
         words, width = shapes[_WORDS]

@@ -10,7 +10,7 @@ from comfy_api.latest import io
 CATEGORY = "ACE Edit"
 # Front ends of ComfyUI 0.8 draw no growing socket at all for a minimum of 0, and its server does not enforce a minimum;
 # later front ends draw one, and later servers enforce it.
-LEAST_SOCKETS = 1 if comfyui_version.__version__.startswith("0.8.") else 0
+MIN_SOCKETS = 1 if comfyui_version.__version__.startswith("0.8.") else 0
 
 AceImage = io.Custom("ACE_IMAGE")  # ace.lcu.ConditionImage
 AceUnit = io.Custom("ACE_UNIT")  # ace.lcu.ConditionUnit

@@ -130,7 +130,7 @@ def model_path(method: str, name: str) -> Path:
     Raises:
         ValueError: there is a file of this name that ACE Edit has not trained under it.
     """
-    folder = Path(folder_paths.get_folder_paths("loras")[0]) if method == "lora" else paths.roots()[0]
+    folder = Path(folder_paths.get_folder_paths("loras")[0]) if method == "lora" else paths.model_folders()[0]
     path = folder / f"{name}.safetensors"
     if path.exists() and not _trained_as(path, name):
         raise ValueError(f"{path} is there already and is not from this training; choose another name")

@@ -19,7 +19,7 @@ import comfy.model_management
 import comfy.utils
 import folder_paths
 
-from ..host.messages import show
+from ..host.messages import show_on_node
 
 PACK = Path(__file__).resolve().parents[2]
 _POLL_SECONDS = 0.25
@@ -184,7 +184,7 @@ class NodeDisplay:
     def say(self, text: str) -> None:
         """Writes on the node, below what the trainer has remarked."""
         if self.node_id is not None:
-            show("\n".join([*self._notices, text]), self.node_id)
+            show_on_node("\n".join([*self._notices, text]), self.node_id)
 
     def _on_progress(self, event: Event) -> None:
         self._bar.update_absolute(event["done"], max(1, event["total"]))
