@@ -31,9 +31,15 @@ _ADDED = re.compile(r"(source|mask)_\d+")
 
 
 def connect_sources(prompt: dict[str, Any]) -> dict[str, str]:
-    """Add, in place, the wires from each Source to the Results it belongs to, in place of those added earlier.
+    """Adds, in place, the wires from each Source to the Results it belongs to, replacing those added earlier.
 
-    A Result whose sources are unclear gets none. Returns what is wrong with such Results, by node id.
+    A Result whose sources are unclear gets none.
+
+    Args:
+        prompt: the graph in API format.
+
+    Returns:
+        What is wrong with Results whose sources are unclear, by node id.
     """
     results = [node for node in prompt.values() if isinstance(node, Mapping) and node.get("class_type") == RESULT]
     if not results:
@@ -67,18 +73,28 @@ def without_links(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def linked_pictures(linked: Mapping[str, Any]) -> dict[int, tuple[Any, Any]]:
-    """What came over the added wires: (images, masks or None) by index, in order.
+    """What came over the added wires.
+
+    Args:
+        linked: the inputs of a Result that are not in its schema.
+
+    Returns:
+        (images, masks or None) by index, in order.
 
     Raises:
-        WorkflowError: one in the row is missing.
+        WorkflowError: an index between others is missing.
     """
     found = {int(name.partition("_")[2]): value for name, value in linked.items() if name.startswith("source_")}
     check_indices(found)
     return {index: (found[index], linked.get(_MASK.format(index))) for index in sorted(found)}
 
 
-def contributors(prompt: Mapping[str, Any], node_id: str) -> Prompt:
-    """The part of a graph that a marker's pair is made from, without what the host or this pack added to it."""
+def upstream_graph(prompt: Mapping[str, Any], node_id: str) -> Prompt:
+    """The part of a graph that a marker's pair is made from, without what the host or this pack added to it.
+
+    Raises:
+        WorkflowError: the prompt is no graph in API format.
+    """
     graph = check_prompt(prompt)
     needed = ancestors(graph, [node_id])
     for needed_id in needed:

@@ -5,17 +5,20 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..host.types import schema
-from .begin import begin, refusal
 from .links import linked_pictures
-from .record import Words, record, word_inputs
+from .record import CaptureWidgets, capture_widgets, record_pairs
+from .validation import fingerprint_marker, validate_marker
 
 _MAX_INDEX = 9
 # Whatever else is wrong with its sources is said before the graph runs.
-_NOT_QUEUED = "no Capture Source reached it. It works in graphs that are queued, not in nodes that expand into others."
+_NOT_QUEUED = (
+    "this Capture Result got no picture from a Capture Source. Capturing works in the graph that is queued, not in nodes "
+    "that expand into others: put both markers outside of such a node"
+)
 
 
 class CaptureSourceNode(io.ComfyNode):
-    """IMAGE and MASK -> the same. What it marks reaches Capture Result by a wire that `capture_links` adds."""
+    """IMAGE and MASK -> the same. What it marks reaches Capture Result by a wire that `connect_sources` adds."""
 
     @classmethod
     def define_schema(cls):
@@ -70,7 +73,7 @@ class CaptureResultNode(io.ComfyNode):
             search_aliases=["training pair", "dataset", "distillation", "after", "marker", "save pair"],
             inputs=[
                 io.Image.Input("image", tooltip="The picture after the edit."),
-                *word_inputs(),
+                *capture_widgets(),
             ],
             outputs=[io.Image.Output(display_name="image", is_output_list=True, tooltip="The same picture.")],
             hidden=[io.Hidden.unique_id, io.Hidden.prompt],
@@ -81,16 +84,16 @@ class CaptureResultNode(io.ComfyNode):
 
     @classmethod
     async def validate_inputs(cls, dataset=None):
-        return await refusal(cls, dataset)
+        return await validate_marker(cls, dataset)
 
     @classmethod
     def fingerprint_inputs(cls, dataset=None, **kwargs):
-        return begin(dataset)
+        return fingerprint_marker(dataset)
 
     @classmethod
     def execute(cls, image, instruction, dataset, tags=("",), seed=(-1,), checks=("",), **linked) -> io.NodeOutput:
         pictures = linked_pictures(linked)
         if not pictures:
             raise ValueError(_NOT_QUEUED)
-        thumbnail = record(cls, image, list(pictures.values()), Words(instruction, dataset, tags, seed, checks))
-        return io.NodeOutput(image, ui=thumbnail)
+        widgets = CaptureWidgets(instruction, dataset, tags, seed, checks)
+        return io.NodeOutput(image, ui=record_pairs(cls, image, list(pictures.values()), widgets))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..host.types import MIN_SOCKETS, schema
-from .begin import begin, refusal
-from .record import Words, record, word_inputs
+from .record import CaptureWidgets, capture_widgets, record_pairs
+from .validation import fingerprint_marker, validate_marker
 
 
 class CapturePairNode(io.ComfyNode):
@@ -30,7 +30,7 @@ class CapturePairNode(io.ComfyNode):
                     optional=True,
                     tooltip="Where the source may change: white. A black mask counts as none.",
                 ),
-                *word_inputs(),
+                *capture_widgets(),
                 io.Autogrow.Input(
                     "references",
                     optional=True,
@@ -55,11 +55,11 @@ class CapturePairNode(io.ComfyNode):
 
     @classmethod
     async def validate_inputs(cls, dataset=None, references=None):  # a growing input comes along unasked
-        return await refusal(cls, dataset)
+        return await validate_marker(cls, dataset)
 
     @classmethod
     def fingerprint_inputs(cls, dataset=None, **kwargs):
-        return begin(dataset)
+        return fingerprint_marker(dataset)
 
     @classmethod
     def execute(
@@ -75,5 +75,5 @@ class CapturePairNode(io.ComfyNode):
         references=None,
     ) -> io.NodeOutput:
         further = [(images, None) for images in (references or {}).values() if images is not None]
-        pictures = [(source, mask), *further]
-        return io.NodeOutput(result, ui=record(cls, result, pictures, Words(instruction, dataset, tags, seed, checks)))
+        widgets = CaptureWidgets(instruction, dataset, tags, seed, checks)
+        return io.NodeOutput(result, ui=record_pairs(cls, result, [(source, mask), *further], widgets))

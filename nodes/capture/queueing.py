@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from .begin import connect
 from .server import register as register_capture
+from .sweep import queue_sweep_alone
 from .sweep import register as register_sweep
-from .sweep import run_alone
+from .validation import prepare_markers
 
 
 def register() -> None:
-    """Look at every prompt before ComfyUI checks it (those without our nodes pass as they are), and open the routes."""
+    """Hooks into the queue: every prompt is seen before ComfyUI checks it, and the routes of capture and sweep open."""
     from server import PromptServer
 
     PromptServer.instance.add_on_prompt_handler(prepare)
@@ -20,8 +20,15 @@ def register() -> None:
 
 
 def prepare(request: dict[str, Any]) -> dict[str, Any]:
-    """A request to POST /prompt, with Capture Sources wired to their Results, and a Sweep instead of its graph."""
+    """Wires Capture Sources to their Results, and lets a Sweep run instead of its graph.
+
+    Args:
+        request: of POST /prompt; changed in place. Prompts without nodes of ours stay as they are.
+
+    Returns:
+        The same request.
+    """
     if isinstance(request.get("prompt"), dict):
-        connect(request["prompt"])
-        run_alone(request)
+        prepare_markers(request["prompt"])
+        queue_sweep_alone(request)
     return request

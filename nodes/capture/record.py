@@ -1,4 +1,4 @@
-"""What all capturing nodes share: their words, and the way from tensors to pairs that wait to be written."""
+"""What all capturing nodes share: their widgets, and the way from tensors to pairs that wait to be written."""
 
 from __future__ import annotations
 
@@ -14,28 +14,30 @@ from comfy_api.latest import io, ui
 
 from ..host import paths
 from ..host.messages import show_on_node
-from .links import contributors, upstream_of_source
-from .pairing import pair_pictures, pair_values, sizes
-from .stopwatch import spent_so_far
+from .links import upstream_graph, upstream_of_source
+from .pairing import batch_sizes, pair_pictures, pair_values
+from .stopwatch import measure_so_far
 
 if TYPE_CHECKING:
+    from ...training.capture.workflow.graph import Prompt
     from ...training.dataset.intake.checks import CheckSettings
+    from ...training.dataset.store import Pair
 
 _FROM_GRAPH = -1
 _THUMBNAIL = 256  # pixels, longest side of each picture
 
 
 @functools.cache
-def recorder():
-    """The writer of this process: one for all nodes and prompts, since it is one disk that they write to."""
+def shared_recorder():
+    """The recorder of this process: one for all nodes and prompts, since they write to one disk."""
     from .recorder import Recorder
 
     return Recorder()
 
 
 @dataclass(frozen=True)
-class Words:
-    """What the widgets of a capturing node say, each as ComfyUI hands it over: a list, most often of one."""
+class CaptureWidgets:
+    """The values of a capturing node's widgets, each as ComfyUI passes it: a list, most often of one."""
 
     instruction: Sequence[str]
     dataset: Sequence[str]
@@ -44,7 +46,7 @@ class Words:
     checks: Sequence[str] = ("",)
 
 
-def word_inputs() -> list[io.Input]:
+def capture_widgets() -> list[io.Input]:
     """The widgets of a capturing node."""
     return [
         io.String.Input(
@@ -84,32 +86,42 @@ def word_inputs() -> list[io.Input]:
     ]
 
 
-def record(
+def record_pairs(
     node: type[io.ComfyNode],
     results: list[torch.Tensor],
     pictures: Sequence[tuple[list[torch.Tensor], list[torch.Tensor | None] | None]],
-    words: Words,
+    widgets: CaptureWidgets,
 ) -> ui.PreviewImage:
-    """Check what can be checked at once, and hand the pairs over to be written. Returns a picture of the last one.
+    """Checks what can be checked at once, and submits the pairs to be written.
 
-    results: lists of batches (B, H, W, C), as ComfyUI hands them over; pictures: images and masks in indicator order.
+    Args:
+        node: the capturing node's class, with its hidden inputs.
+        results: batches (B, H, W, C).
+        pictures: batches (B, H, W, C) and their masks (B, H, W), if there are any, in indicator order.
+        widgets: what goes with them.
+
+    Returns:
+        A small picture of the last pair, for the node.
+
+    Raises:
+        ValueError: no pictures, numbers that cannot be paired, an indicator without a picture, or an unknown check.
+        DatasetError: a name that is no dataset's, or pairs that cannot be kept.
     """
     from ...training.dataset.store import Pair
-    from .recorder import Capture
 
-    seconds, memory = spent_so_far(node.hidden.prompt, node.hidden.unique_id)  # first of all, while the clock runs
-    node_id, layout = node.hidden.unique_id, sizes(results)
-    if not sum(layout):
-        raise ValueError("the result has no pictures")
-    doors = _doors(words, layout)
-    graph = contributors(node.hidden.prompt, node_id)
+    seconds, memory = measure_so_far(node.hidden.prompt, node.hidden.unique_id)  # first of all, while the clock runs
+    node_id, counts = node.hidden.unique_id, batch_sizes(results)
+    if not sum(counts):
+        raise ValueError("the result is an empty batch; check the node it comes from")
+    destinations = _destinations(widgets, counts)
+    graph = upstream_graph(node.hidden.prompt, node_id)
     varying, seed_in_graph, name = _read_graph(graph, node_id)
-    seeds = [seed_in_graph if value == _FROM_GRAPH else value for value in pair_values(words.seed, layout, "seed")]
-    instructions = _instructions(pair_values(words.instruction, layout, "instruction"), doors, len(pictures))
-    tags = pair_values(words.tags, layout, "tags text")
+    seeds = [seed_in_graph if value == _FROM_GRAPH else value for value in pair_values(widgets.seed, counts, "seed")]
+    instructions = _instructions(pair_values(widgets.instruction, counts, "instruction"), destinations, len(pictures))
+    tags = pair_values(widgets.tags, counts, "tags text")
     copies = _Copies()
-    images, masks = _by_result(pictures, layout, copies)
-    targets = pair_pictures(copies.colours(results), layout, "result")
+    images, masks = _by_result(pictures, counts, copies)
+    targets = pair_pictures(copies.rgb(results), counts, "result")
     pairs = [
         Pair(
             target=target,
@@ -118,107 +130,142 @@ def record(
             masks=masks[k],
             instruction=instructions[k],
             seed=seeds[k],
-            tags=split_words(tags[k]),
+            tags=split_list(tags[k]),
             teacher_seconds=None if seconds is None else seconds / len(targets),
             teacher_memory=memory,
-            name=name or doors[k].dataset,
+            name=name or destinations[k].dataset,
         )
         for k, target in enumerate(targets)
     ]
-    folders = {door: recorder().open(paths.datasets_root(), door.dataset) for door in doors}  # nothing else is wrong
-    told: dict[_Door, str] = {}
-    for door, folder in folders.items():
-        own = tuple(pair for pair, through in zip(pairs, doors, strict=True) if through == door)
-        recorder().submit(
-            Capture(
-                folder=folder,
-                pairs=own,
-                checks=door.checks,
-                graph=graph,
-                varying=varying,
-                host=_host(graph),
-                size=copies.size * len(own) // len(pairs),
-                tell=functools.partial(_tell, told, door, node_id),
-            )
-        )
+    _submit(pairs, destinations, graph, varying, copies.size, node_id)
     return ui.PreviewImage(_side_by_side([*images[-1], targets[-1]]), cls=node)
 
 
-class _Door(NamedTuple):
-    """Where a pair goes, and what it must pass on the way."""
+class _Destination(NamedTuple):
+    """Where a pair goes, and the checks it must pass."""
 
     dataset: str
     checks: CheckSettings
 
 
-def _doors(words: Words, layout: list[int]) -> list[_Door]:
-    """The door of each result. Raises `DatasetError` for what is no name of a dataset, or no check."""
+def _destinations(widgets: CaptureWidgets, counts: list[int]) -> list[_Destination]:
+    """The destination of each result.
+
+    Raises:
+        DatasetNameError: no name of a dataset.
+        CheckError: no check of that name, or a wrong value.
+    """
     from ...training.dataset.intake.checks import parse_checks
 
-    for name in words.dataset:
+    for name in widgets.dataset:
         paths.dataset_folder(name)
-    datasets = pair_values(words.dataset, layout, "dataset name")
-    checks = pair_values([parse_checks(split_words(text)) for text in words.checks], layout, "checks text")
-    return [_Door(*door) for door in zip(datasets, checks, strict=True)]
+    datasets = pair_values(widgets.dataset, counts, "dataset name")
+    checks = pair_values([parse_checks(split_list(text)) for text in widgets.checks], counts, "checks text")
+    return [_Destination(*destination) for destination in zip(datasets, checks, strict=True)]
 
 
-def _tell(told: dict[_Door, str], door: _Door, node_id: str, text: str) -> None:
-    """Show what became of the pairs, below each other where they go through several doors."""
-    told[door] = text
-    show_on_node("\n".join(told.values()), node_id)
+def _submit(
+    pairs: Sequence[Pair],
+    destinations: Sequence[_Destination],
+    graph: Prompt,
+    varying: tuple[tuple[str, str], ...],
+    size: int,
+    node_id: str,
+) -> None:
+    """Submits pairs by destination; ``size`` is that of all their pictures in bytes."""
+    from .recorder import Capture
+
+    recorder, root = shared_recorder(), paths.datasets_root()
+    folders = {each: recorder.open(root, each.dataset) for each in destinations}  # all, before anything is submitted
+    outcomes: dict[_Destination, str] = {}
+    for destination, folder in folders.items():
+        own = tuple(pair for pair, its in zip(pairs, destinations, strict=True) if its == destination)
+        recorder.submit(
+            Capture(
+                folder=folder,
+                pairs=own,
+                checks=destination.checks,
+                graph=graph,
+                varying=varying,
+                host=_host_info(graph),
+                size=size * len(own) // len(pairs),
+                notify=functools.partial(_show_outcome, outcomes, destination, node_id),
+            )
+        )
+
+
+def _show_outcome(outcomes: dict[_Destination, str], destination: _Destination, node_id: str, text: str) -> None:
+    """Shows what became of the pairs, one below the other where they have several destinations."""
+    outcomes[destination] = text
+    show_on_node("\n".join(outcomes.values()), node_id)
 
 
 class _Copies:
-    """Pictures in main memory that no node changes any more, each copied once. size: their bytes."""
+    """Makes copies in main memory that no node changes any more.
+
+    Attributes:
+        size: bytes of all copies.
+    """
 
     def __init__(self) -> None:
         self.size = 0
 
-    def colours(self, batches: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """Without transparency, which core's own loaders and most nodes leave out."""
+    def rgb(self, batches: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Copies (B, H, W, C) -> (B, H, W, 3): without alpha, which core's own loaders and most nodes leave out."""
         return self.all([batch[..., :3] for batch in batches])
 
     def all(self, batches: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Copies as they are."""
         copies = [batch.detach().to("cpu", copy=True) for batch in batches]
         self.size += sum(copy.nbytes for copy in copies)
         return copies
 
 
-def _by_result(pictures, layout: list[int], copies: _Copies) -> tuple[list[list], list[list]]:
-    """Images and masks of each result, in indicator order."""
+def _by_result(pictures, counts: list[int], copies: _Copies) -> tuple[list[list], list[list]]:
+    """Images (H, W, 3) and masks (H, W) or None of each result, in indicator order."""
     images, masks = [], []
     for index, (batches, mask_batches) in enumerate(pictures):
         label = "source picture" if index == 0 else f"picture {{image{index}}}"
-        images.append(pair_pictures(copies.colours(batches), layout, label))
+        images.append(pair_pictures(copies.rgb(batches), counts, label))
         given = [mask for mask in mask_batches or () if mask is not None]
         if given and len(given) < len(mask_batches):
             raise ValueError(
-                f"some of the masks of the {label} are missing: {len(given)} of {len(mask_batches)} are there"
+                f"the {label} has {len(given)} masks for {len(mask_batches)} pictures; give a mask for every picture or "
+                "for none"
             )
-        masks.append(_masks(given, layout, label, copies) if given else [None] * sum(layout))
+        masks.append(_masks(given, counts, label, copies) if given else [None] * sum(counts))
     return [list(group) for group in zip(*images, strict=True)], [list(group) for group in zip(*masks, strict=True)]
 
 
-def _masks(given: list[torch.Tensor], layout: list[int], label: str, copies: _Copies) -> list[torch.Tensor | None]:
+def _masks(given: list[torch.Tensor], counts: list[int], label: str, copies: _Copies) -> list[torch.Tensor | None]:
     """Masks (H, W) by result. ComfyUI has black ones where there is none, even of another size than the picture."""
     batches = [mask if mask.ndim == 3 else mask[None] for mask in given]
-    paired = pair_pictures(copies.all(batches), layout, f"mask of the {label}")
+    paired = pair_pictures(copies.all(batches), counts, f"mask of the {label}")
     return [mask if bool(mask.any()) else None for mask in paired]
 
 
-def _instructions(given: list[str], doors: list[_Door], pictures: int) -> list[str]:
+def _instructions(given: list[str], destinations: list[_Destination], pictures: int) -> list[str]:
     from ...training.dataset.intake.prepare import trigger_instruction
 
-    words = [
-        text.strip() or trigger_instruction(door.dataset, pictures) for text, door in zip(given, doors, strict=True)
+    instructions = [
+        text.strip() or trigger_instruction(destination.dataset, pictures)
+        for text, destination in zip(given, destinations, strict=True)
     ]
-    for text in words:
+    for text in instructions:
         check_indicators(text, pictures)
-    return words
+    return instructions
 
 
 def check_indicators(instruction: str, pictures: int) -> None:
-    """Raise `ValueError` where an instruction names a picture that is not among so many."""
+    """Checks that an instruction names only pictures that are there.
+
+    Args:
+        instruction: with indicators.
+        pictures: how many there are.
+
+    Raises:
+        ValueError: it names another one.
+    """
     from ...training.dataset.intake.prepare import indicators
 
     missing = sorted(index for index in indicators(instruction) if index >= pictures)
@@ -230,7 +277,7 @@ def check_indicators(instruction: str, pictures: int) -> None:
 
 
 def _read_graph(graph, marker: str) -> tuple[tuple[tuple[str, str], ...], int | None, str]:
-    """What varies from pair to pair, the seed if there is just one, and a name from the source's file if there is one."""
+    """Inputs (node id, name) that vary from pair to pair, the seed and the name of the source's file, where there is one."""
     from ...training.capture.workflow.markers import PAIR, RESULT, SOURCE
     from ...training.dataset.provenance.provenance import varying_inputs
 
@@ -239,16 +286,16 @@ def _read_graph(graph, marker: str) -> tuple[tuple[tuple[str, str], ...], int | 
     seeds = {graph[node]["inputs"][name] for node, name in found if "seed" in name}
     above = upstream_of_source(graph, marker)
     files = [graph[node]["inputs"][name] for node, name in found if "seed" not in name and node in above]
-    words = [
+    typed = [
         (marker, name)
         for name in ("instruction", "tags", "seed")
         if isinstance(graph[marker]["inputs"].get(name), (str, int))
     ]
-    return (*found, *words), seeds.pop() if len(seeds) == 1 else None, Path(files[0]).stem if len(files) == 1 else ""
+    return (*found, *typed), seeds.pop() if len(seeds) == 1 else None, Path(files[0]).stem if len(files) == 1 else ""
 
 
-def _host(graph) -> dict[str, Any]:
-    """Versions, and the pack that each node comes from, as a capture over a folder notes them."""
+def _host_info(graph) -> dict[str, Any]:
+    """Versions, and the pack that each node comes from, as a capture over a folder records them."""
     import comfyui_version
 
     import nodes
@@ -262,13 +309,13 @@ def _host(graph) -> dict[str, Any]:
     }
 
 
-def split_words(text: str) -> list[str]:
-    """What stands between commas or line breaks."""
+def split_list(text: str) -> list[str]:
+    """The parts of a text between commas or line breaks, without empty ones."""
     return [part.strip() for part in re.split(r"[,\n]", text) if part.strip()]
 
 
 def _side_by_side(pictures: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Pictures (H, W, C) as one small sheet (1, h, w, 3): every n-th pixel will do to recognise them."""
+    """Pictures (H, W, C) -> one small sheet (1, h, w, 3) of every n-th pixel, enough to tell them apart."""
     small = [picture[:: (n := -(-max(picture.shape[:2]) // _THUMBNAIL)), ::n, :3] for picture in pictures]
     height = max(picture.shape[0] for picture in small)
     sheet = torch.full((1, height, sum(picture.shape[1] for picture in small), 3), 0.5)

@@ -1,4 +1,4 @@
-"""What capturing needs of its process: a place to ask what is not written yet, and time to write it in good time."""
+"""What capturing needs of its server: a route that says what is not written yet, and time to write it before the end."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import functools
 import time
 from typing import Any
 
-from .record import recorder
-from .shutdown import finish_before_the_end
+from .record import shared_recorder
+from .shutdown import finish_on_shutdown
 
 ROUTE = "/ace/capture"
 # How long the queue's last prompt may stay in it for the sake of its pairs. A disk may hang, and the artist see it idle.
-_MOST_SECONDS = 10.0
-_LOOK_SECONDS = 0.02
+_MAX_SECONDS = 10.0
+_POLL_SECONDS = 0.02
 
 
 def register() -> None:
-    """Say at GET /ace/capture how many pairs are not written yet, and write them before the queue or the process ends."""
+    """Opens GET /ace/capture, which says how many pairs are not on disk, and has them written before the server idles or
+    ends.
+    """
     from aiohttp import web
     from server import PromptServer
 
@@ -25,14 +27,14 @@ def register() -> None:
 
     @PromptServer.instance.routes.get(ROUTE)
     async def state(request: web.Request) -> web.Response:
-        return web.json_response(recorder().counts())
+        return web.json_response(shared_recorder().counts())
 
-    finish_before_the_end(_finish, _resume)
-    _write_before_rest(PromptServer.instance.prompt_queue)
+    finish_on_shutdown(_finish, _resume)
+    _flush_before_idle(PromptServer.instance.prompt_queue)
 
 
-def _write_before_rest(queue: Any) -> None:
-    """Let a prompt stay in the queue until its pairs are on disk, where no other one waits for it to end.
+def _flush_before_idle(queue: Any) -> None:
+    """Lets a prompt stay in the queue until its pairs are on disk, where no other one waits for it to end.
 
     A server is often killed when it has nothing to do. The pictures are shown by then, so nobody waits either.
     """
@@ -41,9 +43,9 @@ def _write_before_rest(queue: Any) -> None:
     @functools.wraps(end)
     def task_done(*args: Any, **kwargs: Any) -> Any:
         if _in_use():
-            latest = time.monotonic() + _MOST_SECONDS
+            latest = time.monotonic() + _MAX_SECONDS
             while queue.get_tasks_remaining() <= 1 and time.monotonic() < latest:  # this one
-                if recorder().flush(_LOOK_SECONDS):
+                if shared_recorder().flush(_POLL_SECONDS):
                     break
         return end(*args, **kwargs)
 
@@ -52,13 +54,13 @@ def _write_before_rest(queue: Any) -> None:
 
 def _finish() -> None:
     if _in_use():
-        recorder().finish()
+        shared_recorder().finish()
 
 
 def _resume() -> None:
     if _in_use():
-        recorder().resume()
+        shared_recorder().resume()
 
 
 def _in_use() -> bool:
-    return bool(recorder.cache_info().currsize)
+    return bool(shared_recorder.cache_info().currsize)

@@ -1,4 +1,4 @@
-"""Ways in which a process ends at once, with nothing done on the way out, and time to finish before."""
+"""Shutdown hooks for the ways in which a process ends without running its exit handlers: signals and exec."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from types import FrameType
 _SIGNALS = ("SIGTERM", "SIGHUP")
 
 
-def finish_before_the_end(finish: Callable[[], None], resume: Callable[[], None]) -> None:
-    """Call `finish` before a signal ends this process, or it replaces itself by another one.
+def finish_on_shutdown(finish: Callable[[], None], resume: Callable[[], None]) -> None:
+    """Has `finish` called before a signal ends this process, or before it replaces itself by another one.
 
-    resume: called where it could not replace itself, and so goes on.
+    Args:
+        finish: may be called more than once.
+        resume: called where the process could not replace itself, and so goes on.
     """
-    _before_signals(finish)
-    _before_exec(finish, resume)
+    _finish_on_signals(finish)
+    _finish_on_exec(finish, resume)
 
 
-def _before_signals(finish: Callable[[], None]) -> None:
+def _finish_on_signals(finish: Callable[[], None]) -> None:
     """A handler that somebody else has set stays; what it does is then theirs to say."""
     if threading.current_thread() is not threading.main_thread():
         return  # Python takes handlers from there alone
@@ -40,13 +42,13 @@ def _before_signals(finish: Callable[[], None]) -> None:
             signal.signal(number, end)
 
 
-def _before_exec(finish: Callable[[], None], resume: Callable[[], None]) -> None:
+def _finish_on_exec(finish: Callable[[], None], resume: Callable[[], None]) -> None:
     """The restart button of ComfyUI-Manager is an `os.execv`. The other functions of its family call this one or the next."""
     for name in ("execv", "execve"):
-        setattr(os, name, _after(finish, resume, getattr(os, name)))
+        setattr(os, name, _wrap_exec(finish, resume, getattr(os, name)))
 
 
-def _after(finish: Callable[[], None], resume: Callable[[], None], replace_process: Callable) -> Callable:
+def _wrap_exec(finish: Callable[[], None], resume: Callable[[], None], replace_process: Callable) -> Callable:
     process = os.getpid()
 
     @functools.wraps(replace_process)

@@ -20,16 +20,22 @@ _NAME = "ace-capture"
 
 
 class Stopwatch(ProgressHandler):
-    """begun: time.perf_counter() at the beginning of the prompt; ran: ids of the nodes that began in it; memory: in use."""
+    """Listens to one prompt.
+
+    Attributes:
+        started: time.perf_counter() at the beginning of the prompt.
+        executed: ids of the nodes that began in it.
+        memory: the meter of memory in use.
+    """
 
     def __init__(self) -> None:
         super().__init__(_NAME)
-        self.begun = time.perf_counter()
-        self.ran: set[str] = set()
+        self.started = time.perf_counter()
+        self.executed: set[str] = set()
         self.memory = MemoryMeter(comfy.model_management.get_torch_device())
 
     def start_handler(self, node_id, state, prompt_id) -> None:
-        self.ran.add(node_id)
+        self.executed.add(node_id)
         self.memory.look()
 
     def update_handler(self, node_id, value, max_value, state, prompt_id, image=None) -> None:
@@ -37,22 +43,30 @@ class Stopwatch(ProgressHandler):
 
 
 def start() -> None:
-    """Start it for the prompt that begins, once."""
+    """Starts a stopwatch for the prompt that begins, if it has none yet."""
     if _NAME not in get_progress_state().handlers:
         add_progress_handler(Stopwatch())
 
 
-def spent_so_far(prompt: Mapping[str, Any], marker: str) -> tuple[float | None, int | None]:
-    """Seconds since the prompt of a marker began, and the most bytes in use: on CUDA allocated, on a CPU by all of ComfyUI.
-    None where ComfyUI had a part of the edit in its cache, so that something would be missing.
+def measure_so_far(prompt: Mapping[str, Any], marker: str) -> tuple[float | None, int | None]:
+    """What the edit of a marker has taken until now.
 
-    The edit is all that depends on the source. Models and words stay in the cache from run to run, as they stay with the
-    student. Also None where ComfyUI keeps no cache (--cache-none), since it then does not say when a prompt begins.
+    The edit is all that depends on the source. Models and texts stay in the cache from run to run, as they stay with the
+    student.
+
+    Args:
+        prompt: the graph in API format.
+        marker: id of the marker's node.
+
+    Returns:
+        Seconds since the prompt began, and the most bytes in use: on CUDA those allocated, on a CPU those of the whole
+        process. Both None where ComfyUI had a part of the edit in its cache, so that something would be missing, and
+        where it keeps no cache (--cache-none), since it then does not say when a prompt begins.
     """
     watch = get_progress_state().handlers.get(_NAME)
     edit = edit_nodes(prompt, marker)
-    if watch is None or not edit or not edit <= watch.ran:
+    if watch is None or not edit or not edit <= watch.executed:
         return None, None
-    seconds = time.perf_counter() - watch.begun
+    seconds = time.perf_counter() - watch.started
     watch.memory.look()
     return seconds, watch.memory.peak

@@ -14,7 +14,7 @@ from ..host.messages import show_on_node
 from ..host.types import schema
 
 NODE_ID = "ACESweep"
-_START, _LOOK, _STOP = "start", "dry run", "stop"
+_START, _DRY_RUN, _STOP = "start", "dry run", "stop"
 _NONE = "none"
 
 
@@ -54,14 +54,14 @@ def _inputs() -> list[io.Input]:
         ),
         io.Combo.Input(
             "action",
-            options=[_START, _LOOK, _STOP],
+            options=[_START, _DRY_RUN, _STOP],
             tooltip="“dry run” tells what would be run. “stop” ends a running sweep as its button does: the picture at "
             "work is finished, and no other is begun.",
         ),
         io.Boolean.Input(
             "retry_set_aside", default=False, tooltip="Try pictures again that failed in an earlier sweep."
         ),
-        *_casting_inputs(),
+        *_role_inputs(),
     ]
 
 
@@ -88,8 +88,8 @@ def _folder_inputs() -> list[io.Input]:
     ]
 
 
-def _casting_inputs() -> list[io.Input]:
-    """Which node plays which part, where that is not plain."""
+def _role_inputs() -> list[io.Input]:
+    """Which node is the loader, which gives the result, where that is ambiguous."""
     tooltips = {
         "loader": "Only where it is unclear which node loads the pictures: its number or title. With a second folder both, "
         "separated by a comma.",
@@ -136,12 +136,12 @@ class SweepNode(io.ComfyNode):
             show_on_node(runner().state["text"] or "sweep: none is running", node_id)
             return io.NodeOutput()
         prompt = {id_: node for id_, node in cls.hidden.prompt.items() if node["class_type"] != NODE_ID}
-        runner().start(prompt, _settings(**widgets), node_id, _announce)
+        runner().start(prompt, _settings(**widgets), node_id, _broadcast)
         return io.NodeOutput()
 
 
-def _announce(state: dict[str, Any]) -> None:
-    """How the sweep goes: on its node, and to all pages, which show a stop button (web/sweep.js)."""
+def _broadcast(state: dict[str, Any]) -> None:
+    """Shows the sweep's state on its node, and sends it to all pages, which show a stop button (web/sweep.js)."""
     from server import PromptServer
 
     show_on_node(state["text"], state["node"])
@@ -150,14 +150,14 @@ def _announce(state: dict[str, Any]) -> None:
 
 @functools.cache
 def runner():
-    """The sweep of this process: there is one queue, so there is one."""
+    """The sweep runner of this process: there is one queue, so there is one sweep at a time."""
     from .sweep_runner import SweepRunner
 
     return SweepRunner()
 
 
 def register() -> None:
-    """Say how the sweep goes at GET /ace/sweep, and stop it at POST /ace/sweep/stop."""
+    """Opens GET /ace/sweep, which says how the sweep goes, and POST /ace/sweep/stop, which stops it."""
     from aiohttp import web
     from server import PromptServer
 
@@ -173,11 +173,14 @@ def register() -> None:
         return web.json_response({"stopping": runner().stop()})
 
 
-def run_alone(request: dict[str, Any]) -> None:
-    """Of a request to queue a graph with a Sweep in it, let ComfyUI run the Sweep alone; it runs the rest.
+def queue_sweep_alone(request: dict[str, Any]) -> None:
+    """Has ComfyUI run only the Sweep of a graph that is queued; the Sweep then runs the rest.
 
     Where the artist asks for single nodes, these are run. A Sweep that says stop does so now: in the queue it would wait
     behind the prompts of the sweep that it is to end.
+
+    Args:
+        request: of POST /prompt; changed in place.
     """
     prompt = request.get("prompt")
     if not isinstance(prompt, Mapping):
@@ -211,11 +214,15 @@ def _settings(
     result: str = "",
     seed_input: str = "",
 ):
-    """What a capture over a folder is asked to do, from the widgets. Raises `ValueError`."""
+    """The settings of a capture over a folder, from the widgets.
+
+    Raises:
+        ValueError: no folder, or a check that is unknown.
+    """
     from ...training.capture.roles import Choices
     from ...training.capture.sweep import Settings
     from ...training.dataset.intake.checks import parse_checks
-    from .record import split_words
+    from .record import split_list
 
     if folder == _NONE:
         raise ValueError("choose a folder: put pictures into a folder in ComfyUI's input folder, then refresh (R)")
@@ -229,24 +236,24 @@ def _settings(
         dataset=dataset.strip(),
         servers=(_own_address(),),
         choices=Choices(
-            sources=tuple(split_words(loader)),
-            masks=tuple(split_words(mask_loader)),
+            sources=tuple(split_list(loader)),
+            masks=tuple(split_list(mask_loader)),
             result=result.strip() or None,
-            seeds=tuple(split_words(seed_input)),
+            seeds=tuple(split_list(seed_input)),
             folders=len(inputs),
             mask_folders=tuple(mask_folders),
         ),
         instruction=instruction if instruction.strip() else None,
-        tags=tuple(split_words(tags)),
+        tags=tuple(split_list(tags)),
         seeds=seeds,
-        checks=parse_checks(split_words(checks)),
+        checks=parse_checks(split_list(checks)),
         retry_quarantined=retry_set_aside,
-        dry_run=action == _LOOK,
+        dry_run=action == _DRY_RUN,
     )
 
 
 def _own_address() -> str:
-    """Where this very server answers."""
+    """The URL of this very server."""
     from comfy.cli_args import args
     from server import PromptServer
 

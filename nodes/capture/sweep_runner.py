@@ -1,4 +1,4 @@
-"""A capture over a folder that runs beside ComfyUI's queue and fills it, prompt by prompt."""
+"""Runs a capture over a folder in a thread beside ComfyUI's queue, which it fills prompt by prompt."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _WIDGETS = {
 _OPTION = re.compile("|".join(map(re.escape, _WIDGETS)))  # the longer ones come first
 _LINES_SHOWN = 5
 _STOPPED_BY_HAND = "the prompt was stopped on the server"
-_TOLD = {
+_EVENT_TEXTS = {
     "note": "{message}",
     "unusable": "set aside: {input}: {reason}",
     "quarantined": "set aside: {input}: {reason}",
@@ -53,21 +53,30 @@ class SweepRunner:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._lock = threading.Lock()
-        self._listener: Callable[[State], None] = lambda state: None
+        self._on_change: Callable[[State], None] = lambda state: None
         self._state: State = {"running": False, "stopping": False, "text": "", "node": ""}
         self._counts: dict[str, Any] = {}
         self._lines: deque[str] = deque(maxlen=_LINES_SHOWN)
 
     @property
     def state(self) -> State:
-        """running; stopping: it was asked to end; text: what was told last; node: id of the node that began it."""
+        """A copy of the state, as it is sent to pages.
+
+        Keys: "running"; "stopping", whether it was asked to end; "text", the lines on the node; "node", id of the node
+        that started it.
+        """
         return dict(self._state)
 
     def start(
-        self, prompt: Mapping[str, Any], settings: Settings, node: str, listener: Callable[[State], None]
+        self, prompt: Mapping[str, Any], settings: Settings, node: str, on_change: Callable[[State], None]
     ) -> None:
-        """Begin. prompt: the graph to run, in API format; settings: its `workflow` is not read; listener: hears each
-        change of `state`.
+        """Starts a sweep in a thread of its own.
+
+        Args:
+            prompt: the graph to run, in API format.
+            settings: of the capture; its ``workflow`` is not read.
+            node: id of the node that starts it.
+            on_change: called with each new state, from any thread.
 
         Raises:
             RuntimeError: a sweep is running already.
@@ -75,31 +84,31 @@ class SweepRunner:
         with self._lock:
             if self._state["running"]:
                 raise RuntimeError("a sweep is running already. Let it end, or stop it first.")
-            self._listener, self._counts = listener, {}
+            self._on_change, self._counts = on_change, {}
             self._lines.clear()
             self._loop = self._stop = None
             self._state.update(running=True, stopping=False, node=node, text=_progress({}))
-        listener(self.state)
+        on_change(self.state)
         threading.Thread(target=self._run, args=(dict(prompt), settings), name="ace-sweep", daemon=True).start()
 
     def stop(self) -> bool:
-        """End the sweep after what is being written; False if none is running."""
+        """Ends the sweep once what is being written is written; False if none is running."""
         with self._lock:
             if self._loop is None:
                 return False
             self._loop.call_soon_threadsafe(self._stop.set)
             self._state["stopping"] = True
-        self._listener(self.state)
+        self._on_change(self.state)
         return True
 
     def _run(self, prompt: dict[str, Any], settings: Settings) -> None:
-        text = self._captured(prompt, settings)
+        text = self._run_to_end(prompt, settings)
         with self._lock:
             self._state.update(running=False, stopping=False, text=text)
-        self._listener(self.state)
+        self._on_change(self.state)
 
-    def _captured(self, prompt: dict[str, Any], settings: Settings) -> str:
-        """Run it to its end and return its last words."""
+    def _run_to_end(self, prompt: dict[str, Any], settings: Settings) -> str:
+        """Runs the capture and returns the closing text."""
         try:
             # The graph may hold keys, so its folder is for this user alone, and the file goes as soon as it was read.
             with tempfile.TemporaryDirectory(prefix="ace-sweep-") as folder:
@@ -108,52 +117,52 @@ class SweepRunner:
                 tally = asyncio.run(self._capture(replace(settings, workflow=path)))
         except Undecided as error:
             choices = "\n".join(f"- {choice}" for choice in error.choices)
-            advice = f"Write the number of the node into “{_as_widgets(error.flag)}”, and queue again."
-            return f"sweep: {_as_widgets(error.question)}\n{choices}\n{advice}"
+            advice = f"Write the number of the node into “{_to_widget_names(error.flag)}”, and queue again."
+            return f"sweep: {_to_widget_names(error.question)}\n{choices}\n{advice}"
         except (CaptureError, DatasetError) as error:
             logging.error("ACE Edit: sweep: %s", error)
-            return f"sweep: {_as_widgets(str(error))}"
+            return f"sweep: {_to_widget_names(str(error))}"
         except Exception as error:
             logging.exception("ACE Edit: sweep")
             return f"sweep: {error!r}. The log has more."
-        return self._text(_last_words(tally, settings.dry_run))
+        return self._text(_summary(tally, settings.dry_run))
 
     async def _capture(self, settings: Settings) -> Tally:
         stop = asyncio.Event()
         with self._lock:
             self._stop, self._loop = stop, asyncio.get_running_loop()
 
-        def hear(event: str, data: dict[str, Any]) -> None:
-            self._hear(event, data)
+        def on_event(event: str, data: dict[str, Any]) -> None:
+            self._handle_event(event, data)
             if event == "start":
                 settings.workflow.unlink(missing_ok=True)
             if event == "retry" and data["reason"] == _STOPPED_BY_HAND:
                 stop.set()
 
         try:
-            return await capture(settings, hear, stop=stop)
+            return await capture(settings, on_event, stop=stop)
         finally:
             with self._lock:
                 self._loop = None  # it is about to close, and must not be called any more
 
-    def _hear(self, event: str, data: dict[str, Any]) -> None:
+    def _handle_event(self, event: str, data: dict[str, Any]) -> None:
         if "total" in data:
             self._counts = data
-        if event in _TOLD:
-            self._lines.append(_TOLD[event].format(**data))
+        if event in _EVENT_TEXTS:
+            self._lines.append(_EVENT_TEXTS[event].format(**data))
         elif event == "finished":
             self._lines.extend(f"rejected: {data['input']}: {reason}" for reason in data["reasons"])
         elif event == "job":
             self._lines.append(f"{data['input']}: {data['state']}")
         self._state["text"] = self._text(_progress(self._counts))
-        self._listener(self.state)
+        self._on_change(self.state)
 
     def _text(self, first: str) -> str:
         return "\n".join([first, *self._lines])
 
 
-def _as_widgets(text: str) -> str:
-    """What is said to somebody at a terminal, in words of the node."""
+def _to_widget_names(text: str) -> str:
+    """A text of the command line, its options replaced by the names of the node's widgets."""
     return _OPTION.sub(lambda match: _WIDGETS[match.group()], text)
 
 
@@ -170,7 +179,7 @@ def _progress(counts: Mapping[str, Any]) -> str:
     )
 
 
-def _last_words(tally: Tally, dry_run: bool) -> str:
+def _summary(tally: Tally, dry_run: bool) -> str:
     if dry_run:
         return f"sweep: {tally.left} of {tally.total} would run; {tally.unusable} inputs would be set aside"
     end = "sweep: done" if not tally.left else f"sweep: stopped with {tally.left} left; queue again to go on"

@@ -30,8 +30,8 @@ def capture(folder: Path, *seeds: int, told: list[str] | None = None, size: int 
         before, after = torch.rand(2, SIDE, SIDE, 3, generator=torch.Generator().manual_seed(seed))
         return Pair(target=after, source=before, instruction="go")
 
-    tell = (lambda text: None) if told is None else told.append
-    return Capture(folder, tuple(map(pair, seeds)), CheckSettings(), GRAPH, size=size, tell=tell)
+    notify = (lambda text: None) if told is None else told.append
+    return Capture(folder, tuple(map(pair, seeds)), CheckSettings(), GRAPH, size=size, notify=notify)
 
 
 def kept(folder: Path) -> int:
@@ -82,9 +82,9 @@ def test_what_is_refused_is_held_and_written_later_in_order(tmp_path, refusal):
         assert recorder.flush(60)
         assert "\n3 pairs of" in told[-1] and "queue again" in told[-1]
         assert recorder.counts() == {"waiting": 0, "held": 3, "lost": 0}
-        assert "\n3 pairs of" in recorder.refusal(folder)
+        assert "\n3 pairs of" in recorder.write_problem(folder)
         assert len(Dataset(folder)) == 1
-    assert recorder.refusal(folder) == ""
+    assert recorder.write_problem(folder) == ""
     assert recorder.flush(60) and kept(folder) == 4
     assert recorder.counts() == {"waiting": 0, "held": 0, "lost": 0}
     assert "held: 4 pairs" in told[-1] and "given up" not in told[-1]
@@ -113,7 +113,7 @@ def test_half_of_a_batch_is_not_written_twice(tmp_path, monkeypatch):
 
 
 def test_pairs_that_memory_cannot_hold_are_counted_and_their_marker_runs_again(tmp_path, caplog):
-    recorder, told = Recorder(most_bytes=10), []
+    recorder, told = Recorder(max_bytes=10), []
     folder = recorder.open(tmp_path, "bounded")
     other = recorder.open(tmp_path, "other")
     with a_file_in_the_way(folder), caplog.at_level(logging.ERROR):
@@ -140,7 +140,7 @@ def test_a_disk_that_is_refused_at_the_first_pair_of_all(tmp_path):
     recorder.submit(capture(folder, 1, told=told))
     assert recorder.flush(60) and "A file is where a folder should be" in told[-1]
     (tmp_path / "datasets").unlink()
-    assert recorder.refusal(folder) == "" and recorder.flush(60) and kept(folder) == 1
+    assert recorder.write_problem(folder) == "" and recorder.flush(60) and kept(folder) == 1
 
 
 def test_a_drive_that_was_unplugged_is_no_deleted_dataset(tmp_path):
@@ -210,7 +210,7 @@ def test_a_real_disk_that_is_full_and_one_that_is_read_only(tmp_path):
         with pytest.raises(WriteError, match=r"Read-only file system\. The folder cannot be written to"):
             storage.check_writable(folder)
         disk.set_read_only(False)
-        assert recorder.refusal(folder) == "" and recorder.flush(60)
+        assert recorder.write_problem(folder) == "" and recorder.flush(60)
         assert kept(folder) == 3
 
 

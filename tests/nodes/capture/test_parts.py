@@ -10,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from comfyui_ace.nodes.capture.links import connect_sources, contributors, linked_pictures
-from comfyui_ace.nodes.capture.pairing import Mismatch, pair_pictures, pair_values
+from comfyui_ace.nodes.capture.links import connect_sources, linked_pictures, upstream_graph
+from comfyui_ace.nodes.capture.pairing import PairingError, pair_pictures, pair_values
 from comfyui_ace.nodes.capture.recorder import Capture, Recorder
 from comfyui_ace.training.capture.errors import WorkflowError
 from comfyui_ace.training.capture.workflow.markers import read_markers, sources_of
@@ -60,7 +60,7 @@ def test_wires_are_added_and_come_off_again():
     changed["3"]["inputs"]["image"] = ["1", 0]
     assert "no Capture Source" in connect_sources(changed)["4"]
     assert changed["4"] == result("3")
-    assert contributors(prompt, "4") == {key: straight()[key] for key in "1234"}
+    assert upstream_graph(prompt, "4") == {key: straight()[key] for key in "1234"}
 
 
 def test_a_gap_in_the_row_of_pictures_is_no_pair():
@@ -184,7 +184,7 @@ def test_item_with_item(given_sizes, results, expected):
     [([2], [4]), ([3], [2]), ([1, 3], [2, 2]), ([2, 2], [1, 3]), ([1, 1], [1, 1, 1]), ([4], [1])],
 )
 def test_what_cannot_be_paired_is_not_guessed(given_sizes, results):
-    with pytest.raises(Mismatch, match="cannot be paired"):
+    with pytest.raises(PairingError, match="cannot be paired"):
         pair_pictures(batches(*given_sizes), results, "picture")
 
 
@@ -192,7 +192,7 @@ def test_what_cannot_be_paired_is_not_guessed(given_sizes, results):
 def test_pairing_gives_each_result_one_picture_in_order(given_sizes, results):
     try:
         found = numbers(pair_pictures(batches(*given_sizes), results, "picture"))
-    except Mismatch:
+    except PairingError:
         return
     assert len(found) == sum(results) and found == sorted(found)
     assert set(found) == set(range(sum(given_sizes)))  # none is left out
@@ -202,7 +202,7 @@ def test_values_one_for_all_one_a_batch_one_a_picture():
     assert pair_values(["a"], [2, 1], "text") == ["a", "a", "a"]
     assert pair_values(["a", "b"], [2, 1], "text") == ["a", "a", "b"]
     assert pair_values(["a", "b", "c"], [2, 1], "text") == ["a", "b", "c"]
-    with pytest.raises(Mismatch, match="2 texts cannot be paired with 3 results"):
+    with pytest.raises(PairingError, match="2 texts cannot be paired with 3 results"):
         pair_values(["a", "b"], [3], "text")
 
 
@@ -218,8 +218,8 @@ def make_pair(seed: int) -> Pair:
 
 
 def make_capture(folder, *seeds: int, told: list | None = None, size: int = 1) -> Capture:
-    tell = (lambda text: None) if told is None else told.append
-    return Capture(folder, tuple(map(make_pair, seeds)), CheckSettings(), GRAPH, size=size, tell=tell)
+    notify = (lambda text: None) if told is None else told.append
+    return Capture(folder, tuple(map(make_pair, seeds)), CheckSettings(), GRAPH, size=size, notify=notify)
 
 
 def test_pairs_of_many_threads_are_all_written(tmp_path):
@@ -239,7 +239,7 @@ def test_pairs_of_many_threads_are_all_written(tmp_path):
 
 def test_who_is_faster_than_the_disk_waits(tmp_path):
     """With room for one capture, the second is taken only when the first is written."""
-    recorder = Recorder(most_bytes=10)
+    recorder = Recorder(max_bytes=10)
     folder = recorder.open(tmp_path, "slow")
     counts = []
     for seed in range(4):
@@ -293,14 +293,14 @@ def test_a_pair_that_makes_no_sense_is_turned_down_and_those_after_it_are_kept(t
 @pytest.mark.parametrize("waits", [False, True])
 def test_a_process_that_ends_takes_no_more_pairs_and_says_so(tmp_path, waits):
     """Also none of those that wait for room when the end begins."""
-    recorder, told, begun, go_on = Recorder(most_bytes=10), [], threading.Event(), threading.Event()
+    recorder, told, begun, go_on = Recorder(max_bytes=10), [], threading.Event(), threading.Event()
     folder = recorder.open(tmp_path, "ending")
 
-    def tell(text: str) -> None:
+    def notify(text: str) -> None:
         begun.set()
         assert go_on.wait(30)
 
-    recorder.submit(Capture(folder, (make_pair(1),), CheckSettings(), GRAPH, size=6, tell=tell))
+    recorder.submit(Capture(folder, (make_pair(1),), CheckSettings(), GRAPH, size=6, notify=notify))
     assert begun.wait(30)
     recorder.submit(make_capture(folder, 2, size=6))
     before = recorder.generation(folder)
@@ -328,7 +328,7 @@ def test_what_is_told_counts_and_gives_reasons(tmp_path):
     folder = recorder.open(tmp_path, "told")
     same = Pair(target=make_pair(1).source, source=make_pair(1).source, instruction="go")
     capture = make_capture(folder, 1, 1, 2, told=told)
-    recorder.submit(Capture(folder, (*capture.pairs, same), CheckSettings(), GRAPH, tell=told.append))
+    recorder.submit(Capture(folder, (*capture.pairs, same), CheckSettings(), GRAPH, notify=told.append))
     assert recorder.flush(60)
     assert "told: 2 pairs, 1 rejected" in told[-1]
     assert "now 2 kept, 1 there already, 1 rejected" in told[-1]
@@ -342,15 +342,15 @@ def test_names_are_checked_at_once(tmp_path):
 
 def test_pictures_in_memory_are_bounded_by_waiting(tmp_path):
     """`submit` does not return while more than the room is taken."""
-    recorder = Recorder(most_bytes=10)
+    recorder = Recorder(max_bytes=10)
     folder = recorder.open(tmp_path, "bounded")
     begun = threading.Event()
 
-    def tell(text: str) -> None:
+    def notify(text: str) -> None:
         begun.set()
         time.sleep(0.3)
 
-    recorder.submit(Capture(folder, (make_pair(1),), CheckSettings(), GRAPH, size=10, tell=tell))
+    recorder.submit(Capture(folder, (make_pair(1),), CheckSettings(), GRAPH, size=10, notify=notify))
     second = threading.Thread(target=recorder.submit, args=(make_capture(folder, 2, size=10),))
     second.start()
     assert begun.wait(30)

@@ -16,13 +16,13 @@ import os, signal, sys
 from pathlib import Path
 import torch
 from comfyui_ace.nodes.capture.recorder import Capture, Recorder
-from comfyui_ace.nodes.capture.shutdown import finish_before_the_end
+from comfyui_ace.nodes.capture.shutdown import finish_on_shutdown
 from comfyui_ace.training.dataset.intake.checks import CheckSettings
 from comfyui_ace.training.dataset.store import Pair
 
 recorder = Recorder()
 folder = recorder.open(Path(sys.argv[1]), "ending")
-finish_before_the_end(recorder.finish, recorder.resume)
+finish_on_shutdown(recorder.finish, recorder.resume)
 
 def submit():
     for _ in range(6):
@@ -88,7 +88,7 @@ def test_children_have_nothing_to_write(tmp_path):
         """
         recorder.finish = lambda: print("finished", os.getpid() == parent, flush=True)
         parent = os.getpid()
-        finish_before_the_end(recorder.finish, recorder.resume)
+        finish_on_shutdown(recorder.finish, recorder.resume)
         child = os.fork()
         if child == 0:
             restart()
