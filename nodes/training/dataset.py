@@ -133,8 +133,9 @@ class BrowseDatasetNode(io.ComfyNode):
         opened = open_dataset(dataset)
         rows = list(opened.rows(None if split == "all" else split))
         if not rows:
-            raise ValueError(f"the dataset {opened.name!r} has no pairs{'' if split == 'all' else f' in {split}'}")
-        chosen = _position(rows, pair_id.strip(), opened.name) if pair_id.strip() else number % len(rows)
+            where, advice = ("", "capture some first") if split == "all" else (f" in {split}", "choose another split")
+            raise ValueError(f"the dataset {opened.name!r} has no pairs{where}; {advice}")
+        chosen = _index_of_pair(rows, pair_id.strip(), opened.name) if pair_id.strip() else number % len(rows)
         pair = opened.load(rows[chosen])
         if pair.source is None:
             source = mask = _blocked("this pair has no source: it was made from text alone")
@@ -155,14 +156,18 @@ class BrowseDatasetNode(io.ComfyNode):
 
 
 def open_dataset(folder: str):
-    """The dataset in a folder. Raises `DatasetError`."""
+    """The dataset in a folder.
+
+    Raises:
+        DatasetError: there is none, or it cannot be read.
+    """
     from ...training.dataset.store import Dataset
 
     return Dataset(folder)
 
 
 def to_batch(pixels) -> torch.Tensor:
-    """A picture (H, W, 3) or mask (H, W), uint8 -> a batch of one, float32, 0 … 1."""
+    """A picture (H, W, 3) or mask (H, W), uint8 -> a batch (1, H, W, 3) or (1, H, W), float32, 0 … 1."""
     return torch.from_numpy(pixels)[None].float() / 255
 
 
@@ -173,7 +178,7 @@ def _folder(name: str) -> str:
 
 
 def dataset_state(folder: Path) -> str:
-    """Changes with every pair; empty for what is no dataset."""
+    """A text that changes with every pair; empty for what is no dataset."""
     from ...training.dataset.disk.storage import METADATA
 
     try:
@@ -183,15 +188,18 @@ def dataset_state(folder: Path) -> str:
     return f"{status.st_ino} {status.st_size} {status.st_mtime_ns}"
 
 
-def _position(rows, pair_id: str, name: str) -> int:
+def _index_of_pair(rows, pair_id: str, name: str) -> int:
     for position, row in enumerate(rows):
         if row.id == pair_id:
             return position
-    raise ValueError(f"the dataset {name!r} has no pair {pair_id!r:.90} in this split")
+    raise ValueError(
+        f"the dataset {name!r} has no pair {pair_id!r:.90} in this split; choose the split “all”, or clear pair_id and "
+        "give a number"
+    )
 
 
 def _blocked(reason: str):
-    """Stands for what is not there: ComfyUI tells the artist why a node behind it does not run, and other nodes run."""
+    """Stands for what is not there: ComfyUI tells the artist why the nodes behind do not run; all others do."""
     from comfy_execution.graph_utils import ExecutionBlocker
 
     return ExecutionBlocker(reason)

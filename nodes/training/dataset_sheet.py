@@ -22,17 +22,26 @@ _COLUMNS = 3
 _SIDE = 128  # pixels, longest side of a picture
 _MARGIN = 6
 _WIDTH = 2 * _SIDE + 3 * _MARGIN  # of a pair
-_GROUND, _CHOSEN, _INK, _WRONG = (34, 34, 38), (230, 150, 40), (225, 225, 225), (255, 90, 90)
+_BACKGROUND, _CHOSEN, _TEXT, _ERROR = (34, 34, 38), (230, 150, 40), (225, 225, 225), (255, 90, 90)
 
 
 def draw_pairs(dataset: Dataset, rows: Sequence[PairRow], chosen: int) -> np.ndarray:
-    """The page of pairs that the chosen one is on, source left and result right, as (H, W, 3) uint8."""
+    """Draws the page of pairs that the chosen one is on, source left and result right.
+
+    Args:
+        dataset: whose files are read.
+        rows: all of its pairs.
+        chosen: index of the pair that is marked.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
     first = chosen // PAGE * PAGE
     page = rows[first : first + PAGE]
     font = Font(11)
     height = _SIDE + 2 * font.line_height + 3 * _MARGIN
     lines = -(-len(page) // _COLUMNS)
-    sheet = Image.new("RGB", (min(_COLUMNS, len(page)) * _WIDTH, lines * height), _GROUND)
+    sheet = Image.new("RGB", (min(_COLUMNS, len(page)) * _WIDTH, lines * height), _BACKGROUND)
     pen = ImageDraw.Draw(sheet)
     for place, row in enumerate(page):
         left, top = place % _COLUMNS * _WIDTH, place // _COLUMNS * height
@@ -40,14 +49,14 @@ def draw_pairs(dataset: Dataset, rows: Sequence[PairRow], chosen: int) -> np.nda
             pen.rectangle((left + 1, top + 1, left + _WIDTH - 2, top + height - 2), outline=_CHOSEN, width=3)
         for line, text in enumerate((f"{first + place}  {row.id}", row.prompt)):
             y = top + _SIDE + 2 * _MARGIN + line * font.line_height
-            font.draw(pen, left + _MARGIN, y, font.shorten(text, 2 * _SIDE), _INK)
+            font.draw(pen, left + _MARGIN, y, font.shorten(text, 2 * _SIDE), _TEXT)
         for column, name in enumerate((row.source_file_name, row.target_file_name)):
             corner = (left + _MARGIN + column * (_SIDE + _MARGIN), top + _MARGIN)
             try:
                 if name is not None:
                     _paste(sheet, read_image(safe_file(dataset.folder, name)).pixels, corner)
             except DatasetError as error:
-                font.draw(pen, *corner, font.shorten(str(error), _SIDE), _WRONG)
+                font.draw(pen, *corner, font.shorten(str(error), _SIDE), _ERROR)
     return np.asarray(sheet)
 
 

@@ -10,7 +10,7 @@ from comfy_api.latest import io, ui
 from ..host.types import schema
 from . import files as training_files
 from .process import NodeDisplay
-from .train import execute_run, fingerprint, plan_run, sheet_image, training_inputs
+from .train import execute_run, prepare_run, run_fingerprint, sheet_image, training_inputs
 
 
 class DistilNode(io.ComfyNode):
@@ -46,15 +46,15 @@ class DistilNode(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, dataset_name, name, **_others) -> str:
-        return fingerprint("distil", dataset_name, name)
+        return run_fingerprint("distil", dataset_name, name)
 
     @classmethod
     def execute(cls, dataset=None, **settings) -> io.NodeOutput:
-        run = plan_run("distil", dataset=dataset, **settings)
+        run = prepare_run("distil", dataset=dataset, **settings)
         display = NodeDisplay(cls.hidden.unique_id)
         event, lora = execute_run(run, display, f"--inputs={folder_paths.get_input_directory()}")
         workflow = training_files.publish_workflow(Path(event["workflow"]))
-        display.say(
+        display.write(
             f"{event['verdict'] or 'stopped at step ' + str(event['step'])}\n{lora.name}\n"
             f"Workflows: {workflow.stem}" + (f"\n{event['report']}" if event["report"] else "")
         )

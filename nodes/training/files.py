@@ -34,11 +34,14 @@ def _configs() -> dict[str, Path]:
 
 
 def config_names(kind: str) -> list[str]:
-    """For the menu. Distil makes LoRAs and is not offered what trains a whole model; a broken file is, and then explained."""
-    return [STANDARD, *(name for name, path in _configs().items() if kind == "train" or _may_be_lora(path))]
+    """Configurations for the menu of Train ("train") or Distil ("distil").
+
+    Distil makes LoRAs and is not offered what trains a whole model; a broken file is, and is explained when it is used.
+    """
+    return [STANDARD, *(name for name, path in _configs().items() if kind == "train" or _could_be_lora(path))]
 
 
-def _may_be_lora(path: Path) -> bool:
+def _could_be_lora(path: Path) -> bool:
     from ...training.trainer.errors import TrainError
 
     try:
@@ -48,10 +51,10 @@ def _may_be_lora(path: Path) -> bool:
 
 
 def config_path(name: str) -> Path | None:
-    """The file behind a name of the menu; None for the standard one.
+    """The file behind a name of the menu; None for the standard one. Other places than the two folders are never read.
 
     Raises:
-        ValueError: there is none of that name. Other places than the two folders are never read.
+        ValueError: there is none of that name.
     """
     if name == STANDARD:
         return None
@@ -78,10 +81,10 @@ def choose_dataset(connected: str | None, name: str) -> Path:
 
 
 def check_name(name: str) -> str:
-    """A name for files that the artist typed.
+    """A name that the artist typed, if files can have it on every system.
 
     Raises:
-        ValueError: it cannot be a file name everywhere.
+        ValueError: they cannot.
     """
     try:
         return check_dataset_name(name, "name")
@@ -132,12 +135,12 @@ def model_path(method: str, name: str) -> Path:
     """
     folder = Path(folder_paths.get_folder_paths("loras")[0]) if method == "lora" else paths.model_folders()[0]
     path = folder / f"{name}.safetensors"
-    if path.exists() and not _trained_as(path, name):
+    if path.exists() and not _was_trained_as(path, name):
         raise ValueError(f"{path} is there already and is not from this training; choose another name")
     return path
 
 
-def _trained_as(path: Path, name: str) -> bool:
+def _was_trained_as(path: Path, name: str) -> bool:
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -169,14 +172,14 @@ def publish_workflow(workflow: Path) -> Path:
     """
     folder, content = _user_folder() / "workflows", workflow.read_bytes()
     target, number = folder / workflow.name, 2
-    while target.exists() and _identity(target) != _identity(workflow):
+    while target.exists() and _workflow_id(target) != _workflow_id(workflow):
         target, number = folder / f"{workflow.stem} {number}{workflow.suffix}", number + 1
     with atomic_write(target) as temporary:
         temporary.write_bytes(content)
     return target
 
 
-def _identity(workflow: Path) -> str | None:
+def _workflow_id(workflow: Path) -> str | None:
     """The workflow's own id, which saving it in the front end keeps; None for other files."""
     try:
         return json.loads(workflow.read_text(encoding="utf-8")).get("id")
@@ -184,14 +187,14 @@ def _identity(workflow: Path) -> str | None:
         return None
 
 
-def state_of(dataset: Path, run: Path) -> str:
-    """Changes when a training would do something else than the last time: new pairs, or a run that was stopped."""
+def run_state(dataset: Path, run: Path) -> str:
+    """A text that changes when a training would do something else than before: new pairs, or a run that was stopped."""
     stopped = run / "stopped"
     return f"{dataset_state(dataset)}-{stopped.stat().st_mtime_ns if stopped.exists() else ''}"
 
 
 def mark_stopped(run: Path, stopped: bool) -> None:
-    """So that queueing a stopped run again goes on with it, though nothing on the node has changed."""
+    """Notes whether a run was stopped, so that queueing it again goes on though nothing on the node has changed."""
     if stopped:
         (run / "stopped").touch()
     else:

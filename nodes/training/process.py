@@ -26,40 +26,41 @@ _POLL_SECONDS = 0.25
 _TEXT_SECONDS = 0.5
 _SHEET_SIDE = 1024  # pixels of a preview
 _ERROR_LINES = 200
-_OWN_ERROR = "comfyui-ace: "
+_ERROR_PREFIX = "comfyui-ace: "
 
 Event = dict[str, Any]
 
 
-class TrainingFailed(RuntimeError):
+class TrainingProcessError(RuntimeError):
     """The process ended without a result; the text is its own explanation."""
 
 
-def free_host() -> None:
-    """Gives the memory that ComfyUI's models take to the training."""
+def free_host_memory() -> None:
+    """Unloads ComfyUI's models, so that the training has their memory."""
     comfy.model_management.unload_all_models()
     comfy.model_management.soft_empty_cache()
 
 
 def host_device() -> str:
-    """What the host runs on, as the trainer names it."""
+    """The trainer's word for what the host runs on: "cpu" or "auto"."""
     return "cpu" if comfy.model_management.cpu_state == comfy.model_management.CPUState.CPU else "auto"
 
 
-def run_command(arguments: Sequence[str], folder: Path, hear: Callable[[Event], None]) -> tuple[Event, bool]:
+def run_command(arguments: Sequence[str], folder: Path, on_event: Callable[[Event], None]) -> tuple[Event, bool]:
     """Runs ``comfyui-ace ARGUMENTS`` until it has said "distilled".
 
     An interrupt of ComfyUI asks the process to save and stop, and waits for it; a second one ends it at once.
 
     Args:
-        folder: of the run, where requests are left.
-        hear: told every event.
+        arguments: of the command line.
+        folder: of the run, where the request to stop is left.
+        on_event: called with every event.
 
     Returns:
         The last event, and whether the run was interrupted.
 
     Raises:
-        TrainingFailed: it failed; the message is the process's.
+        TrainingProcessError: it failed; the message is the process's.
         InterruptProcessingException: it was interrupted before there was anything to save.
     """
     from ...training.trainer.engine.loop import STOP_NOW
@@ -77,7 +78,7 @@ def run_command(arguments: Sequence[str], folder: Path, hear: Callable[[Event], 
                 comfy.model_management.throw_exception_if_processing_interrupted()
                 if event is not None:
                     last = event if event["event"] == "distilled" else last
-                    hear(event)
+                    on_event(event)
             except interrupt as error:
                 if interrupted is not None:
                     raise
@@ -90,7 +91,7 @@ def run_command(arguments: Sequence[str], folder: Path, hear: Callable[[Event], 
         return last, interrupted is not None
     if interrupted is not None:
         raise interrupted
-    raise TrainingFailed(
+    raise TrainingProcessError(
         f"{_explanation(errors, process.returncode)}\nThe run is kept in {folder}; another name on the node starts anew"
     )
 
@@ -145,7 +146,7 @@ def _events(process: subprocess.Popen, errors: deque[str]) -> Iterator[Event | N
 
 
 def _end(process: subprocess.Popen) -> None:
-    """Harmless after a proper end."""
+    """Ends the process if it still runs."""
     if process.poll() is None:
         process.terminate()
         try:
@@ -158,12 +159,15 @@ def _end(process: subprocess.Popen) -> None:
 def _explanation(errors: Sequence[str], code: int) -> str:
     """What the command said last, or the end of what it printed."""
     text = "".join(errors)
-    _, found, message = text.rpartition(_OWN_ERROR)
+    _, found, message = text.rpartition(_ERROR_PREFIX)
     return message.strip() if found else f"the training ended with code {code}:\n{text[-2000:].strip()}"
 
 
 class NodeDisplay:
-    """Shows a run on a node: bar, a line of text, and sample sheets.
+    """Shows a run on a node: progress bar, a line of text, and sample sheets. Called with every event.
+
+    Args:
+        node_id: the node to write on; None shows nothing.
 
     Attributes:
         sheet: the latest sample sheet, or None.
@@ -175,20 +179,20 @@ class NodeDisplay:
         self._bar = comfy.utils.ProgressBar(1)
         self._steps = 1
         self._held_out: float | None = None
-        self._said = 0.0
+        self._last_written = 0.0
         self._notices: list[str] = []
 
     def __call__(self, event: Event) -> None:
         getattr(self, f"_on_{event['event']}", self._on_other)(event)
 
-    def say(self, text: str) -> None:
-        """Writes on the node, below what the trainer has remarked."""
+    def write(self, text: str) -> None:
+        """Writes a text on the node, below the trainer's notices."""
         if self.node_id is not None:
             show_on_node("\n".join([*self._notices, text]), self.node_id)
 
     def _on_progress(self, event: Event) -> None:
         self._bar.update_absolute(event["done"], max(1, event["total"]))
-        self._say_now_and_then(f"{event['what']}: {event['done']} of {event['total']}")
+        self._write_throttled(f"{event['what']}: {event['done']} of {event['total']}")
 
     def _on_start(self, event: Event) -> None:
         self._steps = event["steps"]
@@ -200,7 +204,7 @@ class NodeDisplay:
         if self._held_out is not None:
             parts.append(f"held out {self._held_out:.4f}")
         parts.append(f"{event['seconds_left'] / 60:.1f} min left")
-        self._say_now_and_then(" · ".join(parts))
+        self._write_throttled(" · ".join(parts))
 
     def _on_validation(self, event: Event) -> None:
         self._held_out = event["loss"]
@@ -219,8 +223,8 @@ class NodeDisplay:
     def _on_other(self, event: Event) -> None:
         """Everything else is in the run's folder."""
 
-    def _say_now_and_then(self, text: str) -> None:
+    def _write_throttled(self, text: str) -> None:
         now = time.monotonic()
-        if now - self._said >= _TEXT_SECONDS:
-            self._said = now
+        if now - self._last_written >= _TEXT_SECONDS:
+            self._last_written = now
             self.say(text)

@@ -16,17 +16,17 @@ from . import files as training_files
 from .process import (
     Event,
     NodeDisplay,
-    free_host,
+    free_host_memory,
     host_device,
     run_command,
 )
 
 _BLANK = 64  # pixels, where there is no sample sheet
-_MOST = 0x7FFFFFFF
+_MAX_INT = 0x7FFFFFFF
 
 
 def training_inputs(kind: str) -> list:
-    """What Train and Distil both ask for; kind is "train" or "distil"."""
+    """Inputs that Train ("train") and Distil ("distil") share."""
     return [
         AceDataset.Input(
             "dataset", optional=True, tooltip="The pairs, from Load Dataset. Comes before the dataset chosen by name."
@@ -57,13 +57,13 @@ def training_inputs(kind: str) -> list:
 
 
 def _settings_inputs() -> list:
-    """What an artist may want to say without writing a configuration."""
+    """Settings that an artist may want to change without writing a configuration."""
     return [
         io.Int.Input(
             "steps",
             default=0,
             min=0,
-            max=_MOST,
+            max=_MAX_INT,
             tooltip="Optimiser steps. 1000 to 4000 for 64 to 500 pairs of one edit. 0: as the configuration says (2000 in "
             "the standard one).",
         ),
@@ -95,7 +95,7 @@ def _settings_inputs() -> list:
             "seed",
             default=0,
             min=0,
-            max=_MOST,
+            max=_MAX_INT,
             control_after_generate=False,  # else the front end draws another one for every prompt, and trains anew
             tooltip="Decides starting weights, order and noise of the training.",
         ),
@@ -103,8 +103,17 @@ def _settings_inputs() -> list:
 
 
 @dataclass(frozen=True)
-class Run:
-    """One run as the artist asked for it."""
+class TrainingRun:
+    """One run as the artist asked for it.
+
+    Attributes:
+        kind: "train" or "distil".
+        dataset: folder of the pairs.
+        bundle: folder of the base model.
+        name: of the files.
+        folder: of the run.
+        arguments: of ``comfyui-ace``.
+    """
 
     kind: str
     dataset: Path
@@ -114,7 +123,7 @@ class Run:
     arguments: tuple[str, ...]
 
 
-def plan_run(
+def prepare_run(
     kind: str,
     *,
     dataset: str | None,
@@ -127,8 +136,12 @@ def plan_run(
     batch_size: int,
     seed: int,
     config: str,
-) -> Run:
+) -> TrainingRun:
     """Checks everything that can be checked before memory is freed and time is spent.
+
+    Args:
+        kind: "train" or "distil".
+        dataset: folder from the socket; None takes ``dataset_name``. The other arguments are the widgets' values.
 
     Raises:
         ValueError: something is missing or would be lost.
@@ -163,23 +176,23 @@ def plan_run(
         "set": None if training_files.has_own_cache(file) else f"data.cache={training_files.cache_folder()}",
     }
     options = [f"--{key}={value}" for key, value in settings.items() if value is not None]
-    return Run(kind, pairs, found.folder, name, folder, ("distil", str(pairs), "--json", *options))
+    return TrainingRun(kind, pairs, found.folder, name, folder, ("distil", str(pairs), "--json", *options))
 
 
-def execute_run(run: Run, display: NodeDisplay, *more: str) -> tuple[Event, Path]:
+def execute_run(run: TrainingRun, display: NodeDisplay, *more: str) -> tuple[Event, Path]:
     """Trains, and puts the result where loaders look.
 
     Returns:
         The process's last event, and the file.
     """
-    free_host()
+    free_host_memory()
     event, _ = run_command([*run.arguments, *more], run.folder, display)
     training_files.mark_stopped(run.folder, not event["finished"])
     return event, training_files.publish_model(Path(event["trained"]), event["method"], run.name)
 
 
 def sheet_image(path: Path | None) -> torch.Tensor:
-    """(1, H, W, 3); grey where there was nothing held out to draw."""
+    """A sample sheet -> (1, H, W, 3) float32, 0 … 1; plain grey where there was nothing held out to draw."""
     if path is None:
         return torch.full((1, _BLANK, _BLANK, 3), 0.5)
     from PIL import Image
@@ -188,13 +201,13 @@ def sheet_image(path: Path | None) -> torch.Tensor:
         return torch.from_numpy(np.asarray(sheet.convert("RGB"), dtype=np.float32) / 255.0)[None]
 
 
-def fingerprint(kind: str, dataset_name: str, name: str) -> str:
-    """For the host: runs again when the dataset has grown, or the run was stopped before its end."""
+def run_fingerprint(kind: str, dataset_name: str, name: str) -> str:
+    """The node's fingerprint for ComfyUI: changes when the dataset has grown, or the run was stopped before its end."""
     try:
         folder = training_files.run_folder(kind, training_files.check_name(name))
         named = dataset_name != training_files.CONNECTED
         dataset = training_files.choose_dataset(None, dataset_name) if named else folder
-        return training_files.state_of(dataset, folder)
+        return training_files.run_state(dataset, folder)
     except ValueError:
         return ""  # said when it is executed
 
@@ -222,13 +235,13 @@ class TrainNode(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, dataset_name, name, **_others) -> str:
-        return fingerprint("train", dataset_name, name)
+        return run_fingerprint("train", dataset_name, name)
 
     @classmethod
     def execute(cls, dataset=None, **settings) -> io.NodeOutput:
-        run = plan_run("train", dataset=dataset, **settings)
+        run = prepare_run("train", dataset=dataset, **settings)
         display = NodeDisplay(cls.hidden.unique_id)
         event, file = execute_run(run, display, "--train-only")
-        display.say(f"{'done' if event['finished'] else 'stopped'} at step {event['step']}: {file.name}")
+        display.write(f"{'done' if event['finished'] else 'stopped'} at step {event['step']}: {file.name}")
         sheet = sheet_image(display.sheet)
         return io.NodeOutput(str(file), sheet, ui=ui.PreviewImage(sheet, cls=cls))
