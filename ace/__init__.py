@@ -16,7 +16,7 @@ model          the network and its sampler
 weights        files with weights
 bundles        whole models in a folder
 pipeline       all of it: a long context in, pictures out
-files          files that are whole or not there
+files          atomic writes, checksums
 notices        how functions say what they changed
 """
 
@@ -74,7 +74,11 @@ __all__ = [
 
 
 def __getattr__(name: str):
-    """Imports a public name when it is first asked for (PEP 562)."""
+    """Imports a public name when it is first asked for (PEP 562).
+
+    Raises:
+        AttributeError: there is no such name.
+    """
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
@@ -82,4 +86,5 @@ def __getattr__(name: str):
 
 
 def __dir__() -> list[str]:
+    """All names, also those that are not imported yet."""
     return sorted({*globals(), *__all__})

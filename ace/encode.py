@@ -1,4 +1,4 @@
-"""LongContext -> Conditioning: sizes, latents and text of every frame, for both branches of guidance."""
+"""LongContext -> Conditioning: sizes, latents and text of every frame, for both branches of classifier-free guidance."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ class EncodedContext:
     """What a sampler needs to answer a long context.
 
     Attributes:
-        positive, negative: both branches of guidance; they share images, masks and history.
+        positive: the conditional branch of classifier-free guidance.
+        negative: the unconditional branch; it shares images, masks and history with the other.
         latent_shape: (B, 4, h, w) of the target.
-        target_fit: how the edited image was cropped and scaled, to bring the result back to its own size; None when a
-            picture is made from text alone.
+        target_fit: how the edited image was cropped and scaled, to scale the result back to the image's own size; None
+            when a picture is made from text alone.
         resolved: the frames as the model sees them.
     """
 
@@ -46,12 +47,15 @@ def encode(
     """Prepares, encodes and orders everything the transformer is given beside noise.
 
     Args:
+        context: images, masks and instructions of all rounds.
+        text_encoder: the T5 that the model was trained with.
+        vae: the VAE that the model was trained with.
         resolution: decides the size of every image and, without an image to edit, of the result.
         negative_prompt: replaces the last instruction in the negative branch.
         notify: told about whatever is changed or dropped on the way.
 
     Raises:
-        ValueError: see :func:`ace.lcu.resolve`.
+        ValueError: see :func:`ace.lcu.units.resolve`.
     """
     resolved = resolve(context, notify)
     fitted = fit_frames(resolved, resolution, notify)
@@ -76,9 +80,12 @@ def encode(
 
 
 def branch_texts(resolved: ResolvedContext, negative_prompt: str = "") -> tuple[list[str], list[str]]:
-    """Texts of the target and of every frame in both branches of guidance: (positive, negative), N+1 each.
+    """Texts for both branches of classifier-free guidance.
 
     Only the last instruction is replaced in the negative branch: earlier images and rounds keep theirs.
+
+    Returns:
+        (positive, negative), each N+1 texts: the target's, then one for each frame.
     """
     texts = [resolved.instruction, *(frame.instruction for frame in resolved.frames)]
     negative = [negative_prompt, *texts[1:]]
@@ -88,7 +95,7 @@ def branch_texts(resolved: ResolvedContext, negative_prompt: str = "") -> tuple[
 
 
 def noise_shape(encoded: EncodedContext, batch_size: int) -> tuple[int, int, int, int]:
-    """Shape of the noise for ``batch_size`` variants of a context.
+    """Shape (B, 4, h, w) of the noise for ``batch_size`` variants of a context.
 
     Raises:
         ValueError: the context holds a batch of pictures and variants were asked for as well.

@@ -1,4 +1,4 @@
-"""Writing files whole or not at all, and their checksums."""
+"""Atomic writes (files are whole or not there), free space and checksums."""
 
 from __future__ import annotations
 
@@ -36,10 +36,16 @@ def atomic_write(path: Path, size: int = 0) -> Iterator[Path]:
 
 
 def require_free_space(folder: Path, size: int) -> None:
-    """Raises OSError if the disk of an existing folder has less than ``size`` bytes free."""
+    """Checks that the disk of an existing folder has at least ``size`` bytes free.
+
+    Raises:
+        OSError: it has not.
+    """
     free = shutil.disk_usage(folder).free
     if free < size:
-        raise OSError(f"{format_size(size)} are needed in {folder}, but only {format_size(free)} are free")
+        raise OSError(
+            f"{format_size(size)} are needed in {folder}, but only {format_size(free)} are free; make room and try again"
+        )
 
 
 def format_size(size: int) -> str:

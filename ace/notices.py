@@ -10,4 +10,4 @@ log_notice: Notify = logging.getLogger(__name__).warning
 
 
 def silent(_message: str) -> None:
-    """The notify function of a caller who does not want to hear."""
+    """The notify function of a caller who wants no notices."""

@@ -1,4 +1,4 @@
-"""One bundle, opened and ready: long context in, pictures out."""
+"""The standalone pipeline: a bundle's model, text encoder and VAE; a long context in, pictures out."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Result:
     """Pictures made by :class:`ACEPipeline`.
 
     Attributes:
-        images: (B, H, W, 3) float, 0 … 1, in the size the model worked at.
-        latents: (B, 4, H/8, W/8), scaled.
+        images: (B, H, W, 3) float32, 0 … 1, in the size the model worked at.
+        latents: (B, 4, H/8, W/8) float32, scaled.
         fit: how the edited picture was cropped and scaled; None for pictures made from text alone.
     """
 
@@ -41,6 +41,9 @@ class ACEPipeline:
     """Model, text encoder and VAE that belong together.
 
     Attributes:
+        model: the transformer.
+        text_encoder: T5.
+        vae: of Stable Diffusion 1.x.
         defaults: size, steps and guidance the model was published with.
     """
 
@@ -53,10 +56,15 @@ class ACEPipeline:
     def load(
         cls, bundle: Bundle, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
     ) -> ACEPipeline:
-        """Opens all parts of a bundle.
+        """Loads all parts of a bundle.
 
         Args:
+            bundle: of :func:`ace.bundles.bundle.find_bundle`.
+            device: for all parts.
             dtype: of the transformer; the text encoder runs in bfloat16 on an accelerator and the VAE in float32.
+
+        Raises:
+            ValueError: a part cannot be read.
         """
         on_cpu = torch.device(device).type == "cpu"
         return cls(
@@ -88,12 +96,19 @@ class ACEPipeline:
         """Answers the present round of a long context.
 
         Args:
+            context: images, masks and instructions of all rounds.
             seed: one for the whole batch, or one for each picture.
             batch_size: variants; taken from ``seed`` where that is a sequence.
             resolution: None takes the published rule with the bundle's size.
-            steps, guidance_scale, guidance_rescale: None takes the bundle's.
+            negative_prompt: what to avoid; takes the place of the instruction in the unconditional branch.
+            steps: of the sampler; None takes the bundle's.
+            guidance_scale: strength of classifier-free guidance; None takes the bundle's, 1 switches it off.
+            guidance_rescale: 0 … 1, see :func:`ace.model.sampler.apply_guidance`; None takes the bundle's.
             callback: called after each step; raising in it cancels.
             notify: told about whatever is changed or dropped.
+
+        Raises:
+            ValueError: a wrong setting, or a context that the model cannot take; the message says what to do.
         """
         defaults = self.defaults
         encoded = encode(

@@ -33,7 +33,7 @@ class TextEncoder(Protocol):
 
 
 def clean_text(text: str) -> str:
-    """Repairs encoding accidents, unescapes HTML twice and collapses white space, as ACE's training did."""
+    """Repairs broken encodings (ftfy), unescapes HTML twice and collapses white space, as ACE's training did."""
     import ftfy
 
     text = html.unescape(html.unescape(ftfy.fix_text(text)))
@@ -51,6 +51,11 @@ def tokenize(text: str, tokenizer: Any, notify: Notify = silent) -> list[int]:
 
     The pieces between special tokens are tokenized one by one, so that any T5 tokenizer gives the same ids whether or
     not it knows the special tokens.
+
+    Args:
+        text: as the artist wrote it.
+        tokenizer: a Hugging Face tokenizer of the T5 family.
+        notify: told which end of a long instruction is left out.
     """
     special = special_token_ids(tokenizer)
     ids: list[int] = []
@@ -69,7 +74,7 @@ def tokenize(text: str, tokenizer: Any, notify: Notify = silent) -> list[int]:
 
 
 def encode_text(text: str, encoder: TextEncoder, notify: Notify = silent) -> torch.Tensor:
-    """Instruction -> (1, L, Y), L at most 120."""
+    """Instruction -> (1, L, Y), L at most 120; ``notify`` as in :func:`tokenize`."""
     return encoder.embed([tokenize(text, encoder.tokenizer, notify)])
 
 
@@ -106,10 +111,13 @@ class T5TextEncoder:
         dtype: torch.dtype = torch.bfloat16,
         device: torch.device | str = "cpu",
     ) -> T5TextEncoder:
-        """Opens a folder in transformers' layout.
+        """Loads a folder in transformers' layout.
 
         Args:
+            folder: with config.json and weights.
             tokenizer: folder of the tokenizer, if it is another one.
+            dtype: of the encoder; embeddings are float32 in any case.
+            device: of the encoder.
 
         Raises:
             ValueError: the folder holds no T5 encoder or no tokenizer.
@@ -121,12 +129,12 @@ class T5TextEncoder:
                 raise ValueError(f"the {name} must be a folder in transformers' layout (config.json, …), got {path}")
         try:
             model = T5EncoderModel.from_pretrained(str(folder), dtype=dtype, local_files_only=True)
-            words = AutoTokenizer.from_pretrained(
+            loaded_tokenizer = AutoTokenizer.from_pretrained(
                 str(tokenizer or folder), local_files_only=True, trust_remote_code=False
             )
         except (OSError, ValueError, KeyError) as error:
-            raise ValueError(f"no T5 encoder and tokenizer could be opened in {folder}: {error}") from error
-        return cls(model.eval().to(device), words)
+            raise ValueError(f"no T5 encoder and tokenizer could be loaded from {folder}: {error}") from error
+        return cls(model.eval().to(device), loaded_tokenizer)
 
     @torch.no_grad()
     def embed(self, token_ids: Sequence[Sequence[int]]) -> torch.Tensor:

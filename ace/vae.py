@@ -1,4 +1,4 @@
-"""Pixels <-> latents."""
+"""The VAE: pixels <-> latents."""
 
 from __future__ import annotations
 
@@ -18,22 +18,30 @@ class ImageVAE(Protocol):
     Pictures are (B, H, W, 3) float, 0 … 1, H and W multiples of 8; latents (B, 4, H/8, W/8), scaled by 0.18215.
     """
 
-    def encode(self, image: torch.Tensor) -> torch.Tensor: ...
+    def encode(self, image: torch.Tensor) -> torch.Tensor:
+        """(B, H, W, 3) in 0 … 1 -> (B, 4, H/8, W/8), scaled."""
+        ...
 
-    def decode(self, latent: torch.Tensor) -> torch.Tensor: ...
+    def decode(self, latent: torch.Tensor) -> torch.Tensor:
+        """(B, 4, h, w) scaled -> (B, 8h, 8w, 3) in 0 … 1."""
+        ...
 
 
 def round_for_8_bit(image: torch.Tensor) -> torch.Tensor:
-    """Rounds to the nearest of 256 grey levels, 0 … 1, so that savers which cut off fractions write that level.
+    """Rounds (B, H, W, C) to the nearest of 256 levels in 0 … 1, so that savers which truncate write that level.
 
-    The published code adds half a level to every decoded picture before it cuts off. The levels are the same; but here
+    The published code adds half a level to every decoded picture before it truncates. The levels are the same; but here
     the picture itself, which may go on to a next round, gets no brighter.
     """
     return (image.clamp(0.0, 1.0) * 255.0).round() / 255.0
 
 
 def read_vae_tensors(path: str | Path) -> dict[str, torch.Tensor]:
-    """Tensors of a VAE file, or of the VAE in a whole checkpoint, without their prefix."""
+    """State dict of a VAE file, or of the VAE in a whole checkpoint, without prefixes.
+
+    Raises:
+        CheckpointError: no weight file, or a damaged one.
+    """
     state_dict = read_container(path).tensors
     for prefix in ("first_stage_model.", "vae."):
         if any(key.startswith(prefix) for key in state_dict):
@@ -81,7 +89,12 @@ class DiffusersVAE:
     def load(
         cls, path: str | Path, *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
     ) -> DiffusersVAE:
-        """Opens the published ``vae.bin`` (LDM names), a ``.safetensors`` of either naming, or a diffusers folder.
+        """Loads the published ``vae.bin`` (LDM names), a ``.safetensors`` under LDM names, or a diffusers folder.
+
+        Args:
+            path: the file or folder.
+            dtype: of the VAE; pictures and latents are float32 in any case.
+            device: of the VAE.
 
         Raises:
             ValueError: not a VAE that ACE can use.

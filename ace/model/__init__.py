@@ -3,9 +3,10 @@
 transformer    `ACEModel`: noisy latents, timesteps and a `Conditioning` -> noise
 conditioning   what one picture is made from, as tensors: text, references, masks
 config         sizes of the network
-sampler        `sample`: DDIM with guidance, `draw_noise`
+sampler        `sample`: DDIM with classifier-free guidance; `draw_noise`
 schedule       betas, timesteps
-layers, layout blocks and rotations; where frames lie on the sequence (private to the room)
+layers         attention, MLP, RoPE (private to the room)
+layout         where frames lie on the sequence (private to the room)
 """
 
 __all__ = ["conditioning", "config", "sampler", "schedule", "transformer"]

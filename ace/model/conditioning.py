@@ -81,6 +81,7 @@ class Conditioning:
 
     @property
     def num_references(self) -> int:
+        """Number N of condition images."""
         return len(self.references)
 
     @property
@@ -89,11 +90,11 @@ class Conditioning:
         return max(text.shape[0] for text in (*self.context, *self.references))
 
     def replace_context(self, context: Sequence[torch.Tensor]) -> Conditioning:
-        """The same images with other, unpadded texts."""
+        """The same images with other texts: N+1 tensors (B, L_k, Y) without padding."""
         return replace(self, context=tuple(context), context_masks=())
 
     def map(self, function: Callable[[torch.Tensor], torch.Tensor]) -> Conditioning:
-        """The same conditioning with ``function`` applied to every tensor."""
+        """The same conditioning with ``function`` applied to every tensor, whatever its shape."""
 
         def apply(value):
             if value is None:
@@ -117,6 +118,8 @@ def concatenate(first: Conditioning, second: Conditioning, batch_size: int) -> C
     """Stacks two conditionings of one layout into a batch of ``2 * batch_size``, padding and masking their texts.
 
     Args:
+        first: fills the first half of the batch.
+        second: fills the second half.
         batch_size: samples of each; conditionings of batch 1 are repeated.
 
     Raises:

@@ -29,6 +29,9 @@ class ACEConfig:
         text_width: width Y of the text encoder's embeddings.
         max_seq_len: rows of the RoPE table, i.e. the largest position on any axis plus one.
         frequency_embedding_size: width of the sinusoidal timestep embedding.
+
+    Raises:
+        ValueError: the numbers make no model.
     """
 
     hidden_size: int = 1152
@@ -66,6 +69,7 @@ class ACEConfig:
 
     @property
     def head_dim(self) -> int:
+        """Width d of one attention head."""
         return self.hidden_size // self.num_heads
 
     @property
@@ -76,6 +80,7 @@ class ACEConfig:
 
     @property
     def mlp_size(self) -> int:
+        """Hidden width of the blocks' MLPs."""
         return int(self.hidden_size * self.mlp_ratio)
 
     def metadata(self) -> dict[str, str]:

@@ -25,13 +25,32 @@ RopeTable = tuple[torch.Tensor, torch.Tensor]  # cosines and signed sines, each 
 
 
 def torch_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-    """Multi-head attention by PyTorch: (B, H, N, d) x (B, H, M, d) -> (B, N, H·d)."""
+    """Scaled dot-product attention by PyTorch.
+
+    Args:
+        q: (B, H, N, d).
+        k: (B, H, M, d).
+        v: (B, H, M, d).
+        mask: (B, 1, N, M), added to the scores; None masks nothing.
+
+    Returns:
+        (B, N, H·d), the heads joined.
+    """
     out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
     return out.transpose(1, 2).flatten(2)  # (B, N, H·d)
 
 
 def timestep_embedding(timesteps: torch.Tensor, width: int, max_period: float = 10000.0) -> torch.Tensor:
-    """Sinusoidal embedding, cosines first: (B,) -> (B, width), float32."""
+    """Sinusoidal embedding (Vaswani et al. 2017, section 3.5), cosines first.
+
+    Args:
+        timesteps: (B,).
+        width: of the embedding; even.
+        max_period: of the slowest wave, in timesteps.
+
+    Returns:
+        (B, width) float32.
+    """
     half = width // 2
     exponents = torch.arange(half, dtype=torch.float32, device=timesteps.device) / half
     angles = timesteps.float()[:, None] * torch.exp(-math.log(max_period) * exponents)  # (B, width / 2)
@@ -39,11 +58,12 @@ def timestep_embedding(timesteps: torch.Tensor, width: int, max_period: float = 
 
 
 def rope_table(sizes: Sequence[tuple[int, int]], dims: Sequence[int], device: torch.device | str) -> RopeTable:
-    """Rotation angles of every token over (frame, row, column), for all frames of a layout.
+    """RoPE (Su et al. 2021) of every token over (frame, row, column), for all frames of a layout.
 
     Args:
         sizes: (rows, columns) of each frame in tokens, the target first.
         dims: share of the head dimension for frame, row and column; sums to d.
+        device: of the tables.
 
     Returns:
         cosines and sines, each (N, 1, d) float32, each angle repeated for its pair; the sines carry the sign with
@@ -86,7 +106,7 @@ def apply_rope(x: torch.Tensor, rope: RopeTable) -> torch.Tensor:
 
 
 def modulate(x: torch.Tensor, shift: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    """x (B, N, D) · (1 + scale) + shift, with shift and scale (B, 1, D)."""
+    """Adaptive layer norm's affine part, x · (1 + scale) + shift: x (B, N, D), shift and scale (B, 1, D) -> (B, N, D)."""
     return torch.addcmul(shift, x, 1 + scale)
 
 
@@ -136,7 +156,7 @@ class TimestepEmbedder(nn.Module):
 
 
 class Mlp(nn.Module):
-    """fc1, GELU (tanh), fc2: (…, in) -> (…, out)."""
+    """Linear, GELU (tanh approximation), linear: (…, in) -> (…, out)."""
 
     def __init__(self, in_size: int, hidden: int, out_size: int, *, operations: Any, **factory: Any) -> None:
         super().__init__()
@@ -176,7 +196,17 @@ class SelfAttention(_Projections):
     def forward(
         self, x: torch.Tensor, rope: RopeTable, attention: Attention, queries: int | None = None
     ) -> torch.Tensor:
-        """x (B, N, D) -> (B, queries or N, D); only the first ``queries`` tokens ask."""
+        """Attends to all tokens.
+
+        Args:
+            x: (B, N, D).
+            rope: of N tokens.
+            attention: the attention function.
+            queries: number of tokens, from the first, that attend; None means all.
+
+        Returns:
+            (B, queries or N, D).
+        """
         q = self.split_heads(self.norm_q(self.q(x[:, :queries])))  # (B, Q, H, d)
         k = self.split_heads(self.norm_q(self.k(x)))  # (B, N, H, d)
         v = self.split_heads(self.v(x))  # (B, N, H, d)
@@ -196,11 +226,17 @@ class CrossAttention(_Projections):
         masks: Sequence[torch.Tensor | None],
         attention: Attention,
     ) -> torch.Tensor:
-        """x (B, N, D), text (B or 1, L, D) -> (B, N, D).
+        """Attends to the text of the own frame.
 
         Args:
+            x: (B, N, D).
+            text: (B or 1, L, D).
             groups: runs of neighbouring frames with as many image and text tokens each, so that a run is one call.
             masks: per group, additive (B·frames, 1, 1, text tokens) for padded text, or None.
+            attention: the attention function.
+
+        Returns:
+            (B, N, D).
         """
         q = self.norm_q(self.q(x))  # (B, N, D)
         k = self.norm_q(self.k(text)).expand(x.shape[0], -1, -1)  # (B, L, D)
@@ -219,7 +255,7 @@ class CrossAttention(_Projections):
 
 
 class Block(nn.Module):
-    """Self-attention, cross-attention and MLP, modulated by the timestep."""
+    """Self-attention, cross-attention and MLP, modulated by the timestep (adaLN-single, Chen et al. 2023)."""
 
     def __init__(self, config: ACEConfig, *, operations: Any, **factory: Any) -> None:
         super().__init__()
@@ -242,10 +278,21 @@ class Block(nn.Module):
         attention: Attention,
         queries: int | None = None,
     ) -> torch.Tensor:
-        """x (B, N, D), modulation (B, 6, D), text (B or 1, L, D) -> (B, queries or N, D).
+        """One block of the transformer.
 
-        With ``queries`` only the first so many tokens are computed. ``groups`` must then cover just these: the last
-        block needs no more than the target frame.
+        Args:
+            x: (B, N, D).
+            modulation: (B, 6, D): shift, scale and gate of self-attention and of the MLP.
+            rope: of N tokens.
+            text: (B or 1, L, D).
+            groups: see :class:`CrossAttention`.
+            masks: see :class:`CrossAttention`.
+            attention: the attention function.
+            queries: number of tokens, from the first, that are computed; ``groups`` must then cover just these. The last
+                block needs no more than the target frame. None means all.
+
+        Returns:
+            (B, queries or N, D).
         """
         table = read_table(self.scale_shift_table, x)  # (6, D)
         shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = (table + modulation).unsqueeze(2).unbind(1)  # (B, 1, D)

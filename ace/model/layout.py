@@ -39,6 +39,7 @@ class Layout:
 
     @cached_property
     def image_tokens(self) -> tuple[int, ...]:
+        """Image tokens of each frame."""
         return tuple(rows * columns for rows, columns in self.sizes)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""DDIM sampling of an ACE model."""
+"""DDIM sampling of an ACE model with classifier-free guidance."""
 
 from __future__ import annotations
 
@@ -65,7 +65,16 @@ def apply_guidance(
 ) -> torch.Tensor:
     """Classifier-free guidance with rescaling (Lin et al. 2023, "Common Diffusion Noise Schedules…", section 3.4).
 
-    Works on eps as well as on anything proportional to it: (B, C, H, W) -> (B, C, H, W).
+    Works on eps as well as on anything proportional to it.
+
+    Args:
+        conditional: (B, C, H, W), the prediction with the instruction.
+        unconditional: (B, C, H, W), the prediction with the negative prompt.
+        guidance_scale: 1 gives the conditional prediction, more moves away from the unconditional one.
+        guidance_rescale: 0 … 1, how far the standard deviation is brought back to that of the conditional prediction.
+
+    Returns:
+        (B, C, H, W).
     """
     guided = unconditional + guidance_scale * (conditional - unconditional)
     if guidance_rescale == 0.0:
@@ -87,7 +96,7 @@ def sample(
     guidance_rescale: float = 0.5,
     callback: StepCallback | None = None,
 ) -> torch.Tensor:
-    """DDIM (Song et al. 2020, eta = 0) on trailing timesteps, with guidance.
+    """DDIM (Song et al. 2020, eta = 0) on trailing timesteps, with classifier-free guidance.
 
     Args:
         model: on the device where sampling shall run.
@@ -96,11 +105,14 @@ def sample(
         negative: the unconditional branch; None, or a guidance scale of 1, switches guidance off.
         steps: 1 … 1000.
         guidance_scale: strength of guidance; the published default is 4.5.
-        guidance_rescale: 0 … 1, how far the guided prediction is scaled back to the spread of the conditional one.
+        guidance_rescale: 0 … 1, see :func:`apply_guidance`.
         callback: called after every step; an exception it raises cancels the run and passes through.
 
     Returns:
         (B, 4, H, W) float32 clean latent (still scaled), on the model's device.
+
+    Raises:
+        ValueError: ``steps`` or ``guidance_rescale`` is out of range, or the conditioning does not fit the noise.
     """
     if not 0.0 <= guidance_rescale <= 1.0:
         raise ValueError(f"guidance_rescale must be between 0 and 1, got {guidance_rescale}")

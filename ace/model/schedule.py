@@ -14,6 +14,11 @@ class NoiseSchedule:
 
     Everything is computed in float64: near the last step 1 - alpha_bar is so close to 1 that float32 loses the digits
     that decide where a whole sampling run ends.
+
+    Attributes:
+        beta_start: beta of the first timestep.
+        beta_end: beta of the last.
+        num_timesteps: how many there are.
     """
 
     beta_start: float = 1e-4
@@ -34,7 +39,16 @@ class NoiseSchedule:
         return alpha_bar**0.5, (1.0 - alpha_bar) ** 0.5
 
     def add_noise(self, clean: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
-        """x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) noise; all (B, C, H, W), timesteps (B,) integers."""
+        """x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) noise (Ho et al. 2020, equation 4).
+
+        Args:
+            clean: (B, C, H, W), x_0.
+            noise: (B, C, H, W), standard normal.
+            timesteps: (B,) integers.
+
+        Returns:
+            (B, C, H, W) in the dtype of ``clean``.
+        """
         alpha_bar = self.alphas_cumprod.to(timesteps.device)[timesteps].view(-1, *[1] * (clean.ndim - 1))
         return alpha_bar.sqrt().to(clean.dtype) * clean + (1.0 - alpha_bar).sqrt().to(clean.dtype) * noise
 

@@ -59,7 +59,8 @@ class ACEModel(nn.Module):
 
     Args:
         config: shape of the model.
-        dtype, device: passed to every layer.
+        dtype: passed to every layer.
+        device: passed to every layer.
         operations: namespace with ``Linear``, ``Conv2d``, ``LayerNorm``, ``RMSNorm`` and ``Embedding``.
     """
 
@@ -89,6 +90,7 @@ class ACEModel(nn.Module):
 
     @property
     def device(self) -> torch.device:
+        """Where the weights lie."""
         return self.x_embedder.proj.weight.device
 
     def forward(
@@ -99,7 +101,7 @@ class ACEModel(nn.Module):
         *,
         attention: Attention = torch_attention,
     ) -> torch.Tensor:
-        """Predicts eps.
+        """Predicts eps, the noise in the latent.
 
         Args:
             x: (B, 4, H, W) noisy latent, scaled; odd sides are padded inside.
@@ -109,6 +111,9 @@ class ACEModel(nn.Module):
 
         Returns:
             (B, 4, H, W) in the dtype of ``x``.
+
+        Raises:
+            ValueError: the conditioning does not fit, see :meth:`prepare`.
         """
         if not isinstance(conditioning, PreparedConditioning):
             conditioning = self.prepare(conditioning, x)
@@ -141,7 +146,11 @@ class ACEModel(nn.Module):
         return self._unpatchify(patches, layout.sizes[0])[:, : x.shape[1], :height, :width]
 
     def prepare(self, conditioning: Conditioning, x: torch.Tensor) -> PreparedConditioning:
-        """Embeds texts, indicators and references for latents shaped like ``x`` (B, 4, H, W), in its dtype.
+        """Embeds texts, indicators and references, all that does not change from step to step.
+
+        Args:
+            conditioning: of batch B or 1.
+            x: (B, 4, H, W), a latent of the shape, dtype and device that the forward passes will have.
 
         Raises:
             ValueError: channels, masks or batch sizes do not fit, or a frame is larger than the RoPE table.
