@@ -72,6 +72,7 @@ def find_bundle(folder: str | Path, *, require: Collection[str] = COMPONENTS) ->
 
     Raises:
         BundleError: a required part is missing, several DiTs are there, or ``ace_bundle.json`` is wrong.
+        ValueError: ``require`` names something that is no part.
     """
     folder = _bundle_folder(Path(folder))
     if unknown := set(require) - set(COMPONENTS):
@@ -116,7 +117,16 @@ def list_bundles(root: str | Path, *, require: Collection[str] = COMPONENTS) -> 
 
 
 def manual_download_instructions(repository: str, folder: Path, parts: Iterable[str] = COMPONENTS) -> str:
-    """What to fetch by hand for some parts of a published model, and where to put it: a line for each part."""
+    """What to download by hand for some parts of a published model, and where to put it.
+
+    Args:
+        repository: on Hugging Face, "owner/name".
+        folder: of the bundle.
+        parts: of ``COMPONENTS``.
+
+    Returns:
+        Two lines for each part: the page, and the files with their destination.
+    """
     preset = "1024px" if "1024" in repository else "512px"
     files = {
         "dit": f"ace_0.6b_{preset}.pth",

@@ -1,4 +1,4 @@
-"""Fetches a published ACE model from Hugging Face; only ever on explicit request."""
+"""Downloads a published ACE model from Hugging Face; only ever on explicit request."""
 
 from __future__ import annotations
 
@@ -102,6 +102,11 @@ def remote_files(
     repository: str, components: Collection[str] = COMPONENTS, *, token: str | None = None
 ) -> list[RemoteFile]:
     """Asks Hugging Face (or ``HF_ENDPOINT``) which files make up the components of a model.
+
+    Args:
+        repository: "owner/name".
+        components: the parts wanted, of ``COMPONENTS``.
+        token: of Hugging Face; by default that of its own login, if there is one.
 
     Raises:
         DownloadError: offline, no such repository, or it lacks a component.

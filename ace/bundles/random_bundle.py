@@ -25,7 +25,7 @@ MAX_TOKENS = 64  # 128 × 128 pixels
 
 
 def make_random_bundle(folder: str | Path, seed: int = 0) -> Bundle:
-    """Writes a bundle of about 5 MB and opens it.
+    """Writes a bundle of about 5 MB.
 
     Args:
         folder: created; files of the same names in it are replaced.
@@ -89,10 +89,15 @@ def _write_text_encoder(folder: Path, vocabulary_size: int, seed: int) -> None:
 
 
 def train_tokenizer(folder: Path, corpus: Iterable[str], vocabulary_size: int = 512) -> int:
-    """Trains a small tokenizer of T5's kind, with ACE's special tokens at the end as in the published one.
+    """Trains and saves a small Unigram tokenizer as T5 has, with ACE's special tokens at the end as in the published one.
+
+    Args:
+        folder: where its files go.
+        corpus: lines of text.
+        vocabulary_size: at most, special tokens of ACE not counted.
 
     Returns:
-        the size of the vocabulary.
+        The size of the vocabulary with all special tokens.
     """
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast

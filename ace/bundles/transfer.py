@@ -1,4 +1,4 @@
-"""Fetches one file over HTTP so that an interrupted transfer goes on where it stopped, also in a later process.
+"""Downloads one file over HTTP; an interrupted transfer is resumed where it stopped, also in a later process.
 
 (huggingface_hub from 2.x on throws away partial files when a process ends; a text encoder has ten gigabytes.)
 """
@@ -26,7 +26,7 @@ _INTERRUPTIONS = (urllib.error.URLError, http.client.HTTPException, ConnectionEr
 
 
 class HttpStatusError(OSError):
-    """The server answered, and its answer is no.
+    """The server answered with an HTTP status that is an error.
 
     Attributes:
         status: the HTTP status.

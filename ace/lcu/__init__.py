@@ -2,9 +2,9 @@
 
 units        `ConditionImage`, `ConditionUnit`, `LongContext`; `resolve` turns them into frames
 indicators   the words that name images: {image}, {image1} …
-intake       pictures and masks as they come, made into condition images
+intake       pictures and masks as ComfyUI and files have them, made into condition images
 frames       frames as pictures of the sizes the model takes
-rounds       a conversation in a file
+rounds       the history of rounds in a file
 """
 
 __all__ = ["frames", "indicators", "intake", "rounds", "units"]

@@ -47,6 +47,8 @@ def fit_frames(resolved: ResolvedContext, resolution: Resolution, notify: Notify
     """Gives every frame its size, and its mask the latent's.
 
     Args:
+        resolved: the frames in order.
+        resolution: decides the size of every image.
         notify: told about crops, masks that vanish, and more images than the published models know.
     """
     fitted = []
@@ -70,15 +72,15 @@ def _latent_mask(frame: Frame, fit: Fit, notify: Notify) -> torch.Tensor:
     latent = mask_to_latent(fit_mask(original, fit), silent)
     meant, kept = (mask.flatten(1).any(dim=1) for mask in (original, latent))
     if (lost := meant & ~kept).any():
-        # One pixel in 8 x 8 speaks for all of them; of a mask that falls through, whatever it touches may change.
+        # One pixel in 8 x 8 decides for all of them; of a mask that this loses, every latent pixel it covers may change.
         crop = original[:, None, fit.crop.rows, fit.crop.columns]
-        touched = F.adaptive_max_pool2d(crop, latent.shape[-2:])
-        latent = torch.where(lost[:, None, None, None], touched, latent)
-        away = (lost & ~touched.flatten(1).any(dim=1)).any()
+        covered = F.adaptive_max_pool2d(crop, latent.shape[-2:])
+        latent = torch.where(lost[:, None, None, None], covered, latent)
+        outside = (lost & ~covered.flatten(1).any(dim=1)).any()
         notify(
             f"{frame.indicator}: the mask lies outside the part that the model sees, so nothing may change; move it, or "
             "choose another resolution"
-            if away
+            if outside
             else f"{frame.indicator}: the mask is so thin that it was thickened to be seen at the latent's size"
         )
     return torch.where(meant[:, None, None, None], latent, 1.0)

@@ -1,7 +1,7 @@
 """Indicators: the words that name condition images in an instruction.
 
 ``{image}`` is the first image, ``{image1}`` … ``{image9}`` the ones after it. Artists also write ``<image1>`` or
-``{Image 1}``; those are normalised.
+``{Image 1}``; those are normalized.
 """
 
 from __future__ import annotations

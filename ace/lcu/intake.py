@@ -24,12 +24,16 @@ def condition_image(
     *,
     fill: str = "keep",
 ) -> ConditionImage:
-    """A condition image from a picture of 1 to 4 channels (B, H, W, C) and a mask (B or 1, H, W) or (H, W).
+    """A condition image from a picture and a mask as ComfyUI and files have them.
 
     A mask that marks nothing counts as none, whatever its size: ComfyUI's LoadImage gives one of 64 x 64 for every
     picture without transparency. A mask of the picture's shape but another scale is scaled to it.
 
     Args:
+        image: (B, H, W, C), 1 to 4 channels.
+        mask: (B or 1, H, W) or (H, W), 1 where the picture may change; None means everywhere.
+        indicator: the word for it, in any accepted spelling.
+        notify: told what is changed about picture and mask.
         fill: see :class:`ConditionImage`.
 
     Raises:

@@ -23,7 +23,13 @@ from .units import ConditionUnit
 
 @dataclass(frozen=True)
 class StoredImage:
-    """A condition image by its files."""
+    """A condition image by its files.
+
+    Attributes:
+        indicator: the word for it.
+        image: the picture's file.
+        mask: the mask's file, if there is one.
+    """
 
     indicator: str
     image: Path
@@ -32,7 +38,12 @@ class StoredImage:
 
 @dataclass(frozen=True)
 class StoredRound:
-    """A condition unit by its files."""
+    """A condition unit by its files.
+
+    Attributes:
+        instruction: with indicators.
+        images: what it speaks of.
+    """
 
     instruction: str
     images: tuple[StoredImage, ...]
@@ -59,7 +70,7 @@ def load_rounds(path: str | Path) -> list[StoredRound]:
     """Reads a history file.
 
     Raises:
-        ValueError: not a history file.
+        ValueError: no such file, or not a history file.
     """
     path = Path(path)
     try:
@@ -86,7 +97,7 @@ def load_rounds(path: str | Path) -> list[StoredRound]:
 
 
 def save_rounds(rounds: Sequence[StoredRound], path: str | Path) -> None:
-    """Writes a history file with paths relative to it."""
+    """Writes a history file with paths relative to it; an existing one is replaced."""
     path = Path(path)
 
     def relative(file: Path | None) -> str | None:

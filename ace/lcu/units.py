@@ -32,7 +32,7 @@ class ConditionImage:
     Attributes:
         image: (B, H, W, 3) float, 0 … 1. A batch means one edit for each picture.
         mask: (B or 1, H, W) float, 0 … 1, 1 where the picture may change; None means everywhere.
-        indicator: ``{image}``, ``{image1}`` … ``{image9}``; other spellings are normalised.
+        indicator: ``{image}``, ``{image1}`` … ``{image9}``; other spellings are normalized.
         fill: what the model sees under the mask, a key of ``INPAINT_FILLS``: "keep" shows it the picture, "blank" black.
     """
 
@@ -65,6 +65,7 @@ class ConditionImage:
 
     @property
     def number(self) -> int:
+        """Of the indicator; ``{image}`` is 0."""
         return indicator_number(self.indicator)
 
     @property
@@ -78,13 +79,13 @@ class ConditionUnit:
     """One instruction and the images it speaks of, in the order of their indicators.
 
     Attributes:
-        instruction: indicators in any accepted spelling; normalised.
+        instruction: indicators in any accepted spelling; normalized.
         images: sorted by indicator.
         target: indicator of the image that is being edited, whose size and mask the result takes; the first by default.
 
     Raises:
-        ValueError: two images share an indicator, the instruction names an image that is not there, or there are more
-            than ten.
+        ValueError: two images share an indicator, the instruction or ``target`` names an image that is not there, or the
+            batches differ in size.
     """
 
     instruction: str
@@ -136,6 +137,7 @@ class LongContext:
 
     @property
     def units(self) -> tuple[ConditionUnit, ...]:
+        """All rounds, the present one last."""
         return (*self.history, self.unit)
 
     def keep_rounds(self, rounds: int, notify: Notify = silent) -> LongContext:
@@ -160,10 +162,12 @@ class Frame:
     """One condition image as the model will see it.
 
     Attributes:
-        image, mask, fill: as in :class:`ConditionImage`.
+        image: (B, H, W, 3) float, 0 … 1.
+        mask: (B or 1, H, W) float, 0 … 1; None means everywhere.
         instruction: text of this frame, its indicators counted over the whole context.
         indicator: the word for this frame over the whole context.
         round: index of the unit it comes from.
+        fill: as in :class:`ConditionImage`.
     """
 
     image: torch.Tensor
@@ -205,9 +209,10 @@ def _count(number: int, noun: str) -> str:
 
 
 def resolve(context: LongContext, notify: Notify = silent) -> ResolvedContext:
-    """Orders the images of all rounds, numbers them through and renames the indicators in every instruction to match.
+    """Orders the images of all rounds, numbers them and renumbers the indicators in every instruction to match.
 
     Args:
+        context: all rounds.
         notify: told, in words an artist understands, about everything that is added, dropped or probably not meant.
 
     Raises:

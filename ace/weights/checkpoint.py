@@ -80,7 +80,15 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Conversion:
-    """What :func:`convert` has written."""
+    """What :func:`convert` has written.
+
+    Attributes:
+        source, destination: the file read and the file written.
+        source_format, source_sha256: of the file read.
+        dtypes: of the tensors written, each once.
+        parameters: how many numbers the tensors hold.
+        size: bytes of the file written.
+    """
 
     source: Path
     destination: Path
@@ -88,16 +96,16 @@ class Conversion:
     source_sha256: str
     dtypes: tuple[str, ...]
     parameters: int
-    size: int  # bytes
+    size: int
 
 
 def to_model_keys(state_dict: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Published names -> the names of :class:`ACEModel`'s state dict; leaves names that are already so."""
+    """Published names -> the names of :class:`ACEModel`'s state dict; names that are already so stay. Tensors are shared."""
     return {f"{name}.weight" if _last(name) == _TABLE else name: value for name, value in state_dict.items()}
 
 
 def to_published_keys(state_dict: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Names of :class:`ACEModel`'s state dict -> published names; leaves names that are already so."""
+    """Names of :class:`ACEModel`'s state dict -> published names; names that are already so stay. Tensors are shared."""
     return {
         name.removesuffix(".weight") if name.endswith(f"{_TABLE_WEIGHT}") else name: value
         for name, value in state_dict.items()
@@ -146,6 +154,11 @@ def load_model(path: str | Path, *, dtype: torch.dtype = torch.float32, device: 
 
     Weights are taken over tensor by tensor: at no time are there two models in memory, and weights that are stored
     in ``dtype`` and stay on the CPU remain memory-mapped.
+
+    Args:
+        path: see :func:`read_checkpoint`.
+        dtype: of the weights.
+        device: of the weights.
 
     Raises:
         CheckpointError: see :func:`read_checkpoint`.

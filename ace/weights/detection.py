@@ -171,7 +171,7 @@ def detect_from_bytes(head: bytes) -> FileKind | None:
 
 
 def detect_from_tensors(shapes: Mapping[str, Sequence[int]]) -> FileKind | None:
-    """What the names and shapes of a file's tensors look like if they are not ACE's, or None if nobody knows.
+    """What the names and shapes of a file's tensors look like if they are not ACE's, or None if they are unknown.
 
     Args:
         shapes: name -> shape, with or without prefixes such as ``model.diffusion_model.``.

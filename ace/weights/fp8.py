@@ -23,7 +23,7 @@ def dequantize(state_dict: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         state_dict: clean names, without a prefix.
 
     Returns:
-        a new dict; scaled weights are float32, all others are the same tensors as before.
+        A new dict; scaled weights are float32, all others are the same tensors as before.
 
     Raises:
         ValueError: a scale belongs to a weight that is not fp8, or the format is another one (nvfp4, int8 …).

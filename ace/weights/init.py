@@ -1,4 +1,4 @@
-"""Starting weights for an untrained model."""
+"""Weight initialization of an untrained model."""
 
 from __future__ import annotations
 
@@ -10,10 +10,17 @@ from ..model.transformer import ACEModel
 
 @torch.no_grad()
 def initialize_weights(model: ACEModel, seed: int = 0) -> ACEModel:
-    """Draws starting weights in place, as DiT and PixArt-α do (Peebles & Xie 2023; Chen et al. 2023).
+    """Draws initial weights in place, as DiT and PixArt-α do (Peebles & Xie 2023; Chen et al. 2023).
 
-    Linear layers are Xavier-uniform with zero bias, embedders and the modulation are normal with a spread of 0.02, and
-    what adds to the residual stream last (cross-attention's output, the final layer) starts at zero.
+    Linear layers are Xavier-uniform with zero bias, embedders and the modulation are normal with a standard deviation of
+    0.02, and what adds to the residual stream last (cross-attention's output, the final layer) starts at zero.
+
+    Args:
+        model: of any size.
+        seed: of the weights.
+
+    Returns:
+        The same model.
     """
     generator = torch.Generator().manual_seed(seed)
     for module in model.modules():

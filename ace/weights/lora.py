@@ -28,7 +28,7 @@ class LoraError(ValueError):
 
 @dataclass(frozen=True)
 class Lora:
-    """An open LoRA file.
+    """The content of a LoRA file.
 
     Attributes:
         layers: tensors by layer and ending: ``layers["blocks.0.attn.q"][".lora_A.weight"]``.
@@ -42,12 +42,12 @@ class Lora:
 
     @property
     def trigger(self) -> str:
-        """The words that call the edit, if the file says them."""
+        """The trigger words of the edit, if the file says them; else empty."""
         return self.metadata.get("trigger", "")
 
 
 def read_lora(path: str | Path) -> Lora:
-    """Opens a LoRA file.
+    """Reads a LoRA file.
 
     Raises:
         LoraError: not there, damaged, or without layers of ACE's naming.
@@ -76,6 +76,14 @@ def read_lora(path: str | Path) -> Lora:
 @torch.no_grad()
 def merge_lora(model: ACEModel, lora: Lora, strength: float = 1.0) -> ACEModel:
     """Adds a LoRA to a model's weights in place; with the negative strength it comes off again (not exactly for DoRA).
+
+    Args:
+        model: the model it was trained on.
+        lora: of :func:`read_lora`.
+        strength: 1 is the LoRA as trained.
+
+    Returns:
+        The same model.
 
     Raises:
         LoraError: a layer or a shape is not the model's; the model is unchanged then.

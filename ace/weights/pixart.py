@@ -28,7 +28,7 @@ def is_pixart(state_dict: Mapping[str, torch.Tensor]) -> bool:
 
 
 def is_pixart_sigma(state_dict: Mapping[str, torch.Tensor]) -> bool:
-    """Whether a PixArt state dict is PixArt-Σ, whose latents are those of the SDXL VAE."""
+    """Whether a PixArt state dict (PixArt's names) is PixArt-Σ, whose latents are those of the SDXL VAE."""
     caption = state_dict.get("y_embedder.y_embedding")
     compressed = any(".attn.sr." in name for name in state_dict)
     return compressed or (caption is not None and caption.shape[-2] == _SIGMA_TOKENS)
@@ -40,17 +40,17 @@ def has_micro_conditions(state_dict: Mapping[str, torch.Tensor]) -> bool:
 
 
 def from_pixart(state_dict: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Turns a PixArt-α state dict into one with ACE's published names; at first the model draws like PixArt without
-    position embeddings, blind to masks.
+    """Turns a PixArt-α state dict into one with ACE's published names.
 
-    The fused projections are split, the patch convolution gets a mask channel of zeros, and the QK norms, which
-    PixArt does not have, start at one.
+    Before it is trained, such a model draws like PixArt without position embeddings and ignores masks. The fused
+    projections are split, the patch convolution gets a mask channel of zeros, and the QK norms, which PixArt does not
+    have, start at one.
 
     Args:
         state_dict: PixArt's names without a prefix; patch convolution (D, 4, p, p).
 
     Returns:
-        new tensors in the dtypes given.
+        New tensors in the dtypes given.
     """
     result: dict[str, torch.Tensor] = {}
     for name, tensor in state_dict.items():

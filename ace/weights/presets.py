@@ -11,8 +11,10 @@ class BundleDefaults:
 
     Attributes:
         max_tokens: patches of 16 x 16 pixels in the largest image.
-        steps, guidance_scale, guidance_rescale: of the sampler.
-        description: for people.
+        steps: of the sampler.
+        guidance_scale: strength of classifier-free guidance.
+        guidance_rescale: 0 … 1, see :func:`ace.model.sampler.apply_guidance`.
+        description: what the model is, for a menu or a notice.
     """
 
     max_tokens: int = 1024
