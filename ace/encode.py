@@ -9,7 +9,8 @@ from .lcu.indicators import MAX_IMAGES
 from .lcu.units import LongContext, ResolvedContext, resolve
 from .model.conditioning import Conditioning
 from .notices import Notify, silent
-from .pictures.preprocess import LATENT_PIXELS, Fit
+from .pictures.fit import Fit
+from .pictures.preprocess import LATENT_PIXELS
 from .pictures.resolution import Resolution
 from .text import TextEncoder, encode_indicators, encode_text
 from .vae import ImageVAE

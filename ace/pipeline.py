@@ -13,7 +13,7 @@ from .lcu.units import LongContext
 from .model.sampler import StepCallback, draw_noise, sample
 from .model.transformer import ACEModel
 from .notices import Notify, silent
-from .pictures.preprocess import Fit
+from .pictures.fit import Fit
 from .pictures.resolution import Resolution
 from .text import T5TextEncoder, TextEncoder
 from .vae import DiffusersVAE, ImageVAE

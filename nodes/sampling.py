@@ -9,7 +9,8 @@ from comfy_api.latest import io
 
 from ..ace.model.sampler import apply_guidance
 from ..ace.notices import Notify
-from ..ace.pictures.preprocess import Fit, undo_fit
+from ..ace.pictures.fit import Fit
+from ..ace.pictures.preprocess import undo_fit
 from ..ace.vae import SCALING_FACTOR
 from .encode import (
     batch_size_input,

@@ -8,14 +8,9 @@ import torch
 import torch.nn.functional as F
 
 from ..notices import Notify, silent
+from ..pictures.fit import Fit
 from ..pictures.masks import inpaint_image
-from ..pictures.preprocess import (
-    Fit,
-    binarize,
-    fit_image,
-    fit_mask,
-    mask_to_latent,
-)
+from ..pictures.preprocess import binarize, fit_image, fit_mask, mask_to_latent
 from ..pictures.resolution import Resolution
 from .indicators import MAX_IMAGES
 from .units import Frame, ResolvedContext

@@ -5,13 +5,8 @@ from __future__ import annotations
 import torch
 
 from ..notices import Notify, silent
-from ..pictures.preprocess import (
-    as_mask,
-    binarize,
-    resize_mask,
-    same_aspect,
-    to_rgb,
-)
+from ..pictures.fit import same_aspect
+from ..pictures.preprocess import as_mask, binarize, resize_mask, to_rgb
 from .indicators import INDICATORS
 from .units import ConditionImage
 

@@ -1,20 +1,22 @@
 """Everything done to pixels and masks. Knows no model.
 
-preprocess        layouts, sizes, `Fit`: how a picture of one size becomes one the model takes
-resolution        which size that is
+fit               `Fit`: which part of a picture the model takes, and at what size
+resolution        the artist's choice of that size
+preprocess        layouts of tensors checked and converted; pictures and masks cropped and scaled by a `Fit`
 image_files       pictures and masks in files
 masks             masks made, cleaned, counted; what the model sees under them
 morphology        grow, shrink, feather
-random_masks      masks by chance, for training and trying out
+random_masks      random strokes and boxes, for training and trying out
 outpaint          a larger canvas and its mask
 paste_back        what is outside the mask, bit for bit
 condition_images  pictures that steer: edges, sketch, contour, mosaic, colours
-parameters        checks of the numbers that those take
-line_images       lines found in pictures (private to the room)
+parameters        dataclass fields with bounds and help
+line_images       edges, sketch, contour, scribble, doodle (private to the room)
 """
 
 __all__ = [
     "condition_images",
+    "fit",
     "image_files",
     "masks",
     "morphology",

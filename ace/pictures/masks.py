@@ -10,17 +10,11 @@ from dataclasses import dataclass
 import torch
 
 from ..notices import Notify, log_notice
+from .fit import aspect_crop
 from .morphology import feather as feather_mask
 from .morphology import fill_holes as fill_mask
 from .morphology import grow as grow_mask
-from .preprocess import (
-    MASK_THRESHOLD,
-    as_mask,
-    aspect_crop,
-    binarize,
-    check_image,
-    resize_mask,
-)
+from .preprocess import MASK_THRESHOLD, as_mask, binarize, check_image, resize_mask
 
 INPAINT_FILLS = {
     "blank": "The masked pixels are blanked before the model sees them: it cannot keep what was there. "

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 
 from ..notices import Notify, log_notice
-from .preprocess import PATCH_PIXELS, Box, binarize, to_rgb
+from .fit import PATCH_PIXELS, Box
+from .preprocess import binarize, to_rgb
 
 ANCHORS = {
     "center": (0.5, 0.5),

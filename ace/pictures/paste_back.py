@@ -5,21 +5,11 @@ from __future__ import annotations
 import torch
 
 from ..notices import Notify, log_notice
+from .fit import Box, Fit, infer_crop, same_aspect
 from .morphology import bounding_box, grow
 from .morphology import feather as feather_mask
 from .outpaint import Placement
-from .preprocess import (
-    Box,
-    Fit,
-    as_mask,
-    binarize,
-    check_image,
-    infer_crop,
-    resize_image,
-    resize_mask,
-    same_aspect,
-    to_rgb,
-)
+from .preprocess import as_mask, binarize, check_image, resize_image, resize_mask, to_rgb
 
 RING_PIXELS = 32
 MAX_GAIN = 2.0

@@ -1,24 +1,21 @@
-"""Sizes and layouts: pictures and masks as artists have them, brought to what the model takes, and back.
+"""Pictures and masks as artists have them, brought to the layout and size that the model takes, and back.
 
 Throughout, an image is (B, H, W, C) float32 in [0, 1] and a mask (B, H, W) float32 in [0, 1], 1 = may change: the
-layout ComfyUI uses. A ``Fit`` says how a picture of one size becomes a picture the model takes: which part of it is kept
-and what size that part gets. It is made by exactly one of the rules below, never silently.
+layout ComfyUI uses.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 
 from ..notices import Notify, log_notice
+from .fit import Box, Fit
 
-PATCH_PIXELS = 16
-"""Pixels along one side of a token: 8 by the VAE, 2 by the patches."""
 LATENT_PIXELS = 8
-MAX_ASPECT_RATIO = 4
+"""Pixels along one side of a latent pixel."""
 MASK_THRESHOLD = 128.5 / 255
 """Above 128 of 255. The half keeps a byte that went through ``1 - alpha / 255`` in float32 on its own side."""
 
@@ -27,7 +24,16 @@ MASK_THRESHOLD = 128.5 / 255
 
 
 def check_image(image: torch.Tensor, name: str = "image") -> None:
-    """Raise unless ``image`` is a non-empty floating (B, H, W, C) tensor with 1 to 4 channels."""
+    """Checks that ``image`` is a non-empty floating (B, H, W, C) tensor with 1 to 4 channels.
+
+    Args:
+        image: what came over a wire.
+        name: what it is called in messages.
+
+    Raises:
+        TypeError: no tensor, or not of floats.
+        ValueError: another shape, or no pixels.
+    """
     if not isinstance(image, torch.Tensor):
         raise TypeError(f"{name} is a {type(image).__name__}; expected a tensor (batch, height, width, channels)")
     shape = tuple(image.shape)
@@ -47,7 +53,16 @@ def check_image(image: torch.Tensor, name: str = "image") -> None:
 
 
 def as_mask(mask: torch.Tensor, name: str = "mask") -> torch.Tensor:
-    """Bring the layouts masks are passed around in, (H, W), (B, H, W) and (B, 1, H, W), to float32 (B, H, W)."""
+    """Brings the layouts masks are passed around in, (H, W), (B, H, W) and (B, 1, H, W), to (B, H, W) float32.
+
+    Args:
+        mask: what came over a wire.
+        name: what it is called in messages.
+
+    Raises:
+        TypeError: no tensor.
+        ValueError: another shape, or no pixels.
+    """
     if not isinstance(mask, torch.Tensor):
         raise TypeError(f"{name} is a {type(mask).__name__}; expected a tensor (batch, height, width)")
     shape = tuple(mask.shape)
@@ -69,13 +84,21 @@ def binarize(mask: torch.Tensor, threshold: float = MASK_THRESHOLD) -> torch.Ten
 
 
 def to_rgb(image: torch.Tensor, notify: Notify = log_notice, name: str = "image") -> torch.Tensor:
-    """Image with three channels in [0, 1], (B, H, W, 3) float32.
+    """Brings an image of 1 to 4 channels to RGB.
 
-    Grey is repeated; alpha is composited over white, which ``notify`` is told of where any pixel is not opaque; values
-    outside [0, 1] are clamped, which is told too.
+    Grey is repeated, alpha is composited over white, and values outside [0, 1] are clamped.
+
+    Args:
+        image: (B, H, W, C): grey, grey with alpha, RGB or RGBA.
+        notify: told where pixels are transparent or values were clamped.
+        name: what the image is called in messages.
+
+    Returns:
+        (B, H, W, 3) float32 in [0, 1].
 
     Raises:
-        TypeError, ValueError: no image layout, no pixels, or values that are no numbers.
+        TypeError: no tensor, or not of floats.
+        ValueError: no image layout, no pixels, or values that are no numbers.
     """
     check_image(image, name)
     image = image.to(torch.float32)
@@ -97,217 +120,14 @@ def to_rgb(image: torch.Tensor, notify: Notify = log_notice, name: str = "image"
     return image.expand(-1, -1, -1, 3).contiguous() if channels < 3 else image
 
 
-# Sizes
-
-
-@dataclass(frozen=True)
-class Box:
-    """A rectangle of pixels."""
-
-    top: int
-    left: int
-    height: int
-    width: int
-
-    @property
-    def rows(self) -> slice:
-        return slice(self.top, self.top + self.height)
-
-    @property
-    def columns(self) -> slice:
-        return slice(self.left, self.left + self.width)
-
-
-@dataclass(frozen=True)
-class Fit:
-    """How a picture becomes one that the model takes: ``crop`` is cut out of it and scaled to ``height`` x ``width``.
-
-    Raises:
-        ValueError: the crop leaves the picture, or a side is no multiple of 16.
-    """
-
-    source_height: int
-    source_width: int
-    crop: Box
-    height: int
-    width: int
-
-    def __post_init__(self) -> None:
-        inside = (
-            0 <= self.crop.top < self.crop.top + self.crop.height <= self.source_height
-            and 0 <= self.crop.left < self.crop.left + self.crop.width <= self.source_width
-        )
-        if not inside:
-            raise ValueError(f"{self.crop} does not lie in a picture of {self.source_width}x{self.source_height}")
-        check_sides(self.height, self.width)
-
-    @property
-    def tokens(self) -> int:
-        """Tokens the scaled picture takes on the sequence."""
-        return (self.height // PATCH_PIXELS) * (self.width // PATCH_PIXELS)
-
-    @property
-    def crops(self) -> bool:
-        return (self.crop.height, self.crop.width) != (self.source_height, self.source_width)
-
-    @property
-    def scales(self) -> bool:
-        return (self.crop.height, self.crop.width) != (self.height, self.width)
-
-    def describe(self) -> str:
-        """One line in words, for previews and notices."""
-        text = f"{self.source_width}x{self.source_height}"
-        if self.crops:
-            text += f", centre cropped to {self.crop.width}x{self.crop.height}"
-        if self.scales:
-            text += f", scaled to {self.width}x{self.height}"
-        return f"{text} ({self.tokens} tokens)"
-
-
-def check_sides(height: int, width: int) -> None:
-    """Raise unless both sides are positive multiples of 16; the message names the nearest that are."""
-    if height < PATCH_PIXELS or width < PATCH_PIXELS or height % PATCH_PIXELS or width % PATCH_PIXELS:
-        near = f"{_round_to_patch(width)}x{_round_to_patch(height)}"
-        raise ValueError(f"{width}x{height} was asked for; both sides must be multiples of {PATCH_PIXELS}: try {near}")
-
-
-def published_fit(height: int, width: int, max_tokens: int = 1024) -> Fit:
-    """The rule of the published code: crop to an aspect ratio of at most 4:1, scale down to the token budget, never up.
-
-    Sides are floored to multiples of 16. A picture with a side under 16 pixels is the one exception to "never up": it is
-    scaled until that side is 16.
-
-    Args:
-        max_tokens: the checkpoint's budget: 1024 for ACE-0.6B-512px, 4096 for ACE-0.6B-1024px.
-    """
-    _check_source(height, width)
-    if max_tokens < MAX_ASPECT_RATIO:
-        raise ValueError(f"max_tokens is {max_tokens}; it must be at least {MAX_ASPECT_RATIO}, one picture of 4:1")
-    crop = _limit_aspect(height, width)
-    scale = min(1.0, math.sqrt(max_tokens / ((crop.height / PATCH_PIXELS) * (crop.width / PATCH_PIXELS))))
-    scale = max(scale, PATCH_PIXELS / min(crop.height, crop.width))
-    sides = (_floor_to_patch(int(side * scale)) for side in (crop.height, crop.width))
-    return Fit(height, width, crop, *sides)
-
-
-def megapixels_fit(height: int, width: int, megapixels: float) -> Fit:
-    """Crop to at most 4:1 and scale up or down to about ``megapixels`` (of 1024 x 1024 pixels), aspect ratio kept."""
-    _check_source(height, width)
-    if not megapixels > 0:
-        raise ValueError(f"megapixels is {megapixels}; it must be above 0, such as 0.25 (512x512) or 1 (1024x1024)")
-    crop = _limit_aspect(height, width)
-    scale = math.sqrt(megapixels * 1024 * 1024 / (crop.height * crop.width))
-    return Fit(height, width, crop, _round_to_patch(crop.height * scale), _round_to_patch(crop.width * scale))
-
-
-def exact_fit(height: int, width: int, target_height: int, target_width: int, when_aspect_differs: str = "crop") -> Fit:
-    """Exactly the size asked for, in multiples of 16.
-
-    Args:
-        when_aspect_differs: "crop" the source's centre to the target's aspect ratio, "stretch" it, or raise an "error".
-    """
-    _check_source(height, width)
-    check_sides(target_height, target_width)
-    crop = aspect_crop(height, width, target_height, target_width, when_aspect_differs, tolerance=PATCH_PIXELS)
-    return Fit(height, width, crop, target_height, target_width)
-
-
-def source_fit(height: int, width: int) -> Fit:
-    """The source's own pixels, unscaled: the centre is kept and up to 15 pixels a side fall off.
-
-    A side under 16 pixels cannot be kept; such a picture gets the published rule's smallest size.
-    """
-    _check_source(height, width)
-    if min(height, width) < PATCH_PIXELS:
-        return published_fit(height, width)
-    crop = center_crop(height, width, _floor_to_patch(height), _floor_to_patch(width))
-    return Fit(height, width, crop, crop.height, crop.width)
-
-
-def infer_crop(height: int, width: int, result_height: int, result_width: int) -> Box:
-    """The part of a ``height`` x ``width`` picture that a result shows, known only by its size.
-
-    Right for results of the published rule, of the megapixels rule, and at the source's own size, however they were
-    scaled afterwards. A result that was made from pixels left unscaled (``source_fit``) needs its fit instead: its
-    size does not tell that up to 15 pixels were cut off.
-
-    Raises:
-        ValueError: no scaling of the (at most 4:1) picture gives that shape, so it was fitted by another rule.
-    """
-    _check_source(height, width)
-    whole, crop = Box(0, 0, height, width), _limit_aspect(height, width)
-    if (height, width) == (result_height, result_width):
-        return whole
-    if same_aspect(crop.height, crop.width, result_height, result_width, tolerance=PATCH_PIXELS):
-        return crop
-    if same_aspect(height, width, result_height, result_width):
-        return whole
-    raise ValueError(
-        f"a result of {result_width}x{result_height} has another aspect ratio than its source of {width}x{height}; "
-        "connect the fit that the source was prepared with, or the picture the result was made from"
-    )
-
-
-def same_aspect(height: int, width: int, other_height: int, other_width: int, tolerance: int = 1) -> bool:
-    """Whether one scale maps both sides onto the other's, each to less than ``tolerance`` pixels (rounded sizes)."""
-    lowest = max((other_height - tolerance) / height, (other_width - tolerance) / width)
-    highest = min((other_height + tolerance) / height, (other_width + tolerance) / width)
-    return lowest < highest
-
-
-def aspect_crop(
-    height: int, width: int, target_height: int, target_width: int, when_aspect_differs: str, tolerance: int = 1
-) -> Box:
-    """The part of a ``height`` x ``width`` picture that goes into a target of another aspect ratio.
-
-    Raises:
-        ValueError: the ratios differ by more than rounding and ``when_aspect_differs`` is "error".
-    """
-    if when_aspect_differs not in ("error", "crop", "stretch"):
-        raise ValueError(f'when_aspect_differs is "{when_aspect_differs}"; expected "error", "crop" or "stretch"')
-    whole = Box(0, 0, height, width)
-    if same_aspect(height, width, target_height, target_width, tolerance) or when_aspect_differs == "stretch":
-        return whole
-    if when_aspect_differs == "error":
-        raise ValueError(
-            f"{width}x{height} has another aspect ratio than {target_width}x{target_height}; "
-            "crop it, stretch it, or connect the one that belongs to it"
-        )
-    if width * target_height > height * target_width:
-        return center_crop(height, width, height, max(1, round(height * target_width / target_height)))
-    return center_crop(height, width, max(1, round(width * target_height / target_width)), width)
-
-
-def center_crop(height: int, width: int, crop_height: int, crop_width: int) -> Box:
-    """The centre of a picture, with the rounding of torchvision's ``center_crop``, which the published code uses."""
-    return Box(round((height - crop_height) / 2), round((width - crop_width) / 2), crop_height, crop_width)
-
-
-def _limit_aspect(height: int, width: int) -> Box:
-    return center_crop(height, width, min(height, MAX_ASPECT_RATIO * width), min(width, MAX_ASPECT_RATIO * height))
-
-
-def _floor_to_patch(side: int) -> int:
-    return max(1, side // PATCH_PIXELS) * PATCH_PIXELS
-
-
-def _round_to_patch(side: float) -> int:
-    return max(1, round(side / PATCH_PIXELS)) * PATCH_PIXELS
-
-
-def _check_source(height: int, width: int) -> None:
-    if height < 1 or width < 1:
-        raise ValueError(f"a picture of {width}x{height} has no pixels")
-
-
 # Pixels
 
 
 def resize_image(image: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """Resize (B, H, W, C) by an antialiased bicubic filter, clamped to [0, 1]; the same size is returned untouched.
+    """Resizes by an antialiased bicubic filter, clamped to [0, 1]: (B, H, W, C) -> (B, height, width, C).
 
-    The published code resizes 8-bit PIL images by torchvision with the bicubic filter, which antialiases; this is the
-    same filter without the rounding to bytes.
+    An image of that size is returned as it is. The published code resizes 8-bit PIL images by torchvision with the
+    bicubic filter, which antialiases; this is the same filter without the rounding to bytes.
     """
     if image.shape[1:3] == (height, width):
         return image
@@ -318,31 +138,44 @@ def resize_image(image: torch.Tensor, height: int, width: int) -> torch.Tensor:
 
 
 def resize_mask(mask: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """Resize (B, H, W) by picking the nearest pixel's centre; values stay what they were."""
+    """Resizes by the nearest pixel's centre, values unchanged: (B, H, W) -> (B, height, width)."""
     if mask.shape[1:] == (height, width):
         return mask
     return F.interpolate(mask[:, None], size=(height, width), mode="nearest-exact")[:, 0]
 
 
 def fit_image(image: torch.Tensor, fit: Fit) -> torch.Tensor:
-    """Crop and scale an image (B, H, W, C) of the fit's source size to (B, fit.height, fit.width, C)."""
+    """Crops and scales an image (B, H, W, C) of the fit's source size to (B, fit.height, fit.width, C).
+
+    Raises:
+        TypeError: see :func:`check_image`.
+        ValueError: no image, or another size than the fit's source.
+    """
     check_image(image)
     _check_size(image.shape[1:3], fit.source_height, fit.source_width, "image")
     return resize_image(image[:, fit.crop.rows, fit.crop.columns], fit.height, fit.width)
 
 
 def fit_mask(mask: torch.Tensor, fit: Fit) -> torch.Tensor:
-    """Crop and scale a mask of the fit's source size to a binary (B, fit.height, fit.width)."""
+    """Crops and scales a mask (B, H, W) of the fit's source size to a binary (B, fit.height, fit.width).
+
+    Raises:
+        TypeError: see :func:`as_mask`.
+        ValueError: no mask, or another size than the fit's source.
+    """
     mask = as_mask(mask)
     _check_size(mask.shape[1:], fit.source_height, fit.source_width, "mask")
     return binarize(resize_mask(mask[:, fit.crop.rows, fit.crop.columns], fit.height, fit.width))
 
 
 def undo_fit(result: torch.Tensor, fit: Fit) -> tuple[torch.Tensor, Box]:
-    """Scale a result (B, fit.height, fit.width, C) back to the source's own pixels.
+    """Scales a result (B, fit.height, fit.width, C) back to the source's own pixels.
 
     Returns:
         The part of the source that was kept, (B, crop.height, crop.width, C), and where in the source it lies.
+
+    Raises:
+        ValueError: no image, or another size than the fit gives.
     """
     check_image(result, "result")
     _check_size(result.shape[1:3], fit.height, fit.width, "result")
@@ -350,9 +183,12 @@ def undo_fit(result: torch.Tensor, fit: Fit) -> tuple[torch.Tensor, Box]:
 
 
 def mask_to_latent(mask: torch.Tensor, notify: Notify = log_notice) -> torch.Tensor:
-    """Binary mask at the latent's size: (B, H, W) -> (B, 1, H/8, W/8); sides must be multiples of 8.
+    """Binary mask at the latent's size: (B, H, W) -> (B, 1, H/8, W/8).
 
-    One pixel of each 8x8 speaks for all of them, so thin strokes can vanish; ``notify`` is told when a whole mask does.
+    One pixel of each 8x8 decides for all of them, so thin strokes can vanish; ``notify`` is told when a whole mask does.
+
+    Raises:
+        ValueError: a side is no multiple of 8.
     """
     mask = binarize(mask)
     height, width = mask.shape[1:]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .preprocess import PATCH_PIXELS, Fit, check_sides, exact_fit, megapixels_fit, published_fit, source_fit
+from .fit import PATCH_PIXELS, Fit, check_sides, exact_fit, megapixels_fit, published_fit, source_fit
 
 
 @dataclass(frozen=True)

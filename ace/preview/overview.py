@@ -12,7 +12,8 @@ from ..lcu.frames import FittedFrame, fit_frames
 from ..lcu.indicators import INDICATORS, split_special_tokens
 from ..lcu.units import LongContext, ResolvedContext, resolve
 from ..notices import Notify, silent
-from ..pictures.preprocess import LATENT_PIXELS, PATCH_PIXELS, resize_mask
+from ..pictures.fit import PATCH_PIXELS
+from ..pictures.preprocess import LATENT_PIXELS, resize_mask
 from ..pictures.resolution import Resolution
 
 MAX_WORDS = 90

@@ -29,6 +29,7 @@ from ...ace.pictures import (
     random_masks,
 )
 from ...ace.pictures.condition_images import CONDITION_IMAGES, ColorMap, make_condition_image
+from ...ace.pictures.fit import published_fit
 from ...ace.pictures.morphology import feather, grow
 from ..memory import peak_bytes
 from ..report import Table
@@ -37,7 +38,7 @@ Operation = Callable[[torch.Tensor, torch.Tensor], object]
 
 
 def paste(image: torch.Tensor, mask: torch.Tensor, **options) -> torch.Tensor:
-    fit = preprocess.published_fit(*image.shape[1:3], 4096)
+    fit = published_fit(*image.shape[1:3], 4096)
     result = torch.full((1, fit.height, fit.width, 3), 0.5)
     return paste_back.paste_back(image, result, mask, fit=fit, **options)
 
@@ -47,7 +48,7 @@ def extend(image: torch.Tensor, _mask: torch.Tensor) -> outpaint.Outpainting:
 
 
 def fit_down(image: torch.Tensor, _mask: torch.Tensor) -> torch.Tensor:
-    return preprocess.fit_image(image, preprocess.published_fit(*image.shape[1:3], 4096))
+    return preprocess.fit_image(image, published_fit(*image.shape[1:3], 4096))
 
 
 def draw_strokes(image: torch.Tensor, _mask: torch.Tensor) -> torch.Tensor:

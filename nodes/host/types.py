@@ -12,12 +12,12 @@ CATEGORY = "ACE Edit"
 # later front ends draw one, and later servers enforce it.
 MIN_SOCKETS = 1 if comfyui_version.__version__.startswith("0.8.") else 0
 
-AceImage = io.Custom("ACE_IMAGE")  # ace.lcu.ConditionImage
-AceUnit = io.Custom("ACE_UNIT")  # ace.lcu.ConditionUnit
-AceContext = io.Custom("ACE_CONTEXT")  # ace.lcu.LongContext
+AceImage = io.Custom("ACE_IMAGE")  # ace.lcu.units.ConditionImage
+AceUnit = io.Custom("ACE_UNIT")  # ace.lcu.units.ConditionUnit
+AceContext = io.Custom("ACE_CONTEXT")  # ace.lcu.units.LongContext
 
-AceFit = io.Custom("ACE_FIT")  # ace.preprocess.Fit, or None for a picture made from text alone
-AcePlacement = io.Custom("ACE_PLACEMENT")  # ace.outpaint.Placement
+AceFit = io.Custom("ACE_FIT")  # ace.pictures.fit.Fit, or None for a picture made from text alone
+AcePlacement = io.Custom("ACE_PLACEMENT")  # ace.pictures.outpaint.Placement
 
 AceDataset = io.Custom("ACE_DATASET")  # the folder of a dataset of training pairs, as text
 

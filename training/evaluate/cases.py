@@ -17,12 +17,8 @@ from ...ace.lcu.units import (
     LongContext,
     resolve,
 )
-from ...ace.pictures.preprocess import (
-    Fit,
-    binarize,
-    fit_image,
-    fit_mask,
-)
+from ...ace.pictures.fit import Fit
+from ...ace.pictures.preprocess import binarize, fit_image, fit_mask
 from ...ace.pictures.resolution import Resolution
 from ..dataset.disk.images import read_image
 from ..dataset.disk.rows import PairRow

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...ace.files import atomic_write
 from ...ace.lcu.indicators import indicator, mentioned_images
-from ...ace.pictures.preprocess import PATCH_PIXELS
+from ...ace.pictures.fit import PATCH_PIXELS
 from ..dataset.disk.rows import PairRow
 from ..dataset.store import Dataset
 from ..errors import DatasetError

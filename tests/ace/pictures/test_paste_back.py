@@ -3,14 +3,10 @@
 import pytest
 import torch
 from comfyui_ace.ace.pictures import outpaint as out
+from comfyui_ace.ace.pictures.fit import exact_fit, published_fit, source_fit
 from comfyui_ace.ace.pictures.morphology import grow
 from comfyui_ace.ace.pictures.paste_back import match_seam_colors, paste_back, paste_back_outpainting
-from comfyui_ace.ace.pictures.preprocess import (
-    exact_fit,
-    fit_image,
-    published_fit,
-    source_fit,
-)
+from comfyui_ace.ace.pictures.preprocess import fit_image
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

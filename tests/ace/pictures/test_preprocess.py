@@ -3,20 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from comfyui_ace.ace.pictures.fit import Box, Fit, exact_fit, infer_crop, megapixels_fit, published_fit, source_fit
 from comfyui_ace.ace.pictures.preprocess import (
-    Box,
-    Fit,
     as_mask,
     binarize,
-    exact_fit,
     fit_image,
     fit_mask,
-    infer_crop,
     mask_to_latent,
-    megapixels_fit,
-    published_fit,
     resize_image,
-    source_fit,
     to_rgb,
     undo_fit,
 )

@@ -14,7 +14,7 @@ import torch
 from ....ace.lcu.frames import FittedFrame, fit_frames
 from ....ace.lcu.indicators import MAX_IMAGES, indicator
 from ....ace.lcu.units import Frame, ResolvedContext
-from ....ace.pictures.preprocess import Fit
+from ....ace.pictures.fit import Fit
 from ....ace.pictures.resolution import Resolution
 from ....ace.text import T5TextEncoder, encode_indicators, encode_text
 from ....ace.vae import DiffusersVAE

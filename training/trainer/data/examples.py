@@ -25,7 +25,8 @@ from ....ace.lcu.units import (
     ResolvedContext,
     resolve,
 )
-from ....ace.pictures.preprocess import LATENT_PIXELS, Fit, exact_fit
+from ....ace.pictures.fit import Fit, exact_fit
+from ....ace.pictures.preprocess import LATENT_PIXELS
 from ....ace.pictures.resolution import Resolution
 from ...dataset.disk.rows import PairRow
 from ...dataset.disk.storage import safe_file
@@ -313,7 +314,7 @@ def _shape_only(*shape: int) -> torch.Tensor:
 
 def _whole(height: int, width: int) -> Fit:
     """Stands in until the frame's own fit is known; it only carries the source's size."""
-    from ....ace.pictures.preprocess import PATCH_PIXELS, Box
+    from ....ace.pictures.fit import PATCH_PIXELS, Box
 
     return Fit(height, width, Box(0, 0, height, width), PATCH_PIXELS, PATCH_PIXELS)
 
