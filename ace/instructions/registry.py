@@ -66,7 +66,15 @@ _LABELS = {
 
 @dataclass(frozen=True)
 class SlotHelp:
-    """What a form shows for one slot, in one language."""
+    """What a form shows for one slot, in one language.
+
+    Attributes:
+        name: of the slot.
+        description: what to write there.
+        default: what the field is filled with at first.
+        example: words that fit.
+        required: whether there is no instruction without it.
+    """
 
     name: str
     description: str
@@ -76,12 +84,12 @@ class SlotHelp:
 
 
 def families(language: str = "en") -> dict[str, str]:
-    """Return family slug -> name, in the order of the paper."""
+    """Family slug -> name, in the order of the paper."""
     return {family: title[language] for family, title in _FAMILIES.items()}
 
 
 def subtasks(family: str | None = None, language: str = "en") -> dict[str, str]:
-    """Return subtask id -> name of one family, or of all.
+    """Subtask id -> name, of one family or of all.
 
     Raises:
         ValueError: there is no such family or language; the message lists what there is.
@@ -97,7 +105,7 @@ def subtasks(family: str | None = None, language: str = "en") -> dict[str, str]:
 
 
 def get_template(subtask_id: str) -> Template:
-    """Return the template of a subtask.
+    """The template of a subtask.
 
     Raises:
         ValueError: there is no such subtask; the message lists what there is.
@@ -110,7 +118,7 @@ def get_template(subtask_id: str) -> Template:
 
 
 def slot_help(subtask_id: str, language: str = "en") -> tuple[SlotHelp, ...]:
-    """Return the slots of a subtask as a form shows them."""
+    """The slots of a subtask as a form shows them."""
     template = get_template(subtask_id)
     return tuple(
         SlotHelp(
@@ -125,12 +133,12 @@ def slot_help(subtask_id: str, language: str = "en") -> tuple[SlotHelp, ...]:
 
 
 def connect_help(subtask_id: str, language: str = "en") -> str:
-    """Return one line on what to connect for a subtask and where it comes from."""
+    """One line on what to connect for a subtask and where it comes from."""
     return get_template(subtask_id).connect[language]
 
 
 def describe(subtask_id: str, language: str = "en") -> str:
-    """Return the whole help of a subtask: name, what to connect, images, mask, slots, and the note on languages."""
+    """The whole help of a subtask: name, what to connect, images, mask, slots, and the note on languages."""
     template = get_template(subtask_id)
     images, mask, slots, none, required, optional, example = _LABELS[language]
     count, words = str(template.images), " ".join(INDICATORS[: template.images])

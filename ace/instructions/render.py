@@ -1,4 +1,4 @@
-"""From a subtask and the artist's words to one instruction, chosen by a seed."""
+"""Renders instructions: a subtask, the artist's words and a seed -> one sentence."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def render(
     images: int | None = None,
     notify: Notify = silent,
 ) -> str:
-    """Return one instruction for a subtask, with the artist's words in its slots.
+    """Renders one instruction for a subtask, with the artist's words in its slots.
 
     The phrasing is drawn by ``seed`` among those that use exactly the slots which are filled, so nothing the artist
     wrote is dropped. The draw is a hash: it is the same on every machine and Python version, and a phrasing added
     later changes the choice of few seeds.
 
     Args:
-        subtask_id: as listed by :func:`registry.subtasks`.
+        subtask_id: as listed by :func:`ace.instructions.registry.subtasks`.
         slots: slot name -> words. Empty words count as missing; image indicators and brackets in words are kept.
         seed: any integer.
         language: "en" is what the published models understand; "zh" is for people.
@@ -60,9 +60,12 @@ def render_bilingual(
     images: int | None = None,
     notify: Notify = silent,
 ) -> tuple[str, str]:
-    """Return the instruction for the model (English) and the same phrasing for the artist to read (Chinese).
+    """Renders the instruction for the model and the same phrasing for the artist to read.
 
-    Words in slots are not translated: they go into both as written. Arguments and errors as in :func:`render`.
+    Words in slots are not translated: they go into both as written. Arguments and errors are those of :func:`render`.
+
+    Returns:
+        (English, Chinese).
     """
     english = render(subtask_id, slots, seed=seed, images=images, notify=notify)
     template, values, index = _choose(subtask_id, slots, seed)
@@ -70,7 +73,7 @@ def render_bilingual(
 
 
 def _choose(subtask_id: str, slots: Mapping[str, str], seed: int) -> tuple[Template, dict[str, str], int]:
-    """Return the template, the cleaned words, and the index of the phrasing."""
+    """The template, the cleaned words, and the index of the phrasing."""
     if not isinstance(seed, int):
         raise ValueError(f"seed is {seed!r}; give an integer")
     template = get_template(subtask_id)
@@ -89,7 +92,7 @@ def _choose(subtask_id: str, slots: Mapping[str, str], seed: int) -> tuple[Templ
 
 
 def _clean(template: Template, slots: Mapping[str, str]) -> dict[str, str]:
-    """Return the non-empty words on one line each."""
+    """The words that are not empty, each on one line."""
     values = {}
     for name, words in slots.items():
         if not isinstance(words, str):
@@ -130,7 +133,7 @@ def _fill(template: Template, index: int, values: Mapping[str, str], count: int,
 
 
 def _join_chinese(pieces: list[str]) -> str:
-    """Join Chinese text with inserted words, a space between them where letters of two scripts would touch."""
+    """Joins Chinese text and inserted words, with a space where letters of two scripts would touch."""
     joined = ""
     for piece in filter(None, pieces):
         touching = joined[-1:].isalnum() and piece[0].isalnum()
@@ -139,7 +142,7 @@ def _join_chinese(pieces: list[str]) -> str:
 
 
 def _spell_out(words: str) -> str:
-    """Set letters apart by spaces (``CAT`` -> ``C A T``), accents and image indicators kept whole."""
+    """Sets letters apart by spaces (``CAT`` -> ``C A T``), accents and image indicators kept whole."""
     letters: list[str] = []
     end = 0
     for match in [*INDICATOR.finditer(words), None]:

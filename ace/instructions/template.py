@@ -33,12 +33,22 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Localized(Generic[T]):
-    """The same thing in each language of :data:`LANGUAGES`; ``localized["zh"]`` is the Chinese one."""
+    """The same thing in each language of :data:`LANGUAGES`; ``localized["zh"]`` is the Chinese one.
+
+    Attributes:
+        en: in English.
+        zh: in Chinese.
+    """
 
     en: T
     zh: T
 
     def __getitem__(self, language: str) -> T:
+        """The thing in one language.
+
+        Raises:
+            ValueError: there are no texts in it.
+        """
         return getattr(self, check_language(language))
 
 
@@ -70,13 +80,15 @@ class Template:
     """One subtask: what has to be connected and the ways to say it.
 
     Attributes:
-        family, subtask: ASCII slugs; together they form :attr:`id`, which saved workflows contain.
+        family: ASCII slug; with the subtask's it forms :attr:`id`, which saved workflows contain.
+        subtask: ASCII slug.
         title: name for menus.
         connect: one line on what to connect to which image, and where it comes from.
         phrasings: language -> sentences; sentence i says the same in each language. Saved seeds choose by position,
             so sentences may be appended and never reordered.
         slots: every slot that occurs in a phrasing.
-        images, max_images: fewest and most condition images; they differ where phrasings use ``[images]``.
+        images: fewest condition images.
+        max_images: most condition images; more than ``images`` where phrasings use ``[images]``.
         mask: None if no mask is needed, else the way to treat masked pixels: "blank" erases them, "keep" shows them
             to the model.
 
@@ -100,6 +112,7 @@ class Template:
 
     @property
     def id(self) -> str:
+        """Of the subtask among all families, as saved workflows have it."""
         return f"{self.family}-{self.subtask}"
 
     @property
@@ -114,6 +127,7 @@ class Template:
         return tuple(slot.name for slot in self.slots if slot.name not in self.required)
 
     def slot(self, name: str) -> Slot:
+        """The slot of this name, which must be one of :attr:`slots`."""
         return next(slot for slot in self.slots if slot.name == name)
 
 
@@ -128,7 +142,18 @@ def task(
     images: int | tuple[int, int] = 1,
     mask: str | None = None,
 ) -> Template:
-    """Build a :class:`Template` from (English, Chinese) pairs; ``images`` is a count or (fewest, most)."""
+    """Builds a :class:`Template`; its texts are (English, Chinese) pairs.
+
+    Args:
+        family: see :class:`Template`, as for all others.
+        subtask: its slug.
+        title: name for menus.
+        connect: what to connect.
+        phrasings: a pair for each sentence.
+        slots: every slot that occurs.
+        images: how many condition images, or (fewest, most).
+        mask: None, "blank" or "keep".
+    """
     english, chinese = zip(*phrasings, strict=True)
     fewest, most = (images, images) if isinstance(images, int) else images
     return Template(
@@ -145,7 +170,7 @@ def task(
 
 
 def check_language(language: str) -> str:
-    """Return ``language`` if there are texts in it.
+    """The language itself, if there are texts in it.
 
     Raises:
         ValueError: there are none.
@@ -161,7 +186,7 @@ def slots_in(phrasing: str) -> set[str]:
 
 
 def _check_template(template: Template) -> None:
-    """Refuse a template that could not be rendered for every allowed choice of slots and images."""
+    """Rejects a template that could not be rendered for every allowed choice of slots and images."""
 
     def fail(problem: str) -> None:
         raise ValueError(f"instruction template {template.id!r}: {problem}")

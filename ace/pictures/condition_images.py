@@ -28,21 +28,29 @@ KMEANS_ITERATIONS = 20
 
 @dataclass(frozen=True)
 class Grayscale(Parameters):
+    """Of :func:`grayscale`."""
+
     invert: bool = switch(False, "Negative: black becomes white.")
 
 
 @dataclass(frozen=True)
 class Mosaic(Parameters):
+    """Of :func:`mosaic`."""
+
     block: int = number(16, 1, 1024, "Side of a mosaic tile in pixels.")
 
 
 @dataclass(frozen=True)
 class Blur(Parameters):
+    """Of :func:`blur`."""
+
     sigma: float = number(4.0, 0.3, 64.0, "How far the blur reaches, in pixels.", 0.1)
 
 
 @dataclass(frozen=True)
 class Degradation(Parameters):
+    """Of :func:`degradation`."""
+
     blur: float = number(1.0, 0.0, 64.0, "Blur in pixels; 0 is none.", 0.1)
     downscale: float = number(2.0, 1.0, 32.0, "How many times smaller the picture is made and back; 1 is not.", 0.1)
     noise: float = number(0.05, 0.0, 1.0, "Noise: its deviation as a share of white; 0 is none.", 0.01)
@@ -52,6 +60,8 @@ class Degradation(Parameters):
 
 @dataclass(frozen=True)
 class ColorMap(Parameters):
+    """Of :func:`color_map`."""
+
     block: int = number(64, 1, 1024, "Side of a colour patch in pixels.")
     colors: int = number(0, 0, 64, "Reduce to this many colours of the picture's own; 0 keeps every patch's mean.")
     seed: int = number(0, 0, MAX_SEED, SEED_HELP)
@@ -77,11 +87,16 @@ class ConditionImageKind:
 def make_condition_image(
     name: str, image: torch.Tensor, parameters: Parameters | None = None, notify: Notify = log_notice
 ) -> torch.Tensor:
-    """Make a condition image of (B, H, W, C): (B, H, W, 3) float32 in [0, 1].
+    """Makes a condition image of one kind.
 
     Args:
         name: a key of ``CONDITION_IMAGES``.
+        image: (B, H, W, C), 1 to 4 channels.
         parameters: an instance of that kind's dataclass; None takes its defaults.
+        notify: told where transparency is laid over white or values are clamped.
+
+    Returns:
+        (B, H, W, 3) float32 in [0, 1].
 
     Raises:
         ValueError: no such kind, or no image.
@@ -97,7 +112,7 @@ def make_condition_image(
 
 
 def grayscale(image: torch.Tensor, parameters: Grayscale) -> torch.Tensor:
-    """Luma of ITU-R BT.601, as OpenCV takes it."""
+    """Luma of ITU-R BT.601, as OpenCV takes it: (B, H, W, 3) -> (B, H, W, 3)."""
     from kornia.color import rgb_to_grayscale
 
     gray = rgb_to_grayscale(image.permute(0, 3, 1, 2))[:, 0, :, :, None]
@@ -105,17 +120,20 @@ def grayscale(image: torch.Tensor, parameters: Grayscale) -> torch.Tensor:
 
 
 def mosaic(image: torch.Tensor, parameters: Mosaic) -> torch.Tensor:
-    """Every tile takes its mean colour; tiles at the right and bottom edge may be smaller."""
+    """Square tiles of their mean colour, smaller at the right and bottom edge: (B, H, W, 3) -> (B, H, W, 3)."""
     return _upsample_tiles(_tile_means(image, parameters.block), parameters.block, image)
 
 
 def blur(image: torch.Tensor, parameters: Blur) -> torch.Tensor:
-    """Gaussian blur."""
+    """Gaussian blur: (B, H, W, 3) -> (B, H, W, 3)."""
     return blur_picture(image.permute(0, 3, 1, 2), parameters.sigma).clamp_(0, 1).permute(0, 2, 3, 1).contiguous()
 
 
 def degradation(image: torch.Tensor, parameters: Degradation) -> torch.Tensor:
-    """Blur, shrink, add noise, compress and enlarge again, in the order of super-resolution's training data."""
+    """Blurs, shrinks, adds noise, compresses and enlarges again: (B, H, W, 3) -> (B, H, W, 3).
+
+    That is the order in which training data for super-resolution are made (Wang et al. 2021, Real-ESRGAN, section 3.1).
+    """
     height, width = image.shape[1:3]
     picture = image.permute(0, 3, 1, 2)
     if parameters.blur > 0:
@@ -138,7 +156,7 @@ def degradation(image: torch.Tensor, parameters: Degradation) -> torch.Tensor:
 
 
 def color_map(image: torch.Tensor, parameters: ColorMap) -> torch.Tensor:
-    """Patches of mean colour, if wished reduced to a palette found by k-means."""
+    """Patches of mean colour, if wished reduced to a palette found by k-means: (B, H, W, 3) -> (B, H, W, 3)."""
     patches = _tile_means(image, parameters.block)
     if parameters.colors:
         flat = [
@@ -164,7 +182,7 @@ def _upsample_tiles(tiles: torch.Tensor, block: int, like: torch.Tensor) -> torc
 
 
 def _jpeg_round_trip(picture: torch.Tensor, quality: int) -> torch.Tensor:
-    """Encode and decode (3, H, W) by Pillow's codec: kornia's differentiable one is seven times as slow."""
+    """Encodes and decodes (3, H, W) by Pillow's codec: kornia's differentiable one is seven times as slow."""
     from PIL import Image
 
     height, width = picture.shape[1:]
@@ -177,7 +195,7 @@ def _jpeg_round_trip(picture: torch.Tensor, quality: int) -> torch.Tensor:
 
 
 def _quantize_colors(colors: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
-    """Replace each row of (N, 3) by the nearest of ``count`` centres (Lloyd's k-means).
+    """Replaces each row of (N, 3) by the nearest of ``count`` centres (Lloyd's k-means).
 
     ``kornia.contrib.KMeans`` would do, but seeding it reseeds torch's global generators.
     """

@@ -1,4 +1,4 @@
-"""Picture files <-> tensors."""
+"""Pictures and masks in files <-> tensors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,14 @@ _HIGH_BIT_DEPTH = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 
 
 def load_picture(path: str | Path, notify: Notify = silent) -> torch.Tensor:
-    """A picture file, turned upright, transparency laid on white: (1, H, W, 3) float, 0 … 1.
+    """Reads a picture, turned upright, transparency laid on white.
+
+    Args:
+        path: of any format that Pillow reads.
+        notify: told where transparency is laid on white.
+
+    Returns:
+        (1, H, W, 3) float32, 0 … 1.
 
     Raises:
         ValueError: no such file, or no picture that can be read.
@@ -30,7 +37,14 @@ def load_picture(path: str | Path, notify: Notify = silent) -> torch.Tensor:
 
 
 def load_mask(path: str | Path) -> torch.Tensor:
-    """A mask file, white where the picture may change: (1, H, W) float, 0 … 1. Of a transparent file the alpha counts."""
+    """Reads a mask, white where the picture may change; of a file with transparency the alpha counts.
+
+    Returns:
+        (1, H, W) float32, 0 … 1.
+
+    Raises:
+        ValueError: no such file, or no picture that can be read.
+    """
     with _open(path) as picture:
         if picture.mode in _HIGH_BIT_DEPTH:
             return _high_bit_depth_to_tensor(picture)[..., 0]
@@ -39,7 +53,15 @@ def load_mask(path: str | Path) -> torch.Tensor:
 
 
 def save_picture(image: torch.Tensor, path: str | Path) -> Path:
-    """One picture (H, W, 3), 0 … 1 -> file, by extension; written under a temporary name and renamed."""
+    """Writes one picture, atomically.
+
+    Args:
+        image: (H, W, 3), 0 … 1; values beyond are clamped.
+        path: its extension chooses the format, PNG where it is unknown; the folder is made.
+
+    Returns:
+        The path.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = (image.clamp(0, 1) * 255).to(torch.uint8).cpu().numpy()
@@ -52,9 +74,11 @@ def _open(path: str | Path) -> Image.Image:
     try:
         return ImageOps.exif_transpose(Image.open(path))
     except FileNotFoundError:
-        raise ValueError(f"there is no file {path}") from None
+        raise ValueError(f"there is no file {path}; check the name and the folder") from None
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} is not a picture that can be read: {error}") from None
+        raise ValueError(
+            f"{path} is not a picture that can be read: {error}; choose a PNG, JPEG or WebP file"
+        ) from None
 
 
 def _high_bit_depth_to_tensor(picture: Image.Image) -> torch.Tensor:

@@ -23,6 +23,8 @@ INVERT_HELP = "White lines on black instead of dark lines on white."
 
 @dataclass(frozen=True)
 class Canny(Parameters):
+    """Of :func:`canny`."""
+
     low: float = number(0.4, 0.01, 0.99, "Edges weaker than this are dropped.", 0.01)
     high: float = number(
         0.8, 0.01, 0.99, "Edges stronger than this are kept, with all weaker ones they run into.", 0.01
@@ -36,6 +38,8 @@ class Canny(Parameters):
 
 @dataclass(frozen=True)
 class Sketch(Parameters):
+    """Of :func:`sketch`."""
+
     softness: float = number(6.0, 0.5, 64.0, "Width in pixels of the pencil's shading.", 0.5)
     darkness: float = number(1.5, 0.2, 8.0, "How dark the pencil is.", 0.1)
     invert: bool = switch(False, INVERT_HELP)
@@ -43,6 +47,8 @@ class Sketch(Parameters):
 
 @dataclass(frozen=True)
 class Contour(Parameters):
+    """Of :func:`contour`."""
+
     smoothing: float = number(2.0, 0.3, 32.0, "Details smaller than about this many pixels are ignored.", 0.1)
     darkness: float = number(1.0, 0.2, 8.0, "How dark the lines are.", 0.1)
     invert: bool = switch(False, INVERT_HELP)
@@ -50,6 +56,8 @@ class Contour(Parameters):
 
 @dataclass(frozen=True)
 class Scribble(Parameters):
+    """Of :func:`scribble`."""
+
     thickness: float = number(1.4, 0.3, 16.0, "Thickness of the lines in pixels.", 0.1)
     contrast: float = number(80.0, 1.0, 400.0, "Higher draws faint lines too and makes them black.", 1.0)
     invert: bool = switch(False, INVERT_HELP)
@@ -57,6 +65,8 @@ class Scribble(Parameters):
 
 @dataclass(frozen=True)
 class Doodle(Parameters):
+    """Of :func:`doodle`."""
+
     detail: int = number(384, 64, 2048, "Long side in pixels of the picture lines are found on; less is rougher.", 16)
     thickness: int = number(2, 0, 32, "How much the lines are thickened, in pixels of that picture.")
     low: float = number(0.3, 0.01, 0.99, "Edges weaker than this are dropped.", 0.01)
@@ -65,19 +75,19 @@ class Doodle(Parameters):
 
 
 def canny(image: torch.Tensor, parameters: Canny) -> torch.Tensor:
-    """White edges one pixel wide on black."""
+    """White edges one pixel wide on black (Canny 1986): (B, H, W, 3) -> (B, H, W, 3)."""
     return _to_rgb_image(_canny_edges(_gray(image), parameters.low, parameters.high), inverted=False)
 
 
 def sketch(image: torch.Tensor, parameters: Sketch) -> torch.Tensor:
-    """Pencil drawing by dodging the grey picture with its own blur."""
+    """Pencil drawing by dodging the grey picture with its own blur: (B, H, W, 3) -> (B, H, W, 3)."""
     gray = _gray(image)
     page = (gray + 0.1).div_(blur(gray, parameters.softness).add_(0.1)).clamp_(0, 1)
     return _to_rgb_image(page.pow_(parameters.darkness * 2), parameters.invert)
 
 
 def contour(image: torch.Tensor, parameters: Contour) -> torch.Tensor:
-    """Soft outlines where the smoothed picture changes most, by its Sobel gradient."""
+    """Soft outlines where the Sobel gradient of the smoothed picture is large: (B, H, W, 3) -> (B, H, W, 3)."""
     from kornia.filters import sobel
 
     slope = sobel(blur(_gray(image), parameters.smoothing))
@@ -88,14 +98,17 @@ def contour(image: torch.Tensor, parameters: Contour) -> torch.Tensor:
 
 
 def scribble(image: torch.Tensor, parameters: Scribble) -> torch.Tensor:
-    """Line art by a thresholded difference of Gaussians (XDoG, Winnemöller et al., 2012), without filled areas."""
+    """Line art by a thresholded difference of Gaussians: (B, H, W, 3) -> (B, H, W, 3).
+
+    That is XDoG (Winnemöller et al. 2012) without filled areas.
+    """
     gray = _gray(image)
     response = blur(gray, parameters.thickness).sub_(blur(gray, 1.6 * parameters.thickness), alpha=0.98)
     return _to_rgb_image(response.mul_(parameters.contrast).clamp_(max=0).tanh_().add_(1), parameters.invert)
 
 
 def doodle(image: torch.Tensor, parameters: Doodle) -> torch.Tensor:
-    """Few thick lines, as drawn by hand: strong edges of a small picture."""
+    """Few thick lines, as drawn by hand, from strong edges of a small picture: (B, H, W, 3) -> (B, H, W, 3)."""
     gray = _gray(image)
     height, width = gray.shape[2:]
     scale = min(1.0, parameters.detail / max(height, width))
@@ -109,10 +122,14 @@ def doodle(image: torch.Tensor, parameters: Doodle) -> torch.Tensor:
 
 
 def blur(picture: torch.Tensor, sigma: float) -> torch.Tensor:
-    """Gaussian blur of (B, C, H, W), edges repeated.
+    """Gaussian blur with edges repeated: (B, C, H, W) -> (B, C, H, W).
 
-    A wide one is taken on a smaller picture, which has lost nothing that would survive it: kornia's time grows with
-    sigma, this does not.
+    A wide one is computed on a smaller picture, which has lost nothing that would survive the blur: kornia's time grows
+    with sigma, this does not.
+
+    Args:
+        picture: (B, C, H, W).
+        sigma: standard deviation in pixels.
     """
     from kornia.filters import gaussian_blur2d
 

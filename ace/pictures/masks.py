@@ -56,7 +56,8 @@ def prepare_mask(
     Args:
         mask: (B, H, W).
         image: (B, H, W, C) that the mask is for; the mask gets its size. Pixels below are those of the result.
-        threshold: what lies above may change.
+        threshold: 0 … 1; what lies above may change.
+        invert: mark what was not marked.
         fill_holes: mark what the mask encloses, such as the inside of an outline.
         grow: pixels to grow by; negative shrinks.
         corners: "round" or "square" growth.
@@ -65,6 +66,10 @@ def prepare_mask(
         unite: one mask for the batch: what any of its masks marks.
         when_aspect_differs: see ``fit_to_image``.
         notify: told when nothing or everything is left marked.
+
+    Raises:
+        TypeError: see :func:`ace.pictures.preprocess.as_mask`.
+        ValueError: no mask, another aspect ratio than the image, or a negative feather.
     """
     mask = as_mask(mask)
     if image is not None:
@@ -86,13 +91,22 @@ def prepare_mask(
 
 
 def fit_to_image(mask: torch.Tensor, height: int, width: int, when_aspect_differs: str = "error") -> torch.Tensor:
-    """Mask (B, h, w) at a picture's size, (B, height, width), by picking nearest pixels; values stay what they were.
+    """Resizes a mask to a picture's size by the nearest pixels, values unchanged.
 
     An empty mask fits every picture: ComfyUI's Load Image gives one of 64x64 for a picture without alpha.
 
     Args:
+        mask: (B, h, w).
+        height: of the picture.
+        width: of the picture.
         when_aspect_differs: what to do with a mask of another aspect ratio: raise an "error", "crop" its centre, or
             "stretch" it.
+
+    Returns:
+        (B, height, width).
+
+    Raises:
+        ValueError: the aspect ratios differ and that is to be an error.
     """
     mask = as_mask(mask)
     if not mask.any():
@@ -105,11 +119,15 @@ def fit_to_image(mask: torch.Tensor, height: int, width: int, when_aspect_differ
 
 
 def from_alpha(image: torch.Tensor, marks: str = "transparent") -> torch.Tensor:
-    """Mask (B, H, W) from the alpha of an image (B, H, W, 4) or, grey with alpha, (B, H, W, 2).
+    """Mask (B, H, W) from the alpha of an image.
 
     Args:
+        image: (B, H, W, 4) or, grey with alpha, (B, H, W, 2).
         marks: which pixels may change: the "transparent" ones, a hole cut into a picture, as ComfyUI's Load Image reads
             alpha; or the "opaque" ones, a layer painted on.
+
+    Raises:
+        ValueError: the image has no alpha, or ``marks`` is something else.
     """
     check_image(image)
     if image.shape[3] not in (2, 4):
@@ -124,7 +142,7 @@ def from_alpha(image: torch.Tensor, marks: str = "transparent") -> torch.Tensor:
 
 
 def union(mask: torch.Tensor) -> torch.Tensor:
-    """What any mask of a batch marks: (B, H, W) -> (1, H, W)."""
+    """One mask of what any mask of a batch marks: (B, H, W) -> (1, H, W)."""
     return as_mask(mask).amax(dim=0, keepdim=True)
 
 
@@ -141,6 +159,9 @@ def inpaint_image(image: torch.Tensor, mask: torch.Tensor, fill: str = "blank") 
         mask: (B, H, W) or (1, H, W), of the same size.
         fill: a key of ``INPAINT_FILLS``: "blank" sets the masked pixels to black, -1 in the model's range, as the
             published model was trained for inpainting; "keep" leaves them.
+
+    Raises:
+        ValueError: no such fill, or a mask of another shape than the image.
     """
     check_image(image)
     if fill not in INPAINT_FILLS:

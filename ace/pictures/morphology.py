@@ -1,4 +1,4 @@
-"""Grow, shrink and feather masks by Euclidean distance, exactly and fast on very large pictures.
+"""Dilation, erosion and feathering of masks by Euclidean distance, exact and fast on very large pictures.
 
 ``kornia.morphology.dilation`` takes every cell of a disc in turn: (2r + 1)^2 passes over the picture, minutes at
 4096x4096 with radius 64. The distance below is separable and takes about r passes over 16-bit integers, one or two
@@ -17,12 +17,20 @@ CORNERS = ("round", "square")
 
 
 def grow(mask: torch.Tensor, radius: int, corners: str = "round") -> torch.Tensor:
-    """Binary mask (B, H, W) grown by ``radius`` pixels, or shrunk where ``radius`` is negative.
+    """Dilates a binary mask by ``radius`` pixels, or erodes it where ``radius`` is negative.
 
     The picture's edge is not an edge of the mask: what touches it does not shrink away from it.
 
     Args:
+        mask: (B, H, W).
+        radius: pixels.
         corners: "round" grows by a disc, "square" by a square of side 2 ``radius`` + 1.
+
+    Returns:
+        (B, H, W) of zeros and ones.
+
+    Raises:
+        ValueError: ``corners`` is something else.
     """
     if corners not in CORNERS:
         raise ValueError(f'corners is "{corners}"; expected one of {", ".join(CORNERS)}')
@@ -36,11 +44,14 @@ def grow(mask: torch.Tensor, radius: int, corners: str = "round") -> torch.Tenso
 
 
 def feather(mask: torch.Tensor, radius: int) -> torch.Tensor:
-    """Soft mask (B, H, W) that rises from the edge of the binary mask inward over ``radius`` pixels.
+    """Soft mask that rises from the edge of a binary mask inward over ``radius`` pixels: (B, H, W) -> (B, H, W).
 
     It is exactly 0 wherever the binary mask is 0 and above 0 elsewhere. Parts thinner than twice the radius rise
     faster, so that they too reach 1 along their middle (less, where a thicker part lies within the radius) and no stroke
     is lost. The picture's edge is not faded.
+
+    Raises:
+        ValueError: ``radius`` is negative.
     """
     if radius < 0:
         raise ValueError(f"the feather is {radius} pixels; it must be 0 or more")
@@ -59,7 +70,7 @@ def feather(mask: torch.Tensor, radius: int) -> torch.Tensor:
 
 
 def fill_holes(mask: torch.Tensor) -> torch.Tensor:
-    """Binary mask (B, H, W) with everything marked that it encloses.
+    """Marks everything that a binary mask encloses: (B, H, W) -> (B, H, W).
 
     Enclosed is what cannot be reached from the picture's edge by steps up, down, left and right, so a line one pixel
     wide that turns by 45 degrees still encloses. A shape that is open at the picture's edge is not filled.

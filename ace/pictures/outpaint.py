@@ -1,4 +1,4 @@
-"""Outpainting: extend the canvas first; the new border is the mask, and black as the model expects."""
+"""Outpainting: the canvas is extended first; the new border is the mask, and black as the model expects."""
 
 from __future__ import annotations
 
@@ -30,9 +30,13 @@ class Placement:
     """Where a picture lies on the extended canvas.
 
     Attributes:
-        canvas_height, canvas_width: size of the canvas.
+        canvas_height: of the canvas in pixels.
+        canvas_width: of the canvas in pixels.
         box: the picture on it.
         overlap: pixels along the picture's inner edge, next to new border, that may change too.
+
+    Raises:
+        ValueError: the picture leaves the canvas, or the overlap is negative.
     """
 
     canvas_height: int
@@ -42,7 +46,10 @@ class Placement:
 
     def __post_init__(self) -> None:
         if min(self.margins) < 0 or min(self.box.height, self.box.width) < 1:
-            raise ValueError(f"{self.box} does not lie on a canvas of {self.canvas_width}x{self.canvas_height}")
+            raise ValueError(
+                f"a picture of {self.box.width}x{self.box.height} at ({self.box.left}, {self.box.top}) does not lie on a "
+                f"canvas of {self.canvas_width}x{self.canvas_height}; make the canvas larger"
+            )
         if self.overlap < 0:
             raise ValueError(f"the overlap is {self.overlap} pixels; it must be 0 or more")
 
@@ -64,7 +71,18 @@ class Placement:
         return mask
 
     def extend(self, image: torch.Tensor, continue_edges: bool = False) -> torch.Tensor:
-        """Lay an image (B, H, W, C) of the box's size on the canvas; around it black, or its edge pixels repeated."""
+        """Lays an image on the canvas; around it black, or its edge pixels repeated.
+
+        Args:
+            image: (B, H, W, C) of the box's size.
+            continue_edges: repeat the edge pixels.
+
+        Returns:
+            (B, canvas_height, canvas_width, C).
+
+        Raises:
+            ValueError: an image of another size.
+        """
         if image.shape[1:3] != (self.box.height, self.box.width):
             raise ValueError(
                 f"the image is {image.shape[2]}x{image.shape[1]}, but this outpainting was made for "
@@ -92,11 +110,17 @@ class Outpainting:
 def outpaint(
     image: torch.Tensor, placement: Placement, mask: torch.Tensor | None = None, notify: Notify = log_notice
 ) -> Outpainting:
-    """Extend an image (B, H, W, C) as ``placement`` says.
+    """Extends an image.
 
     Args:
+        image: (B, H, W, C) of the placement's size.
+        placement: where the image lies on the new canvas.
         mask: (B, H, W) or (1, H, W) of what may change inside the picture too. Those pixels are kept on the canvas:
             blank them as for inpainting if they are to be filled.
+        notify: told when nothing is added.
+
+    Raises:
+        ValueError: an image or mask of another size.
     """
     canvas = placement.extend(to_rgb(image, notify))
     border = placement.mask()
@@ -111,7 +135,11 @@ def outpaint(
 def place_by_pixels(
     height: int, width: int, *, left: int = 0, top: int = 0, right: int = 0, bottom: int = 0, overlap: int = 0
 ) -> Placement:
-    """Extend a ``height`` x ``width`` picture by pixels on each side."""
+    """Extends a ``height`` x ``width`` picture by pixels on each side; ``overlap`` as in :class:`Placement`.
+
+    Raises:
+        ValueError: a number is negative.
+    """
     _check_extension(left=left, top=top, right=right, bottom=bottom)
     return Placement(height + top + bottom, width + left + right, Box(top, left, height, width), overlap)
 
@@ -126,7 +154,11 @@ def place_by_ratio(
     bottom: float = 0.0,
     overlap: int = 0,
 ) -> Placement:
-    """Extend by shares of the picture's own width and height (0.5 adds half of it); sizes round down, as published."""
+    """Extends by shares of the picture's own width and height (0.5 adds half of it); sizes round down, as published.
+
+    Raises:
+        ValueError: a number is negative.
+    """
     _check_extension(left=left, top=top, right=right, bottom=bottom)
     canvas_height, canvas_width = int(height * (top + bottom + 1)), int(width * (left + right + 1))
     box = Box(int(height * top), int(width * left), height, width)
@@ -138,10 +170,18 @@ def place_by_ratio(
 def place_to_aspect(
     height: int, width: int, aspect_width: float, aspect_height: float, anchor: str = "center", overlap: int = 0
 ) -> Placement:
-    """Extend the shorter way to the aspect ratio ``aspect_width``:``aspect_height``.
+    """Extends the shorter way to an aspect ratio.
 
     Args:
+        height: of the picture in pixels.
+        width: of the picture in pixels.
+        aspect_width: first number of the ratio, 16 of 16:9.
+        aspect_height: second number of the ratio.
         anchor: a key of ``ANCHORS``: where on the new canvas the picture sits.
+        overlap: as in :class:`Placement`.
+
+    Raises:
+        ValueError: no such anchor, or a number that is not above 0.
     """
     if not (aspect_width > 0 and aspect_height > 0):
         raise ValueError(f"the aspect ratio is {aspect_width}:{aspect_height}; both numbers must be above 0")
@@ -155,7 +195,7 @@ def place_to_aspect(
 
 
 def snap(placement: Placement, multiple: int = PATCH_PIXELS) -> Placement:
-    """Widen the canvas to multiples of 16, so that it needs no scaling as long as it fits the token budget.
+    """Enlarges the canvas to multiples of 16, so that it needs no scaling as long as it fits the token budget.
 
     The extra pixels go where the canvas grows anyway: above or left if only there, otherwise below and right.
     """

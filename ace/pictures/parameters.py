@@ -1,4 +1,4 @@
-"""Parameters that carry their own bounds and help, so that a node and the command line can be made from them."""
+"""Parameters that carry their own bounds and help, so that widgets can be made from them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from typing import Any
 
 
 def number(default: float, minimum: float, maximum: float, help: str, step: float = 1) -> Any:
-    """A numeric field of a ``Parameters`` dataclass, both bounds included."""
+    """A numeric field of a ``Parameters`` dataclass.
+
+    Args:
+        default: its type decides whether the field takes whole numbers.
+        minimum: lowest value allowed.
+        maximum: highest value allowed.
+        help: a sentence for the tooltip.
+        step: of the widget.
+    """
     return field(default=default, metadata={"min": minimum, "max": maximum, "step": step, "help": help})
 
 

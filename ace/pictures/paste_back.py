@@ -1,4 +1,4 @@
-"""Paste an edited result back over its source: every pixel outside the mask stays bit for bit what it was."""
+"""Composites an edited result over its source: every pixel outside the mask stays bit for bit what it was."""
 
 from __future__ import annotations
 
@@ -27,18 +27,19 @@ def paste_back(
     ring: int = RING_PIXELS,
     notify: Notify = log_notice,
 ) -> torch.Tensor:
-    """Put ``result`` into ``original`` where the mask marks.
+    """Composites ``result`` over ``original`` where the mask marks.
 
     Args:
         original: (B, H, W, C), the source at its own size. Alpha, where it has one, is returned as it was.
         result: (B, h, w, C'), what the model made of it, at any scale: as sampled, at the source's, or enlarged.
         mask: (B, H, W) of the source's size, or of the result's.
-        fit: how the source was prepared; None works it out by the two sizes, see ``infer_crop``.
+        fit: how the source was prepared; None infers it from the two sizes, see ``infer_crop``.
         feather: pixels of the source over which the result fades in from the mask's edge inward. None takes the mask's
             own values as weights, such as a prepared soft mask.
         match_colors: shift the result's colours so that around the mask, where both show the same, mean and contrast
             agree with the source.
         ring: width in pixels of the band around the mask that colours are compared on.
+        notify: told what is changed about the pictures, and when the mask reaches beyond the result.
 
     Returns:
         (B, H, W, C), C at least 3; equal to ``original`` in every bit where the mask is 0.
@@ -61,7 +62,7 @@ def paste_back(
 
 
 def _blend(below: torch.Tensor, above: torch.Tensor, weight: torch.Tensor) -> None:
-    """Lay ``above`` (B, H, W, 3) over ``below`` in place, by weights (B, H, W); weight 0 leaves every bit alone."""
+    """Lays ``above`` (B, H, W, 3) over ``below`` in place, by weights (B, H, W); weight 0 leaves every bit alone."""
     window = bounding_box(weight > 0)
     if window is None:
         return
@@ -73,13 +74,14 @@ def _blend(below: torch.Tensor, above: torch.Tensor, weight: torch.Tensor) -> No
 def paste_back_outpainting(
     original: torch.Tensor, result: torch.Tensor, placement: Placement, mask: torch.Tensor | None = None, **options
 ) -> torch.Tensor:
-    """Put the picture that was extended back into the outpainted result.
+    """Composites an outpainted result around the picture that was extended.
 
     The canvas around the picture continues its edge pixels, so that a feathered seam fades from them and not from black.
 
     Args:
         original: (B, H, W, C), the picture before it was extended.
         result: (B, h, w, C'), the model's result for the whole canvas.
+        placement: where the picture lies on the canvas.
         mask: the canvas's mask, where more than the border may change.
         options: as for ``paste_back``.
 
@@ -93,9 +95,19 @@ def paste_back_outpainting(
 def match_seam_colors(
     region: torch.Tensor, source: torch.Tensor, mask: torch.Tensor, ring: int = RING_PIXELS, notify: Notify = log_notice
 ) -> torch.Tensor:
-    """Give ``region`` (B, H, W, 3) the per-channel mean and contrast of ``source`` on a ring around the mask (B, H, W).
+    """Gives a result the per-channel mean and contrast that its source has on a ring around the mask.
 
-    Where a mask leaves no ring, that sample is returned unchanged and ``notify`` is told.
+    Where a mask leaves no ring, that sample is returned unchanged.
+
+    Args:
+        region: (B, H, W, 3), the result.
+        source: (B, H, W, 3).
+        mask: (B, H, W).
+        ring: width of the ring in pixels.
+        notify: told where there is no ring.
+
+    Returns:
+        (B, H, W, 3).
     """
     inside = binarize(mask)
     matched = region.clone()
@@ -111,7 +123,7 @@ def match_seam_colors(
 
 
 def _with_colors(image: torch.Tensor) -> torch.Tensor:
-    """Repeat a grey channel so that colour can be pasted in; alpha stays behind it."""
+    """Repeats a grey channel so that colour can be pasted in; alpha stays behind it."""
     check_image(image, "original")
     image = image.to(torch.float32)
     if image.shape[3] >= 3:
@@ -156,7 +168,7 @@ def _mask_in_box(
 
 
 def _broadcast_batches(*tensors: torch.Tensor) -> list[torch.Tensor]:
-    """Repeat batches of 1 to the size of the others."""
+    """Repeats batches of 1 to the size of the others."""
     batch = max(tensor.shape[0] for tensor in tensors)
     if any(tensor.shape[0] not in (1, batch) for tensor in tensors):
         counts = ", ".join(str(tensor.shape[0]) for tensor in tensors)

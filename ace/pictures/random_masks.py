@@ -24,7 +24,16 @@ ATTEMPTS = 64
 
 @dataclass(frozen=True)
 class Style:
-    """Numbers are inclusive ranges, lengths pixels of a 256-pixel crop."""
+    """How many shapes are drawn, and how large. Pairs are ranges, both ends included.
+
+    Attributes:
+        strokes: how many.
+        stroke_length: of each segment, in pixels of a 256-pixel crop, as all below.
+        stroke_width: of each segment.
+        boxes: how many.
+        box_side: of each box.
+        box_margin: that boxes keep from the picture's edge.
+    """
 
     strokes: tuple[int, int]
     stroke_length: tuple[int, int]
@@ -61,16 +70,26 @@ def random_masks(
     shapes: tuple[int, int] | None = None,
     coverage: tuple[float, float] = (0.0, 0.5),
 ) -> torch.Tensor:
-    """Draw ``count`` masks (count, height, width) of zeros and ones; never an empty one.
+    """Draws masks of strokes or boxes; never an empty one.
 
     Mask i depends on ``seed`` + i alone, so a batch holds what single draws give. Shapes go on being added, larger or
     smaller, until the marked share lies within ``coverage``, as nearly as whole pixels allow.
 
     Args:
+        height: in pixels.
+        width: in pixels.
+        count: how many masks.
+        seed: any integer; 64 bits of it count.
         kind: "strokes", "boxes", or "mixed", which draws one kind or the other for each mask.
         style: a key of ``STYLES``: how thick.
-        shapes: least and most shapes a mask; None takes the style's.
-        coverage: least and most share of the picture, in [0, 1].
+        shapes: fewest and most shapes for each mask; None takes the style's.
+        coverage: smallest and largest share of the picture, in [0, 1].
+
+    Returns:
+        (count, height, width) of zeros and ones.
+
+    Raises:
+        ValueError: a number out of range, or no such kind or style.
     """
     if height < 1 or width < 1 or count < 1:
         raise ValueError(f"{count} masks of {width}x{height} were asked for; each number must be at least 1")

@@ -14,7 +14,7 @@ class Resolution:
     """Gives every picture a size, and a canvas to pictures made from text alone.
 
     Attributes:
-        fit: (height, width) of a picture -> Fit.
+        fit: function from (height, width) of a picture to its ``Fit``.
         canvas: (height, width) of a result without a picture to edit.
     """
 

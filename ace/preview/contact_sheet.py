@@ -59,7 +59,7 @@ CAPTION_HEIGHT = _CHIP.line_height + 6 + 3 * _SMALL.line_height + PADDING
 
 
 def draw_contact_sheet(overview: Overview) -> Image.Image:
-    """Overview -> a picture of 800 to 1600 pixels in width and as high as it needs to be."""
+    """Draws an overview as a picture of 800 to 1600 pixels in width and as high as it needs to be."""
     from PIL import Image, ImageDraw
 
     columns = _columns(max(len(one.cards) for one in overview.rounds))
@@ -87,11 +87,12 @@ def _columns(cards: int) -> int:
 
 
 def to_tensor(sheet: Image.Image) -> torch.Tensor:
-    """(1, H, W, 3) float32, 0 … 1."""
+    """A Pillow picture -> (1, H, W, 3) float32, 0 … 1."""
     return torch.from_numpy(np.asarray(sheet, dtype=np.float32) / 255.0)[None]
 
 
 def card_color(card: Card) -> Color:
+    """The colour of a card's indicator on the whole sheet."""
     return INDICATOR_COLORS[indicator_number(card.indicator)] if card.indicator else RESULT
 
 

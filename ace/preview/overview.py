@@ -30,7 +30,8 @@ class Card:
         image: (H, W, 3), 0 … 1: the part of the picture that the model gets, in the picture's own pixels; None for the
             result.
         mask: (height, width) of zeros and ones at the coarseness the model gets; None when everything may change.
-        height, width: in pixels.
+        height: in pixels.
+        width: in pixels.
         origin: what was done to the picture to get there, in words; empty when nothing was.
         edited: whether it is the picture being edited.
         batch: pictures it stands for.
@@ -48,6 +49,7 @@ class Card:
 
     @property
     def tokens(self) -> int:
+        """Tokens it takes on the sequence."""
         return (self.height // PATCH_PIXELS) * (self.width // PATCH_PIXELS)
 
     @property
@@ -62,6 +64,7 @@ class Round:
 
     Attributes:
         title: "This round", or which of the earlier ones it is.
+        instruction: with its indicators renumbered.
         cards: pictures in the model's order; the present round ends with the result.
     """
 
@@ -86,6 +89,7 @@ class Overview:
 
     @property
     def cards(self) -> tuple[Card, ...]:
+        """All pictures in the model's order."""
         return tuple(card for one in self.rounds for card in one.cards)
 
     @property
@@ -124,12 +128,13 @@ def overview(
     """Collects what a long context will be for the model. Needs no model.
 
     Args:
+        context: images, masks and instructions of all rounds.
         resolution: decides the sizes, as in encoding.
         max_tokens: what the model was trained with, to compare sizes to.
         notify: told every warning as well.
 
     Raises:
-        ValueError: see :func:`ace.lcu.resolve`.
+        ValueError: see :func:`ace.lcu.units.resolve`.
     """
     warnings: list[str] = []
 
@@ -218,7 +223,7 @@ def _warn_about(found: Overview, warn: Notify) -> None:
         if words > MAX_WORDS:
             warn(
                 f"{one.title.lower()}: the instruction is {words} words long; ACE reads about the first {MAX_WORDS}. "
-                "Say the most important first, or less"
+                "Put what matters most first, or shorten it"
             )
         if letters := unreadable_letters(one.instruction):
             warn(

@@ -1,4 +1,4 @@
-"""Text on PIL pictures: fonts of whatever system this is, several scripts in one line, wrapping."""
+"""Text on Pillow pictures: the fonts of this system, several scripts in one line, wrapping."""
 
 from __future__ import annotations
 
@@ -55,9 +55,13 @@ def is_wide(character: str) -> bool:
 
 @dataclass(frozen=True)
 class Font:
-    """A size and weight of text.
+    """A size and weight of text, in a font of the system for each script.
 
     A script for which the system has no font is drawn as empty boxes; nothing fails.
+
+    Attributes:
+        size: in pixels.
+        bold: whether a bold font is taken, where there is one.
     """
 
     size: int
@@ -76,6 +80,7 @@ class Font:
 
     @property
     def line_height(self) -> int:
+        """In pixels."""
         return round(self.size * _LINE_HEIGHT)
 
     def _runs(self, text: str) -> list[tuple[str, Any]]:
@@ -92,10 +97,11 @@ class Font:
         return runs
 
     def width(self, text: str) -> float:
+        """Of a line, in pixels."""
         return sum(font.getlength(run) for run, font in self._runs(text))
 
     def draw(self, pen: ImageDraw.ImageDraw, x: float, y: float, text: str, color: Color) -> float:
-        """Draws one line, vertically centred in ``line_height`` from y; returns where it ends."""
+        """Draws one line from (x, y), vertically centred in ``line_height``; returns the x where it ends."""
         baseline = y + self.line_height / 2 + self.size * 0.36
         for run, font in self._runs(text):
             pen.text((x, baseline), run, font=font, fill=color, anchor="ls")
@@ -116,6 +122,7 @@ class Word:
     """A piece of text that stays on one line.
 
     Attributes:
+        text: what is drawn.
         chip: colour of the chip it stands on; None for plain text.
         spaced: whether a space goes before it, unless it begins a line.
     """
@@ -129,11 +136,17 @@ CHIP_PADDING = 6
 
 
 def word_width(word: Word, font: Font) -> float:
+    """Width of a word in pixels, with the padding of its chip."""
     return font.width(word.text) + (2 * CHIP_PADDING if word.chip else 0)
 
 
 def split_words(text: str, spaced: bool = False) -> list[Word]:
-    """Plain text cut where a line may break: at spaces, and around every wide character."""
+    """Splits a text where a line may break: at spaces, and around every wide character.
+
+    Args:
+        text: in any script.
+        spaced: whether a space goes before the first word.
+    """
     words: list[Word] = []
     piece = ""
 
@@ -158,9 +171,13 @@ def split_words(text: str, spaced: bool = False) -> list[Word]:
 
 
 def wrap(words: Sequence[Word], font: Font, width: float, max_lines: int) -> list[list[Word]]:
-    """Words -> lines no wider than ``width``, at most ``max_lines`` of them; what is left out is told by "…".
+    """Breaks words into lines; a word wider than a line is cut.
 
-    A word wider than a line is cut.
+    Args:
+        words: in order.
+        font: that they are drawn with.
+        width: of a line in pixels, at most.
+        max_lines: of these; where words are left out, the last line ends in "…".
     """
     gap = font.width(" ")
     lines: list[list[Word]] = [[]]
@@ -180,7 +197,7 @@ def wrap(words: Sequence[Word], font: Font, width: float, max_lines: int) -> lis
 
 
 def draw_line(pen: ImageDraw.ImageDraw, x: float, y: float, line: Sequence[Word], font: Font, color: Color) -> None:
-    """Draws one line of words, chips as rounded boxes with dark letters."""
+    """Draws one line of words from (x, y), chips as rounded boxes with dark letters."""
     gap = font.width(" ")
     for position, word in enumerate(line):
         x += gap if word.spaced and position else 0
@@ -191,7 +208,7 @@ def draw_line(pen: ImageDraw.ImageDraw, x: float, y: float, line: Sequence[Word]
 
 
 def draw_chip(pen: ImageDraw.ImageDraw, x: float, y: float, text: str, font: Font, chip: Color) -> float:
-    """A rounded box of colour ``chip`` with dark letters on it; returns where it ends."""
+    """Draws a rounded box of colour ``chip`` with dark letters on it from (x, y); returns the x where it ends."""
     end = x + font.width(text) + 2 * CHIP_PADDING
     pen.rounded_rectangle((x, y + 2, end, y + font.line_height - 2), radius=font.size // 3, fill=chip)
     font.draw(pen, x + CHIP_PADDING, y, text, (16, 17, 20))
