@@ -20,6 +20,7 @@ _FIRST = "first image"
 
 
 def indicator_input() -> io.Combo.Input:
+    """The widget for a picture's word, the same on all nodes that make an ACE_IMAGE."""
     return io.Combo.Input(
         "indicator",
         options=list(INDICATORS),
@@ -143,5 +144,5 @@ class LongContextNode(io.ComfyNode):
 
 
 def as_context(unit_or_context: ConditionUnit | LongContext) -> LongContext:
-    """Sockets that take a context take a single unit as well."""
+    """A unit as a context without history; a context as it is. Sockets that take a context take a unit as well."""
     return LongContext(unit_or_context) if isinstance(unit_or_context, ConditionUnit) else unit_or_context

@@ -31,6 +31,7 @@ from .resolution import resolution_input, to_resolution
 
 
 def context_input() -> io.MultiType.Input:
+    """The socket for a context or a single unit."""
     return io.MultiType.Input(
         "context",
         types=[AceContext, AceUnit],
@@ -39,6 +40,7 @@ def context_input() -> io.MultiType.Input:
 
 
 def negative_input() -> io.String.Input:
+    """The widget for the negative prompt."""
     return io.String.Input(
         "negative",
         multiline=True,
@@ -49,17 +51,22 @@ def negative_input() -> io.String.Input:
 
 
 def batch_size_input() -> io.Int.Input:
+    """The widget for the number of variants."""
     return io.Int.Input(
         "batch_size", default=1, min=1, max=64, tooltip="Variants made at once, each from its own noise."
     )
 
 
 def fit_output() -> AceFit.Output:
+    """The output that Paste Back reads."""
     return AceFit.Output(display_name="fit", tooltip="How the edited picture was cropped and scaled, for Paste Back.")
 
 
 def to_host_conditioning(conditioning: Conditioning) -> list:
-    """Conditioning -> CONDITIONING as core's nodes and samplers handle it (keys: see ``nodes/host/model.py``)."""
+    """Conditioning -> CONDITIONING as core's nodes and samplers handle it.
+
+    The text of all frames lies in one tensor (B, L, Y); the dictionary's keys are listed in ``nodes/host/model.py``.
+    """
     values = {
         TEXT_LENGTHS: tuple(text.shape[1] for text in conditioning.context),
         INDICATORS: conditioning.indicator_embeddings[None],
@@ -77,7 +84,20 @@ def to_host_conditioning(conditioning: Conditioning) -> list:
 
 
 def encode_context(clip, vae, context, resolution, negative, model, notify: Notify) -> EncodedContext:
-    """The one call behind the nodes Encode and Sampler."""
+    """The one call behind the nodes Encode and Sampler.
+
+    Args:
+        clip: the host's CLIP.
+        vae: the host's VAE.
+        context: LongContext or ConditionUnit.
+        resolution: the value of the resolution widget.
+        negative: the negative prompt.
+        model: MODEL to ask for its trained size, or None.
+        notify: told about whatever is changed or dropped.
+
+    Raises:
+        ValueError: a wrong part or a context that the model cannot take.
+    """
     return encode(
         as_context(context),
         HostTextEncoder(clip),
@@ -89,7 +109,7 @@ def encode_context(clip, vae, context, resolution, negative, model, notify: Noti
 
 
 def empty_latent(encoded: EncodedContext, batch_size: int) -> dict:
-    """Zeros of the target's size, the host's sign for "start from noise"."""
+    """LATENT of zeros (B, 4, h, w) of the target's size, from which the host's samplers start with noise alone."""
     shape = noise_shape(encoded, batch_size)
     return {"samples": torch.zeros(shape, device=comfy.model_management.intermediate_device())}
 

@@ -27,7 +27,10 @@ from .training.train import TrainNode
 
 
 class ACEExtension(ComfyExtension):
+    """What ComfyUI asks the pack for."""
+
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        """All nodes, in the order of the menu; registers folders and routes on the way."""
         paths.register()
         queueing.register()
         return [

@@ -14,6 +14,7 @@ _PUBLISHED_TOKENS = {_SMALL: 1024, _LARGE: 4096}
 
 
 def resolution_input() -> io.DynamicCombo.Input:
+    """The widget for the size that the model works at."""
     side = {"min": 16, "max": 8192, "step": 16}
     return io.DynamicCombo.Input(
         "resolution",
@@ -52,11 +53,12 @@ def resolution_input() -> io.DynamicCombo.Input:
 def to_resolution(choice: dict | None, model) -> Resolution:
     """The widget's value -> Resolution.
 
-    Raises:
-        ValueError: the workflow asks for a way that this version does not know, for which the host passes nothing.
-
     Args:
+        choice: the value; None where the workflow asks for something that this version does not know.
         model: MODEL to ask for its trained size, or None.
+
+    Raises:
+        ValueError: no value, a side that is no multiple of 16, or a MODEL of another family.
     """
     kind = require_choice(choice, "resolution")["resolution"]
     if kind == _MEGAPIXELS:
@@ -70,11 +72,15 @@ def to_resolution(choice: dict | None, model) -> Resolution:
 
 
 def trained_tokens(model) -> int | None:
-    """Tokens a picture had at most in the training of a MODEL; None without one."""
+    """Tokens of the largest picture in the training of a MODEL; None without one."""
     return None if model is None else require_ace(model).ace_defaults.max_tokens
 
 
 def token_budget(choice: dict, model) -> int | None:
-    """What sizes are held against: the connected MODEL, else the one that the widget names; None if neither says."""
+    """Tokens that a picture should have at most: of the connected MODEL, else of the one that the widget names.
+
+    Returns:
+        None where neither says.
+    """
     named = _SMALL if choice["resolution"] == _AS_MODEL else choice["resolution"]
     return trained_tokens(model) or _PUBLISHED_TOKENS.get(named)

@@ -33,6 +33,7 @@ _AS_SAMPLED, _AS_SOURCE = "as sampled", "as the source"
 
 
 def rescale_input() -> io.Float.Input:
+    """The widget for the guidance rescale."""
     return io.Float.Input(
         "guidance_rescale",
         default=0.5,
@@ -44,7 +45,7 @@ def rescale_input() -> io.Float.Input:
 
 
 def with_guidance_rescale(model, guidance_rescale: float):
-    """A clone of MODEL whose guided prediction is scaled back as ACE's own sampler does."""
+    """A clone of MODEL that guides as ACE's own sampler does, see :func:`ace.model.sampler.apply_guidance`."""
 
     def guided(args):
         # At a scale of 1 the host skips the unconditional branch and passes zeros for it.

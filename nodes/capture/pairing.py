@@ -17,7 +17,7 @@ class PairingError(ValueError):
 
 
 def batch_sizes(batches: Sequence[torch.Tensor]) -> list[int]:
-    """How many pictures each batch of a list has."""
+    """How many pictures each batch (B, …) of a list has."""
     return [batch.shape[0] for batch in batches]
 
 

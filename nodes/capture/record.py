@@ -37,7 +37,15 @@ def shared_recorder():
 
 @dataclass(frozen=True)
 class CaptureWidgets:
-    """The values of a capturing node's widgets, each as ComfyUI passes it: a list, most often of one."""
+    """The values of a capturing node's widgets, each as ComfyUI passes it: a list, most often of one.
+
+    Attributes:
+        instruction: "" for a trigger made of the dataset's name.
+        dataset: name of the dataset.
+        tags: separated by commas.
+        seed: -1 for the graph's own.
+        checks: changes to the checks, separated by commas.
+    """
 
     instruction: Sequence[str]
     dataset: Sequence[str]

@@ -35,11 +35,13 @@ class Stopwatch(ProgressHandler):
         self.memory = MemoryMeter(comfy.model_management.get_torch_device())
 
     def start_handler(self, node_id, state, prompt_id) -> None:
+        """Called by ComfyUI when a node begins."""
         self.executed.add(node_id)
         self.memory.look()
 
     def update_handler(self, node_id, value, max_value, state, prompt_id, image=None) -> None:
-        self.memory.look()  # a sampler's steps
+        """Called by ComfyUI when a node has made progress, such as a sampler's step."""
+        self.memory.look()
 
 
 def start() -> None:

@@ -1,4 +1,4 @@
-"""Widgets that bring their own further widgets (DynamicCombo)."""
+"""Values of widgets that bring their own further widgets (DynamicCombo)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from typing import Any
 
 def require_choice(choice: dict[str, Any] | None, what: str) -> dict[str, Any]:
     """The widget's value.
+
+    Args:
+        choice: what the host passes: a dictionary with the choice and the widgets that it brings.
+        what: what is chosen, for the message.
 
     Raises:
         ValueError: the workflow asks for something that this version does not know, for which the host passes nothing.

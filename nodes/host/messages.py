@@ -6,7 +6,7 @@ import logging
 
 
 class Messages:
-    """Collects notices of one node execution; a function of the kind that ``ace`` takes as ``notify``.
+    """Collects the notices of one node execution; called as ``ace`` calls ``notify``.
 
     Args:
         node_id: the node to write on; None writes to the log only.
@@ -26,7 +26,7 @@ class Messages:
 
 
 def show_on_node(text: str, node_id: str) -> None:
-    """Write on a node, in place of what was written there; from any thread."""
+    """Writes a text on a node, in place of what was written there; from any thread."""
     from server import PromptServer
 
     PromptServer.instance.send_progress_text(text, node_id)

@@ -84,13 +84,18 @@ class HostACEModel(ACEModel):
 
 
 class ACEBase(comfy.model_base.BaseModel):
-    """Turns CONDITIONING into what the transformer takes."""
+    """The host's base model around the transformer: turns CONDITIONING into its arguments."""
 
     def __init__(self, model_config, device=None):
         super().__init__(model_config, device=device, unet_model=HostACEModel)
         self.memory_usage_factor_conds = ("ref_latents",)
 
     def extra_conds(self, **kwargs):
+        """The host's hook: the entries of a CONDITIONING -> arguments of the transformer.
+
+        Raises:
+            ValueError: the conditioning was not made for ACE, or was joined or shortened.
+        """
         out = super().extra_conds(**kwargs)
         device, text, indicators = kwargs["device"], kwargs.get("cross_attn"), kwargs.get(INDICATORS)
         if text is None or indicators is None:
@@ -118,6 +123,7 @@ class ACEBase(comfy.model_base.BaseModel):
         return out
 
     def extra_conds_shapes(self, **kwargs):
+        """The host's hook: shapes of what takes memory beside the latent."""
         references = kwargs.get(REFERENCES)
         if not references:
             return {}
@@ -154,7 +160,12 @@ class ACEBase(comfy.model_base.BaseModel):
 
 
 class ACEHostConfig(comfy.supported_models_base.BASE):
-    """What ComfyUI wants to know about a model family."""
+    """What ComfyUI wants to know about a model family.
+
+    Args:
+        config: shape of the model.
+        defaults: how it is meant to be sampled.
+    """
 
     unet_config = {}
     unet_extra_config = {}
@@ -170,12 +181,15 @@ class ACEHostConfig(comfy.supported_models_base.BASE):
         self.ace_defaults = defaults
 
     def get_model(self, state_dict, prefix="", device=None):
+        """The host's hook: an empty model of this configuration."""
         return ACEBase(self, device=device)
 
     def process_unet_state_dict(self, state_dict):
+        """The host's hook: names in the file -> names of the model."""
         return to_model_keys(state_dict)
 
     def process_unet_state_dict_for_saving(self, state_dict):
+        """The host's hook: names of the model -> names in the file that ModelSave writes."""
         # ModelSave writes no metadata of ours, so head count and trained size travel as tensors.
         published = {**to_published_keys(state_dict), **config_tensors(self.ace_config, self.ace_defaults.max_tokens)}
         return super().process_unet_state_dict_for_saving(published)
@@ -185,6 +199,7 @@ def load_patcher(checkpoint: Checkpoint, defaults: BundleDefaults, weight_dtype:
     """Checkpoint -> ModelPatcher on the host's devices.
 
     Args:
+        checkpoint: of :func:`ace.weights.checkpoint.read_checkpoint`.
         defaults: how the model is meant to be sampled; kept for nodes that choose sizes and guidance.
         weight_dtype: storage dtype; None lets the host decide.
     """

@@ -43,10 +43,16 @@ def model_names() -> list[str]:
 
 
 def model_path(name: str) -> str:
+    """The file behind a name of :func:`model_names`.
+
+    Raises:
+        FileNotFoundError: it is gone.
+    """
     return folder_paths.get_full_path_or_raise(FOLDER, name)
 
 
 def model_folders() -> list[Path]:
+    """Folders with ACE models, ``models/ace`` and those that are configured, the first one for new models."""
     return [Path(folder) for folder in folder_paths.get_folder_paths(FOLDER)]
 
 
@@ -74,11 +80,16 @@ def datasets_root() -> Path:
 
 
 def dataset_folder(name: str) -> Path:
-    """The folder of a dataset, which need not exist yet. Raises `DatasetNameError` for a name that leads elsewhere."""
+    """The folder of a dataset, which need not exist yet.
+
+    Raises:
+        DatasetNameError: the name leads elsewhere.
+    """
     return resolve_dataset(datasets_root(), name)
 
 
 def dataset_names() -> list[str]:
+    """Names of all datasets."""
     return list_datasets(datasets_root())
 
 
@@ -96,11 +107,13 @@ def input_folders() -> list[str]:
 
 
 def input_folder(name: str) -> Path:
-    """A folder that `input_folders` lists.
+    """The folder behind a name of :func:`input_folders`.
 
     Raises:
-        ValueError: any other.
+        ValueError: it lists none of that name.
     """
     if name not in input_folders():
-        raise ValueError(f"ComfyUI's input folder has no folder {name!r:.80} with files in it")
+        raise ValueError(
+            f"ComfyUI's input folder has no folder {name!r:.80} with files in it; put pictures there, then refresh (R)"
+        )
     return Path(folder_paths.get_input_directory(), name)

@@ -20,7 +20,7 @@ from ...ace.weights.detection import detect_from_tensors
 _SHAPE_KEYS = ("d_ff", "d_kv", "d_model", "num_heads", "num_layers", "vocab_size")
 # By these the one T5 is told from smaller ones, from the first version and from multilingual ones of the same size.
 _LAST_LAYER, _WIDTH = "encoder.block.23.layer.1.DenseReluDense.wi_1.weight", 4096
-_WORDS, _VOCABULARY = "shared.weight", 32128
+_EMBEDDING, _VOCABULARY = "shared.weight", 32128
 _CHOOSE_T5 = (
     "choose a t5xxl file (t5xxl_fp16.safetensors, t5xxl_fp8_e4m3fn.safetensors, …), the same that FLUX and SD3 use"
 )
@@ -38,14 +38,14 @@ class HostTextEncoder:
 
     def __init__(self, clip) -> None:
         self._t5 = getattr(clip.cond_stage_model, "t5xxl", None)
-        words = getattr(clip.tokenizer, "clip_t5xxl", None) or getattr(clip.tokenizer, "t5xxl", None)
-        if self._t5 is None or words is None:
+        tokenizer = getattr(clip.tokenizer, "clip_t5xxl", None) or getattr(clip.tokenizer, "t5xxl", None)
+        if self._t5 is None or tokenizer is None:
             raise ValueError(
                 f"this CLIP is a {type(clip.cond_stage_model).__name__} without a T5; ACE reads T5 v1.1 XXL: load "
                 "a t5xxl file with “ACE Edit: Load Text Encoder” or core's CLIPLoader (type pixart)"
             )
         self._clip = clip
-        self.tokenizer = words.tokenizer
+        self.tokenizer = tokenizer.tokenizer
 
     def embed(self, token_ids: Sequence[Sequence[int]]) -> torch.Tensor:
         """B texts of L ids each -> (B, L, Y) float32, on the host's intermediate device."""
@@ -69,7 +69,7 @@ def load_clip_file(path: str):
     except CheckpointError as error:
         raise ValueError(f"{error} For a text encoder, {_CHOOSE_T5}") from None
     # The host goes by names alone and would fail on the first shape that does not fit.
-    if shapes.get(_LAST_LAYER, ())[-1:] != (_WIDTH,) or shapes.get(_WORDS, (0,))[0] != _VOCABULARY:
+    if shapes.get(_LAST_LAYER, ())[-1:] != (_WIDTH,) or shapes.get(_EMBEDDING, (0,))[0] != _VOCABULARY:
         raise ValueError(f"{Path(path).name} is not T5 v1.1 XXL{_describe_file(shapes)}; {_CHOOSE_T5}")
     return comfy.sd.load_clip(
         ckpt_paths=[path],
@@ -79,9 +79,9 @@ def load_clip_file(path: str):
 
 
 def _describe_file(shapes: Mapping[str, Sequence[int]]) -> str:
-    """What a file that is no T5 v1.1 XXL seems to hold, to follow its name; empty when nobody knows."""
-    if _WORDS in shapes and len(shapes[_WORDS]) == 2:
-        words, width = shapes[_WORDS]
+    """What a file that is no T5 v1.1 XXL seems to hold, to follow its name; empty when it is unknown."""
+    if _EMBEDDING in shapes and len(shapes[_EMBEDDING]) == 2:
+        words, width = shapes[_EMBEDDING]
         return (
             f", which has {_VOCABULARY} words and a width of {_WIDTH} in 24 gated layers, but another T5 with {words} words "
             f"and a width of {width}"
@@ -94,6 +94,10 @@ def load_clip_folder(folder: Path, tokenizer: Path):
     """A folder in transformers' layout (one file or shards) and its tokenizer -> CLIP.
 
     Small encoders work as well as T5 v1.1 XXL, because the shape comes from the folder's ``config.json``.
+
+    Args:
+        folder: with config.json and weights.
+        tokenizer: folder of the tokenizer.
 
     Raises:
         ValueError: weights are missing from the folder.

@@ -16,6 +16,7 @@ _SPLITS = ["all", "train", "validation"]
 
 
 def split_input(tooltip: str) -> io.Combo.Input:
+    """The widget for the pairs that are meant."""
     return io.Combo.Input("split", options=_SPLITS, tooltip=tooltip)
 
 

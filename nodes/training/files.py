@@ -154,6 +154,14 @@ def _was_trained_as(path: Path, name: str) -> bool:
 def publish_model(trained: Path, method: str, name: str) -> Path:
     """Copies what was trained to where ComfyUI's loaders look.
 
+    Args:
+        trained: the file in the run's folder.
+        method: "lora" or "full".
+        name: of the file.
+
+    Returns:
+        The copy.
+
     Raises:
         ValueError: a file there would be lost.
         OSError: it cannot be written.
