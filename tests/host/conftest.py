@@ -8,8 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from host.harness.browser import BrowserNotFound, ComfyPage, launch_chromium
-from host.harness.comfy_server import PACK_ROOT, ComfyServer, HostNotFound, find_host
+from host.harness.browser import BrowserNotFoundError, ComfyPage, launch_chromium
+from host.harness.comfy_server import PACK_ROOT, ComfyServer, HostNotFoundError, find_host
 
 HERE = Path(__file__).resolve().parent
 collect_ignore = ["model/inside"]  # run by the host's Python: see model/test_inside.py
@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(items):
     try:
         find_host()
         absent = None
-    except HostNotFound as error:
+    except HostNotFoundError as error:
         if os.environ.get("COMFYUI_DIR"):  # asked for by name: a typo must not pass for "no host here"
             raise pytest.UsageError(str(error)) from error
         absent = pytest.mark.skip(reason=str(error))
@@ -118,9 +118,9 @@ def ace_models(comfy):
 def bundle(comfy, tmp_path_factory):
     """A small bundle with random weights, in the shared server's models/ace under the name edits.BUNDLE."""
     from host.harness.edits import BUNDLE
-    from host.harness.loud_bundle import make_loud_bundle  # imports what a run without a host need not
+    from host.harness.sensitive_bundle import make_sensitive_bundle  # imports what a run without a host need not
 
-    made = make_loud_bundle(tmp_path_factory.mktemp("bundle") / BUNDLE)
+    made = make_sensitive_bundle(tmp_path_factory.mktemp("bundle") / BUNDLE)
     comfy.add_model(made.folder)
     return made
 
@@ -151,7 +151,7 @@ def browser():
     try:
         with launch_chromium() as chromium:
             yield chromium
-    except BrowserNotFound as error:
+    except BrowserNotFoundError as error:
         pytest.skip(str(error))
 
 

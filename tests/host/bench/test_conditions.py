@@ -121,7 +121,7 @@ def test_ten_pictures_are_encoded_with_a_warning(comfy, bundle, photo):
     words = ["{image}", *(f"{{image{k}}}" for k in range(1, 10))]
     unit = g.unit(" ".join(words), *(g.picture(photo, word) for word in words))
     encoded = g.encode(unit)
-    g.keep(encoded[2])
+    g.save_latent(encoded[2])
     assert "10 pictures are more than the published models were trained with" in messages(comfy.run(g), encoded)
 
 
@@ -172,21 +172,21 @@ def test_empty_unit_makes_a_picture(comfy, bundle):
 def test_missing_name_is_added_and_said(comfy, bundle, photo):
     g = EditGraph()
     encoded = g.encode(g.unit("make it snow", g.picture(photo)))
-    g.keep(encoded[2])
+    g.save_latent(encoded[2])
     assert "{image} was put before it" in messages(comfy.run(g), encoded)
 
 
 def test_picture_that_no_instruction_names_is_said(comfy, bundle, photo):
     g = EditGraph()
     encoded = g.encode(g.unit("{image} make it snow", g.picture(photo), g.picture(photo, "{image1}")))
-    g.keep(encoded[2])
+    g.save_latent(encoded[2])
     assert "does not name {image1}" in messages(comfy.run(g), encoded)
 
 
 def test_long_instruction_is_cut_and_said(comfy, bundle):
     g = EditGraph()
     sampled = g.sampler(g.unit("a cat in the snow " * 40 + "with a hat"), steps=1)
-    g.keep(sampled[1])
+    g.save_latent(sampled[1])
     said = messages(comfy.run(g), sampled)
     assert "ACE reads 120; this end was left out" in said and "with a hat" in said
 
@@ -195,7 +195,7 @@ def test_very_wide_picture_is_cropped_and_said(comfy, bundle):
     name = comfy.upload_image(make_photo((320, 32)), "wide.png")
     g = EditGraph()
     encoded = g.encode(g.unit("{image} make it snow", g.picture(name)))
-    latent = g.keep(encoded[2])
+    latent = g.save_latent(encoded[2])
     result = comfy.run(g)
     assert result.outputs[latent.id]["latents"]
     assert messages(result, encoded).startswith("{image}: ")
@@ -240,7 +240,7 @@ def test_rounds_beyond_ten_pictures_are_dropped_and_said(comfy, bundle, photo):
     first = g.context(g.unit(" ".join(words), *(g.picture(photo, word) for word in words)))
     context = g.context(g.unit(" ".join(words), *(g.picture(photo, word) for word in words)), history=first)
     encoded = g.encode(context)
-    g.keep(encoded[2])
+    g.save_latent(encoded[2])
     assert "the oldest round left out" in messages(comfy.run(g), encoded)
 
 

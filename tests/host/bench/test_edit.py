@@ -43,7 +43,7 @@ def test_photo_in_edited_picture_out(comfy, bundle, pipeline, photo, units):
     g = EditGraph()
     edited = g.sampler(_snow(g, photo), seed=5, negative="blurry", steps=3)
     saved = g.node("SaveImage", images=edited[0], filename_prefix="edit")
-    g.keep(edited[1])
+    g.save_latent(edited[1])
     result = comfy.run(g)
     (picture,) = result.images[saved.id]
     assert picture.size == (96, 64)
@@ -150,7 +150,7 @@ def test_batch_of_pictures_and_variants_do_not_mix(comfy, bundle, photo):
     g = EditGraph()
     batch = g.node("RepeatImageBatch", image=g.node("LoadImage", image=photo), amount=2)
     unit = g.unit(_SNOW, g.node("ACEImage", image=batch, indicator="{image}"))
-    g.keep(g.sampler(unit, batch_size=3)[1])
+    g.save_latent(g.sampler(unit, batch_size=3)[1])
     error = comfy.run_expect_error(g)
     assert error.node_type == "ACESampler"
     assert "batch of 2" in error.message and "set it to 1" in error.message
@@ -161,7 +161,7 @@ def test_picture_from_text_alone(comfy, bundle, pipeline):
     wide = {"resolution": "exact size", "resolution.width": 80, "resolution.height": 48}
     made = g.sampler(g.unit("a cat in the snow"), seed=4, **wide)
     saved = g.node("SaveImage", images=made[0], filename_prefix="made")
-    g.keep(made[1])
+    g.save_latent(made[1])
     result = comfy.run(g)
     assert result.images[saved.id][0].size == (80, 48)
     expected = standalone(pipeline, ConditionUnit("a cat in the snow"), seed=4, resolution=Resolution.exact(48, 80))

@@ -54,7 +54,7 @@ def test_edit_with_previews(lean, pipeline, unit):
     g = EditGraph()
     edited = g.sampler(_unit(g), seed=5)
     saved = g.node("SaveImage", images=edited[0], filename_prefix="edit")
-    g.keep(edited[1])
+    g.save_latent(edited[1])
     result = lean.run(g)
     assert difference(saved_latent(lean, result), standalone(pipeline, unit, seed=5)) < TOLERANCE
     assert np.asarray(result.images[saved.id][0]).std() > 5

@@ -285,7 +285,7 @@ def test_result_in_the_sources_own_size(comfy, bundle, source):
     own = g.sampler(unit, seed=1, result_size="as the source")
     sampled = g.sampler(unit, seed=1, result_size="as sampled")
     shown_own, shown_sampled = (g.node("PreviewImage", images=node[0]) for node in (own, sampled))
-    g.keep(own[1])
+    g.save_latent(own[1])
     result = comfy.run(g)
     assert result.images[shown_own.id][0].size == (WIDTH, HEIGHT)
     assert result.images[shown_sampled.id][0].size == (96, 64)

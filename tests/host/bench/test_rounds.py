@@ -93,7 +93,7 @@ def test_three_rounds_are_those_of_the_pipeline(comfy, bundle, pipeline, photo):
     after_second = g.node("ACERound", context=second, result=edited[0])
     third = g.context(g.unit(NIGHT, after_second[1]), history=after_second[0])
     edited = g.sampler(third, seed=3)
-    g.keep(edited[1])
+    g.save_latent(edited[1])
     words = g.show(preview(g, third, model=g.model)[1])
     result = comfy.run(g)
 

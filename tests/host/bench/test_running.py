@@ -13,7 +13,7 @@ _SNOW = "{image} make it snow"
 def _edit(photo: str, **settings):
     g = EditGraph()
     sampled = g.sampler(g.unit(_SNOW, g.picture(photo)), **settings)
-    return g, sampled, g.keep(sampled[1])
+    return g, sampled, g.save_latent(sampled[1])
 
 
 def test_progress_is_reported_step_by_step(comfy, bundle, photo):
@@ -40,9 +40,9 @@ def test_interrupt_in_mid_run_then_run_again(comfy, bundle, photo, node):
     g = EditGraph()
     unit = g.unit(_SNOW, g.picture(photo))
     if node == "ACESampler":
-        g.keep(g.sampler(unit, steps=900, seed=104)[1])
+        g.save_latent(g.sampler(unit, steps=900, seed=104)[1])
     else:
-        g.keep(g.encoded_ksampler(unit, steps=900, seed=104))
+        g.save_latent(g.encoded_ksampler(unit, steps=900, seed=104))
     prompt_id = comfy.queue(g)
     comfy.wait_for_event(prompt_id, "progress", where=lambda data: data["value"] >= 3)
     comfy.interrupt(prompt_id)
@@ -82,7 +82,7 @@ def test_two_prompts_in_a_row(comfy, bundle, photo):
     graphs = []
     for text in (_SNOW, "{image} make it night"):
         g = EditGraph()
-        g.keep(g.sampler(g.unit(text, g.picture(photo)), seed=109)[1])
+        g.save_latent(g.sampler(g.unit(text, g.picture(photo)), seed=109)[1])
         graphs.append(g)
     comfy.free()
     ids = [comfy.queue(g) for g in graphs]

@@ -7,13 +7,13 @@ import zlib
 
 import pytest
 from comfyui_ace.training.dataset.upkeep.repair import repair
-from host.harness.capture_runs import Finished, Folder
+from host.harness.capture_runs import CaptureFolder, FinishedCapture
 from host.harness.comfy_server import Graph
 
 
 @pytest.fixture
-def folder(tmp_path) -> Folder:
-    folder = Folder(tmp_path)
+def folder(tmp_path) -> CaptureFolder:
+    folder = CaptureFolder(tmp_path)
     for number in range(3):
         folder.picture(f"photo{number}.png", number)
     return folder
@@ -26,7 +26,7 @@ def _inverted(graph: Graph | None = None) -> Graph:
     return graph
 
 
-def _counts(result: Finished) -> tuple[int, int, int]:
+def _counts(result: FinishedCapture) -> tuple[int, int, int]:
     """How many jobs had been done earlier, how many pairs were stored and how many turned down."""
     summary = result.summary
     return summary["earlier"], summary["stored"], summary["rejected"]
@@ -38,13 +38,13 @@ def test_what_was_turned_down_is_tried_again_with_other_checks_and_only_then(fol
     small = graph.node("ImageScale", image=photo, upscale_method="area", width=16, height=12, crop="disabled")
     graph.node("SaveImage", images=small, filename_prefix="again")
 
-    def run(*more: str) -> Finished:
+    def run(*more: str) -> FinishedCapture:
         return folder.run(graph, *more, servers=[comfy.url])
 
     assert _counts(run()) == (0, 0, 3)
     assert _counts(run()) == (3, 0, 0)
-    would = [job["state"] for job in run("--dry-run", "--check", "size=off").of("job")]
-    assert would == ["would run"] * 3 and {job["state"] for job in run("--dry-run").of("job")} == {"done"}
+    would = [job["state"] for job in run("--dry-run", "--check", "size=off").events_of("job")]
+    assert would == ["would run"] * 3 and {job["state"] for job in run("--dry-run").events_of("job")} == {"done"}
     stricter = ("--check", "size_tolerance=0.3")
     assert _counts(run(*stricter)) == (0, 0, 3) and _counts(run(*stricter)) == (3, 0, 0)
     assert _counts(run("--check", "size=off")) == (0, 3, 0)
@@ -115,7 +115,7 @@ def test_one_of_two_captures_in_a_graph_is_chosen_by_its_marker(folder, comfy):
     assert question.code == 2 and "1. node 4: ACECapturePair (d)" in question.errors
     result = folder.run(graph, "--result", pairs[1].id, servers=[comfy.url])
     assert _counts(result) == (0, 3, 0) and {row.instruction for row in folder.dataset.rows()} == {"second"}
-    (start,) = result.of("start")
+    (start,) = result.events_of("start")
     assert start["checks"] == {"near_duplicate": False} and start["cast"]["result"] == "node 3: ImageFlip"
     for pair in folder.dataset:
         assert (pair.target == pair.source[::-1]).all()

@@ -13,17 +13,17 @@ import time
 import numpy as np
 import pytest
 from host.conftest import PROBE_PACK
-from host.harness.capture_runs import Folder, Killable, finish, told
+from host.harness.capture_runs import CaptureFolder, KillableCapture, event_start, finish
 from host.harness.comfy_server import ComfyServer, Graph, NodeRef
-from host.harness.wire import Wire
+from host.harness.tcp_proxy import TcpProxy
 from PIL import Image
 
 KILLS = 50
 
 
 @pytest.fixture
-def folder(tmp_path) -> Folder:
-    return Folder(tmp_path)
+def folder(tmp_path) -> CaptureFolder:
+    return CaptureFolder(tmp_path)
 
 
 def _inverted(seconds: float = 0.0) -> Graph:
@@ -34,7 +34,7 @@ def _inverted(seconds: float = 0.0) -> Graph:
     return graph
 
 
-def _fill(folder: Folder, count: int, first: int = 0) -> set[str]:
+def _fill(folder: CaptureFolder, count: int, first: int = 0) -> set[str]:
     """Write pictures; returns their stems."""
     numbers = range(first, first + count)
     for number in numbers:
@@ -48,7 +48,7 @@ def _queue_length(comfy: ComfyServer) -> int:
 
 def _await_a_pair(capture: subprocess.Popen) -> str:
     """Read events up to the next finished input."""
-    while told("finished") not in (line := capture.stdout.readline()):
+    while event_start("finished") not in (line := capture.stdout.readline()):
         assert line, capture.stderr.read()
     return line
 
@@ -68,13 +68,13 @@ def test_killed_client_resumes_and_repeats_nothing(folder, comfy, tmp_path):
     kills, in_mid_work = 0, 0
     while kills < KILLS:
         names |= _fill(folder, 4, len(names))
-        capture = Killable(arguments, tmp_path / "log")
+        capture = KillableCapture(arguments, tmp_path / "log")
         capture.wait_for("start")
         capture.wait_for("finished", dice.choice([0, 1, 2]))
         time.sleep(dice.uniform(0.0, 0.15))
         if capture.kill():
             kills += 1
-            in_mid_work += capture.told("finished") > 0
+            in_mid_work += capture.count("finished") > 0
     assert in_mid_work > KILLS / 3
     result = folder.run(graph, "--in-flight", "3", servers=[comfy.url])
     assert result.code == 0, result.errors
@@ -88,10 +88,10 @@ def test_a_prompt_whose_client_died_is_found_again(folder, comfy, tmp_path):
     """What still runs or waits on the server is waited for, not queued twice."""
     names = _fill(folder, 3)
     graph, mark, before = _inverted(0.7), comfy.log_mark(), set(comfy.history())
-    capture = Killable(folder.arguments(graph, servers=[comfy.url]), tmp_path / "log")
+    capture = KillableCapture(folder.arguments(graph, servers=[comfy.url]), tmp_path / "log")
     _wait_for_queue(comfy, 2)
     capture.kill()
-    assert not capture.told("finished")
+    assert not capture.count("finished")
     result = folder.run(graph, servers=[comfy.url])
     assert result.code == 0, result.errors
     assert folder.pairs_by_source() == dict.fromkeys(names, 1)
@@ -108,13 +108,13 @@ def test_a_killed_server_leaves_its_work_to_the_other(folder, comfy, start_comfy
         os.killpg(other._process.pid, signal.SIGKILL)
         result = finish(capture)
         assert result.code == 0, result.errors
-        assert any(event["server"] == other.url for event in result.of("server"))
+        assert any(event["server"] == other.url for event in result.events_of("server"))
         assert folder.pairs_by_source() == dict.fromkeys(names, 1)
         folder.check()
         _without_any_server(folder, other)
 
 
-def _without_any_server(folder: Folder, dead: ComfyServer) -> None:
+def _without_any_server(folder: CaptureFolder, dead: ComfyServer) -> None:
     folder.picture("late.png", 99)
     result = folder.run(_inverted(), servers=[dead.url])
     assert result.code == 1
@@ -124,10 +124,10 @@ def _without_any_server(folder: Folder, dead: ComfyServer) -> None:
 
 def test_a_server_that_stays_away_ends_the_capture_with_a_word_on_how_to_go_on(folder, comfy):
     names = _fill(folder, 8)
-    with Wire(comfy.port) as wire:
-        capture = folder.start(_inverted(0.3), "--wait", "3", servers=[wire.url])
+    with TcpProxy(comfy.port) as proxy:
+        capture = folder.start(_inverted(0.3), "--wait", "3", servers=[proxy.url])
         _await_a_pair(capture)
-        wire.cut()
+        proxy.disconnect()
         result = finish(capture)
     assert result.code == 1
     assert "No server has answered for 3 s" in result.errors and "the same command" in result.errors
@@ -139,13 +139,13 @@ def test_a_server_that_stays_away_ends_the_capture_with_a_word_on_how_to_go_on(f
 def test_a_cut_wire_is_waited_out(folder, comfy):
     names = _fill(folder, 10)
     mark = comfy.log_mark()
-    with Wire(comfy.port) as wire:
-        capture = folder.start(_inverted(0.2), servers=[wire.url])
+    with TcpProxy(comfy.port) as proxy:
+        capture = folder.start(_inverted(0.2), servers=[proxy.url])
         for _ in range(3):
             _await_a_pair(capture)
-            wire.cut()
+            proxy.disconnect()
             time.sleep(0.7)
-            wire.mend()
+            proxy.reconnect()
         result = finish(capture)
     assert result.code == 0, result.errors
     assert folder.pairs_by_source() == dict.fromkeys(names, 1)
@@ -161,7 +161,7 @@ def test_what_somebody_clears_on_the_server_is_done_again(folder, comfy):
     comfy.fetch("/queue", "POST", json={"clear": True})
     result = finish(capture)
     assert result.code == 0, result.errors
-    assert any("no longer knows" in event["reason"] for event in result.of("retry"))
+    assert any("no longer knows" in event["reason"] for event in result.events_of("retry"))
     assert folder.pairs_by_source() == dict.fromkeys(names, 1)
 
     graph = _inverted(0.3)
@@ -173,7 +173,7 @@ def test_what_somebody_clears_on_the_server_is_done_again(folder, comfy):
         upload.unlink()
     result = finish(capture)
     assert result.code == 0 and result.summary["stored"] == 10, result.errors
-    assert any("Invalid image file" in event["reason"] for event in result.of("retry"))
+    assert any("Invalid image file" in event["reason"] for event in result.events_of("retry"))
 
 
 def test_an_interrupt_takes_waiting_prompts_out_of_the_queue(folder, comfy):
@@ -196,7 +196,7 @@ def _moody() -> Graph:
     return graph
 
 
-def _first_pixel(folder: Folder, name: str, seed: int, red: int) -> None:
+def _first_pixel(folder: CaptureFolder, name: str, seed: int, red: int) -> None:
     pixels = np.random.default_rng(seed).integers(3, 256, (24, 32, 3), dtype=np.uint8)
     pixels[0, 0, 0] = red
     folder.write(name, Image.fromarray(pixels))
@@ -207,16 +207,16 @@ def test_failures_are_sorted(folder, comfy):
     for number, red in enumerate([9, 1, 2, 9, 1]):
         _first_pixel(folder, f"photo{number}.png", 1000 + number, red)
     (folder.inputs / "corrupt.png").write_bytes(b"\x89PNG\r\n\x1a\n and then nothing")
-    with Wire(comfy.port) as wire:
-        result = folder.run(_moody(), servers=[wire.url])
-        assert wire.requests.count("POST /free") == 2
+    with TcpProxy(comfy.port) as proxy:
+        result = folder.run(_moody(), servers=[proxy.url])
+        assert proxy.requests.count("POST /free") == 2
     assert result.code == 1  # two inputs were not captured
     assert folder.pairs_by_source() == {"photo0": 1, "photo1": 1, "photo3": 1, "photo4": 1}
-    reasons = {event["input"]: event["reason"] for event in result.of("quarantined")}
+    reasons = {event["input"]: event["reason"] for event in result.events_of("quarantined")}
     assert set(reasons) == {"photo2.png", "corrupt.png"}
     assert "I do not like this picture" in reasons["photo2.png"] and "ProbeMoody" in reasons["photo2.png"]
-    assert {event["input"] for event in result.of("retry")} == {"photo1.png", "photo4.png"}
-    assert "out of memory" in result.of("retry")[0]["reason"]
+    assert {event["input"] for event in result.events_of("retry")} == {"photo1.png", "photo4.png"}
+    assert "out of memory" in result.events_of("retry")[0]["reason"]
     folder.check()
 
     mark = comfy.log_mark()
@@ -224,13 +224,13 @@ def test_failures_are_sorted(folder, comfy):
     assert again.code == 1 and again.summary["quarantined"] == 2
     assert "got prompt" not in comfy.log_text(mark)
     retried = folder.run(_moody(), "--retry-quarantined", servers=[comfy.url])
-    assert {event["input"] for event in retried.of("quarantined")} == {"photo2.png", "corrupt.png"}
+    assert {event["input"] for event in retried.events_of("quarantined")} == {"photo2.png", "corrupt.png"}
     assert comfy.log_text(mark).count("got prompt") == 1
 
     for number in range(7):  # the workflow has worked before, so these are not taken for its fault
         _first_pixel(folder, f"bad{number}.png", 2000 + number, 2)
     more = folder.run(_moody(), servers=[comfy.url])
-    assert more.code == 1 and len(more.of("quarantined")) == 7 and more.summary["quarantined"] == 9
+    assert more.code == 1 and len(more.events_of("quarantined")) == 7 and more.summary["quarantined"] == 9
 
 
 def test_a_workflow_that_always_fails_is_not_blamed_on_the_inputs(folder, comfy):
@@ -268,7 +268,7 @@ def test_a_full_disk_ends_the_capture_and_leaves_whole_pairs(folder, comfy):
 
 def test_two_captures_into_one_dataset_do_not_mix(folder, comfy, tmp_path):
     _fill(folder, 4)
-    first = Killable(folder.arguments(_inverted(5.0), servers=[comfy.url]), tmp_path / "log")
+    first = KillableCapture(folder.arguments(_inverted(5.0), servers=[comfy.url]), tmp_path / "log")
     first.wait_for("start")
     second = folder.run(_inverted(5.0), servers=[comfy.url])
     first.kill()

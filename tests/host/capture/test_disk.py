@@ -5,7 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from disks import small_disk
-from host.harness.capture_graphs import PACKS, Photos, assert_inverses, inverse, keep, linger, mark, root, written
+from host.harness.capture_graphs import (
+    PACKS,
+    NoisePictures,
+    assert_inverses,
+    capture_result,
+    capture_source,
+    datasets_root,
+    inverse,
+    run_on,
+    wait_for_pairs,
+)
 from host.harness.comfy_server import Graph
 
 
@@ -17,13 +27,13 @@ def server(start_comfy):
 @pytest.fixture
 def disk(server):
     """A disk of its own for the datasets; pictures that the graph saves go to another."""
-    with small_disk(root(server)) as disk:
+    with small_disk(datasets_root(server)) as disk:
         yield disk
 
 
 @pytest.fixture(scope="module")
-def photos(server) -> Photos:
-    return Photos(server)
+def photos(server) -> NoisePictures:
+    return NoisePictures(server)
 
 
 class Inverting:
@@ -33,10 +43,10 @@ class Inverting:
         self.server, self.photos = server, photos
         self.graph = g = Graph()
         self.loaded = g.node("LoadImage", image="any.png")
-        slow = g.node("ProbeSteps", image=mark(g, self.loaded), steps=20, seconds=0.05)
-        self.kept = keep(g, g.node("ImageInvert", image=slow), dataset)
+        slow = g.node("ProbeSteps", image=capture_source(g, self.loaded), steps=20, seconds=0.05)
+        self.kept = capture_result(g, g.node("ImageInvert", image=slow), dataset)
         self.saved = g.node("SaveImage", images=self.kept, filename_prefix=dataset)
-        linger(g, self.kept)
+        run_on(g, self.kept)
         self.pixels: list[np.ndarray] = []
 
     def queue(self, seed: int) -> tuple[str, np.ndarray]:
@@ -65,16 +75,16 @@ class Inverting:
         return error.message
 
     def assert_all_kept(self, dataset: str) -> None:
-        stored = written(self.server, dataset, len(self.pixels))
+        stored = wait_for_pairs(self.server, dataset, len(self.pixels))
         assert_inverses(stored, self.pixels)
-        assert not list(root(self.server).rglob("*.part"))
+        assert not list(datasets_root(self.server).rglob("*.part"))
         assert self.server.fetch("/ace/capture").json() == {"waiting": 0, "held": 0, "lost": 0}
 
 
 def test_a_full_disk(server, photos, disk):
     graph = Inverting(server, photos, "full")
     graph.run(50)
-    written(server, "full", 1)
+    wait_for_pairs(server, "full", 1)
     disk.fill()
     (first, second, third) = graph.run(51, 52, 53)  # queued before anybody knew
     assert (
@@ -85,7 +95,7 @@ def test_a_full_disk(server, photos, disk):
     message = graph.refused(54)
     assert "3 pairs" in message and "Free some space" in message and "queue again" in message
     assert server.fetch("/ace/capture").json() == {"waiting": 0, "held": 3, "lost": 0}
-    written(server, "full", 1)  # what was there is whole
+    wait_for_pairs(server, "full", 1)  # what was there is whole
     disk.empty()
     assert "now kept as noise54" in graph.run(54)[0]
     graph.assert_all_kept("full")
@@ -94,7 +104,7 @@ def test_a_full_disk(server, photos, disk):
 def test_a_disk_that_turns_read_only(server, photos, disk):
     graph = Inverting(server, photos, "protected")
     graph.run(60)
-    written(server, "protected", 1)
+    wait_for_pairs(server, "protected", 1)
     prompt_id, pixels = graph.queue(61)
     disk.set_read_only(True)
     run = server.wait(prompt_id)
@@ -111,7 +121,7 @@ def test_a_disk_that_turns_read_only(server, photos, disk):
 
 def test_a_folder_of_datasets_that_cannot_be_made_is_said_before_anything_is_computed(server, photos):
     """Needs no mount, and holds for root, too: a file stands where the folder should be."""
-    datasets, aside = root(server), root(server).with_name("aside")
+    datasets, aside = datasets_root(server), datasets_root(server).with_name("aside")
     if datasets.exists():
         datasets.rename(aside)
     datasets.write_text("a file")
@@ -127,7 +137,7 @@ def test_a_folder_of_datasets_that_cannot_be_made_is_said_before_anything_is_com
 def test_what_an_artist_sees_of_a_disk_that_refuses(server, photos, open_page):
     graph = Inverting(server, photos, "seen")
     graph.run(80)
-    target = written(server, "seen", 1).folder / "target"
+    target = wait_for_pairs(server, "seen", 1).folder / "target"
     target.rename(target.with_name("aside"))
     target.write_text("a file where the folder was")
     graph.graph.set(graph.loaded, image=photos(81)[0])
@@ -148,4 +158,4 @@ def test_what_an_artist_sees_of_a_disk_that_refuses(server, photos, open_page):
     target.with_name("aside").rename(target)
     page.queue()
     assert page.red_nodes() == []
-    written(server, "seen", 2)
+    wait_for_pairs(server, "seen", 2)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from comfyui_ace.training.dataset.store import Pair
-from host.harness.capture_graphs import keep, mark, written
-from host.harness.capture_runs import Folder
+from host.harness.capture_graphs import capture_result, capture_source, wait_for_pairs
+from host.harness.capture_runs import CaptureFolder
 from host.harness.comfy_server import Graph, NodeRef
 from host.harness.edits import EditGraph, photo
 from PIL import Image
@@ -23,7 +23,7 @@ def _sharpened(g: Graph, source: NodeRef) -> NodeRef:
 
 def _colours_matched(g: Graph, source: NodeRef) -> NodeRef:
     """Core 0.8 has no node that matches colours: here the soft colours of a second picture are laid over the first."""
-    style = mark(g, g.node("LoadImage", image="style.png"), index=1)
+    style = capture_source(g, g.node("LoadImage", image="style.png"), index=1)
     colours = g.node("ImageBlur", image=style, blur_radius=12, sigma=8.0)
     return g.node("ImageBlend", image1=source, image2=colours, blend_factor=0.4, blend_mode="soft_light")
 
@@ -46,20 +46,22 @@ def test_markers_and_a_folder_keep_the_same(comfy, tmp_path, name):
     before, style = photo(_SIZE), photo(_SIZE, turn=180)
     comfy.upload_image(style, "style.png")
     g = begin()
-    source = mark(g, g.node("LoadImage", image=comfy.upload_image(before, f"{name}.png")))
+    source = capture_source(g, g.node("LoadImage", image=comfy.upload_image(before, f"{name}.png")))
     # What such a small model makes of a photograph is not for the checks to judge.
-    result = keep(g, edit(g, source)[0], name, instruction="{image} changed", checks="no_op=off, blank=off, size=off")
+    result = capture_result(
+        g, edit(g, source)[0], name, instruction="{image} changed", checks="no_op=off, blank=off, size=off"
+    )
     saved = g.node("SaveImage", images=result, filename_prefix=name)
     shown = np.asarray(comfy.run(g).images[saved.id][0])
 
-    folder = Folder(tmp_path)
+    folder = CaptureFolder(tmp_path)
     folder.write("photo.png", before)
     seed = ("--first-seed", _SEED) if name == "ace-edited" else ()
     swept = folder.run(g, *seed, servers=[comfy.url])
     assert swept.code == 0, swept.errors
     folder.check()
 
-    (by_markers,), (by_folder,) = written(comfy, name, 1), folder.dataset
+    (by_markers,), (by_folder,) = wait_for_pairs(comfy, name, 1), folder.dataset
     for pair in (by_markers, by_folder):
         _assert_pair(pair, [before, style][:pictures], shown)
 

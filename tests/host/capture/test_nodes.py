@@ -7,17 +7,17 @@ import time
 import numpy as np
 import pytest
 from host.harness.capture_graphs import (
-    ALIKE,
+    CHECKS_OFF,
     PACKS,
-    Photos,
+    NoisePictures,
     assert_inverses,
-    by_source,
+    capture_result,
+    capture_source,
+    datasets_root,
     inverse,
-    keep,
-    linger,
-    mark,
-    root,
-    written,
+    results_by_source,
+    run_on,
+    wait_for_pairs,
 )
 from host.harness.comfy_server import Graph
 
@@ -28,8 +28,8 @@ def server(start_comfy):
 
 
 @pytest.fixture(scope="module")
-def photos(server) -> Photos:
-    return Photos(server)
+def photos(server) -> NoisePictures:
+    return NoisePictures(server)
 
 
 def test_a_pair_is_kept_and_the_wires_pass_through(server, photos):
@@ -37,15 +37,17 @@ def test_a_pair_is_kept_and_the_wires_pass_through(server, photos):
     g = Graph()
     loaded = g.node("LoadImage", image=name)
     white = g.node("SolidMask", value=1.0, width=32, height=24)
-    source = mark(g, loaded, mask=white)
+    source = capture_source(g, loaded, mask=white)
     seen_mask = g.node("MaskToImage", mask=source[1])
-    result = keep(g, g.node("ImageInvert", image=source), "first", instruction="{image} inverted", tags="a, b", seed=7)
+    result = capture_result(
+        g, g.node("ImageInvert", image=source), "first", instruction="{image} inverted", tags="a, b", seed=7
+    )
     saved = g.node("SaveImage", images=result, filename_prefix="x")
     masks = g.node("PreviewImage", images=seen_mask)
     run = server.run(g)
     np.testing.assert_allclose(np.asarray(run.images[saved.id][0]).astype(int), inverse(pixels), atol=1)
     assert np.asarray(run.images[masks.id][0]).min() == 255
-    dataset = written(server, "first", 1)
+    dataset = wait_for_pairs(server, "first", 1)
     assert_inverses(dataset, [pixels])
     (row,) = dataset.rows()
     assert (row.instruction, row.prompt, row.seed, row.tags) == ("{image} inverted", "inverted", 7, ("a", "b"))
@@ -60,15 +62,15 @@ def test_a_pair_is_kept_and_the_wires_pass_through(server, photos):
 def test_what_became_of_a_pair_is_told_on_the_node(server, photos):
     name, _ = photos(2)
     g = Graph()
-    source = mark(g, g.node("LoadImage", image=name))
-    kept = keep(g, g.node("ImageInvert", image=source), "told")
-    same = keep(g, source, "told")
-    linger(g, g.node("ImageBatch", image1=kept, image2=same))
+    source = capture_source(g, g.node("LoadImage", image=name))
+    kept = capture_result(g, g.node("ImageInvert", image=source), "told")
+    same = capture_result(g, source, "told")
+    run_on(g, g.node("ImageBatch", image1=kept, image2=same))
     texts = server.run(g).texts
     told = {node.id: [text for id_, text in texts if id_ == node.id][-1] for node in (kept, same)}
     assert "told: 1 pair, " in told[kept.id] and "now kept as noise2-32-" in told[kept.id]
     assert "rejected: the result equals its source" in told[same.id]
-    dataset = written(server, "told", 1, rejected=1)
+    dataset = wait_for_pairs(server, "told", 1, rejected=1)
     assert dataset.counts().by_check == {"no_op": 1}
     (row,) = dataset.rows()
     assert row.instruction == "{image} told"  # the trigger
@@ -80,10 +82,10 @@ def test_a_cached_source_pairs_with_its_own_result(server, photos):
     second, second_pixels = photos(4)
     g = Graph()
     loaded = g.node("LoadImage", image=first)
-    source = mark(g, loaded)
+    source = capture_source(g, loaded)
     edit = g.node("ImageScaleBy", image=source, upscale_method="nearest-exact", scale_by=1.0)
     inverted = g.node("ImageInvert", image=edit)
-    keep(g, inverted, "cached", checks="size=off")
+    capture_result(g, inverted, "cached", checks="size=off")
     server.run(g)
     g.set(edit, scale_by=2.0)
     run = server.run(g)
@@ -93,8 +95,8 @@ def test_a_cached_source_pairs_with_its_own_result(server, photos):
     server.run(g)
     g.set(loaded, image=first)
     server.run(g)
-    dataset = written(server, "cached", 3)
-    found = by_source(dataset)
+    dataset = wait_for_pairs(server, "cached", 3)
+    found = results_by_source(dataset)
     sizes = sorted(target.shape[:2] for target in found[first_pixels.tobytes()])
     assert sizes == [(24, 32), (48, 64)]
     for pixels in (first_pixels, second_pixels):
@@ -107,14 +109,14 @@ def test_a_changed_source_runs_a_result_again_that_does_not_depend_on_it(server,
     name, pixels = photos(5)
     g = Graph()
     loaded = g.node("LoadImage", image=name)
-    keep(g, loaded, "restore", instruction="{image} sharp again", checks=ALIKE)
+    capture_result(g, loaded, "restore", instruction="{image} sharp again", checks=CHECKS_OFF)
     blurred = g.node("ImageBlur", image=loaded, blur_radius=1, sigma=1.0)
-    mark(g, blurred)
+    capture_source(g, blurred)
     server.run(g)
     g.set(blurred, blur_radius=4)
     run = server.run(g)
     assert loaded.id in run.cached
-    dataset = written(server, "restore", 2)
+    dataset = wait_for_pairs(server, "restore", 2)
     sources = [pair.source for pair in dataset]
     assert not np.array_equal(*sources)
     assert all(np.array_equal(pair.target, pixels) for pair in dataset)
@@ -126,12 +128,12 @@ def test_pairing_under_other_cache_policies(start_comfy, policy):
     with start_comfy(*policy, packs=PACKS) as other:
         for size in (32, 40, 48):
             g = Graph()
-            source = mark(g, g.node("ProbeNoise", size=size))
+            source = capture_source(g, g.node("ProbeNoise", size=size))
             blurred = g.node("ImageBlur", image=source, blur_radius=1, sigma=0.3)
-            result = keep(g, g.node("ImageInvert", image=blurred), "policy")
+            result = capture_result(g, g.node("ImageInvert", image=blurred), "policy")
             g.node("PreviewImage", images=result)
             other.run(g)
-        dataset = written(other, "policy", 3)
+        dataset = wait_for_pairs(other, "policy", 3)
         for pair in dataset:
             inner = (slice(2, -2), slice(2, -2))
             difference = np.abs(pair.target[inner].astype(int) - inverse(pair.source)[inner])
@@ -144,9 +146,9 @@ def test_batches_pair_item_by_item(server, photos):
     batch = g.node("LoadImage", image=names[0])
     for name in names[1:]:
         batch = g.node("ImageBatch", image1=batch, image2=g.node("LoadImage", image=name))
-    keep(g, g.node("ImageInvert", image=mark(g, batch)), "batch")
+    capture_result(g, g.node("ImageInvert", image=capture_source(g, batch)), "batch")
     server.run(g)
-    assert_inverses(written(server, "batch", 3), list(pixels))
+    assert_inverses(wait_for_pairs(server, "batch", 3), list(pixels))
 
 
 def test_lists_pair_item_by_item(server, photos):
@@ -155,22 +157,22 @@ def test_lists_pair_item_by_item(server, photos):
     g = Graph()
     loaded = [g.node("LoadImage", image=name) for name in names]
     listed = g.node("ProbeList", **{f"image{k}": node for k, node in enumerate(loaded)})
-    result = keep(g, g.node("ImageInvert", image=mark(g, listed)), "list")
+    result = capture_result(g, g.node("ImageInvert", image=capture_source(g, listed)), "list")
     seen = g.node("PreviewImage", images=result)
     run = server.run(g)
     assert [image.size for image in run.images[seen.id]] == [(29, 24), (30, 24), (31, 24)]  # still a list
-    assert_inverses(written(server, "list", 3), list(pixels))
+    assert_inverses(wait_for_pairs(server, "list", 3), list(pixels))
 
 
 def test_one_source_goes_with_every_result(server, photos):
     name, pixels = photos(16)
     g = Graph()
-    source = mark(g, g.node("LoadImage", image=name))
+    source = capture_source(g, g.node("LoadImage", image=name))
     repeated = g.node("RepeatImageBatch", image=g.node("ImageInvert", image=source), amount=2)
     varied = g.node("ImageAddNoise", image=repeated, seed=1, strength=0.5)
-    keep(g, varied, "one", checks=ALIKE)
+    capture_result(g, varied, "one", checks=CHECKS_OFF)
     server.run(g)
-    dataset = written(server, "one", 2)
+    dataset = wait_for_pairs(server, "one", 2)
     assert [row.seed for row in dataset.rows()] == [1, 1]  # the only seed of the graph
     assert all(np.array_equal(pair.source, pixels) for pair in dataset)
 
@@ -179,11 +181,11 @@ def test_numbers_that_do_not_fit_stop_the_run(server, photos):
     (first, _), (second, _) = photos(17), photos(18)
     g = Graph()
     batch = g.node("ImageBatch", image1=g.node("LoadImage", image=first), image2=g.node("LoadImage", image=second))
-    source = mark(g, batch)
-    keep(g, g.node("RepeatImageBatch", image=source, amount=2), "misfit")
+    source = capture_source(g, batch)
+    capture_result(g, g.node("RepeatImageBatch", image=source, amount=2), "misfit")
     error = server.run_expect_error(g)
     assert "2 source pictures cannot be paired with 4 results" in error.message
-    assert not (root(server) / "misfit").exists()
+    assert not (datasets_root(server) / "misfit").exists()
 
 
 def test_a_list_of_datasets_and_checks_goes_item_by_item(server, photos):
@@ -192,9 +194,9 @@ def test_a_list_of_datasets_and_checks_goes_item_by_item(server, photos):
     listed = g.node("ProbeList", **{f"image{k}": g.node("LoadImage", image=name) for k, name in enumerate(names)})
     datasets = g.node("ProbeTexts", texts="here\nthere\nhere")
     checks = g.node("ProbeTexts", texts="no_op=off\nno_op=off\nno_op=on")
-    result = keep(g, mark(g, listed), datasets, checks=checks)
+    result = capture_result(g, capture_source(g, listed), datasets, checks=checks)
     run = server.run(g)
-    (first,), (second,) = written(server, "here", 1, rejected=1), written(server, "there", 1)
+    (first,), (second,) = wait_for_pairs(server, "here", 1, rejected=1), wait_for_pairs(server, "there", 1)
     np.testing.assert_array_equal(first.target, pixels[0])
     np.testing.assert_array_equal(second.target, pixels[1])
     assert (first.instruction, second.instruction) == ("{image} here", "{image} there")
@@ -207,19 +209,19 @@ def test_a_list_of_datasets_and_checks_goes_item_by_item(server, photos):
 def test_two_results_share_a_source_and_two_captures_share_a_canvas(server, photos):
     (first, first_pixels), (second, second_pixels) = photos(19), photos(20)
     g = Graph()
-    source = mark(g, g.node("LoadImage", image=first))
-    keep(g, g.node("ImageInvert", image=source), "inverted")
-    keep(g, g.node("ImageBlur", image=source, blur_radius=3, sigma=2.0), "blurred")
+    source = capture_source(g, g.node("LoadImage", image=first))
+    capture_result(g, g.node("ImageInvert", image=source), "inverted")
+    capture_result(g, g.node("ImageBlur", image=source, blur_radius=3, sigma=2.0), "blurred")
     server.run(g)
-    assert_inverses(written(server, "inverted", 1), [first_pixels])
-    (pair,) = written(server, "blurred", 1)
+    assert_inverses(wait_for_pairs(server, "inverted", 1), [first_pixels])
+    (pair,) = wait_for_pairs(server, "blurred", 1)
     assert np.array_equal(pair.source, first_pixels)
     # A second source of the same index belongs to the result that is made from it.
-    other = mark(g, g.node("LoadImage", image=second))
-    keep(g, g.node("ImageInvert", image=other), "other")
+    other = capture_source(g, g.node("LoadImage", image=second))
+    capture_result(g, g.node("ImageInvert", image=other), "other")
     server.run(g)
-    assert_inverses(written(server, "other", 1), [second_pixels])
-    written(server, "inverted", 1)  # and no second one
+    assert_inverses(wait_for_pairs(server, "other", 1), [second_pixels])
+    wait_for_pairs(server, "inverted", 1)  # and no second one
 
 
 def test_references_and_masks(server, photos):
@@ -230,16 +232,16 @@ def test_references_and_masks(server, photos):
     hole = g.node("SolidMask", value=0.0, width=16, height=24)
     mask = g.node("MaskComposite", destination=mask, source=hole, x=0, y=0, operation="multiply")
     first, second = g.node("LoadImage", image=back), g.node("LoadImage", image=front)
-    source, reference = mark(g, first, mask=mask), mark(g, second, index=1)
+    source, reference = capture_source(g, first, mask=mask), capture_source(g, second, index=1)
     pasted = g.node(
         "ImageCompositeMasked", destination=source, source=reference, x=0, y=0, resize_source=False, mask=source[1]
     )
     words = {"instruction": "the right half of {image1} in {image}"}
-    keep(g, pasted, "marked", **words)
+    capture_result(g, pasted, "marked", **words)
     more = {"mask": mask, "references.image0": second}
     g.node("ACECapturePair", source=first, result=pasted, dataset="in-one", **words, **more)
     server.run(g)
-    (marked,), (in_one,) = written(server, "marked", 1), written(server, "in-one", 1)
+    (marked,), (in_one,) = wait_for_pairs(server, "marked", 1), wait_for_pairs(server, "in-one", 1)
     for pair in (marked, in_one):
         np.testing.assert_array_equal(pair.source, back_pixels)
         np.testing.assert_array_equal(pair.references[0], front_pixels)
@@ -252,21 +254,30 @@ def test_the_teachers_time_is_kept_where_the_whole_edit_ran(server, photos):
     g = Graph()
     loaded = g.node("LoadImage", image=photos(40)[0])
     back = g.node("LoadImage", image=photos(41)[0])  # the same for all: that it is cached does not matter
-    source = mark(g, loaded)
+    source = capture_source(g, loaded)
     slow = g.node("ProbeSteps", image=source, steps=1, seconds=0.3)
     pasted = g.node("ImageCompositeMasked", destination=back, source=slow, x=8, y=0, resize_source=False)
     noisy = g.node("ImageAddNoise", image=pasted, seed=1, strength=0.5)
-    result = keep(g, g.node("RepeatImageBatch", image=noisy, amount=2), "timed", checks=ALIKE)
-    in_one = g.node("ACECapturePair", source=loaded, result=noisy, dataset="timed-in-one", instruction="", checks=ALIKE)
+    result = capture_result(g, g.node("RepeatImageBatch", image=noisy, amount=2), "timed", checks=CHECKS_OFF)
+    in_one = g.node(
+        "ACECapturePair",
+        source=loaded,
+        result=noisy,
+        dataset="timed-in-one",
+        instruction="",
+        checks=CHECKS_OFF,
+    )
     g.node("PreviewImage", images=g.node("ImageBatch", image1=result, image2=in_one))
 
     def times(dataset: str, pairs: int) -> list[float | None]:
-        return [row.teacher_seconds for row in written(server, dataset, pairs).rows()]
+        return [row.teacher_seconds for row in wait_for_pairs(server, dataset, pairs).rows()]
 
     began = time.monotonic()
     server.run(g)
     assert 0.15 <= times("timed", 1)[0] <= (time.monotonic() - began) / 2  # of two, which are equal
-    assert all(row.teacher_memory > 50e6 for row in written(server, "timed", 1).rows())  # bytes of the whole ComfyUI
+    assert all(
+        row.teacher_memory > 50e6 for row in wait_for_pairs(server, "timed", 1).rows()
+    )  # bytes of the whole ComfyUI
     assert times("timed-in-one", 1)[0] >= 0.3
     g.set(noisy, seed=2)
     server.run(g)
@@ -278,19 +289,21 @@ def test_the_teachers_time_is_kept_where_the_whole_edit_ran(server, photos):
 
 def test_the_same_pair_is_kept_once_also_after_a_restart(start_comfy):
     with start_comfy(packs=PACKS) as other:
-        name, pixels = Photos(other)(30)
+        name, pixels = NoisePictures(other)(30)
         g = Graph()
-        result = keep(g, g.node("ImageInvert", image=mark(g, g.node("LoadImage", image=name))), "again")
+        result = capture_result(
+            g, g.node("ImageInvert", image=capture_source(g, g.node("LoadImage", image=name))), "again"
+        )
         for _ in range(2):
             other.run(g)
             other.free()
-        dataset = written(other, "again", 1)
+        dataset = wait_for_pairs(other, "again", 1)
         kept = {path.name: path.read_bytes() for path in (dataset.folder / "target").iterdir()}
-        place = {"ACE_DATASETS": str(root(other))}
+        place = {"ACE_DATASETS": str(datasets_root(other))}
         with start_comfy(packs=PACKS, env=place) as restarted:
-            Photos(restarted)(30)
-            linger(g, result)
+            NoisePictures(restarted)(30)
+            run_on(g, result)
             assert "the same pair is kept as" in "\n".join(text for _, text in restarted.run(g).texts)
-        dataset = written(other, "again", 1)
+        dataset = wait_for_pairs(other, "again", 1)
         assert_inverses(dataset, [pixels])
         assert {path.name: path.read_bytes() for path in (dataset.folder / "target").iterdir()} == kept

@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from comfyui_ace.training.dataset.provenance.provenance import load_graph
-from host.harness.capture_runs import Folder
+from host.harness.capture_runs import CaptureFolder
 from host.harness.comfy_server import Graph
 from PIL import Image
 
 
 @pytest.fixture
-def folder(tmp_path) -> Folder:
-    return Folder(tmp_path)
+def folder(tmp_path) -> CaptureFolder:
+    return CaptureFolder(tmp_path)
 
 
 def _inverted(**saving) -> Graph:
@@ -30,7 +30,7 @@ def _inverted(**saving) -> Graph:
     return graph
 
 
-def _pairs(folder: Folder) -> dict[str, list]:
+def _pairs(folder: CaptureFolder) -> dict[str, list]:
     """Pairs by the stem of their input."""
     found: dict[str, list] = {}
     for row in folder.dataset.rows():
@@ -59,7 +59,7 @@ def test_pictures_of_all_kinds_are_captured_as_the_workflow_saw_them(folder, com
     result = folder.run(_inverted(), "--tag", "test", servers=[comfy.url])
     assert result.code == 0, result.errors
 
-    order = [event["input"] for event in result.of("finished")]
+    order = [event["input"] for event in result.events_of("finished")]
     assert sorted(order[2:]) == sorted(["photo1.png", "photo2.jpg", "photo10.png"])  # c, p(alette), then 1, 2, 10
     pairs = _pairs(folder)
     assert set(pairs) == {"photo1", "photo2", "photo10", "clear", "palette"}
@@ -101,7 +101,7 @@ def test_masks_and_further_pictures_are_bound_by_stem(folder, comfy):
     arguments = (*folders, "--source", "1", "--source", "2", "--check", "mask=off")
     result = folder.run(graph, *arguments, servers=[comfy.url])
     assert result.code == 1  # because of the inputs that have no partner
-    assert {event["input"] for event in result.of("unusable")} == {"lonely.png", "extra.png"}
+    assert {event["input"] for event in result.events_of("unusable")} == {"lonely.png", "extra.png"}
     pairs = _pairs(folder)
     assert set(pairs) == {"photo0", "photo1", "photo2"}
     for stem, (pair,) in pairs.items():
@@ -136,7 +136,7 @@ def test_the_transparency_of_a_picture_is_its_mask_where_the_workflow_uses_it(fo
 
     # The same workflow with mask files, into the alpha channel of what is sent.
     (folder.base / "more").mkdir()
-    other = Folder(folder.base / "more")
+    other = CaptureFolder(folder.base / "more")
     plain = other.picture("photo.png", 5)
     other.write("photo.png", Image.fromarray(alpha), folder="masks")
     result = other.run(graph, "--masks", other.base / "masks", servers=[comfy.url])
@@ -192,7 +192,7 @@ def test_seeds_and_provenance(folder, comfy):
     assert result.code == 0, result.errors
     rows = list(folder.dataset.rows())
     assert len(rows) == 6 and len({row.seed for row in rows}) == 6
-    assert sum("the same content" in event["reason"] for event in result.of("skipped")) == 3
+    assert sum("the same content" in event["reason"] for event in result.events_of("skipped")) == 3
     assert len({row.workflow for row in rows}) == 1
     stored = load_graph(folder.dataset.folder, rows[0].workflow)
     text = json.dumps(stored)
@@ -256,7 +256,7 @@ def test_what_fails_a_check_goes_to_the_side_list(folder, comfy):
     result = folder.run(graph, servers=[comfy.url])
     assert result.code == 0  # the capture worked; the pair is worth nothing
     assert result.summary["rejected"] == 1 and result.summary["stored"] == 0
-    assert "equals its source" in result.of("finished")[0]["reasons"][0]
+    assert "equals its source" in result.events_of("finished")[0]["reasons"][0]
     assert [entry.findings[0]["check"] for entry in folder.dataset.rejected()] == ["no_op"]
 
 
@@ -267,13 +267,13 @@ def test_dry_run_touches_nothing(folder, comfy):
     before = _server_state(comfy)
     result = folder.run(_inverted(), "--dry-run", servers=[comfy.url])
     assert result.code == 0
-    assert [event["input"] for event in result.of("job")] == ["photo0.png", "photo1.png", "photo2.png"]
-    assert result.of("job")[0]["files"] == [str(folder.inputs / "photo0.png")]
-    assert [event["input"] for event in result.of("unusable")] == ["photo9.png"]
+    assert [event["input"] for event in result.events_of("job")] == ["photo0.png", "photo1.png", "photo2.png"]
+    assert result.events_of("job")[0]["files"] == [str(folder.inputs / "photo0.png")]
+    assert [event["input"] for event in result.events_of("unusable")] == ["photo9.png"]
     assert _server_state(comfy) == before and not (folder.base / "datasets").exists()
     assert folder.run(_inverted(), servers=[comfy.url]).summary["stored"] == 3
     after = folder.run(_inverted(), "--dry-run", servers=[comfy.url])
-    assert {event["state"] for event in after.of("job")} == {"done"}
+    assert {event["state"] for event in after.events_of("job")} == {"done"}
     offline = folder.run(_inverted(), "--dry-run", servers=["http://127.0.0.1:9"])
     assert offline.code == 0  # a prompt needs no server to be looked at
 

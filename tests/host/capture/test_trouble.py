@@ -9,7 +9,16 @@ import signal
 import pytest
 from comfyui_ace.training.dataset.provenance.provenance import load_graph
 from comfyui_ace.training.dataset.store import Dataset
-from host.harness.capture_graphs import PACKS, Photos, assert_inverses, keep, linger, mark, root, written
+from host.harness.capture_graphs import (
+    PACKS,
+    NoisePictures,
+    assert_inverses,
+    capture_result,
+    capture_source,
+    datasets_root,
+    run_on,
+    wait_for_pairs,
+)
 from host.harness.comfy_server import Graph
 
 
@@ -19,16 +28,16 @@ def server(start_comfy):
 
 
 @pytest.fixture(scope="module")
-def photos(server) -> Photos:
-    return Photos(server)
+def photos(server) -> NoisePictures:
+    return NoisePictures(server)
 
 
 def _twelve_pairs(dataset: str) -> Graph:
     """Larger ones, all at once."""
     g = Graph()
     for number in range(12):
-        source = mark(g, g.node("ProbeNoise", size=400 + number))
-        keep(g, g.node("ImageInvert", image=source), dataset)
+        source = capture_source(g, g.node("ProbeNoise", size=400 + number))
+        capture_result(g, g.node("ImageInvert", image=source), dataset)
     return g
 
 
@@ -41,10 +50,12 @@ def test_pairs_that_wait_are_written_before_the_server_ends(start_comfy, ending)
         slow.node("PreviewImage", images=slow.node("ProbeSteps", image=empty, steps=1, seconds=60.0))
         first, _ = other.queue(_twelve_pairs("ending")), other.queue(slow)
         other.wait(first)
-        assert len(Dataset(root(other) / "ending")) < 12, "nothing was left to be written: the test shows nothing"
+        assert len(Dataset(datasets_root(other) / "ending")) < 12, (
+            "nothing was left to be written: the test shows nothing"
+        )
         other._process.send_signal(ending)
         code = other._process.wait(60)
-        written(other, "ending", 12)
+        wait_for_pairs(other, "ending", 12)
         # A service manager sees what it would have seen without this pack.
         assert code == (-signal.SIGTERM if ending == signal.SIGTERM else 0)
 
@@ -52,7 +63,7 @@ def test_pairs_that_wait_are_written_before_the_server_ends(start_comfy, ending)
 def test_the_last_prompt_stays_in_the_queue_until_its_pairs_are_on_disk(server):
     """Whatever then happens to a server that looks idle, a power cut included."""
     server.run(_twelve_pairs("resting"))
-    assert len(Dataset(root(server) / "resting")) == 12
+    assert len(Dataset(datasets_root(server) / "resting")) == 12
     assert server.fetch("/ace/capture").json()["waiting"] == 0
 
 
@@ -60,21 +71,21 @@ def test_a_deleted_dataset_is_begun_anew(server, photos):
     """Though ComfyUI has the result in its cache and nothing in the graph has changed."""
     name, pixels = photos(31)
     g = Graph()
-    keep(g, g.node("ImageInvert", image=mark(g, g.node("LoadImage", image=name))), "deleted")
+    capture_result(g, g.node("ImageInvert", image=capture_source(g, g.node("LoadImage", image=name))), "deleted")
     server.run(g)
-    shutil.rmtree(written(server, "deleted", 1).folder)
+    shutil.rmtree(wait_for_pairs(server, "deleted", 1).folder)
     server.run(g)
-    assert_inverses(written(server, "deleted", 1), [pixels])
+    assert_inverses(wait_for_pairs(server, "deleted", 1), [pixels])
 
 
 def test_a_failed_write_is_told_and_tried_again(server, photos):
     (first, first_pixels), (second, second_pixels) = photos(32), photos(33)
     g = Graph()
     loaded = g.node("LoadImage", image=first)
-    result = keep(g, g.node("ImageInvert", image=mark(g, loaded)), "broken")
-    linger(g, result)
+    result = capture_result(g, g.node("ImageInvert", image=capture_source(g, loaded)), "broken")
+    run_on(g, result)
     server.run(g)
-    dataset = written(server, "broken", 1)
+    dataset = wait_for_pairs(server, "broken", 1)
     rows, blocked = dataset.folder / "target", dataset.folder / "blocked"
     rows.rename(blocked)
     rows.write_text("a file where the folder was")  # fails for every user, root among them
@@ -88,7 +99,7 @@ def test_a_failed_write_is_told_and_tried_again(server, photos):
     blocked.rename(rows)
     server.run(g)
     assert server.fetch("/ace/capture").json() == {"waiting": 0, "held": 0, "lost": 0}
-    assert_inverses(written(server, "broken", 2), [first_pixels, second_pixels])
+    assert_inverses(wait_for_pairs(server, "broken", 2), [first_pixels, second_pixels])
 
 
 @pytest.mark.parametrize(
@@ -97,7 +108,7 @@ def test_a_failed_write_is_told_and_tried_again(server, photos):
 def test_names_never_leave_the_folder(server, photos, name):
     photo, _ = photos(1)
     g = Graph()
-    result = keep(g, g.node("ImageInvert", image=mark(g, g.node("LoadImage", image=photo))), name)
+    result = capture_result(g, g.node("ImageInvert", image=capture_source(g, g.node("LoadImage", image=photo))), name)
     before = sorted(
         path for path in server.base_dir.rglob("*") if path.is_dir() and path.name not in ("temp", "output")
     )
@@ -109,22 +120,22 @@ def test_names_never_leave_the_folder(server, photos, name):
 
 def test_a_link_out_of_the_folder_is_not_followed(server, photos, tmp_path):
     photo, _ = photos(1)
-    root(server).mkdir(parents=True, exist_ok=True)
-    (root(server) / "linked").symlink_to(tmp_path, target_is_directory=True)
+    datasets_root(server).mkdir(parents=True, exist_ok=True)
+    (datasets_root(server) / "linked").symlink_to(tmp_path, target_is_directory=True)
     g = Graph()
-    keep(g, g.node("ImageInvert", image=mark(g, g.node("LoadImage", image=photo))), "linked")
+    capture_result(g, g.node("ImageInvert", image=capture_source(g, g.node("LoadImage", image=photo))), "linked")
     assert "link to another place" in server.run_expect_error(g).message
     assert list(tmp_path.iterdir()) == []
-    (root(server) / "linked").unlink()
+    (datasets_root(server) / "linked").unlink()
 
 
 def test_the_graph_is_kept_once_without_secrets(server, photos):
     g = Graph()
     loaded = g.node("LoadImage", image="x")
-    source = mark(g, loaded)
+    source = capture_source(g, loaded)
     noisy = g.node("ImageAddNoise", image=source, seed=0, strength=0.5)
     g.set(noisy, api_key="sk-proj-abcdefghijklmnop1234567890")
-    result = keep(g, noisy, "graphs", instruction="{image} grainy")
+    result = capture_result(g, noisy, "graphs", instruction="{image} grainy")
     g.node(
         "PreviewImage", images=g.node("ImageBlur", image=loaded, blur_radius=1, sigma=1.0)
     )  # has no part in the pair
@@ -132,7 +143,7 @@ def test_the_graph_is_kept_once_without_secrets(server, photos):
         g.set(loaded, image=photos(seed)[0])
         g.set(noisy, seed=seed)
         server.run(g)
-    dataset = written(server, "graphs", 2)
+    dataset = wait_for_pairs(server, "graphs", 2)
     rows = list(dataset.rows())
     assert [row.seed for row in rows] == [40, 41] and rows[0].workflow == rows[1].workflow
     graph = load_graph(dataset.folder, rows[0].workflow)
@@ -150,27 +161,33 @@ def test_the_graph_is_kept_once_without_secrets(server, photos):
 
 BLEND = {"blend_factor": 0.5, "blend_mode": "normal"}
 MISTAKES = {
-    "no source": (lambda g, image: keep(g, image, "mistakes"), "no Capture Source"),
+    "no source": (lambda g, image: capture_result(g, image, "mistakes"), "no Capture Source"),
     "the first source is muted, the second is not": (
-        lambda g, image: keep(
-            g, g.node("ImageBlend", image1=image, image2=mark(g, image, index=1), **BLEND), "mistakes"
+        lambda g, image: capture_result(
+            g, g.node("ImageBlend", image1=image, image2=capture_source(g, image, index=1), **BLEND), "mistakes"
         ),
         "no Capture Source has index 0, that is {image}; there is 1",
     ),
     "the same index twice": (
-        lambda g, image: keep(g, mark(g, mark(g, image)), "mistakes"),
+        lambda g, image: capture_result(g, capture_source(g, capture_source(g, image)), "mistakes"),
         "all mark the picture with index 0",
     ),
     "a source behind its result": (
-        lambda g, image: mark(g, g.node("ImageInvert", image=keep(g, image, "mistakes"))),
+        lambda g, image: capture_source(g, g.node("ImageInvert", image=capture_result(g, image, "mistakes"))),
         "made from this very result",
     ),
     "a picture that is not marked": (
-        lambda g, image: keep(g, mark(g, image), "mistakes", instruction="{image} like {image2}"),
+        lambda g, image: capture_result(g, capture_source(g, image), "mistakes", instruction="{image} like {image2}"),
         "names {image2}, but 1 picture(s) are marked",
     ),
-    "an unknown check": (lambda g, image: keep(g, mark(g, image), "mistakes", checks="nope=1"), "nope"),
-    "a check without a value": (lambda g, image: keep(g, mark(g, image), "mistakes", checks="no_op"), "NAME=VALUE"),
+    "an unknown check": (
+        lambda g, image: capture_result(g, capture_source(g, image), "mistakes", checks="nope=1"),
+        "nope",
+    ),
+    "a check without a value": (
+        lambda g, image: capture_result(g, capture_source(g, image), "mistakes", checks="no_op"),
+        "NAME=VALUE",
+    ),
 }
 
 
@@ -182,7 +199,7 @@ def test_mistakes_are_explained(server, photos, mistake):
     error = server.run_expect_error(g)
     assert sentence in error.message
     assert (error.kind, error.node_type) == ("validation", "ACECaptureResult")  # nothing was computed in vain
-    assert not (root(server) / "mistakes").exists()
+    assert not (datasets_root(server) / "mistakes").exists()
 
 
 def test_mistakes_in_words_that_are_made_while_the_graph_runs_are_explained(server, photos):
@@ -193,12 +210,12 @@ def test_mistakes_in_words_that_are_made_while_the_graph_runs_are_explained(serv
         ("dataset", "../escape", "dataset name"),
     ):
         g = Graph()
-        image = mark(g, g.node("LoadImage", **loaded))
+        image = capture_source(g, g.node("LoadImage", **loaded))
         words = {"dataset": "mistakes", name: g.node("ProbeTexts", texts=text)}
-        keep(g, g.node("ImageInvert", image=image), **words)
+        capture_result(g, g.node("ImageInvert", image=image), **words)
         error = server.run_expect_error(g)
         assert error.kind == "execution" and sentence in error.message
-        assert not (root(server) / "mistakes").exists()
+        assert not (datasets_root(server) / "mistakes").exists()
 
 
 def test_a_mistake_in_one_prompt_is_not_that_of_the_next(server, photos):
@@ -206,8 +223,8 @@ def test_a_mistake_in_one_prompt_is_not_that_of_the_next(server, photos):
     g = Graph()
     loaded = g.node("LoadImage", image=photos(2)[0])
     inverted = g.node("ImageInvert", image=loaded)
-    keep(g, inverted, "mended")
+    capture_result(g, inverted, "mended")
     assert "no Capture Source" in server.run_expect_error(g).message
-    mark(g, loaded)
+    capture_source(g, loaded)
     server.run(g)
-    written(server, "mended", 1)
+    wait_for_pairs(server, "mended", 1)

@@ -11,7 +11,7 @@ from comfyui_ace.training.capture.plan import make_plan
 from comfyui_ace.training.capture.roles import Choices, find_roles
 from comfyui_ace.training.capture.workflow.load import load_workflow
 from host.harness.browser import ComfyPage
-from host.harness.capture_runs import Folder
+from host.harness.capture_runs import CaptureFolder
 from host.harness.comfy_server import Graph
 
 # Of core's own templates those with subgraphs (also nested), bypassed, muted and rerouted nodes, primitives, notes,
@@ -210,7 +210,7 @@ def test_core_templates(page, comfy, schemas):
 
 def test_a_workflow_saved_by_the_front_end_is_captured(page, comfy, tmp_path):
     """From the artist's canvas to pairs: the file that File > Save writes, over a folder."""
-    folder = Folder(tmp_path)
+    folder = CaptureFolder(tmp_path)
     for number in range(2):
         folder.picture(f"photo{number}.png", number)
     graph = Graph()

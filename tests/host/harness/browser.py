@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from host.harness.comfy_client import ComfyClient
 from host.harness.events import EventLog
 from host.harness.graph import Graph
-from host.harness.results import PromptFailed, Result, validation_error
+from host.harness.results import PromptFailedError, Result, validation_error
 
 _CHROMIUM_ARGS = [
     "--no-sandbox",
@@ -41,7 +41,7 @@ const nodes = allNodes(app.rootGraph ?? app.graph);
 """
 
 
-class BrowserNotFound(Exception):
+class BrowserNotFoundError(Exception):
     """Chromium or Playwright is missing; the message says which."""
 
 
@@ -55,22 +55,24 @@ class ConsoleMessage:
 
 
 def find_chromium() -> str:
-    """CHROMIUM, or /usr/bin/chromium, or a Chromium or Chrome on the PATH; BrowserNotFound otherwise."""
+    """CHROMIUM, or /usr/bin/chromium, or a Chromium or Chrome on the PATH; BrowserNotFoundError otherwise."""
     candidates = [os.environ.get("CHROMIUM"), "/usr/bin/chromium"]
     candidates += [shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")]
     for candidate in candidates:
         if candidate and Path(candidate).is_file():
             return candidate
-    raise BrowserNotFound("no Chromium; install it, or set CHROMIUM to a Chromium or Chrome binary")
+    raise BrowserNotFoundError("no Chromium; install it, or set CHROMIUM to a Chromium or Chrome binary")
 
 
 @contextmanager
 def launch_chromium() -> Iterator[Any]:
-    """A headless Playwright browser; BrowserNotFound when Playwright or Chromium is missing."""
+    """A headless Playwright browser; BrowserNotFoundError when Playwright or Chromium is missing."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        raise BrowserNotFound("no Playwright; `pip install playwright` (its own browsers are not needed)") from None
+        raise BrowserNotFoundError(
+            "no Playwright; `pip install playwright` (its own browsers are not needed)"
+        ) from None
     executable = find_chromium()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, headless=True, args=_CHROMIUM_ARGS)
@@ -198,7 +200,7 @@ class ComfyPage:
     def queue(self, timeout: float = 120.0) -> Result:
         """Run the open graph as the Run button does and wait.
 
-        PromptFailed when the server refuses it or a node fails; TimeoutError when it takes longer.
+        PromptFailedError when the server refuses it or a node fails; TimeoutError when it takes longer.
         """
         is_queue_request = self._is_queue_request
         with self.page.expect_response(is_queue_request, timeout=30_000) as response:
@@ -206,7 +208,7 @@ class ComfyPage:
         answer = response.value.json()
         if response.value.status != 200:
             self.settle()
-            raise PromptFailed(validation_error(answer["error"], answer["node_errors"]))
+            raise PromptFailedError(validation_error(answer["error"], answer["node_errors"]))
         record = self._log.record(answer["prompt_id"])
         deadline = time.monotonic() + timeout
         while not record.done:
@@ -217,7 +219,7 @@ class ComfyPage:
         self.settle()
         result = self.server.collect(answer["prompt_id"], record)
         if result.error is not None:
-            raise PromptFailed(result.error, result)
+            raise PromptFailedError(result.error, result)
         return result
 
     @staticmethod

@@ -11,13 +11,13 @@ from comfyui_ace.training.dataset.upkeep.verify import verify
 from host.harness.comfy_server import PACK_ROOT, ComfyServer, Graph, NodeRef
 from PIL import Image
 
-ALIKE = "no_op=off, near_duplicate=off"
+CHECKS_OFF = "no_op=off, near_duplicate=off"
 _WAIT = 30.0
 # For a server of one's own, since what it has cached matters.
 PACKS = {"ace-edit": PACK_ROOT, "probe": Path(__file__).parent / "probe_pack"}
 
 
-class Photos:
+class NoisePictures:
     """Input files of noise, whose pixels are known."""
 
     def __init__(self, server: ComfyServer):
@@ -29,13 +29,21 @@ class Photos:
         return self.server.upload_image(Image.fromarray(pixels), f"noise{seed}-{size[0]}.png"), pixels
 
 
-def root(server: ComfyServer) -> Path:
+def datasets_root(server: ComfyServer) -> Path:
+    """The folder of all datasets of a server."""
     return server.base_dir / "output" / "datasets"
 
 
-def written(server: ComfyServer, name: str, pairs: int, rejected: int = 0) -> Dataset:
-    """The dataset once it holds so many, which it does a moment after the graph has ended; and it is whole."""
-    folder = root(server) / name
+def wait_for_pairs(server: ComfyServer, name: str, pairs: int, rejected: int = 0) -> Dataset:
+    """Waits until a dataset holds so many pairs, a moment after the graph has ended, and checks that it is whole.
+
+    Args:
+        server: whose datasets are meant.
+        name: of the dataset.
+        pairs: how many it must come to hold.
+        rejected: how many must be rejected.
+    """
+    folder = datasets_root(server) / name
     deadline = time.monotonic() + _WAIT
     while True:
         counts = Dataset(folder).counts() if folder.is_dir() else None
@@ -48,24 +56,27 @@ def written(server: ComfyServer, name: str, pairs: int, rejected: int = 0) -> Da
     return Dataset(folder)
 
 
-def mark(g: Graph, image, index: int = 0, **more) -> NodeRef:
+def capture_source(g: Graph, image, index: int = 0, **more) -> NodeRef:
+    """Adds a Capture Source."""
     return g.node("ACECaptureSource", image=image, index=index, **more)
 
 
-def keep(g: Graph, image, dataset: str, **more) -> NodeRef:
+def capture_result(g: Graph, image, dataset: str, **more) -> NodeRef:
+    """Adds a Capture Result without an instruction of its own."""
     return g.node("ACECaptureResult", image=image, dataset=dataset, **{"instruction": "", **more})
 
 
-def linger(g: Graph, behind: NodeRef) -> None:
-    """Let the graph run on for a second after a marker, so that what is told of the writing is told within the run."""
+def run_on(g: Graph, behind: NodeRef) -> None:
+    """Lets the graph run on for a second after a marker, so that what it shows of the writing is shown within the run."""
     g.node("PreviewImage", images=g.node("ProbeSteps", image=behind, steps=20, seconds=0.05))
 
 
 def inverse(pixels: np.ndarray) -> np.ndarray:
+    """What core's ImageInvert makes of uint8 pixels."""
     return 255 - pixels
 
 
-def by_source(dataset: Dataset) -> dict[bytes, list[np.ndarray]]:
+def results_by_source(dataset: Dataset) -> dict[bytes, list[np.ndarray]]:
     """Results by the bytes of their source."""
     found: dict[bytes, list[np.ndarray]] = {}
     for pair in dataset:
@@ -75,7 +86,7 @@ def by_source(dataset: Dataset) -> dict[bytes, list[np.ndarray]]:
 
 def assert_inverses(dataset: Dataset, sources: list[np.ndarray]) -> None:
     """Each source is there once, with its own inverse and no other."""
-    found = by_source(dataset)
+    found = results_by_source(dataset)
     assert sorted(found) == sorted(source.tobytes() for source in sources)
     for source in sources:
         (target,) = found[source.tobytes()]

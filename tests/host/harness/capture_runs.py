@@ -30,22 +30,22 @@ _FORKS.set_forkserver_preload(["comfyui_ace.training.capture.sweep", "host.harne
 
 
 @dataclass(frozen=True)
-class Finished:
+class FinishedCapture:
     """A capture that has ended: its exit code, its events, and what it wrote on the error stream."""
 
     code: int
     events: list[dict[str, Any]]
     errors: str
 
-    def of(self, kind: str) -> list[dict[str, Any]]:
+    def events_of(self, kind: str) -> list[dict[str, Any]]:
         return [event for event in self.events if event["event"] == kind]
 
     @property
     def summary(self) -> dict[str, Any]:
-        return self.of("summary")[0]
+        return self.events_of("summary")[0]
 
 
-class Folder:
+class CaptureFolder:
     """A place for one capture: inputs, the workflow file and the dataset "captured"."""
 
     def __init__(self, base: Path):
@@ -82,7 +82,7 @@ class Folder:
         env = {**os.environ, "PYTHONIOENCODING": "utf-8", "PYTHONPATH": str(Path(__file__).parents[2])}
         return subprocess.Popen(command, **{**pipes, "env": env, "encoding": "utf-8", **kwargs})
 
-    def run(self, graph: Graph | Mapping[str, Any], *more: object, servers: list[str], **kwargs) -> Finished:
+    def run(self, graph: Graph | Mapping[str, Any], *more: object, servers: list[str], **kwargs) -> FinishedCapture:
         return finish(self.start(graph, *more, servers=servers, **kwargs))
 
     @property
@@ -103,12 +103,12 @@ class Folder:
         return counts
 
 
-def told(event: str) -> str:
+def event_start(event: str) -> str:
     """How an event begins in a capture's output."""
     return f'"event": "{event}"'
 
 
-class Killable:
+class KillableCapture:
     """A capture in a process that is quick to start; events go to a file, which outlives it."""
 
     def __init__(self, arguments: list[str], log: Path):
@@ -118,9 +118,9 @@ class Killable:
         self._process.start()
 
     def wait_for(self, event: str, times: int = 1, timeout: float = 120) -> None:
-        """Return when the event was told so often, or when the process has ended."""
+        """Returns when there were so many events of a kind, or when the process has ended."""
         deadline = time.monotonic() + timeout
-        while self.running and self.told(event) < times:
+        while self.running and self.count(event) < times:
             assert time.monotonic() < deadline, f"no event {event!r} in {timeout:.0f} s: {self.text()[-2000:]}"
             time.sleep(0.005)
 
@@ -135,9 +135,9 @@ class Killable:
     def running(self) -> bool:
         return self._process.is_alive()
 
-    def told(self, event: str) -> int:
+    def count(self, event: str) -> int:
         """How many events of a kind there were."""
-        return self.text().count(told(event))
+        return self.text().count(event_start(event))
 
     def text(self) -> str:
         return self.log.read_text(encoding="utf-8") if self.log.exists() else ""
@@ -156,7 +156,7 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(given.run(given))
 
 
-def finish(process: subprocess.Popen, timeout: float = 120) -> Finished:
+def finish(process: subprocess.Popen, timeout: float = 120) -> FinishedCapture:
     """Wait for a capture; one that hangs is killed and fails the test."""
     try:
         output, errors = process.communicate(timeout=timeout)
@@ -167,4 +167,4 @@ def finish(process: subprocess.Popen, timeout: float = 120) -> Finished:
             f"the capture did not end in {timeout:.0f} s\n{output[-3000:]}\n{errors[-3000:]}"
         ) from None
     events = [json.loads(line) for line in output.splitlines() if line.strip()]
-    return Finished(process.returncode, events, errors)
+    return FinishedCapture(process.returncode, events, errors)

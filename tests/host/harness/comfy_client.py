@@ -21,7 +21,7 @@ from typing import Any
 import aiohttp
 from host.harness.events import EventLog, Record, decode_image
 from host.harness.graph import Graph
-from host.harness.results import Event, PromptError, PromptFailed, Result, execution_error, validation_error
+from host.harness.results import Event, PromptError, PromptFailedError, Result, execution_error, validation_error
 from PIL import Image
 
 _HTTP_TIMEOUT = 60.0
@@ -196,7 +196,7 @@ class ComfyClient:
     # -- prompts ------------------------------------------------------------------------------------------------
 
     def queue(self, prompt: Graph | Mapping[str, Any], extra_data: Mapping[str, Any] | None = None) -> str:
-        """Queue a prompt and return its id; PromptFailed (validation) when the server refuses it."""
+        """Queue a prompt and return its id; PromptFailedError (validation) when the server refuses it."""
         nodes = prompt.prompt() if isinstance(prompt, Graph) else prompt
         body: dict[str, Any] = {"prompt": nodes, "client_id": self.client_id}
         if extra_data:
@@ -206,7 +206,7 @@ class ComfyClient:
             raise _unexpected("POST", "/prompt", reply)
         answer = reply.json()
         if reply.status == 400:
-            raise PromptFailed(validation_error(answer["error"], answer["node_errors"]))
+            raise PromptFailedError(validation_error(answer["error"], answer["node_errors"]))
         self._refused[answer["prompt_id"]] = answer["node_errors"]
         return answer["prompt_id"]
 
@@ -258,17 +258,17 @@ class ComfyClient:
         extra_data: Mapping[str, Any] | None = None,
         check: bool = True,
     ) -> Result:
-        """Queue a prompt and wait. PromptFailed when it does not succeed, unless ``check`` is off."""
+        """Queue a prompt and wait. PromptFailedError when it does not succeed, unless ``check`` is off."""
         result = self.wait(self.queue(prompt, extra_data), timeout)
         if check and result.error is not None:
-            raise PromptFailed(result.error, result)
+            raise PromptFailedError(result.error, result)
         return result
 
     def run_expect_error(self, prompt: Graph | Mapping[str, Any], timeout: float = 120.0) -> PromptError:
         """The error of a prompt that must fail, when queued or when run."""
         try:
             self.run(prompt, timeout)
-        except PromptFailed as failure:
+        except PromptFailedError as failure:
             return failure.error
         raise AssertionError("the prompt succeeded, but an error was expected")
 

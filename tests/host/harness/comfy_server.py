@@ -20,19 +20,19 @@ from pathlib import Path
 from host.harness.comfy_client import ComfyClient
 from host.harness.graph import Graph, NodeRef
 from host.harness.host_requirements import host_requirements
-from host.harness.results import Event, Preview, PromptError, PromptFailed, Result
+from host.harness.results import Event, Preview, PromptError, PromptFailedError, Result
 
 __all__ = [
     "ComfyServer",
     "Event",
     "Graph",
     "Host",
-    "HostNotFound",
+    "HostNotFoundError",
     "NodeRef",
     "PackImport",
     "Preview",
     "PromptError",
-    "PromptFailed",
+    "PromptFailedError",
     "Result",
     "find_host",
 ]
@@ -57,7 +57,7 @@ _PACKS_BEGIN, _PACKS_END = "[Prompt Server] web root", "Starting server"
 _TROUBLE = re.compile(r"traceback|error|exception|failed|cannot import|unable to|deprecat|^skip ", re.IGNORECASE)
 
 
-class HostNotFound(Exception):
+class HostNotFoundError(Exception):
     """There is no usable ComfyUI on this machine; the message says how to get one."""
 
 
@@ -81,11 +81,11 @@ class PackImport:
 def find_host() -> Host:
     """The ComfyUI to test in: COMFYUI_DIR or ~/comfy/ComfyUI, version 0.8.0 or newer.
 
-    Its Python is COMFYUI_PYTHON, or the checkout's own .venv, or the one that runs the tests. HostNotFound otherwise.
+    Its Python is COMFYUI_PYTHON, or the checkout's own .venv, or the one that runs the tests. HostNotFoundError otherwise.
     """
     directory = Path(os.environ.get("COMFYUI_DIR") or Path.home() / "comfy" / "ComfyUI").expanduser().resolve()
     if not (directory / "main.py").is_file():
-        raise HostNotFound(
+        raise HostNotFoundError(
             f"no ComfyUI in {directory}. To run these tests, clone ComfyUI (0.8.0 or newer) to ~/comfy/ComfyUI with "
             "its requirements in ~/comfy/ComfyUI/.venv, or set COMFYUI_DIR to a checkout (and COMFYUI_PYTHON to its "
             "Python)."
@@ -96,7 +96,7 @@ def find_host() -> Host:
     version = tuple(int(part) for part in found.group(1).split(".")) if found else ()
     if version < MINIMUM_VERSION:
         shown = ".".join(map(str, version)) or "of unknown version"
-        raise HostNotFound(f"ComfyUI in {directory} is {shown}; 0.8.0 or newer is needed.")
+        raise HostNotFoundError(f"ComfyUI in {directory} is {shown}; 0.8.0 or newer is needed.")
     return Host(directory, _host_python(directory), version)
 
 
@@ -280,7 +280,7 @@ class ComfyServer(ComfyClient):
         }
 
     @property
-    def startup_trouble(self) -> list[str]:
+    def startup_problems(self) -> list[str]:
         """Lines of the log that speak of trouble while nodes were loaded; empty for a clean start."""
         text = self.log_text().partition(_PACKS_BEGIN)[2].partition(_PACKS_END)[0]
         return [line for line in text.splitlines()[1:] if _TROUBLE.search(line)]

@@ -2,7 +2,7 @@
 
 g = EditGraph()
 unit = g.unit("{image} make it snow", g.picture("photo.png"))
-g.keep(g.sampler(unit, seed=3)[1])
+g.save_latent(g.sampler(unit, seed=3)[1])
 latent = saved_latent(comfy, comfy.run(g))
 """
 
@@ -107,7 +107,8 @@ class EditGraph(Graph):
         encoded = self.encode(context)
         return self.ksampler(encoded[0], encoded[1], encoded[2], **settings)
 
-    def keep(self, latent: Any) -> NodeRef:
+    def save_latent(self, latent: Any) -> NodeRef:
+        """Core's SaveLatent, for :func:`saved_latent`."""
         return self.node("SaveLatent", samples=latent, filename_prefix="latents/test")
 
     def show(self, value: Any) -> NodeRef:
@@ -116,26 +117,26 @@ class EditGraph(Graph):
 
 
 def saved_latent(server: ComfyServer, result: Result) -> torch.Tensor:
-    """The only latent that a prompt kept, (B, 4, h, w), in the host's scale."""
+    """The only latent that a prompt saved, (B, 4, h, w), in the host's scale."""
     (item,) = [item for output in result.outputs.values() for item in output.get("latents", ())]
     return load_file(server.base_dir / "output" / item["subfolder"] / item["filename"])["latent_tensor"]
 
 
 def run_latent(server: ComfyServer, graph: EditGraph, latent: Any, **options: Any) -> torch.Tensor:
-    """Keep a latent, run, and read it."""
+    """Saves a latent, runs the graph, and reads it: (B, 4, h, w), in the host's scale."""
     graph.keep(latent)
     return saved_latent(server, server.run(graph, **options))
 
 
 def standalone(pipeline: ACEPipeline, context: ConditionUnit | LongContext, **settings: Any) -> torch.Tensor:
-    """The latent that the pipeline gives without a host, in the host's scale."""
+    """The latent (B, 4, h, w) that the pipeline gives without a host, in the host's scale."""
     if isinstance(context, ConditionUnit):
         context = LongContext(context)
     return pipeline(context, **{"steps": STEPS, "guidance_scale": CFG, **settings}).latents / SCALING_FACTOR
 
 
 def difference(found: torch.Tensor, expected: torch.Tensor) -> float:
-    """Norm of the difference over the norm of what was expected."""
+    """Norm of the difference over the norm of what was expected, of two tensors (…) of one shape."""
     assert found.shape == expected.shape, (found.shape, expected.shape)
     return ((found.double() - expected.double()).norm() / expected.double().norm()).item()
 

@@ -46,7 +46,7 @@ class PromptError:
         return "\n".join(part for part in (f"{self.kind} error{where}: {self.message}", self.traceback) if part)
 
 
-class PromptFailed(AssertionError):
+class PromptFailedError(AssertionError):
     """A prompt that should have run did not; ``error`` says why, ``result`` is None for a refused prompt."""
 
     def __init__(self, error: PromptError, result: Result | None = None):

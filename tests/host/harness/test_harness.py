@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from host.harness.comfy_server import ComfyServer, Graph, NodeRef, PromptFailed
+from host.harness.comfy_server import ComfyServer, Graph, NodeRef, PromptFailedError
 from PIL import Image
 
 # A child of a test process that starts a server and is then killed without a chance to clean up.
@@ -123,7 +123,7 @@ def test_node_error(comfy):
     assert error.exception_type == "ValueError"
     assert error.message == "broken glass"
     assert "in execute" in error.traceback
-    with pytest.raises(PromptFailed, match="broken glass"):
+    with pytest.raises(PromptFailedError, match="broken glass"):
         comfy.run(graph)
     assert comfy.run(graph, check=False).error.kind == "execution"
 
@@ -221,7 +221,7 @@ def test_broken_pack_is_seen_and_server_stops(start_comfy, tmp_path):
     (broken / "__init__.py").write_text("import no_such_module_at_all\n")
     with start_comfy(packs={"broken": broken}, env={"HF_HUB_OFFLINE": "0"}) as server:
         assert server.imports["broken"].failed
-        assert any("no_such_module_at_all" in line for line in server.startup_trouble)
+        assert any("no_such_module_at_all" in line for line in server.startup_problems)
         pid, port = server._process.pid, server.port
     assert not server.base_dir.exists()
     with pytest.raises(ProcessLookupError):

@@ -104,7 +104,7 @@ def test_conditioning_of_clip_text_encode(comfy, bundle):
     g = EditGraph()
     text = g.node("CLIPTextEncode", text="a cat", clip=g.clip)
     latent = g.node("EmptyLatentImage", width=64, height=64, batch_size=1)
-    g.keep(g.ksampler(text, text, latent))
+    g.save_latent(g.ksampler(text, text, latent))
     error = comfy.run_expect_error(g)
     assert error.node_type == "KSampler"
     assert "this conditioning was not made for ACE" in error.message
@@ -127,7 +127,7 @@ def test_concatenated_conditioning(comfy, bundle, photos):
     encoded = _encoded(g, photos[0])
     more = _encoded(g, photos[0], "{image} make it night")
     joined = g.node("ConditioningConcat", conditioning_to=encoded[0], conditioning_from=more[0])
-    g.keep(g.ksampler(joined, encoded[1], encoded[2]))
+    g.save_latent(g.ksampler(joined, encoded[1], encoded[2]))
     message = comfy.run_expect_error(g).message
     assert "nodes that join or shorten conditionings" in message
     assert "encode the instruction as a whole" in message
@@ -274,7 +274,7 @@ def test_easy_cache_skips_steps(comfy, bundle, photos, pipeline, unit, kind, nod
         latent = g.encoded_ksampler(context, steps=steps, seed=3)[0]
         image = g.node("VAEDecode", samples=latent, vae=g.vae)
     saved = g.node("SaveImage", images=image, filename_prefix="cached")
-    g.keep(latent)
+    g.save_latent(latent)
     result = comfy.run(g)
     assert np.asarray(result.images[saved.id][0]).std() > 5
     skipped = re.search(rf"{kind} - skipped (\d+)/(\d+) steps", comfy.log_text(mark))
@@ -292,5 +292,5 @@ def test_the_last_guidance_rescale_wins(comfy, bundle, photos, pipeline, unit):
 def test_no_message_where_nothing_was_changed(comfy, bundle, photos):
     g = EditGraph()
     encoded = _encoded(g, photos[0])
-    g.keep(encoded[2])
+    g.save_latent(encoded[2])
     assert messages(comfy.run(g), encoded) == ""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from host.harness.comfy_server import PACK_ROOT, find_host
 from host.harness.host_requirements import host_requirements
-from host.harness.loud_bundle import make_loud_bundle
+from host.harness.sensitive_bundle import make_sensitive_bundle
 
 INSIDE = Path(__file__).with_name("inside")
 _TESTS = [
@@ -27,7 +27,7 @@ def outcomes(tmp_path_factory) -> dict[str, list[str]]:
     base = tmp_path_factory.mktemp("inside")
     (base / "custom_nodes").mkdir()
     (base / "custom_nodes" / "ace-edit").symlink_to(PACK_ROOT, target_is_directory=True)
-    make_loud_bundle(base / "models" / "ace" / "random")
+    make_sensitive_bundle(base / "models" / "ace" / "random")
     host, report = find_host(), base / "report.xml"
     options = ["-q", "-c", os.devnull, f"--rootdir={INSIDE}", f"--confcutdir={INSIDE}", "--import-mode=importlib"]
     options += ["-p", "no:cacheprovider"]

@@ -300,7 +300,7 @@ def test_text_encoder_of_another_width(comfy, bundle, tmp_path, photo):
     comfy.add_model(parts.parent)
     g = EditGraph()
     g.clip = g.load("narrow")[1]
-    g.keep(_edit(g, photo)[1])
+    g.save_latent(_edit(g, photo)[1])
     error = comfy.run_expect_error(g)
     assert "this model reads text embeddings 64 wide, got 32" in error.message
 
@@ -309,7 +309,7 @@ def test_vae_of_another_family(comfy, bundle, photo):
     """Core's stand-in for models that work on pixels makes latents of three channels."""
     g = EditGraph()
     g.vae = g.node("VAELoader", vae_name="pixel_space")[0]
-    g.keep(_edit(g, photo)[1])
+    g.save_latent(_edit(g, photo)[1])
     error = comfy.run_expect_error(g)
     assert error.node_type == "ACESampler"
     assert "this VAE makes latents of 3 channels; ACE was trained with the VAE of Stable Diffusion 1.x" in error.message

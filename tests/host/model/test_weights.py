@@ -14,7 +14,7 @@ from comfyui_ace.ace.weights.checkpoint import load_model, save_checkpoint, to_p
 from host.harness.edits import EditGraph, condition, difference, run_latent, standalone
 from host.harness.edits import photo as make_photo
 from host.harness.loras import with_lora, write_lora
-from host.harness.loud_bundle import louden
+from host.harness.sensitive_bundle import make_sensitive
 from safetensors.torch import load_file
 
 TOLERANCE = 1e-4
@@ -30,7 +30,7 @@ def first(bundle) -> ACEModel:
 @pytest.fixture(scope="module")
 def second(comfy, first, tmp_path_factory) -> ACEModel:
     """Another model of the same shape, in models/ace under the name OTHER."""
-    model = louden(copy.deepcopy(first), seed=7)
+    model = make_sensitive(copy.deepcopy(first), seed=7)
     comfy.add_model(save_checkpoint(model, tmp_path_factory.mktemp("other") / OTHER))
     return model
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from host.harness.comfy_server import Graph, PromptFailed
+from host.harness.comfy_server import Graph, PromptFailedError
 
 
 def _inverted() -> Graph:
@@ -26,7 +26,7 @@ def test_default_workflow_is_shown_and_refused_without_a_checkpoint(browser_page
     picture = browser_page.screenshot("default-workflow")
     assert picture.stat().st_size > 20_000
 
-    with pytest.raises(PromptFailed, match="Value not in list") as failure:
+    with pytest.raises(PromptFailedError, match="Value not in list") as failure:
         browser_page.queue()
     assert failure.value.error.node_type == "CheckpointLoaderSimple"
     assert browser_page.red_nodes() == [{"id": "4", "type": "CheckpointLoaderSimple", "inputs": ["ckpt_name"]}]
@@ -76,7 +76,7 @@ def test_failing_node_turns_red(browser_page):
     failing = graph.node("ProbeFail", image=graph.node("ProbeNoise", size=8), message="broken glass")
     graph.node("PreviewImage", images=failing)
     browser_page.load_prompt(graph)
-    with pytest.raises(PromptFailed, match="broken glass"):
+    with pytest.raises(PromptFailedError, match="broken glass"):
         browser_page.queue()
     assert [node["type"] for node in browser_page.red_nodes()] == ["ProbeFail"]
     assert any("broken glass" in text for text in browser_page.alerts())

@@ -70,7 +70,7 @@ def imports(tmp_path_factory) -> dict[str, dict[str, Any]]:
 def nodes(comfy) -> dict[str, dict[str, Any]]:
     """The schemas of the pack's nodes, as the browser gets them."""
     ours = {id_: info for id_, info in comfy.object_info().items() if info["python_module"] == "custom_nodes.ace-edit"}
-    assert ours, f"the pack brought no nodes; its log: {comfy.startup_trouble}"
+    assert ours, f"the pack brought no nodes; its log: {comfy.startup_problems}"
     return ours
 
 
@@ -89,7 +89,7 @@ def _inputs(declared: dict[str, dict[str, Any]], path: str) -> Iterator[tuple[st
 
 def test_loads_without_a_word_of_trouble(comfy, record_property):
     assert not comfy.imports["ace-edit"].failed
-    assert comfy.startup_trouble == []
+    assert comfy.startup_problems == []
     record_property("import_seconds_in_host", comfy.imports["ace-edit"].seconds)
 
 
@@ -97,7 +97,7 @@ def test_two_instances_do_not_break_each_other(start_comfy):
     packs = {"ace-edit": PACK_ROOT, "another_name": PACK_ROOT}
     with start_comfy(packs=packs) as server:
         assert {name: pack.failed for name, pack in server.imports.items()} == dict.fromkeys(packs, False)
-        assert server.startup_trouble == []
+        assert server.startup_problems == []
         # Both bring the same node ids; the pack that was loaded last keeps them all, so no graph mixes the two.
         owners = {info["python_module"] for id_, info in server.object_info().items() if id_.startswith("ACE")}
         assert owners in ({"custom_nodes.ace-edit"}, {"custom_nodes.another_name"})

@@ -139,10 +139,10 @@ def test_mistakes_are_explained(comfy, pairs, mistake):
 
 def said(comfy, g: Graph) -> str:
     """All errors that a run brings, also those of outputs that were passed over."""
-    from host.harness.comfy_server import PromptFailed
+    from host.harness.comfy_server import PromptFailedError
 
     try:
         run = comfy.run(g, check=False)
-    except PromptFailed as failure:
+    except PromptFailedError as failure:
         return str(failure)
     return str(run.error) + str([event.data for event in run.events if event.type == "execution_error"])

@@ -1,4 +1,4 @@
-"""A wire to a server that can be cut and mended, and that notes which requests went through."""
+"""A TCP proxy to a server that can be disconnected and reconnected, and that notes which requests went through."""
 
 from __future__ import annotations
 
@@ -10,22 +10,24 @@ import threading
 _REQUEST = re.compile(rb"(GET|POST) (/\S*) HTTP/1\.1\r\n")
 
 
-class Wire:
+class TcpProxy:
     """Forwards TCP from ``url`` to a port of this machine. Use as a context manager.
 
-    requests: "METHOD /path" of everything asked so far, also of what was never answered.
+    Attributes:
+        url: of the proxy.
+        requests: "METHOD /path" of everything asked so far, also of what was never answered.
     """
 
     def __init__(self, port: int):
         self._port = port
         self.requests: list[str] = []
-        self._whole = True
-        self._ends: set[socket.socket] = set()
+        self._connected = True
+        self._sockets: set[socket.socket] = set()
         self._mutex = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
-    def __enter__(self) -> Wire:
+    def __enter__(self) -> TcpProxy:
         threading.Thread(target=self._accept, daemon=True).start()
         return self
 
@@ -33,17 +35,17 @@ class Wire:
         self._listener.close()
         self.cut()
 
-    def cut(self) -> None:
-        """End all connections and drop new ones."""
+    def disconnect(self) -> None:
+        """Ends all connections and drops new ones."""
         with self._mutex:
-            self._whole = False
-            ends, self._ends = self._ends, set()
+            self._connected = False
+            ends, self._sockets = self._sockets, set()
         for end in ends:
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
 
-    def mend(self) -> None:
-        self._whole = True
+    def reconnect(self) -> None:
+        self._connected = True
 
     def _accept(self) -> None:
         while True:
@@ -52,14 +54,14 @@ class Wire:
             except OSError:
                 return
             try:
-                if not self._whole:
-                    raise OSError("cut")
+                if not self._connected:
+                    raise OSError("disconnected")
                 far = socket.create_connection(("127.0.0.1", self._port))
             except OSError:
                 near.close()
                 continue
             with self._mutex:
-                self._ends |= {near, far}
+                self._sockets |= {near, far}
             for source, target, noted in ((near, far, True), (far, near, False)):
                 threading.Thread(target=self._forward, args=(source, target, noted), daemon=True).start()
 
@@ -73,5 +75,5 @@ class Wire:
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
         with self._mutex:
-            self._ends -= {source, target}
+            self._sockets -= {source, target}
         source.close()

@@ -15,19 +15,19 @@ from comfyui_ace.ace.model.transformer import ACEModel
 from comfyui_ace.ace.weights.checkpoint import load_model, save_checkpoint
 
 
-def make_loud_bundle(folder: Path) -> Bundle:
-    """Writes the random bundle and turns up its transformer and the latents of its VAE."""
+def make_sensitive_bundle(folder: Path) -> Bundle:
+    """Writes the random bundle with a sensitive transformer, and latents of the usual scale from its VAE."""
     bundle = make_random_bundle(folder)
-    save_checkpoint(louden(load_model(bundle.dit)), bundle.dit, overwrite=True)
+    save_checkpoint(make_sensitive(load_model(bundle.dit)), bundle.dit, overwrite=True)
     vae = torch.load(bundle.vae, weights_only=True)
-    vae["quant_conv.weight"] *= 30.0  # latents of a spread of 1
+    vae["quant_conv.weight"] *= 30.0  # latents of a standard deviation of 1
     vae["quant_conv.bias"] *= 0.0
     torch.save(vae, bundle.vae)
     return bundle
 
 
 @torch.no_grad()
-def louden(model: ACEModel, seed: int = 0) -> ACEModel:
+def make_sensitive(model: ACEModel, seed: int = 0) -> ACEModel:
     """Redraws in place what decides how far text, pictures and modulation reach the output."""
     generator = torch.Generator().manual_seed(seed)
     for layer in (model.y_embedder.fc1, model.y_embedder.fc2, model.final_layer.linear):
