@@ -133,7 +133,10 @@ class T5TextEncoder:
                 str(tokenizer or folder), local_files_only=True, trust_remote_code=False
             )
         except (OSError, ValueError, KeyError) as error:
-            raise ValueError(f"no T5 encoder and tokenizer could be loaded from {folder}: {error}") from error
+            raise ValueError(
+                f"no T5 encoder and tokenizer could be loaded from {folder}: {error}; choose a folder with config.json, "
+                "weights and a tokenizer"
+            ) from error
         return cls(model.eval().to(device), loaded_tokenizer)
 
     @torch.no_grad()

@@ -114,7 +114,10 @@ class ConditionUnit:
         if target is not None:
             target = indicator(indicator_number(target))
             if indicator_number(target) not in numbers:
-                raise ValueError(f"{target} is to be edited, but the unit has no picture with that indicator")
+                raise ValueError(
+                    f"{target} is to be edited, but the unit has no picture with that indicator; connect one, or choose "
+                    "another picture to edit"
+                )
         object.__setattr__(self, "images", images)
         object.__setattr__(self, "instruction", instruction)
         object.__setattr__(self, "target", target)

@@ -68,7 +68,10 @@ class Conditioning:
                 )
         for k, mask in enumerate(self.context_masks):
             if mask is not None and mask.shape[-1] != self.context[k].shape[1]:
-                raise ValueError(f"context_masks[{k}] is {_shape(mask)} for a text {_shape(self.context[k])}")
+                raise ValueError(
+                    f"context_masks[{k}] is {_shape(mask)} for a text {_shape(self.context[k])}; give (B, "
+                    f"{self.context[k].shape[1]})"
+                )
         for k, latent in enumerate(self.references):
             if latent.ndim != 4:
                 raise ValueError(f"references[{k}] must be a latent (B, 4, h, w), got {_shape(latent)}")

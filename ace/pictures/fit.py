@@ -268,4 +268,4 @@ def _round_to_patch(side: float) -> int:
 
 def _check_source(height: int, width: int) -> None:
     if height < 1 or width < 1:
-        raise ValueError(f"a picture of {width}x{height} has no pixels")
+        raise ValueError(f"a picture of {width}x{height} has no pixels; check the node it comes from")

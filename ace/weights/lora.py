@@ -100,14 +100,24 @@ def _match(model: ACEModel, lora: Lora):
     for layer, tensors in lora.layers.items():
         weight = f"{layer}.weight"
         if weight not in parameters:
-            raise LoraError(f"{lora.path} changes {layer}, which this model of {model.config.depth} blocks lacks")
+            raise LoraError(
+                f"{lora.path} changes {layer}, which this model of {model.config.depth} blocks lacks; use it with the "
+                f"model it was trained on ({_base_model(lora)})"
+            )
         if tensors.keys() - {".diff_b"}:
             yield weight, tensors, parameters[weight]
         if ".diff_b" in tensors:
             bias = f"{layer}.bias"
             if bias not in parameters:
-                raise LoraError(f"{lora.path} changes the bias of {layer}, which has none")
+                raise LoraError(
+                    f"{lora.path} changes the bias of {layer}, which has none; use it with the model it was trained on "
+                    f"({_base_model(lora)})"
+                )
             yield bias, {".diff": tensors[".diff_b"]}, parameters[bias]
+
+
+def _base_model(lora: Lora) -> str:
+    return lora.metadata.get("base_model", "unknown")
 
 
 def _changed(
@@ -123,7 +133,7 @@ def _changed(
         shapes = {ending: tuple(tensor.shape) for ending, tensor in tensors.items()}
         raise LoraError(
             f"{lora.path} does not fit the model at {name} {tuple(weight.shape)}: it holds {shapes}; use it with the "
-            f"model it was trained on ({lora.metadata.get('base_model', 'unknown')})"
+            f"model it was trained on ({_base_model(lora)})"
         ) from error
     scale = tensors.get(".dora_scale")
     if scale is None:
