@@ -124,7 +124,7 @@ def saved_latent(server: ComfyServer, result: Result) -> torch.Tensor:
 
 def run_latent(server: ComfyServer, graph: EditGraph, latent: Any, **options: Any) -> torch.Tensor:
     """Saves a latent, runs the graph, and reads it: (B, 4, h, w), in the host's scale."""
-    graph.keep(latent)
+    graph.save_latent(latent)
     return saved_latent(server, server.run(graph, **options))
 
 
