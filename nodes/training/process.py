@@ -196,7 +196,7 @@ class NodeDisplay:
 
     def _on_start(self, event: Event) -> None:
         self._steps = event["steps"]
-        self.say(f"{event['pairs']} pairs, {event['held_out']} held out, on {event['device']}")
+        self.write(f"{event['pairs']} pairs, {event['held_out']} held out, on {event['device']}")
 
     def _on_step(self, event: Event) -> None:
         self._bar.update_absolute(event["step"], self._steps)
@@ -227,4 +227,4 @@ class NodeDisplay:
         now = time.monotonic()
         if now - self._last_written >= _TEXT_SECONDS:
             self._last_written = now
-            self.say(text)
+            self.write(text)

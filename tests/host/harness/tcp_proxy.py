@@ -33,7 +33,7 @@ class TcpProxy:
 
     def __exit__(self, *exc_info) -> None:
         self._listener.close()
-        self.cut()
+        self.disconnect()
 
     def disconnect(self) -> None:
         """Ends all connections and drops new ones."""
