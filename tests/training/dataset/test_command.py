@@ -150,7 +150,7 @@ def test_import_settings_reach_the_door(tmp_path, capsys):
 def test_the_parser_costs_little_to_build():
     """The command's start must not pay for numpy, pillow or pydantic."""
     code = (
-        "import argparse, sys; from comfyui_ace.training.dataset_cli import add_parser;"
+        "import argparse, sys; from comfyui_ace.training.dataset.command import add_parser;"
         "add_parser(argparse.ArgumentParser().add_subparsers());"
         "print([name for name in ('numpy', 'PIL', 'pydantic', 'torch') if name in sys.modules])"
     )
