@@ -20,7 +20,7 @@ posix_only = pytest.mark.skipif(os.name == "nt", reason="signals and limits of P
 WRITER = """
 import sys
 import numpy as np
-from comfyui_ace.training.pairs import Dataset, Pair
+from comfyui_ace.training.dataset.store import Dataset, Pair
 dataset = Dataset(sys.argv[1])
 start = int(sys.argv[2])
 print("ready", flush=True)
