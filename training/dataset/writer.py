@@ -87,7 +87,7 @@ def make_row(pair: PreparedPair, pair_id: str, split: str) -> PairRow:
         tags=pair.tags,
         content_hash=pair.content_hash,
         source_hash=pair.source_hash,
-        fingerprint=pair.fingerprint.to_text(),
+        fingerprint=pair.perceptual_hash.to_text(),
         teacher_seconds=pair.teacher_seconds,
         teacher_memory=pair.teacher_memory,
     )

@@ -124,7 +124,7 @@ def test_a_near_duplicate_is_turned_down_and_a_variant_is_not(dataset):
 
 
 def test_several_seeds_of_a_local_edit_are_variants_and_not_duplicates(dataset):
-    """A small thing of another kind in the same place leaves the fingerprint of the whole picture as it is."""
+    """A small thing of another kind in the same place leaves the perceptual hash of the whole picture as it is."""
     source = np.asarray(Image.fromarray(picture(0, 12, 12)).resize((256, 256), Image.Resampling.BICUBIC))
 
     def insert(seed: int) -> np.ndarray:

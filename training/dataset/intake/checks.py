@@ -110,7 +110,7 @@ def run_checks(pair: PreparedPair, settings: CheckSettings, index: PairIndex | N
 def near_duplicate(pair: PreparedPair, settings: CheckSettings, index: PairIndex) -> list[Finding]:
     """The one check that depends on the other pairs. Of very many that look alike the most alike are looked at."""
     limits = settings.near_duplicate_bits, settings.near_duplicate_colour
-    for kept, bits in index.alike(pair.fingerprint, *limits)[:_MOST_COMPARED]:
+    for kept, bits in index.find_similar(pair.perceptual_hash, *limits)[:_MOST_COMPARED]:
         if not _other_variant(pair, kept, settings, index):
             message = f"looks like the kept pair {kept} ({bits} of 128 bits differ, at most {limits[0]})"
             return [Finding("near_duplicate", float(bits), float(limits[0]), message)]
@@ -120,7 +120,7 @@ def near_duplicate(pair: PreparedPair, settings: CheckSettings, index: PairIndex
 def _other_variant(pair: PreparedPair, kept: str, settings: CheckSettings, index: PairIndex) -> bool:
     """Whether a kept pair is of the very same source and its result differs somewhere.
 
-    The fingerprint sees a picture as a whole: two results of one seed each that put another small thing into the same
+    The perceptual hash sees a picture as a whole: two results of one seed each that put another small thing into the same
     place look alike to it, and the difference is all that a student could learn from them.
     """
     try:

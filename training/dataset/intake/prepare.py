@@ -23,7 +23,7 @@ from ..disk.images import (
     pixel_hash,
 )
 from ..disk.names import slug
-from ..disk.perceptual_hash import PairFingerprint, pair_fingerprint
+from ..disk.perceptual_hash import PairPerceptualHash, pair_perceptual_hash
 from ..disk.rows import (
     MAX_IMAGES,
     check_id,
@@ -100,7 +100,7 @@ class PreparedPair:
     name: str
     content_hash: str
     source_hash: str
-    fingerprint: PairFingerprint
+    perceptual_hash: PairPerceptualHash
     notes: tuple[str, ...]
     non_finite: dict[str, float]
 
@@ -151,7 +151,7 @@ def prepare(pair: Pair, *, alpha: AlphaPolicy = "white") -> PreparedPair:
         name=slug(pair.name),
         content_hash=content_hash(hashes, mask_hashes, target_hash, instruction, history),
         source_hash=hashes[0] if hashes else target_hash,
-        fingerprint=pair_fingerprint(
+        perceptual_hash=pair_perceptual_hash(
             arrays[0] if arrays else None, target.pixels, instruction, [*hashes[1:], *mask_hashes], history
         ),
         notes=_notes(named),

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ...errors import DatasetError
 from ..disk.images import pixel_hash
-from ..disk.perceptual_hash import pair_fingerprint
+from ..disk.perceptual_hash import pair_perceptual_hash
 from ..disk.rows import PairRow, caption_file
 from ..disk.storage import (
     DROPPED_ROWS,
@@ -247,10 +247,10 @@ def _rehashed(folder: Path, row: PairRow) -> PairRow:
     hashes = [pixel_hash(image) for image in pair.images]
     masks = ["" if mask is None else pixel_hash(mask) for mask in pair.masks]
     target = pixel_hash(pair.target)
-    looks = pair_fingerprint(pair.source, pair.target, row.instruction, [*hashes[1:], *masks], row.history)
+    perceptual = pair_perceptual_hash(pair.source, pair.target, row.instruction, [*hashes[1:], *masks], row.history)
     return replace(
         row,
         content_hash=content_hash(hashes, masks, target, row.instruction, row.history),
         source_hash=hashes[0] if hashes else target,
-        fingerprint=looks.to_text(),
+        fingerprint=perceptual.to_text(),
     )
