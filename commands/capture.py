@@ -21,9 +21,9 @@ def add_parsers(subparsers) -> None:
         "goes on where it was and repeats nothing. What plays which part in the workflow is taken from Capture Source "
         "and Capture Result nodes, else found by looking; where that leaves a choice you are asked.",
         epilog="What a job gave is not made again, unless a pair of it is gone from the dataset or other checks may let "
-        "pass what was turned down. Pictures are sent to the servers' input/ace-capture, results are fetched from their "
+        "pass what was rejected. Pictures are sent to the servers' input/ace-capture, results are fetched from their "
         "temp folder: ComfyUI empties the second when it starts, the first can be deleted between captures. "
-        "Exit code 0: every input was captured, or turned down by a check. 1: stopped, or some inputs were set aside "
+        "Exit code 0: every input was captured, or rejected by a check. 1: stopped, or some inputs were set aside "
         "(each with its reason). 2: a question about the workflow needs an answer, or bad usage.",
     )
     parser.add_argument("workflow", type=Path, metavar="WORKFLOW.json", help="UI format or API format")
@@ -66,7 +66,7 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a check at the door, for example size=off or near_duplicate_bits=4; repeatable (default: the marker's)",
+        help="a quality check, for example size=off or near_duplicate_bits=4; repeatable (default: the marker's)",
     )
 
 

@@ -27,11 +27,11 @@ class ImageError(DatasetError, ValueError):
 
 
 class PairError(DatasetError, ValueError):
-    """A pair that the caller put together wrongly (as opposed to one that a check turns down)."""
+    """A pair that the caller put together wrongly (as opposed to one that a check rejects)."""
 
 
 class CheckError(DatasetError, ValueError):
-    """A check at the door that is not known, or a number that it cannot have."""
+    """A quality check that is not known, or a number that it cannot have."""
 
 
 class RowError(DatasetError, ValueError):

@@ -2,7 +2,7 @@
 
 A disk that refuses (full, read-only, unplugged) costs the graph nothing: its pairs are held in memory and tried again with
 the next run, in order. Only where memory has no more room for them, or the process is ending, are pairs given up; they
-are counted and told. A pair that makes no sense goes to the side list with the reason, and those after it are kept.
+are counted and told. A pair that makes no sense is listed as rejected with the reason, and those after it are kept.
 """
 
 from __future__ import annotations
@@ -311,12 +311,12 @@ class Recorder:
 
 
 def _keep(dataset: Dataset, pair: Pair, checks: CheckSettings) -> AppendResult:
-    """Keep a pair or put it on the side list, also where it makes no sense: the rest of its batch may."""
+    """Keep a pair or list it as rejected, also where it makes no sense: the rest of its batch may."""
     try:
         return dataset.append(pair, checks=checks)
     except (PairError, ImageError) as error:
-        logging.warning("ACE Edit: a pair of %s was turned down: %s", dataset.folder.name, error)
-        return dataset.turn_down(pair, error)
+        logging.warning("ACE Edit: a pair of %s was rejected: %s", dataset.folder.name, error)
+        return dataset.reject(pair, error)
 
 
 def _pairs(captures: Iterable[Capture]) -> int:

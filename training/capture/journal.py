@@ -34,7 +34,7 @@ _STATES = ("queued", "done", "quarantined", "failed")
 class Entry:
     """The last word on a job. prompt_id, server: where it was queued; reason: why it was set aside or failed.
 
-    pairs: ids of what came of it; rejected: whether some of it was turned down, with what changes to the checks.
+    pairs: ids of what came of it; rejected: whether some of it was rejected, with what changes to the checks.
     """
 
     state: State
@@ -47,7 +47,7 @@ class Entry:
     checks: Mapping[str, Any] = field(default_factory=dict)
 
     def settled(self, kept: Container[str], checks: Mapping[str, Any]) -> bool:
-        """Whether another run could give nothing new: all pairs are still there, and what was turned down would be again.
+        """Whether another run could give nothing new: all pairs are still there, and what was rejected would be again.
 
         kept: ids of the dataset; checks: changes to the checks now. Old records do not say with which checks they were
         made; they count as made without changes.
@@ -87,7 +87,7 @@ class Journal:
     def done(
         self, key: str, *, workflow: str, pairs: list[str], rejected: list[str], checks: Mapping[str, Any] | None = None
     ) -> None:
-        """Note that a job's pairs are in the dataset or on its side list. checks: the changes to the checks."""
+        """Note that a job's pairs are in the dataset or listed as rejected. checks: the changes to the checks."""
         with_what = {"checks": dict(checks)} if rejected and checks else {}
         self._note(key, "done", workflow=workflow, pairs=pairs, rejected=rejected, **with_what)
 

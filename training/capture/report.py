@@ -51,7 +51,7 @@ class Tally:
 
     @property
     def clean(self) -> bool:
-        """Whether every input was captured (or turned down by a check, which is a result too)."""
+        """Whether every input was captured (or rejected by a check, which is a result too)."""
         return not (self.left or self.quarantined or self.failed or self.unusable)
 
     def counts(self) -> dict[str, int]:

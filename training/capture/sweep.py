@@ -92,7 +92,7 @@ async def capture(
 
 @dataclass(frozen=True)
 class _Task:
-    """What is to be done to every input. cast: what plays which part, in words; checks: at the door."""
+    """What is to be done to every input. cast: what plays which part, in words; checks: of the pairs' quality."""
 
     plan: Plan
     dataset: str
@@ -188,7 +188,7 @@ class _Run:
             if self._settled(entry) or None in stored:
                 self._skip(group, "done earlier")
                 return None
-            # A pair of it was lost, or other checks may let pass what was turned down.
+            # A pair of it was lost, or other checks may let pass what was rejected.
             return Job(group, key, seed, entry.attempt + 1, None, stored)
         if entry.state == "quarantined" and not self._settings.retry_quarantined:
             self._tally.quarantined += 1

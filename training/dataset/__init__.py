@@ -6,7 +6,7 @@ splits       training or validation, by the source's content
 formats      in which pairs come and go
 command      `comfyui-ace dataset`
 disk         rows, files, names, pictures
-intake       checks at the door
+intake       quality checks
 upkeep       verify, repair, report
 provenance   the graphs that made the pairs
 importers    pairs of other tools

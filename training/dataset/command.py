@@ -40,7 +40,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
         return sub
 
     check = command("check", _check, "check every file, row, pairing and geometry; exit 1 on any fault")
-    check.add_argument("--strict", action="store_true", help="run the checks at the door on every kept pair too")
+    check.add_argument("--strict", action="store_true", help="run the quality checks on every kept pair too")
     _add_checks(check)
     repair = command("repair", _repair, "mend a dataset; what cannot stay goes to its side folder orphans/")
     repair.add_argument("--dry-run", action="store_true", help="say what would be done")
@@ -77,7 +77,7 @@ def _add_checks(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="set a check at the door, for example no_op=false or size_tolerance=0.1 (repeatable)",
+        help="set a quality check, for example no_op=false or size_tolerance=0.1 (repeatable)",
     )
 
 
@@ -96,7 +96,7 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--alpha", choices=("white", "black", "drop", "error"), default="white", help="behind transparency (white)"
     )
-    parser.add_argument("--no-checks", action="store_true", help="keep pairs whatever the checks at the door say")
+    parser.add_argument("--no-checks", action="store_true", help="keep pairs whatever the quality checks say")
     _add_checks(parser)
 
 
@@ -208,7 +208,7 @@ def _import(args: argparse.Namespace) -> int:
         print(f"note: {note}")
     by_check = ", ".join(f"{check} {count}" for check, count in result.by_check.items())
     print(
-        f"{result.stored} stored, {result.duplicates} there already, {result.rejected} turned down"
+        f"{result.stored} stored, {result.duplicates} there already, {result.rejected} rejected"
         f"{f' ({by_check}; reasons in rejected.jsonl)' if result.rejected else ''}, {len(result.failed)} failed"
     )
     return 1 if result.failed else 0

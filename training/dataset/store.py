@@ -91,7 +91,7 @@ class Dataset:
     def __init__(self, folder: str | os.PathLike, *, checks: CheckSettings | None = None, alpha: AlphaPolicy = "white"):
         """Open the folder of an existing dataset. `open` and `create` take names that strangers chose.
 
-        checks: the checks at the door, all on by default. alpha: what stands behind transparent pixels.
+        checks: the quality checks, all on by default. alpha: what stands behind transparent pixels.
         """
         self.folder = Path(folder)
         if not (self.folder / METADATA).is_file():
@@ -200,11 +200,11 @@ class Dataset:
         return hashlib.sha256("\n".join(contents).encode()).hexdigest()
 
     def rejected(self) -> Iterator[Rejection]:
-        """The side list, oldest first."""
+        """The list of rejections, oldest first."""
         return iter(self._rejections)
 
     def counts(self) -> Counts:
-        """How many pairs there are and how many were turned down."""
+        """How many pairs there are and how many were rejected."""
         with self._mutex:
             self._index.refresh()
             self._rejections.refresh()
@@ -239,7 +239,7 @@ class Dataset:
         if findings:
             with self._mutex, locked(self.folder):
                 self._index.refresh()  # what looks like it may be this very pair, stored by another just now
-                return self._known(prepared) or self._reject(prepared, findings)
+                return self._known(prepared) or self._add_rejection(prepared, findings)
         staged = stage_pair(self.folder, prepared)
         try:
             with self._mutex, locked(self.folder):
@@ -248,14 +248,14 @@ class Dataset:
             # What was renamed is no longer there; what is left is of a pair that was not kept.
             discard_unless_pending(self.folder, list(staged.values()))
 
-    def turn_down(self, pair: Pair, error: PairError | ImageError) -> AppendResult:
-        """Put a pair on the side list that `append` raised an error for, with the error as the reason.
+    def reject(self, pair: Pair, error: PairError | ImageError) -> AppendResult:
+        """List a pair that `append` raised an error for as rejected, with the error as the reason.
 
         Raises `DatasetError` if the list cannot be written.
         """
         with self._mutex, locked(self.folder):
             try:
-                entry = self._rejections.add_unfit(pair, error)
+                entry = self._rejections.add_invalid(pair, error)
             except OSError as problem:
                 raise explained(problem, self.folder) from problem
         return AppendResult("rejected", None, entry.reason)
@@ -330,8 +330,8 @@ class Dataset:
         if pair.workflow is not None and not (self.folder / "workflows" / f"{pair.workflow}.json").is_file():
             raise PairError(f"workflow {pair.workflow!r:.80} is not stored. Save the graph with save_graph first.")
 
-    def _reject(self, pair: PreparedPair, findings: tuple[Finding, ...]) -> AppendResult:
-        """Put a pair on the side list. The lock must be held."""
+    def _add_rejection(self, pair: PreparedPair, findings: tuple[Finding, ...]) -> AppendResult:
+        """List a pair as rejected. The lock must be held."""
         try:
             entry = self._rejections.add(pair, findings)
         except OSError as error:
@@ -350,7 +350,7 @@ class Dataset:
         if settings.near_duplicate and self._index.version != seen:
             findings = tuple(near_duplicate(pair, settings, self._index))
             if findings:
-                return self._reject(pair, findings)
+                return self._add_rejection(pair, findings)
         pair_id = self._free_id(pair, list(staged))
         split = self._index.split_for(pair.source_hash, pair.history) or split_of(
             pair.source_hash, self.settings.validation_fraction, self.settings.split_seed

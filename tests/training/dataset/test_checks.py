@@ -1,4 +1,4 @@
-"""Each check turns down what it is for, passes what it is not for, and has its number and its switch."""
+"""Each check rejects what it is for, passes what it is not for, and has its number and its switch."""
 
 import numpy as np
 import pytest

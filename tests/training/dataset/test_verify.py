@@ -279,7 +279,7 @@ def test_links_in_place_of_a_datasets_own_files_are_faults_and_lead_nowhere(data
     assert [(fault.kind, fault.place) for fault in verify(dataset.folder).faults] == [("link", name)]
     for work in (
         lambda: Dataset(dataset.folder).append(pair(50)),
-        lambda: Dataset(dataset.folder).append(pair(51, target=picture(51))),  # turned down: equals its source
+        lambda: Dataset(dataset.folder).append(pair(51, target=picture(51))),  # rejected: equals its source
         lambda: _capture_note(dataset.folder),
         lambda: heal_tail(place),
     ):

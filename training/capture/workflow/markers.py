@@ -69,7 +69,7 @@ class MarkerWords:
 
     @property
     def checks(self) -> tuple[str, ...]:
-        """Changes to the checks at the door, as `parse_checks` takes them."""
+        """Changes to the quality checks, as `parse_checks` takes them."""
         return _split(self._text("checks"))
 
     def _text(self, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Checks at the door: what a pair must pass before it is kept, each with a number and a switch.
+"""Quality checks: what a pair must pass before it is kept, each with a number and a switch.
 
 A finding carries the measured value beside the limit, so that an artist can see by how much a pair failed and turn the
 right screw.
@@ -34,24 +34,24 @@ class CheckSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    no_op: bool = Field(True, description="Turn down a result that equals its source.")
+    no_op: bool = Field(True, description="Reject a result that equals its source.")
     no_op_mean: float = Field(1.0, ge=0, description="Equal when the mean difference is below this …")
     no_op_block: float = Field(8.0, ge=0, description="… and no 16x16 block differs by more than this on average.")
-    size: bool = Field(True, description="Turn down a result of another size than its source.")
+    size: bool = Field(True, description="Reject a result of another size than its source.")
     size_tolerance: float = Field(0.02, ge=0, description="Relative difference of width or height that passes.")
-    aspect: bool = Field(True, description="Turn down a result of another aspect ratio than its source.")
+    aspect: bool = Field(True, description="Reject a result of another aspect ratio than its source.")
     aspect_tolerance: float = Field(0.02, ge=0, description="Relative difference of the ratios that passes.")
-    near_duplicate: bool = Field(True, description="Turn down a pair that looks like one already kept.")
+    near_duplicate: bool = Field(True, description="Reject a pair that looks like one already kept.")
     near_duplicate_bits: int = Field(2, ge=0, le=128, description="Alike when source and target both differ by at most")
     near_duplicate_colour: float = Field(3.0, ge=0, description="… and their mean colours by at most this …")
     near_duplicate_block: float = Field(
         8.0, ge=0, description="… and, for two results of one source, no 16x16 block by more than this on average."
     )
-    blank: bool = Field(True, description="Turn down pairs with a picture of one colour.")
+    blank: bool = Field(True, description="Reject pairs with a picture of one colour.")
     blank_std: float = Field(1.0, ge=0, description="Blank when the standard deviation is below this.")
-    non_finite: bool = Field(True, description="Turn down pictures with NaN or infinite values.")
+    non_finite: bool = Field(True, description="Reject pictures with NaN or infinite values.")
     non_finite_share: float = Field(0.0, ge=0, le=1, description="Share of such values that passes.")
-    mask: bool = Field(True, description="Turn down results that changed outside the mask rather than inside.")
+    mask: bool = Field(True, description="Reject results that changed outside the mask rather than inside.")
     mask_ratio: float = Field(2.0, ge=0, description="Mean change outside over mean change inside that passes.")
 
     def changes(self) -> dict[str, bool | int | float]:

@@ -1,4 +1,4 @@
-"""The side list: every pair that was turned down, with the reason, the numbers and a small picture."""
+"""The list of rejections: every pair that was rejected, with the reason, the numbers and a small picture."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 REJECTED = "rejected.jsonl"
 THUMBNAILS = "rejected"
 THUMBNAIL_SIDE = 128
-UNFIT = "unfit"  # stands for a check's name where a pair makes no sense, so that no check could judge it
+INVALID_PAIR = "unfit"  # stands for a check's name where a pair is invalid, so that no check could judge it
 
 
 @dataclass(frozen=True)
 class Rejection:
     """One pair that was not kept. findings: dictionaries with check, value, limit and message.
 
-    A pair that makes no sense has the one check `UNFIT` with nothing but a message, and no thumbnail.
+    A pair that makes no sense has the one check `INVALID_PAIR` with nothing but a message, and no thumbnail.
     """
 
     created: str
@@ -51,7 +51,7 @@ class Rejection:
 
 
 class RejectionList:
-    """`rejected.jsonl` of one dataset. The same pair turned down for the same reasons is listed once."""
+    """`rejected.jsonl` of one dataset. The same pair rejected for the same reasons is listed once."""
 
     def __init__(self, folder: Path):
         self._folder = folder
@@ -97,14 +97,14 @@ class RejectionList:
             write_atomic(picture, _thumbnail(pair.source, pair.target))
         return self._append(entry)
 
-    def add_unfit(self, pair: Pair, error: PairError | ImageError) -> Rejection:
+    def add_invalid(self, pair: Pair, error: PairError | ImageError) -> Rejection:
         """Record a pair that could not be prepared. The dataset's lock must be held."""
         content = _given_hash(pair, str(error))
         entry = Rejection(
             created=_now(),
             name=slug(pair.name),
             reason=str(error),
-            findings=({"check": UNFIT, "message": str(error)},),
+            findings=({"check": INVALID_PAIR, "message": str(error)},),
             instruction=str(pair.instruction),
             seed=pair.seed if isinstance(pair.seed, int) else None,
             tags=tuple(map(str, pair.tags)),

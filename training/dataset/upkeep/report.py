@@ -219,7 +219,7 @@ class _Summary:
             "later rounds": str(self.rounds),
             "sizes of results": _counted(self.sizes),
             "tags": _counted(self.tags) or "none",
-            "turned down": f"{counts.rejected} ({_counted(Counter(counts.by_check))})" if counts.rejected else "none",
+            "rejected": f"{counts.rejected} ({_counted(Counter(counts.by_check))})" if counts.rejected else "none",
             "written": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         }
         for name, values in self.scores.items():
@@ -245,13 +245,13 @@ def _counted(counter: Counter, most: int = 12) -> str:
 
 
 def _rejected(dataset: Dataset, most: int = 200) -> list[str]:
-    """The latest of the side list; all of it is in `rejected.jsonl`."""
+    """The latest rejections; all of them are in `rejected.jsonl`."""
     entries = list(dataset.rejected())
     if not entries:
         return []
     cards = [_rejected_card(dataset.folder, entry) for entry in reversed(entries[-most:])]
     shown = f", the latest {most} of them" if len(entries) > most else ""
-    return [f"<h2>Turned down: {len(entries)}{shown}</h2>", *cards]
+    return [f"<h2>Rejected: {len(entries)}{shown}</h2>", *cards]
 
 
 def _rejected_card(base: Path, entry: Rejection) -> str:

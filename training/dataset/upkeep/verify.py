@@ -101,7 +101,7 @@ def verify(
 ) -> Verification:
     """Check a dataset. Nothing is changed, except that a commit interrupted by a crash is completed first.
 
-    strict: also run these checks at the door on every kept pair. progress: called with (pairs done, pairs in all).
+    strict: also run these quality checks on every kept pair. progress: called with (pairs done, pairs in all).
     """
     base = Path(folder)
     result = Verification()
