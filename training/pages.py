@@ -28,7 +28,7 @@ figure img { display: block; min-width: 32px; min-height: 32px; max-width: 160px
 """
 
 
-def whole_page(title: str, *parts: str, script: str = "", style: str = "") -> str:
+def html_page(title: str, *parts: str, script: str = "", style: str = "") -> str:
     """A whole page.
 
     Args:
