@@ -17,9 +17,9 @@ from typing import Any, Literal
 
 from ..dataset.disk.storage import (
     append_line,
+    as_write_error,
     check_writable,
-    explained,
-    refuse_link,
+    refuse_symlink,
 )
 from ..errors import WriteError
 from .errors import CaptureError
@@ -160,7 +160,7 @@ def open_journal(folder: Path) -> Iterator[Journal]:
     """The journal in a dataset's folder, for this process alone."""
     import filelock
 
-    refuse_link(folder / LOCK)
+    refuse_symlink(folder / LOCK)
     lock = filelock.FileLock(str(folder / LOCK), timeout=0)
     try:
         check_writable(folder)
@@ -172,7 +172,7 @@ def open_journal(folder: Path) -> Iterator[Journal]:
     except WriteError as error:
         raise CaptureError(str(error)) from error
     except OSError as error:
-        raise CaptureError(str(explained(error, folder))) from error
+        raise CaptureError(str(as_write_error(error, folder))) from error
     try:
         yield Journal(folder)
     finally:

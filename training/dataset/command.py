@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..arguments import real
+from ..arguments import bounded_float
 from ..errors import DatasetError
 from .formats import EXPORTS, IMPORTS, Format
 
@@ -46,13 +46,13 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     repair.add_argument("--dry-run", action="store_true", help="say what would be done")
     repair.add_argument("--accept-changes", action="store_true", help="keep pictures and captions edited on purpose")
     repair.add_argument(
-        "--stale-minutes", type=real(0), default=60.0, metavar="N", help="age of temporary files to move (60)"
+        "--stale-minutes", type=bounded_float(0), default=60.0, metavar="N", help="age of temporary files to move (60)"
     )
     report = command("report", _report, "write pages that show the pairs side by side, for any browser, offline")
     report.add_argument("--output", metavar="FOLDER", help="a new folder (default: report inside the dataset)")
     split = command("split", _split, "divide the pairs into train and validation, by source")
     split.add_argument(
-        "--validation", type=real(0, 1), required=True, metavar="FRACTION", help="share held out, 0 to 1"
+        "--validation", type=bounded_float(0, 1), required=True, metavar="FRACTION", help="share held out, 0 to 1"
     )
     split.add_argument("--seed", type=int, default=0, help="which sources (0)")
     _add_import(command("import", _import, "bring in pairs that other tools wrote; makes the dataset if it is new"))

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..errors import DatasetError
-from .disk.storage import METADATA, explained
+from .disk.storage import METADATA, as_write_error
 
 SETTINGS = "dataset.json"
 FORMAT = 1
@@ -65,4 +65,4 @@ def make_dataset(folder: Path, settings: DatasetSettings) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             shutil.rmtree(building)
-        raise explained(error, folder) from error
+        raise as_write_error(error, folder) from error

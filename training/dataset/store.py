@@ -29,9 +29,9 @@ from .disk.names import resolve_dataset
 from .disk.rows import PairRow
 from .disk.storage import (
     METADATA,
+    as_write_error,
     commit,
-    discard_unless_pending,
-    explained,
+    delete_unless_pending,
     locked,
     write_atomic,
 )
@@ -46,7 +46,7 @@ from .intake.rejections import Rejection, RejectionList
 from .reader import load_pair
 from .settings import SETTINGS, DatasetSettings, make_dataset
 from .splits import choose_validation, split_groups, split_of
-from .writer import make_row, renamed, stage_pair
+from .writer import final_name, make_row, stage_pair
 
 __all__ = ["AppendResult", "Counts", "Dataset", "DatasetSettings", "Pair", "PairRow"]
 
@@ -246,7 +246,7 @@ class Dataset:
                 return self._commit(prepared, settings, staged, seen)
         finally:
             # What was renamed is no longer there; what is left is of a pair that was not kept.
-            discard_unless_pending(self.folder, list(staged.values()))
+            delete_unless_pending(self.folder, list(staged.values()))
 
     def reject(self, pair: Pair, error: PairError | ImageError) -> AppendResult:
         """List a pair that `append` raised an error for as rejected, with the error as the reason.
@@ -257,7 +257,7 @@ class Dataset:
             try:
                 entry = self._rejections.add_invalid(pair, error)
             except OSError as problem:
-                raise explained(problem, self.folder) from problem
+                raise as_write_error(problem, self.folder) from problem
         return AppendResult("rejected", None, entry.reason)
 
     def rewrite(self, change: Callable[[PairRow], PairRow | None]) -> int:
@@ -310,7 +310,7 @@ class Dataset:
         try:
             write_atomic(self.folder / name, data)
         except OSError as error:
-            raise explained(error, self.folder) from error
+            raise as_write_error(error, self.folder) from error
 
     def _known(self, pair: PreparedPair) -> AppendResult | None:
         kept = self._index.duplicate_of(pair.content_hash)
@@ -335,7 +335,7 @@ class Dataset:
         try:
             entry = self._rejections.add(pair, findings)
         except OSError as error:
-            raise explained(error, self.folder) from error
+            raise as_write_error(error, self.folder) from error
         return AppendResult("rejected", None, entry.reason, findings, pair.notes)
 
     def _commit(self, pair: PreparedPair, settings: CheckSettings, staged: dict[str, str], seen: int) -> AppendResult:
@@ -355,7 +355,7 @@ class Dataset:
         split = self._index.split_for(pair.source_hash, pair.history) or split_of(
             pair.source_hash, self.settings.validation_fraction, self.settings.split_seed
         )
-        moves = [(temporary, renamed(name, pair_id)) for name, temporary in staged.items()]
+        moves = [(temporary, final_name(name, pair_id)) for name, temporary in staged.items()]
         commit(self.folder, moves, make_row(pair, pair_id, split))
         self._index.refresh()
         return AppendResult("stored", pair_id, notes=pair.notes, split=split)
@@ -364,7 +364,7 @@ class Dataset:
         """An id from the name and the content, longer where a row or a stray file already has it."""
         for digits in range(12, 65, 4):
             pair_id = f"{pair.name}-{pair.content_hash[:digits]}"[:80].rstrip("-")
-            taken = any(os.path.lexists(self.folder / renamed(name, pair_id)) for name in names)
+            taken = any(os.path.lexists(self.folder / final_name(name, pair_id)) for name in names)
             if pair_id not in self._index and not taken:
                 return pair_id
         raise DatasetError(f"No free id for a pair like {pair_id} in {self.folder}: clean up with `dataset repair`.")

@@ -17,7 +17,7 @@ from .disk.rows import (
     mask_file,
     target_file,
 )
-from .disk.storage import discard, explained, stage
+from .disk.storage import as_write_error, delete_files, stage
 from .intake.prepare import PreparedPair
 
 _PROVISIONAL = "new"  # stands for the id, which is only certain under the dataset's lock
@@ -27,7 +27,7 @@ def stage_pair(folder: Path, pair: PreparedPair) -> dict[str, str]:
     """Write all files of a pair under temporary names.
 
     Returns, in the order in which they shall become visible, the temporary name by the final name under a provisional
-    id; `renamed` puts in the real one. Raises `DatasetError` and leaves nothing behind if one cannot be written.
+    id; `final_name` puts in the real one. Raises `DatasetError` and leaves nothing behind if one cannot be written.
     """
     jobs: list[tuple[str, Callable]] = []
     for index in reversed(range(len(pair.images))):
@@ -43,8 +43,8 @@ def stage_pair(folder: Path, pair: PreparedPair) -> dict[str, str]:
     staged = {name: future.result() for name, future in futures.items() if future.exception() is None}
     errors = [future.exception() for future in futures.values() if future.exception() is not None]
     if errors:
-        discard(folder, list(staged.values()))
-        raise explained(errors[0], folder) if isinstance(errors[0], OSError) else errors[0]
+        delete_files(folder, list(staged.values()))
+        raise as_write_error(errors[0], folder) if isinstance(errors[0], OSError) else errors[0]
     return staged
 
 
@@ -61,7 +61,7 @@ def _submit(pool: ThreadPoolExecutor, work: Callable, *arguments: object) -> Fut
         return future
 
 
-def renamed(name: str, pair_id: str) -> str:
+def final_name(name: str, pair_id: str) -> str:
     """A file name under the provisional id, with the real id in its place."""
     folder, _, file = name.partition("/")
     return f"{folder}/{pair_id}{Path(file).suffix}"

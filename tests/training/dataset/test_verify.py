@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from comfyui_ace.training.capture.journal import open_journal
-from comfyui_ace.training.dataset.disk.storage import heal_tail
+from comfyui_ace.training.dataset.disk.storage import repair_last_line
 from comfyui_ace.training.dataset.intake.checks import CheckSettings
 from comfyui_ace.training.dataset.provenance.provenance import save_graph
 from comfyui_ace.training.dataset.settings import DatasetSettings
@@ -281,7 +281,7 @@ def test_links_in_place_of_a_datasets_own_files_are_faults_and_lead_nowhere(data
         lambda: Dataset(dataset.folder).append(pair(50)),
         lambda: Dataset(dataset.folder).append(pair(51, target=picture(51))),  # rejected: equals its source
         lambda: _capture_note(dataset.folder),
-        lambda: heal_tail(place),
+        lambda: repair_last_line(place),
     ):
         with contextlib.suppress(DatasetError):
             work()

@@ -79,7 +79,7 @@ def image_size(file: str | os.PathLike | IO[bytes], *, max_pixels: int = MAX_PIX
         return image.height, image.width
 
 
-def image_kind(file: str | os.PathLike | IO[bytes], *, max_pixels: int = MAX_PIXELS) -> str:
+def image_format(file: str | os.PathLike | IO[bytes], *, max_pixels: int = MAX_PIXELS) -> str:
     """Format and mode from the header, for example "PNG RGB"."""
     with _opened(file, max_pixels) as image:
         return f"{image.format} {image.mode}"
@@ -214,7 +214,7 @@ def _from_pil(image: Image.Image, alpha: AlphaPolicy, label: str) -> LoadedImage
     upright, turned = _upright(image)
     notes += turned
     if upright.mode.startswith("I") or upright.mode == "F":
-        pixels = _wide_grey(np.asarray(upright), upright.mode, label)
+        pixels = _grey_to_uint8(np.asarray(upright), upright.mode, label)
         return LoadedImage(np.repeat(pixels[:, :, None], 3, axis=2), None, tuple(notes))
     if upright.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in upright.info:
         pixels, opacity, more = _flatten(np.array(upright.convert("RGBA")), alpha, label)
@@ -237,7 +237,7 @@ def _upright(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
     return (image, ()) if turn is None else (image.transpose(turn), ("rotated as the camera says (EXIF)",))
 
 
-def _wide_grey(values: np.ndarray, mode: str, label: str) -> np.ndarray:
+def _grey_to_uint8(values: np.ndarray, mode: str, label: str) -> np.ndarray:
     """16-bit or float grey to (H, W) uint8."""
     low, high = float(values.min()), float(values.max())
     top = 1.0 if mode == "F" else 65535.0

@@ -45,15 +45,15 @@ def caption_file(pair_id: str) -> str:
 
 def control_file(pair_id: str, index: int) -> str:
     """File of condition image `index` (0 = the source, 1… = the references)."""
-    return f"{numbered('control', index)}/{pair_id}.png"
+    return f"{numbered_folder('control', index)}/{pair_id}.png"
 
 
 def mask_file(pair_id: str, index: int) -> str:
     """File of the mask of condition image `index`."""
-    return f"{numbered('mask', index)}/{pair_id}.png"
+    return f"{numbered_folder('mask', index)}/{pair_id}.png"
 
 
-def numbered(folder: str, index: int) -> str:
+def numbered_folder(folder: str, index: int) -> str:
     """`control` for 0, `control_2` for 1, and so on."""
     return folder if index == 0 else f"{folder}_{index + 1}"
 

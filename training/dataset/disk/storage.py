@@ -38,7 +38,7 @@ def locked(folder: Path, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
 
     if not folder.is_dir():
         raise DatasetError(f"There is no dataset at {folder}.")
-    refuse_link(folder / LOCK)
+    refuse_symlink(folder / LOCK)
     lock = filelock.FileLock(str(folder / LOCK), timeout=timeout)
     try:
         lock.acquire()
@@ -53,7 +53,7 @@ def locked(folder: Path, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
             "Keep datasets on a local disk."
         ) from error
     except OSError as error:
-        raise explained(error, folder) from error
+        raise as_write_error(error, folder) from error
     try:
         recover(folder)
         yield
@@ -61,7 +61,7 @@ def locked(folder: Path, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
         lock.release()
 
 
-def explained(error: OSError, place: Path) -> WriteError:
+def as_write_error(error: OSError, place: Path) -> WriteError:
     """An operating system's error, with what a person can do about it."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         advice = "The disk is full (or a size limit is reached). Free some space; every pair written so far is whole."
@@ -88,7 +88,7 @@ def check_writable(folder: Path) -> None:
     else:
         read_only = hasattr(os, "statvfs") and os.statvfs(place).f_flag & os.ST_RDONLY
         code = errno.EROFS if read_only else errno.EACCES
-    raise explained(OSError(code, os.strerror(code)), place)
+    raise as_write_error(OSError(code, os.strerror(code)), place)
 
 
 def stage(folder: Path, relative: str, write: Callable[[IO[bytes]], None]) -> str:
@@ -110,24 +110,24 @@ def stage(folder: Path, relative: str, write: Callable[[IO[bytes]], None]) -> st
 def make_folder(folder: Path, name: str) -> Path:
     """A real subfolder of the dataset; a link in its place is refused, so that nothing is written elsewhere."""
     path = folder / name
-    refuse_link(path)
+    refuse_symlink(path)
     path.mkdir(exist_ok=True)
     return path
 
 
-def refuse_link(path: Path) -> None:
+def refuse_symlink(path: Path) -> None:
     """Raise `DatasetError` if one of a dataset's own files is a link: what is written to it would go elsewhere."""
     if path.is_symlink():
         raise DatasetError(f"{path} is a link. Datasets keep their files in their own folders: remove the link.")
 
 
-def open_own(path: Path, flags: int) -> int:
+def open_no_follow(path: Path, flags: int) -> int:
     """`os.open` of a file that the dataset itself keeps, for writing; a link is refused, also one just put there."""
-    refuse_link(path)
+    refuse_symlink(path)
     try:
         return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0), 0o666)
     except OSError:
-        refuse_link(path)
+        refuse_symlink(path)
         raise
 
 
@@ -136,23 +136,23 @@ def append_lines(path: Path, lines: Iterable[bytes]) -> None:
     lines = list(lines)
     if not lines:
         return
-    with open(open_own(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab") as file:
+    with open(open_no_follow(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab") as file:
         file.write(b"".join(line + b"\n" for line in lines))
 
 
-def discard(folder: Path, names: list[str]) -> None:
+def delete_files(folder: Path, names: list[str]) -> None:
     for name in names:
         with contextlib.suppress(OSError):
             (folder / name).unlink(missing_ok=True)
 
 
-def discard_unless_pending(folder: Path, names: list[str]) -> None:
+def delete_unless_pending(folder: Path, names: list[str]) -> None:
     """Delete temporary files, except those that an interrupted commit will still need."""
     try:
         needed = {temporary for temporary, _ in json.loads((folder / JOURNAL).read_bytes())["moves"]}
     except (OSError, ValueError, KeyError, TypeError):
         needed = set()
-    discard(folder, [name for name in names if name not in needed])
+    delete_files(folder, [name for name in names if name not in needed])
 
 
 def safe_file(folder: Path, relative: str) -> Path:
@@ -175,7 +175,7 @@ def commit(folder: Path, moves: list[tuple[str, str]], row: PairRow) -> None:
         _finish(folder, journal, row_known_missing=True)
     except OSError as error:
         _roll_back(folder, journal)
-        raise explained(error, folder) from error
+        raise as_write_error(error, folder) from error
     except DatasetError:  # a link where the row or a torn line should go
         _roll_back(folder, journal)
         raise
@@ -189,7 +189,7 @@ def recover(folder: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise explained(error, path) from error
+        raise as_write_error(error, path) from error
     try:
         journal = json.loads(text)
         # The journal is a file like any other: its row passes the same checks, its moves stay inside the folder.
@@ -202,12 +202,12 @@ def recover(folder: Path) -> None:
         if lost:
             raise RowError(f"files are gone: {', '.join(lost)}")
     except (ValueError, KeyError, TypeError, RowError):
-        aside(folder, JOURNAL)
+        move_to_orphans(folder, JOURNAL)
         return
     try:
         _finish(folder, journal, row_known_missing=False)
     except OSError as error:
-        raise explained(error, folder) from error
+        raise as_write_error(error, folder) from error
 
 
 def pending_files(folder: Path) -> set[str]:
@@ -238,13 +238,13 @@ def _roll_back(folder: Path, journal: dict) -> None:
     with contextlib.suppress(OSError):
         # The journal goes first: without it the moved files are at worst orphans, with it they would come back.
         (folder / JOURNAL).unlink(missing_ok=True)
-        discard(folder, [final for _, final in journal["moves"]])
+        delete_files(folder, [final for _, final in journal["moves"]])
 
 
 def append_line(path: Path, line: bytes) -> None:
     """Append one line in one write and sync it; a write that fails or falls short leaves the file as it was."""
-    heal_tail(path)
-    handle = open_own(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+    repair_last_line(path)
+    handle = open_no_follow(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
     try:
         size = os.fstat(handle).st_size
         data = line + b"\n"
@@ -259,10 +259,10 @@ def append_line(path: Path, line: bytes) -> None:
         os.close(handle)
 
 
-def heal_tail(path: Path) -> None:
+def repair_last_line(path: Path) -> None:
     """Move an unfinished last line out of a line file (into `orphans/torn-lines.txt`), or end it if it is whole."""
     try:
-        with open(open_own(path, os.O_RDWR), "r+b") as file:
+        with open(open_no_follow(path, os.O_RDWR), "r+b") as file:
             if file.seek(0, os.SEEK_END) == 0:
                 return
             file.seek(-1, os.SEEK_END)
@@ -326,7 +326,7 @@ def write_atomic(path: Path, data: bytes) -> None:
     sync_folder(path.parent)
 
 
-def aside(folder: Path, relative: str) -> Path:
+def move_to_orphans(folder: Path, relative: str) -> Path:
     """Move a file of the dataset to the side folder, under a name that is free there. Returns where it is."""
     base = make_folder(folder, ORPHANS)
     target = base / relative.replace("/", "--")

@@ -23,8 +23,8 @@ def write(export: Export) -> None:
         },
         "meta": {"name": "[name]", "version": "1.0"},
     }
-    export.write("ai_toolkit.yaml", _HEADER.format(path=export.final("ai_toolkit.yaml")) + _yaml(job), config=True)
-    export.remark_losses(masks=_masks(export))
+    export.write("ai_toolkit.yaml", _HEADER.format(path=export.final_path("ai_toolkit.yaml")) + _yaml(job), config=True)
+    export.note_omissions(masks=_masks(export))
     export.notes.insert(0, "Train with ai-toolkit: python run.py ai_toolkit.yaml (sample prompts are held-out pairs).")
 
 
@@ -97,7 +97,7 @@ def _samples(export: Export, groups: list[Group], most: int = 4) -> list[dict[st
         {
             "prompt": row.prompt,
             **{
-                f"ctrl_img_{index + 1}": export.final(f"{group.name}/{name}")
+                f"ctrl_img_{index + 1}": export.final_path(f"{group.name}/{name}")
                 for index, name in enumerate(row.image_files)
             },
         }

@@ -22,9 +22,9 @@ from ..disk.rows import (
     caption_file,
     control_file,
     mask_file,
-    numbered,
+    numbered_folder,
 )
-from ..disk.storage import explained, safe_file
+from ..disk.storage import as_write_error, safe_file
 from ..store import Dataset
 
 
@@ -93,11 +93,11 @@ class Export:
         """What the configuration trains on: `train`, unless the user exports the other split alone."""
         return "train" if any(row.split == "train" for row in self.rows) else "validation"
 
-    def final(self, name: str) -> str:
+    def final_path(self, name: str) -> str:
         """Absolute path that a file of the export will have, with forward slashes as every trainer takes them."""
         return (self.folder / name).absolute().as_posix()
 
-    def stored(self, name: str) -> str:
+    def stored_path(self, name: str) -> str:
         """Absolute path of a file of the dataset, which must be there."""
         path = safe_file(self.dataset.folder, name)
         os.stat(path)
@@ -153,9 +153,11 @@ class Export:
             self.copy(caption_file(row.id), f"{base}/{caption_file(row.id)}")
             self.copy(row.target_file_name, f"{base}/{row.target_file_name}")
         return {
-            "target": self.final(f"{base}/target"),
-            "controls": [self.final(f"{base}/{numbered('control', index)}") for index in range(group.images)],
-            "mask": self.final(f"{base}/mask") if masked else None,
+            "target": self.final_path(f"{base}/target"),
+            "controls": [
+                self.final_path(f"{base}/{numbered_folder('control', index)}") for index in range(group.images)
+            ],
+            "mask": self.final_path(f"{base}/mask") if masked else None,
         }
 
     def _loss_mask(self, row: PairRow, destination: str) -> None:
@@ -171,7 +173,7 @@ class Export:
         with open(path, "xb") as file:
             write_png(file, pixels)
 
-    def remark_losses(self, *, weights: bool = False, history: bool = False, masks: str = "") -> None:
+    def note_omissions(self, *, weights: bool = False, history: bool = False, masks: str = "") -> None:
         """Say what of the dataset this trainer has no place for. True or a text means that it has."""
         if not weights and any(row.weight != 1 for row in self.rows):
             self.notes.append("Per-pair weights are left out: this trainer has none.")
@@ -207,7 +209,7 @@ def as_dataset_error(error: OSError, export: Export) -> DatasetError:
     name = str(error.filename or "")
     if isinstance(error, FileNotFoundError) and name.startswith(str(export.dataset.folder)):
         return DatasetError(f"{name} is missing. Run `dataset check`, then `dataset repair`.")
-    return explained(error, export.folder)
+    return as_write_error(error, export.folder)
 
 
 def toml_value(value: Any) -> str:
@@ -227,7 +229,7 @@ def toml_table(header: str, values: dict[str, Any]) -> str:
     return "\n".join([header, *(f"{key} = {toml_value(value)}" for key, value in values.items())]) + "\n"
 
 
-def in_shards(rows: list[PairRow], size: int) -> Iterator[tuple[str, int, int, list[PairRow]]]:
+def iter_shards(rows: list[PairRow], size: int) -> Iterator[tuple[str, int, int, list[PairRow]]]:
     """(split, shard number, shards of the split, rows), the splits one after the other."""
     for split in sorted({row.split for row in rows}):
         chosen = [row for row in rows if row.split == split]

@@ -11,7 +11,7 @@ from typing import Any
 from ...errors import DatasetError
 from ..disk.rows import PairRow
 from ..disk.storage import safe_file
-from .base import Export, in_shards
+from .base import Export, iter_shards
 
 _ROW_GROUP = 20
 _IMAGE = {"_type": "Image"}
@@ -85,10 +85,10 @@ def write_diffusers(export: Export) -> None:
         raise DatasetError("diffusers' scripts read the split train, and this selection has no pair in it.")
     rows = [row for group in groups for row in group.rows]
     _write_shards(export, rows)
-    path, output = (_quoted(export.final(name)) for name in ("", "runs"))
+    path, output = (_quoted(export.final_path(name)) for name in ("", "runs"))
     command = _COMMAND.format(path=path, output=output, resolution=export.options.resolution)
     export.write("train_diffusers.sh", command, config=True)
-    export.remark_losses()
+    export.note_omissions()
     export.notes.insert(0, "Train with diffusers: run train_diffusers.sh in its examples/dreambooth folder.")
 
 
@@ -96,7 +96,7 @@ def _write_shards(export: Export, rows: list[PairRow]) -> None:
     _, parquet = _pyarrow()
     schema = _schema()
     (export.building / "data").mkdir(parents=True)
-    for split, number, count, chosen in in_shards(rows, export.options.shard_pairs):
+    for split, number, count, chosen in iter_shards(rows, export.options.shard_pairs):
         name = f"data/{split}-{number:05d}-of-{count:05d}.parquet"
         with parquet.ParquetWriter(export.building / name, schema) as writer:
             # A row group is held in memory whole, here and by readers that stream.

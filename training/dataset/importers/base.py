@@ -32,10 +32,10 @@ class ImportOptions:
     alpha: AlphaPolicy | None = None
 
     @property
-    def ground(self) -> AlphaPolicy:
+    def alpha_policy(self) -> AlphaPolicy:
         return self.alpha or "white"
 
-    def words(self, *given: Any) -> str:
+    def choose_instruction(self, *given: Any) -> str:
         """The first of a table's texts that is one, else the instruction for pairs without any."""
         texts = (one_line(text) for text in given if isinstance(text, str))
         return next((text for text in texts if text), self.instruction)
@@ -131,7 +131,7 @@ def run_import(
     return result
 
 
-def pictures_in(folder: Path) -> dict[str, Path]:
+def list_pictures(folder: Path) -> dict[str, Path]:
     """Picture files by stem, sorted. Of two files with one stem neither can be meant: that is an error.
 
     Stems are composed (NFC): what is one name to people may be two spellings of it, by the system it was copied from.
@@ -139,18 +139,18 @@ def pictures_in(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
-            stem = plain_stem(path)
+            stem = normalized_stem(path)
             if stem in found:
                 raise DatasetError(f"{folder} has two pictures named {stem!r}: keep one of them.")
             found[stem] = path
     return found
 
 
-def plain_stem(path: Path) -> str:
+def normalized_stem(path: Path) -> str:
     return unicodedata.normalize("NFC", path.stem)
 
 
-def caption_beside(*paths: Path | None, extension: str = ".txt") -> str:
+def read_caption(*paths: Path | None, extension: str = ".txt") -> str:
     """The words in the text file beside the first of these pictures that has one, on one line; "" if none has."""
     for path in paths:
         if path is not None and path.with_suffix(extension).is_file():

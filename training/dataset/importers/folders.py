@@ -9,7 +9,7 @@ from pathlib import Path
 from ...errors import DatasetError
 from ..disk.images import AlphaPolicy, read_image, read_mask
 from ..intake.prepare import Pair
-from .base import ImportOptions, Item, Note, Problem, caption_beside, pictures_in
+from .base import ImportOptions, Item, Note, Problem, list_pictures, read_caption
 
 SOURCE_FOLDERS = ("before", "source", "sources", "control", "control_1", "control1", "input", "inputs", "original")
 TARGET_FOLDERS = ("after", "target", "targets", "result", "results", "output", "outputs", "edited", "image", "images")
@@ -39,18 +39,18 @@ def read_folders(base: Path, options: ImportOptions) -> Iterator[Item | Problem 
         return
     references = [_named(base, name) for name in options.references] or _reference_folders(base)
     mask = _subfolder(base, options.mask, MASK_FOLDERS)
-    yield from from_folders(target, [source, *references], mask, options)
+    yield from pair_folders(target, [source, *references], mask, options)
 
 
-def from_folders(
+def pair_folders(
     target: Path, controls: list[Path], mask: Path | None, options: ImportOptions, extension: str = ".txt"
 ) -> Iterator[Item | Problem | Note]:
     """Pairs by stem: a target, its first control, those further controls that there are, a mask of the source.
 
     What lies in any of the folders and belongs to no pair is a problem, since it was meant for one.
     """
-    targets, pictures = pictures_in(target), [pictures_in(folder) for folder in controls]
-    masks = pictures_in(mask) if mask is not None else {}
+    targets, pictures = list_pictures(target), [list_pictures(folder) for folder in controls]
+    masks = list_pictures(mask) if mask is not None else {}
     bare: list[str] = []
     for stem, path in targets.items():
         present = [found.get(stem) for found in pictures]
@@ -86,14 +86,14 @@ def build_pair(target: Path, sources: list[Path], mask: Path | None, words: str,
 
 def _item(target: Path, sources: list[Path], mask: Path | None, options: ImportOptions, extension: str) -> Item:
     def build() -> Pair:
-        words = caption_beside(target, *sources, extension=extension) or options.instruction
-        return build_pair(target, sources, mask, words, target.stem, options.ground)
+        words = read_caption(target, *sources, extension=extension) or options.instruction
+        return build_pair(target, sources, mask, words, target.stem, options.alpha_policy)
 
     return Item(target.name, build)
 
 
 def _by_suffix(base: Path, options: ImportOptions) -> Iterator[Item | Problem]:
-    pictures = pictures_in(base)
+    pictures = list_pictures(base)
     for before, after in SUFFIXES:
         stems = [stem.removesuffix(after) for stem in pictures if stem.endswith(after)]
         if any(stem + before in pictures for stem in stems):
@@ -109,8 +109,8 @@ def _by_suffix(base: Path, options: ImportOptions) -> Iterator[Item | Problem]:
         if stem.endswith(after) and name + before in pictures:
             source, mask = pictures[name + before], pictures.get(f"{name}_mask")
             plain = path.with_name(f"{path.stem.removesuffix(after)}.txt")
-            words = caption_beside(path, source, plain) or options.instruction
-            files = (path, [source], mask, words, name, options.ground)
+            words = read_caption(path, source, plain) or options.instruction
+            files = (path, [source], mask, words, name, options.alpha_policy)
             yield Item(path.name, lambda files=files: build_pair(*files))
         elif stem.endswith("_mask"):
             if not {stem.removesuffix("_mask") + part for part in (before, after)} <= pictures.keys():

@@ -55,13 +55,13 @@ def read_columns(base: Path, options: ImportOptions) -> Iterator[Item | Problem]
 
 
 def _magicbrush(row: Row, folder: Path, options: ImportOptions) -> Pair:
-    source = read_cell(row["source_img"], folder, options.ground)
+    source = read_cell(row["source_img"], folder, options.alpha_policy)
     mask = _magicbrush_mask(row.get("mask_img"), folder)
     return Pair(
         source=source,
-        target=read_cell(row["target_img"], folder, options.ground),
+        target=read_cell(row["target_img"], folder, options.alpha_policy),
         masks=() if mask is None else (_fitted(mask, source),),
-        instruction=options.words(row["instruction"]),
+        instruction=options.choose_instruction(row["instruction"]),
         tags=("magicbrush",),
         name=f"magicbrush-{row.get('img_id', '')}-{row.get('turn_index', '')}",
     )
@@ -87,9 +87,9 @@ def _instructpix2pix(row: Row, folder: Path, label: str, options: ImportOptions)
     if source is None:
         raise PairError(f"{label} has neither original_image nor input_image")
     return Pair(
-        source=read_cell(source, folder, options.ground),
-        target=read_cell(row["edited_image"], folder, options.ground),
-        instruction=options.words(row["edit_prompt"]),
+        source=read_cell(source, folder, options.alpha_policy),
+        target=read_cell(row["edited_image"], folder, options.alpha_policy),
+        instruction=options.choose_instruction(row["edit_prompt"]),
         tags=("instructpix2pix",),
         name="ip2p",
     )
@@ -103,9 +103,9 @@ def _omniedit(row: Row, folder: Path, options: ImportOptions) -> Pair:
     scores = {name: float(row[name]) for name in names if row.get(name) is not None}
     task = one_line(row.get("task") or "")
     return Pair(
-        source=read_cell(row["src_img"], folder, options.ground),
-        target=read_cell(row["edited_img"], folder, options.ground),
-        instruction=options.words(*texts),
+        source=read_cell(row["src_img"], folder, options.alpha_policy),
+        target=read_cell(row["edited_img"], folder, options.alpha_policy),
+        instruction=options.choose_instruction(*texts),
         tags=tuple(tag for tag in ("omniedit", task) if tag),
         scores={"omniedit": scores} if scores else {},
         name=f"omniedit-{row.get('omni_edit_id', '')}",
@@ -115,9 +115,9 @@ def _omniedit(row: Row, folder: Path, options: ImportOptions) -> Pair:
 def _columns(row: Row, folder: Path, label: str, source: str, target: str, options: ImportOptions) -> Pair:
     texts = (row.get(name) for name in ("instruction", "prompt", "edit_prompt", "caption", "text"))
     masks: tuple = ()
-    pictures = [read_cell(row[source], folder, options.ground)] if row[source] is not None else []
+    pictures = [read_cell(row[source], folder, options.alpha_policy)] if row[source] is not None else []
     extra = [row[name] for name in options.references] or list(row.get("references") or ())
-    pictures += [read_cell(cell, folder, options.ground) for cell in extra]
+    pictures += [read_cell(cell, folder, options.alpha_policy) for cell in extra]
     if options.mask:
         masks = (_mask_cell(row[options.mask], folder),)
     elif row.get("masks"):
@@ -126,9 +126,9 @@ def _columns(row: Row, folder: Path, label: str, source: str, target: str, optio
     return Pair(
         source=pictures[0] if pictures else None,
         references=tuple(pictures[1:]),
-        target=read_cell(row[target], folder, options.ground),
+        target=read_cell(row[target], folder, options.alpha_policy),
         masks=masks,
-        instruction=options.words(*texts),
+        instruction=options.choose_instruction(*texts),
         seed=row.get("seed"),
         weight=1.0 if row.get("weight") is None else float(row["weight"]),
         scores=_parsed_scores(row.get("scores")),

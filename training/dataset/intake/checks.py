@@ -162,14 +162,14 @@ def _blank(pair: PreparedPair, settings: CheckSettings) -> list[Finding]:
     named = [*zip(image_labels(len(pair.images)), pair.images, strict=True), ("target", pair.target)]
     findings = []
     for label, pixels in named:
-        spread = _spread(pixels)
+        spread = _standard_deviation(pixels)
         if spread < settings.blank_std:
             message = f"the {label} is blank (standard deviation {spread:.2f}, at least {settings.blank_std:g})"
             findings.append(Finding("blank", spread, settings.blank_std, message))
     return findings
 
 
-def _spread(pixels: np.ndarray) -> float:
+def _standard_deviation(pixels: np.ndarray) -> float:
     """Largest standard deviation of the three colours, from histograms (no float copy of the picture)."""
     counts = np.array(Image.fromarray(pixels).histogram(), dtype=np.float64).reshape(3, 256)
     share = counts / counts.sum(axis=1, keepdims=True)

@@ -16,7 +16,7 @@ from typing import Any
 
 from ...errors import DatasetError
 from ..disk.storage import (
-    explained,
+    as_write_error,
     locked,
     make_folder,
     safe_file,
@@ -68,7 +68,7 @@ def save_graph(
     """
     check_graph(graph)
     clean, removed = redact_graph(_with_placeholders(graph, varying))
-    text = canonical(clean)
+    text = canonical_json(clean)
     if len(text) > _MAX_GRAPH_BYTES:
         raise DatasetError(f"The graph has {len(text) / 1e6:.0f} MB as text, at most {_MAX_GRAPH_BYTES >> 20} MB.")
     digest = hashlib.sha256(text).hexdigest()
@@ -83,10 +83,10 @@ def save_graph(
     with locked(base):
         try:
             make_folder(base, WORKFLOWS)
-            write_atomic(path.with_suffix(".info.json"), canonical(_redacted_info(info)))
+            write_atomic(path.with_suffix(".info.json"), canonical_json(_redacted_info(info)))
             write_atomic(path, text)  # last, because its presence says that both are there
         except OSError as error:
-            raise explained(error, base) from error
+            raise as_write_error(error, base) from error
     return saved
 
 
@@ -105,7 +105,7 @@ def load_graph(folder: str | os.PathLike, digest: str) -> dict[str, Any]:
 def graph_hash(graph: Mapping[str, Any], *, varying: Iterable[tuple[str, str]] = ()) -> str:
     """The hash under which `save_graph` would store a graph."""
     check_graph(graph)
-    return hashlib.sha256(canonical(redact_graph(_with_placeholders(graph, varying))[0])).hexdigest()
+    return hashlib.sha256(canonical_json(redact_graph(_with_placeholders(graph, varying))[0])).hexdigest()
 
 
 def varying_inputs(graph: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -145,13 +145,7 @@ def check_graph(graph: Any) -> None:
     """Raise `DatasetError` unless `graph` is in API format."""
     if isinstance(graph, Mapping) and isinstance(graph.get("nodes"), list):
         raise DatasetError("This is a workflow in UI format. Export it in API format (File > Export (API)).")
-    valid = isinstance(graph, Mapping) and all(
-        isinstance(node, Mapping)
-        and isinstance(node.get("class_type"), str)
-        and isinstance(node.get("inputs"), Mapping)
-        for node in graph.values()
-    )
-    if not valid or not graph:
+    if not isinstance(graph, Mapping) or not graph or not all(map(_is_node, graph.values())):
         raise DatasetError("A graph in API format maps node ids to objects with class_type and inputs.")
 
 
@@ -163,7 +157,7 @@ def _is_node(node: Any) -> bool:
     )
 
 
-def canonical(value: Any) -> bytes:
+def canonical_json(value: Any) -> bytes:
     """JSON text that depends on the content alone: sorted keys, no white space, ASCII, no NaN."""
     try:
         text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -18,13 +18,13 @@ from pathlib import Path
 from PIL import Image
 
 from ...errors import DatasetError, ImageError
-from ...pages import facts_table, inline_picture, whole_page
+from ...pages import facts_table, html_page, inline_picture
 from ..disk.images import image_size, read_image
 from ..disk.rows import PairRow
-from ..disk.storage import PART, explained, safe_file
+from ..disk.storage import PART, as_write_error, safe_file
 from ..intake.rejections import Rejection
 from ..store import Dataset
-from .verify import parallel
+from .verify import parallel_map
 
 PAGE_SIZE = 100
 
@@ -55,12 +55,12 @@ def write_report(
         building = folder.with_name(f".{uuid.uuid4().hex[:12]}{PART}")  # renamed when it is whole
         building.mkdir()
     except OSError as error:
-        raise explained(error, folder) from error
+        raise as_write_error(error, folder) from error
     try:
         _write_pages(dataset, building, page_size, progress)
         os.rename(building, folder)
     except OSError as error:
-        raise explained(error, folder) from error
+        raise as_write_error(error, folder) from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return folder / "index.html"
@@ -75,7 +75,7 @@ def _write_pages(dataset: Dataset, folder: Path, page_size: int, progress: Calla
     for page in range(1, pages + 1):
         cards = []
         chunk = list(islice(rows, page_size))
-        for row, card in zip(chunk, parallel(lambda r: _card(dataset.folder, folder, r), chunk), strict=True):
+        for row, card in zip(chunk, parallel_map(lambda r: _card(dataset.folder, folder, r), chunk), strict=True):
             cards.append(card.html)
             summary.add(row, card.size)
             done += 1
@@ -106,7 +106,7 @@ _FIND = '<p><input id="find" placeholder="Show only pairs with these words" auto
 
 
 def _write(path: Path, title: str, *parts: str) -> None:
-    path.write_text(whole_page(title, *parts, script=_FILTER if _FIND in parts else ""), encoding="utf-8")
+    path.write_text(html_page(title, *parts, script=_FILTER if _FIND in parts else ""), encoding="utf-8")
 
 
 def _navigation(current: int, pages: int) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 from ...errors import DatasetError, ImageError, RowError
 from ..disk.images import (
     IMAGE_SUFFIXES,
-    image_kind,
+    image_format,
     pixel_hash,
     read_image,
     read_mask,
@@ -90,7 +90,7 @@ class Snapshot:
     parts: list[str]
     pending: set[str]
     notes: list[str]
-    own_faults: list[Fault]
+    link_faults: list[Fault]
 
 
 def verify(
@@ -113,14 +113,14 @@ def verify(
         Fault("row", f"{METADATA} line {number}", f"{reason}. `repair` moves it to {ORPHANS}/.")
         for number, _, reason in snapshot.bad_lines
     ]
-    result.faults += snapshot.own_faults
-    result.faults += across_rows(snapshot.rows)
+    result.faults += snapshot.link_faults
+    result.faults += check_rows(snapshot.rows)
     result.faults += check_workflows(base, snapshot.rows)
-    for done, faults in enumerate(parallel(lambda row: examine(base, row, strict), snapshot.rows), 1):
+    for done, faults in enumerate(parallel_map(lambda row: check_pair(base, row, strict), snapshot.rows), 1):
         result.faults += faults
         if progress is not None:
             progress(done, len(snapshot.rows))
-    result.faults += orphan_faults(snapshot)
+    result.faults += check_orphans(snapshot)
     return result
 
 
@@ -147,10 +147,10 @@ def read_snapshot(folder: Path) -> Snapshot:
         notes.append(f"{len(parts)} unfinished file(s) of interrupted or running writers; `repair` moves old ones away")
     if pending:
         notes.append("one commit is unfinished; the next writer or `repair` completes it")
-    return Snapshot(rows, bad, files, parts, pending, notes, _own_faults(folder))
+    return Snapshot(rows, bad, files, parts, pending, notes, _find_links(folder))
 
 
-def _own_faults(folder: Path) -> list[Fault]:
+def _find_links(folder: Path) -> list[Fault]:
     """Links among what the dataset itself writes to: they lead the writing to another place."""
     names = [entry.name for entry in os.scandir(folder) if entry.is_symlink()]
     names += [f"{ORPHANS}/{name}" for name in (TORN_LINES, DROPPED_ROWS) if (folder / ORPHANS / name).is_symlink()]
@@ -194,7 +194,7 @@ def check_settings(folder: Path) -> list[Fault]:
     return []
 
 
-def across_rows(rows: list[PairRow]) -> list[Fault]:
+def check_rows(rows: list[PairRow]) -> list[Fault]:
     """Faults that no row shows alone: ids and contents twice, broken histories, sources on both sides of the split."""
     faults = []
     by_id: dict[str, PairRow] = {}
@@ -230,7 +230,7 @@ def check_workflows(folder: Path, rows: list[PairRow]) -> list[Fault]:
     return faults
 
 
-def orphan_faults(snapshot: Snapshot) -> list[Fault]:
+def check_orphans(snapshot: Snapshot) -> list[Fault]:
     """Pictures and captions in the pairs' folders that belong to no row: trainers would read them all the same."""
     owned = {name for row in snapshot.rows for name in row.all_files} | snapshot.pending
     faults = []
@@ -241,7 +241,7 @@ def orphan_faults(snapshot: Snapshot) -> list[Fault]:
     return faults
 
 
-def examine(folder: Path, row: PairRow, strict: CheckSettings | None = None) -> list[Fault]:
+def check_pair(folder: Path, row: PairRow, strict: CheckSettings | None = None) -> list[Fault]:
     """Everything about one pair: its files, their kind and size, and that they are the ones the row was written for."""
     faults: list[Fault] = []
     images = [_picture(folder, name, "RGB", faults) for name in row.image_files]
@@ -257,7 +257,7 @@ def examine(folder: Path, row: PairRow, strict: CheckSettings | None = None) -> 
             faults.append(Fault("mask_size", row.masks_by_index[index], f"is {size}, its picture is {wanted}"))
     faults += _content(row, images, masks, target)
     if strict is not None and not faults:
-        faults += _door(row, images, masks, target, strict)
+        faults += _check_quality(row, images, masks, target, strict)
     return faults
 
 
@@ -267,7 +267,7 @@ def _picture(folder: Path, name: str, mode: str, faults: list[Fault]) -> np.ndar
         if not path.exists():
             faults.append(Fault("missing", name, "the file is missing"))
             return None
-        kind = image_kind(path)
+        kind = image_format(path)
         loaded = read_image(path) if mode == "RGB" else read_mask(path)
     except (ImageError, OSError) as error:
         faults.append(Fault("damaged", name, str(error)))
@@ -320,7 +320,7 @@ def _content(row: PairRow, images: list[np.ndarray], masks: dict[int, np.ndarray
     return [Fault("changed", row.id, message)]
 
 
-def _door(row: PairRow, images: list, masks: dict, target: np.ndarray, settings: CheckSettings) -> list[Fault]:
+def _check_quality(row: PairRow, images: list, masks: dict, target: np.ndarray, settings: CheckSettings) -> list[Fault]:
     pair = Pair(
         target=target,
         source=images[0] if images else None,
@@ -333,7 +333,7 @@ def _door(row: PairRow, images: list, masks: dict, target: np.ndarray, settings:
     return [Fault(f"check_{f.check}", row.id, f.message) for f in run_checks(prepare(pair), settings)]
 
 
-def parallel(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
+def parallel_map(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
     """`map` on threads (decoding releases the interpreter's lock), in order, with a bounded number under way."""
     source = iter(items)
     with ThreadPoolExecutor(max_workers=min(8, (os.cpu_count() or 1) + 1)) as pool:
