@@ -15,12 +15,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
 
-from ..dataset.disk.storage import (
-    append_line,
-    as_write_error,
-    check_writable,
-    refuse_symlink,
-)
+from ..dataset.disk.files import append_line, refuse_symlink
+from ..dataset.disk.storage import as_write_error, check_writable
 from ..errors import WriteError
 from .errors import CaptureError
 

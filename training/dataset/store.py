@@ -23,18 +23,12 @@ from ..errors import (
     PairError,
     RowError,
 )
+from .disk.files import write_atomic
 from .disk.images import AlphaPolicy
 from .disk.index import PairIndex
 from .disk.names import resolve_dataset
 from .disk.rows import PairRow
-from .disk.storage import (
-    METADATA,
-    as_write_error,
-    commit,
-    delete_unless_pending,
-    locked,
-    write_atomic,
-)
+from .disk.storage import METADATA, as_write_error, commit, delete_unless_pending, locked
 from .intake.checks import (
     CheckSettings,
     Finding,

@@ -104,7 +104,7 @@ def crash_at(monkeypatch, step: int) -> list[str]:
     for name in ("replace", "write", "fsync", "unlink"):
         wrap(name)
     # Code that cleans up after itself would not run in a process that is gone.
-    monkeypatch.setattr(storage, "discard", lambda *_: None)
+    monkeypatch.setattr(storage, "delete_files", lambda *_: None)
     return calls
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from comfyui_ace.training.capture.journal import open_journal
-from comfyui_ace.training.dataset.disk.storage import repair_last_line
+from comfyui_ace.training.dataset.disk.files import repair_last_line
 from comfyui_ace.training.dataset.intake.checks import CheckSettings
 from comfyui_ace.training.dataset.provenance.provenance import save_graph
 from comfyui_ace.training.dataset.settings import DatasetSettings
@@ -308,7 +308,7 @@ def test_a_link_in_place_of_a_lock_is_refused(dataset, tmp_path, name):
     place.unlink(missing_ok=True)
     place.symlink_to(victim)
     assert ("link", name) in [(fault.kind, fault.place) for fault in verify(dataset.folder).faults]
-    with pytest.raises(DatasetError, match="is a link"):
+    with pytest.raises(DatasetError, match="is a symbolic link"):
         Dataset(dataset.folder).append(pair(50)) if name == ".lock" else _capture_note(dataset.folder)
     assert victim.read_text() == "precious"
 

@@ -45,9 +45,11 @@ _UPRIGHT = {
 class LoadedImage:
     """An 8-bit picture and what had to be done to get it.
 
-    pixels: (H, W, 3) uint8 for pictures, (H, W) uint8 for masks.
-    alpha: (H, W) uint8 where the input was transparent somewhere, else None.
-    non_finite: share of values that were NaN or infinite, 0 to 1.
+    Attributes:
+        pixels: (H, W, 3) uint8 for pictures, (H, W) uint8 for masks.
+        alpha: (H, W) uint8 where the input was transparent somewhere, else None.
+        notes: what was converted, in words.
+        non_finite: share of values that were NaN or infinite, 0 to 1.
     """
 
     pixels: np.ndarray
@@ -59,37 +61,63 @@ class LoadedImage:
 def read_image(
     file: str | os.PathLike | IO[bytes], *, max_pixels: int = MAX_PIXELS, alpha: AlphaPolicy = "white"
 ) -> LoadedImage:
-    """Decode a picture to 8-bit RGB, upright. Returns `LoadedImage` with pixels (H, W, 3).
+    """Decodes a picture to 8-bit RGB, upright.
 
-    The size is read from the header and refused above `max_pixels` before anything is decoded.
+    Args:
+        max_pixels: larger pictures are refused by the size in their header, before anything is decoded.
+        alpha: what stands behind transparent pixels; "drop" keeps their colour, "error" refuses them.
+
+    Returns:
+        The picture with pixels (H, W, 3).
+
+    Raises:
+        ImageError: it cannot be read, is damaged or too large, or its values fit no range.
     """
     with _opened(file, max_pixels) as image:
         return _from_pil(image, alpha, _label(file))
 
 
 def read_mask(file: str | os.PathLike | IO[bytes], *, max_pixels: int = MAX_PIXELS) -> LoadedImage:
-    """Decode a mask to (H, W) uint8. A colour file counts by its luminance."""
+    """Decodes a mask to (H, W) uint8. A colour file counts by its luminance.
+
+    Raises:
+        ImageError: as for `read_image`.
+    """
     with _opened(file, max_pixels) as image:
         return as_mask8(image, label=_label(file))
 
 
 def image_size(file: str | os.PathLike | IO[bytes], *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
-    """(height, width) from the header, without decoding."""
+    """(height, width) from the header, without decoding.
+
+    Raises:
+        ImageError: there is no picture, or it is too large.
+    """
     with _opened(file, max_pixels) as image:
         return image.height, image.width
 
 
 def image_format(file: str | os.PathLike | IO[bytes], *, max_pixels: int = MAX_PIXELS) -> str:
-    """Format and mode from the header, for example "PNG RGB"."""
+    """Format and mode from the header, for example "PNG RGB".
+
+    Raises:
+        ImageError: there is no picture, or it is too large.
+    """
     with _opened(file, max_pixels) as image:
         return f"{image.format} {image.mode}"
 
 
 def as_rgb8(image: Any, *, alpha: AlphaPolicy = "white", label: str = "image") -> LoadedImage:
-    """Bring a PIL image, an array or a tensor to (H, W, 3) uint8.
+    """Brings a PIL image, an array or a tensor to (H, W, 3) uint8.
 
-    Arrays may be (H, W), (H, W, 1|3|4) or (1, H, W, C); uint8, uint16, bool, or floating point in 0..1 (values outside
-    are clipped, NaN becomes 0 and is counted in `non_finite`).
+    Args:
+        image: arrays and tensors may be (H, W), (H, W, C) or (1, H, W, C) with 1, 3 or 4 channels; uint8, uint16, bool,
+            or floating point in 0..1 (values outside are clipped, NaN becomes 0 and is counted in `non_finite`).
+        alpha: as for `read_image`.
+        label: what messages call the picture.
+
+    Raises:
+        ImageError: another shape or number type, or values that fit no range.
     """
     if isinstance(image, Image.Image):
         with _damage_as_image_error(label):  # a picture that was opened is decoded only now
@@ -110,7 +138,15 @@ def as_rgb8(image: Any, *, alpha: AlphaPolicy = "white", label: str = "image") -
 
 
 def as_mask8(mask: Any, *, label: str = "mask") -> LoadedImage:
-    """Bring a mask to (H, W) uint8, white = may change. Colour counts by luminance; a leading 1 is dropped."""
+    """Brings a mask to (H, W) uint8, white = may change.
+
+    Args:
+        mask: (H, W), (1, H, W) or (H, W, C), of the types that `as_rgb8` takes. Colour counts by its luminance.
+        label: what messages call the mask.
+
+    Raises:
+        ImageError: another shape or number type, or values that fit no range.
+    """
     if isinstance(mask, Image.Image):
         with _damage_as_image_error(label):
             if mask.mode in ("L", "1"):
@@ -132,12 +168,12 @@ def as_mask8(mask: Any, *, label: str = "mask") -> LoadedImage:
 
 
 def write_png(file: IO[bytes], pixels: np.ndarray) -> None:
-    """Write (H, W, 3) or (H, W) uint8 as PNG."""
+    """Writes (H, W, 3) or (H, W) uint8 as PNG."""
     Image.fromarray(pixels).save(file, "PNG", **PNG_OPTIONS)
 
 
 def pixel_hash(pixels: np.ndarray) -> str:
-    """SHA-256 of the decoded values and the shape, so that two encodings of one picture are the same picture."""
+    """SHA-256 of (H, W, 3) or (H, W) uint8 and the shape: two encodings of one picture are the same picture."""
     digest = hashlib.sha256(repr(pixels.shape).encode())
     digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()
@@ -249,8 +285,12 @@ def _grey_to_uint8(values: np.ndarray, mode: str, label: str) -> np.ndarray:
     return np.rint(values.astype(np.float64) * (255.0 / top)).astype(np.uint8)
 
 
-def _flatten(rgba: np.ndarray, alpha: AlphaPolicy, label: str):
-    """Take the transparency out of (H, W, 4) uint8. Returns pixels, alpha or None, notes."""
+def _flatten(rgba: np.ndarray, alpha: AlphaPolicy, label: str) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...]]:
+    """Takes the transparency out of (H, W, 4) uint8.
+
+    Returns:
+        Pixels (H, W, 3), alpha (H, W) or None where all is opaque, and notes.
+    """
     opacity = rgba[:, :, 3]
     colour = np.ascontiguousarray(rgba[:, :, :3])
     if opacity.min() == 255:
@@ -274,7 +314,11 @@ def _as_array(image: Any) -> np.ndarray:
 
 
 def _to_uint8(array: np.ndarray, label: str) -> tuple[np.ndarray, tuple[str, ...], float]:
-    """Any supported number type to uint8. Returns the array, notes, and the share of NaN and infinity."""
+    """Any supported number type to uint8, whatever the shape.
+
+    Returns:
+        The array, notes, and the share of NaN and infinity, 0 to 1.
+    """
     if array.dtype == np.uint8:
         return array, (), 0.0
     if array.dtype == bool:

@@ -1,6 +1,6 @@
 """What is already in a dataset, kept in memory and brought up to date from the end of `metadata.jsonl`.
 
-Other processes append to the same file; only the lines added since the last look are read.
+Other processes append to the same file; only the lines added since the last refresh are read.
 """
 
 from __future__ import annotations
@@ -18,7 +18,12 @@ from .storage import METADATA
 class PairIndex:
     """Ids, content hashes, splits by source, and perceptual hashes of the kept pairs. Holds no pictures and no rows.
 
-    offsets: byte offset of each row by id. unreadable: lines that are no rows. version: changes with what is known.
+    Attributes:
+        offsets: byte offset of each row by id.
+        tags: number of pairs by tag.
+        splits: number of pairs by split.
+        unreadable: number of lines that are no rows.
+        version: changes whenever the content of the index does.
     """
 
     def __init__(self, folder: Path):
@@ -82,7 +87,7 @@ class PairIndex:
         return self._split_of_source.get(bytes.fromhex(source_hash))
 
     def find_similar(self, wanted: PairPerceptualHash, max_bits: int, max_colour: float) -> list[tuple[str, int]]:
-        """Ids of kept pairs that look alike and their distances in bits; see `PerceptualHashTable.find_similar`."""
+        """Ids of similar pairs and their distances in bits; see `PerceptualHashTable.find_similar`."""
         table = self._tables.get(wanted.group)
         return [] if table is None else table.find_similar(wanted.hashes, max_bits, max_colour)
 

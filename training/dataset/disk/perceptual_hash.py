@@ -19,7 +19,14 @@ _POPCOUNT = np.array([bin(value).count("1") for value in range(256)], dtype=np.u
 
 
 def perceptual_hash(pixels: np.ndarray) -> bytes:
-    """28 bytes for (H, W, 3) uint8."""
+    """Hashes one picture.
+
+    Args:
+        pixels: (H, W, 3) uint8.
+
+    Returns:
+        28 bytes: 128 bits of the difference hash, then 2x2 mean colours of 3 bytes.
+    """
     image = Image.fromarray(pixels)
     grey = np.asarray(image.convert("L").resize((9, 9), Image.Resampling.BOX), dtype=np.int16)
     across = grey[:8, 1:] > grey[:8, :8]
@@ -33,19 +40,21 @@ def perceptual_hash(pixels: np.ndarray) -> bytes:
 class PairPerceptualHash:
     """What two pairs must share to be near-duplicates.
 
-    group: 8 bytes; the exact words, masks and references. Only pairs of one group are compared.
-    hashes: of source and target (56 bytes; the source's is zero where there is none).
+    Attributes:
+        group: 8 bytes; the exact words, masks and references. Only pairs of one group are compared.
+        hashes: of source and target (56 bytes; the source's is zero where there is none).
     """
 
     group: bytes
     hashes: bytes
 
     def to_text(self) -> str:
+        """Hexadecimal, as the row's column ``fingerprint`` holds it."""
         return (self.group + self.hashes).hex()
 
     @classmethod
     def from_text(cls, text: str) -> PairPerceptualHash | None:
-        """None where a row carries no usable hash (a dataset that another program wrote)."""
+        """Reads a row's column; None where it holds no usable hash (a dataset that another program wrote)."""
         try:
             data = bytes.fromhex(text)
         except ValueError:
@@ -58,30 +67,42 @@ class PairPerceptualHash:
 def pair_perceptual_hash(
     source: np.ndarray | None, target: np.ndarray, instruction: str, exact: list[str], history: tuple[str, ...]
 ) -> PairPerceptualHash:
-    """`exact` are the content hashes of everything that must be equal, not merely alike: references and masks."""
+    """Hashes a pair for the search of near-duplicates.
+
+    Args:
+        source: (H, W, 3) uint8, None where the pair has none.
+        target: (H, W, 3) uint8.
+        exact: content hashes of everything that must be equal, not merely similar: references and masks.
+    """
     group = hashlib.sha256("\x00".join([instruction, *exact, *history]).encode()).digest()[:8]
     first = bytes(PERCEPTUAL_HASH_BYTES) if source is None else perceptual_hash(source)
     return PairPerceptualHash(group, first + perceptual_hash(target))
 
 
 class PerceptualHashTable:
-    """The hashes of one group as one array, so that a look-up among many thousands is one numpy expression."""
+    """The hashes of one group as one array, so that a search among many thousands is one numpy expression."""
 
     def __init__(self) -> None:
         self._hashes = np.zeros((16, 2 * PERCEPTUAL_HASH_BYTES), dtype=np.uint8)
         self._ids: list[str] = []
 
     def add(self, pair_id: str, hashes: bytes) -> None:
+        """Adds a pair's hashes of source and target, 56 bytes."""
         if len(self._ids) == len(self._hashes):
             self._hashes = np.concatenate([self._hashes, np.zeros_like(self._hashes)])
         self._hashes[len(self._ids)] = np.frombuffer(hashes, dtype=np.uint8)
         self._ids.append(pair_id)
 
     def find_similar(self, hashes: bytes, max_bits: int, max_colour: float) -> list[tuple[str, int]]:
-        """Ids of the pairs that differ by at most so many bits (the worse of source and target) with these, most alike
-        first.
+        """Searches for similar pairs.
 
-        Pairs whose mean colours differ by more than `max_colour` levels anywhere are left out.
+        Args:
+            hashes: of source and target, 56 bytes.
+            max_bits: most bits of 128 in which the difference hashes may differ, of source and target alike.
+            max_colour: most levels of 255 by which any mean colour may differ.
+
+        Returns:
+            (id, bits that differ, the larger number of source and target), the most similar first.
         """
         if not self._ids:
             return []

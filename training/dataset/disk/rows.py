@@ -26,7 +26,14 @@ SPLITS = ("train", "validation")
 
 
 def check_id(pair_id: Any) -> str:
-    """Return `pair_id` if it may name files: ASCII letters, digits and hyphens, no underscore and no dot."""
+    """Checks that an id may name files: ASCII letters, digits and hyphens, no underscore and no dot.
+
+    Returns:
+        The id, unchanged.
+
+    Raises:
+        RowError: it may not.
+    """
     if not isinstance(pair_id, str) or len(pair_id) > MAX_ID or not _ID.match(pair_id) or is_reserved(pair_id):
         raise RowError(
             f"{pair_id!r} is no pair id: ids are letters, digits and hyphens (no underscore, no dot), "
@@ -36,10 +43,12 @@ def check_id(pair_id: Any) -> str:
 
 
 def target_file(pair_id: str) -> str:
+    """File of the result."""
     return f"target/{pair_id}.png"
 
 
 def caption_file(pair_id: str) -> str:
+    """File of the plain-language prompt, beside the result."""
     return f"target/{pair_id}.txt"
 
 
@@ -60,13 +69,31 @@ def numbered_folder(folder: str, index: int) -> str:
 
 @dataclass(frozen=True)
 class PairRow:
-    """One pair's metadata. The first fourteen fields are the format; the last six are ours and may be empty.
+    """One pair's metadata. `FORMAT_KEYS` are the format; `OWN_KEYS` are ours and may be empty.
 
-    mask_file_names lists only the masks that exist; the folder's number says which image each belongs to.
-    scores holds raw sub-scores by scorer. workflow is the SHA-256 of the graph under `workflows/`.
-    content_hash identifies the pair by its pixels and words, source_hash its source alone, fingerprint is the
-    perceptual hash by which near-duplicates are found. teacher_seconds is the time that the workflow took for this pair,
-    teacher_memory the most bytes it had in use; None where nobody measured it or where a part of it came from a cache.
+    Attributes:
+        id: names the pair's files.
+        target_file_name: the result, relative to the dataset, as all file names.
+        source_file_name: the first condition image, None for text-to-image.
+        instruction: as ACE reads it, with ``{image}`` tokens.
+        prompt: the same in plain words, which is also the caption.
+        created: when the row was written, ISO 8601 in UTC.
+        reference_file_names: the further condition images, in indicator order.
+        mask_file_names: only the masks that exist; the folder's number says which image each belongs to.
+        history: ids of the earlier rounds, oldest first.
+        seed: the teacher's.
+        scores: raw sub-scores by scorer.
+        weight: of the pair in training, at least 0.
+        split: "train" or "validation".
+        workflow: SHA-256 of the graph under ``workflows/``.
+        tags: words to select pairs by.
+        content_hash: identifies the pair by its pixels and words.
+        source_hash: identifies its source alone.
+        fingerprint: the perceptual hash by which near-duplicates are found.
+        teacher_seconds: time that the workflow took for this pair; None where nobody measured it or where a part of it
+            came from a cache.
+        teacher_memory: most bytes that the workflow had in use; None where nobody measured it.
+        extra: keys of other programs, which are kept.
     """
 
     id: str
@@ -117,7 +144,11 @@ class PairRow:
 
     @classmethod
     def from_json(cls, line: str | bytes) -> PairRow:
-        """Parse and check one line. Raises `RowError` saying what is wrong with it."""
+        """Parses and checks one line.
+
+        Raises:
+            RowError: it is no row of this format; the message says what is wrong with it.
+        """
         try:
             data = json.loads(line)
         except (ValueError, RecursionError) as error:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from ..disk.files import append_line, make_folder, write_atomic
 from ..disk.line_tail import LineTail
 from ..disk.names import slug
-from ..disk.storage import append_line, make_folder, write_atomic
 
 if TYPE_CHECKING:
     from ...errors import ImageError, PairError

@@ -15,13 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import DatasetError
-from ..disk.storage import (
-    as_write_error,
-    locked,
-    make_folder,
-    safe_file,
-    write_atomic,
-)
+from ..disk.files import make_folder, write_atomic
+from ..disk.storage import as_write_error, locked, safe_file
 from .redaction import is_link, redact_graph
 
 WORKFLOWS = "workflows"

@@ -13,21 +13,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ...errors import DatasetError
+from ..disk.files import DROPPED_ROWS, ORPHANS, TORN_LINES, append_lines, make_folder, write_atomic
 from ..disk.images import pixel_hash
 from ..disk.perceptual_hash import pair_perceptual_hash
 from ..disk.rows import PairRow, caption_file
-from ..disk.storage import (
-    DROPPED_ROWS,
-    METADATA,
-    ORPHANS,
-    TORN_LINES,
-    append_lines,
-    as_write_error,
-    locked,
-    make_folder,
-    move_to_orphans,
-    write_atomic,
-)
+from ..disk.storage import METADATA, as_write_error, locked, move_to_orphans
 from ..intake.prepare import content_hash, one_line
 from ..reader import load_pair
 from ..settings import SETTINGS, DatasetSettings

@@ -19,9 +19,10 @@ from PIL import Image
 
 from ...errors import DatasetError, ImageError
 from ...pages import facts_table, html_page, inline_picture
+from ..disk.files import PART
 from ..disk.images import image_size, read_image
 from ..disk.rows import PairRow
-from ..disk.storage import PART, as_write_error, safe_file
+from ..disk.storage import as_write_error, safe_file
 from ..intake.rejections import Rejection
 from ..store import Dataset
 from .verify import parallel_map

@@ -17,6 +17,7 @@ from typing import TypeVar
 import numpy as np
 
 from ...errors import DatasetError, ImageError, RowError
+from ..disk.files import DROPPED_ROWS, ORPHANS, PART, TORN_LINES
 from ..disk.images import (
     IMAGE_SUFFIXES,
     image_format,
@@ -25,16 +26,7 @@ from ..disk.images import (
     read_mask,
 )
 from ..disk.rows import PairRow, caption_file
-from ..disk.storage import (
-    DROPPED_ROWS,
-    METADATA,
-    ORPHANS,
-    PART,
-    TORN_LINES,
-    locked,
-    pending_files,
-    safe_file,
-)
+from ..disk.storage import METADATA, locked, pending_files, safe_file
 from ..intake.checks import CheckSettings, run_checks
 from ..intake.prepare import (
     Pair,
