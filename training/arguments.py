@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 
 def bounded_int(minimum: int) -> Callable[[str], int]:
-    """Parses whole numbers from ``minimum`` on."""
+    """For ``type=`` of an argument: parses whole numbers from ``minimum`` on."""
 
     def parse(text: str) -> int:
         try:
@@ -23,7 +23,7 @@ def bounded_int(minimum: int) -> Callable[[str], int]:
 
 
 def bounded_float(minimum: float = -math.inf, maximum: float = math.inf) -> Callable[[str], float]:
-    """Parses finite numbers from ``minimum`` to ``maximum``, both included."""
+    """For ``type=`` of an argument: parses finite numbers from ``minimum`` to ``maximum``, both included."""
 
     def parse(text: str) -> float:
         try:

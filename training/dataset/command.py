@@ -1,4 +1,4 @@
-"""`comfyui-ace dataset check | repair | report | split | import | export DATASET …`
+"""``comfyui-ace dataset check | repair | report | split | import | export DATASET …``
 
 Exit codes: 0 all well, 1 faults or failures that are explained, 2 bad usage.
 """
@@ -26,7 +26,11 @@ _SHOWN = 50  # faults listed on a terminal before "and N more"; --json lists all
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
-    """Add the command `dataset` with its subcommands; parsed arguments get `run`, a function that returns the code."""
+    """Adds the command ``dataset`` with its subcommands.
+
+    Returns:
+        Its parser; parsed arguments get ``run``, a function that takes them and returns the exit code.
+    """
     parser = subparsers.add_parser("dataset", help="check, repair, look at, divide, import and export training pairs")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
@@ -61,7 +65,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
 
 
 def main(args: argparse.Namespace) -> int:
-    """Run one subcommand; failures are explained on the error stream (or in the JSON) and give 1."""
+    """Runs one subcommand and returns the exit code; failures are explained on the error stream (and in the JSON)."""
     try:
         return args.work(args)
     except DatasetError as error:

@@ -1,4 +1,4 @@
-"""`dataset.json`: what a dataset decides once for all its pairs; and the making of an empty dataset."""
+"""``dataset.json``: what a dataset decides once for all its pairs; and the making of an empty dataset."""
 
 from __future__ import annotations
 
@@ -19,7 +19,12 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class DatasetSettings:
-    """validation_fraction: share of the sources that is held out, 0 to 1. split_seed: which ones."""
+    """How new pairs are divided into train and validation.
+
+    Attributes:
+        validation_fraction: share of the sources that is held out, 0 to 1.
+        split_seed: which ones.
+    """
 
     validation_fraction: float = 0.1
     split_seed: int = 0
@@ -29,11 +34,16 @@ class DatasetSettings:
             raise DatasetError(f"validation_fraction is between 0 and 1, got {self.validation_fraction}.")
 
     def to_json(self) -> bytes:
+        """Content of ``dataset.json``."""
         return (json.dumps({"format": FORMAT, **asdict(self)}, indent=2) + "\n").encode()
 
     @classmethod
     def read(cls, folder: Path) -> DatasetSettings:
-        """The settings of a dataset; the defaults where another program wrote it without any."""
+        """The settings of the dataset in a folder; the defaults where another program wrote it without any.
+
+        Raises:
+            DatasetError: they cannot be read, or are of a later format.
+        """
         path = folder / SETTINGS
         try:
             data = json.loads(path.read_bytes())
@@ -51,7 +61,11 @@ class DatasetSettings:
 
 
 def make_dataset(folder: Path, settings: DatasetSettings) -> None:
-    """Make an empty dataset. It is built beside its final name and renamed, so that nobody sees half of it."""
+    """Makes an empty dataset. It is built beside its final name and renamed, so that nobody sees half of it.
+
+    Raises:
+        DatasetError: something is there already, or the disk refuses.
+    """
     if os.path.lexists(folder):
         raise DatasetError(f"{folder} is there already. Choose another name; nothing existing is overwritten.")
     building = folder.with_name(f".{uuid.uuid4().hex[:12]}.part")

@@ -24,10 +24,17 @@ _PROVISIONAL = "new"  # stands for the id, which is only certain under the datas
 
 
 def stage_pair(folder: Path, pair: PreparedPair) -> dict[str, str]:
-    """Write all files of a pair under temporary names.
+    """Writes all files of a pair under temporary names.
 
-    Returns, in the order in which they shall become visible, the temporary name by the final name under a provisional
-    id; `final_name` puts in the real one. Raises `DatasetError` and leaves nothing behind if one cannot be written.
+    Args:
+        folder: of the dataset.
+
+    Returns:
+        The temporary name by the final name under a provisional id, in the order in which the files shall become
+        visible; ``final_name`` puts in the real id.
+
+    Raises:
+        DatasetError: one cannot be written; nothing is left behind.
     """
     jobs: list[tuple[str, Callable]] = []
     for index in reversed(range(len(pair.images))):
@@ -49,7 +56,7 @@ def stage_pair(folder: Path, pair: PreparedPair) -> dict[str, str]:
 
 
 def _submit(pool: ThreadPoolExecutor, work: Callable, *arguments: object) -> Future:
-    """`pool.submit`, or the work itself where the interpreter is ending and starts no more threads."""
+    """``pool.submit``, or the work itself where the interpreter is ending and starts no more threads."""
     try:
         return pool.submit(work, *arguments)
     except RuntimeError:
@@ -68,6 +75,7 @@ def final_name(name: str, pair_id: str) -> str:
 
 
 def make_row(pair: PreparedPair, pair_id: str, split: str) -> PairRow:
+    """The row of a pair that is stored now."""
     count = len(pair.images)
     return PairRow(
         id=pair_id,

@@ -1,6 +1,6 @@
 """A dataset's files: what a row is, how files and rows are written so that nobody ever sees half of one.
 
-rows              `PairRow`: one line of metadata.jsonl
+rows              ``PairRow``: one line of metadata.jsonl
 storage           the lock, the commit of a pair, its undoing
 files             whole files and appended lines, symbolic links refused
 index             what is known of every stored pair without opening its pictures

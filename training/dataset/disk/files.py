@@ -30,7 +30,7 @@ def refuse_symlink(path: Path) -> None:
 
 
 def open_no_follow(path: Path, flags: int) -> int:
-    """Opens a file that the dataset itself keeps, for writing, as `os.open` does.
+    """Opens a file that the dataset itself keeps, for writing, as ``os.open`` does.
 
     Raises:
         DatasetError: it is a symbolic link, be it one put there just now.

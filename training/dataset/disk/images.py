@@ -1,7 +1,7 @@
 """Pictures on their way into and out of a dataset: always 8-bit RGB, masks always 8-bit grey, files always PNG.
 
 Whatever else a file holds (16 bits, transparency, a camera's rotation, palettes, CMYK) is converted in one place and
-said in `notes`, so that nothing changes silently.
+said in ``notes``, so that nothing changes silently.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def read_mask(file: str | os.PathLike | IO[bytes], *, max_pixels: int = MAX_PIXE
     """Decodes a mask to (H, W) uint8. A colour file counts by its luminance.
 
     Raises:
-        ImageError: as for `read_image`.
+        ImageError: as for ``read_image``.
     """
     with _opened(file, max_pixels) as image:
         return as_mask8(image, label=_label(file))
@@ -112,8 +112,8 @@ def as_rgb8(image: Any, *, alpha: AlphaPolicy = "white", label: str = "image") -
 
     Args:
         image: arrays and tensors may be (H, W), (H, W, C) or (1, H, W, C) with 1, 3 or 4 channels; uint8, uint16, bool,
-            or floating point in 0..1 (values outside are clipped, NaN becomes 0 and is counted in `non_finite`).
-        alpha: as for `read_image`.
+            or floating point in 0..1 (values outside are clipped, NaN becomes 0 and is counted in ``non_finite``).
+        alpha: as for ``read_image``.
         label: what messages call the picture.
 
     Raises:
@@ -141,7 +141,7 @@ def as_mask8(mask: Any, *, label: str = "mask") -> LoadedImage:
     """Brings a mask to (H, W) uint8, white = may change.
 
     Args:
-        mask: (H, W), (1, H, W) or (H, W, C), of the types that `as_rgb8` takes. Colour counts by its luminance.
+        mask: (H, W), (1, H, W) or (H, W, C), of the types that ``as_rgb8`` takes. Colour counts by its luminance.
         label: what messages call the mask.
 
     Raises:
@@ -181,7 +181,7 @@ def pixel_hash(pixels: np.ndarray) -> str:
 
 @contextlib.contextmanager
 def _opened(file: str | os.PathLike | IO[bytes], max_pixels: int) -> Iterator[Image.Image]:
-    """A PIL image whose size has been checked; whatever goes wrong with it inside the block is an `ImageError`."""
+    """A PIL image whose size has been checked; whatever goes wrong with it inside the block is an ``ImageError``."""
     label = _label(file)
     if isinstance(file, (str, os.PathLike)):
         _check_file(file, label)

@@ -1,4 +1,4 @@
-"""What is already in a dataset, kept in memory and brought up to date from the end of `metadata.jsonl`.
+"""What is already in a dataset, kept in memory and brought up to date from the end of ``metadata.jsonl``.
 
 Other processes append to the same file; only the lines added since the last refresh are read.
 """
@@ -49,7 +49,7 @@ class PairIndex:
         return pair_id in self.offsets
 
     def refresh(self) -> None:
-        """Read what was appended since the last call; start over if the file was rewritten."""
+        """Reads what was appended since the last call; starts over if the file was rewritten."""
         restarted, lines = self._tail.read()
         self.version += restarted or bool(lines)
         if restarted:
@@ -87,7 +87,7 @@ class PairIndex:
         return self._split_of_source.get(bytes.fromhex(source_hash))
 
     def find_similar(self, wanted: PairPerceptualHash, max_bits: int, max_colour: float) -> list[tuple[str, int]]:
-        """Ids of similar pairs and their distances in bits; see `PerceptualHashTable.find_similar`."""
+        """Ids of similar pairs and their distances in bits; see ``PerceptualHashTable.find_similar``."""
         table = self._tables.get(wanted.group)
         return [] if table is None else table.find_similar(wanted.hashes, max_bits, max_colour)
 

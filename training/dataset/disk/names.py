@@ -48,7 +48,7 @@ def check_dataset_name(name: str, what: str = "dataset name") -> str:
 
 
 def resolve_dataset(root: str | os.PathLike, name: str) -> Path:
-    """Folder of the dataset `name` below `root`, which need not exist yet.
+    """Folder of the dataset ``name`` below ``root``, which need not exist yet.
 
     Raises:
         DatasetNameError: the name is unsafe, or what lies there is a symbolic link that leads somewhere else.
@@ -65,7 +65,7 @@ def resolve_dataset(root: str | os.PathLike, name: str) -> Path:
 
 
 def list_datasets(root: str | os.PathLike) -> list[str]:
-    """Names of the datasets in `root`, sorted; an absent folder has none."""
+    """Names of the datasets in ``root``, sorted; an absent folder has none."""
     base = Path(root)
     if not base.is_dir():
         return []
@@ -79,7 +79,7 @@ def list_datasets(root: str | os.PathLike) -> list[str]:
 
 
 def slug(text: str, *, fallback: str = "pair", limit: int = 40) -> str:
-    """Lower-case ASCII letters, digits and single hyphens made from `text`; `fallback` if nothing is left."""
+    """Lower-case ASCII letters, digits and single hyphens made from ``text``; ``fallback`` if nothing is left."""
     plain = unicodedata.normalize("NFKD", text)
     plain = plain.encode("ascii", "ignore").decode().lower()
     plain = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:limit].strip("-")
@@ -94,7 +94,7 @@ def is_reserved(name: str) -> bool:
 
 
 def _problem(name: str) -> str | None:
-    """Why `name` cannot be a folder name, or None."""
+    """Why ``name`` cannot be a folder name, or None."""
     if not name or not name.strip():
         return "it is empty"
     if len(name) > MAX_CHARACTERS or len(name.encode("utf-8", "surrogatepass")) > MAX_BYTES:

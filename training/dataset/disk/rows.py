@@ -1,4 +1,4 @@
-"""One line of `metadata.jsonl` and the file names that follow from a pair's id.
+"""One line of ``metadata.jsonl`` and the file names that follow from a pair's id.
 
 File names are never free text: they are derived from the id, and a row that names anything else is refused. So a row
 cannot point outside its dataset, and cannot pair one picture with another's.
@@ -53,23 +53,23 @@ def caption_file(pair_id: str) -> str:
 
 
 def control_file(pair_id: str, index: int) -> str:
-    """File of condition image `index` (0 = the source, 1… = the references)."""
+    """File of condition image ``index`` (0 = the source, 1… = the references)."""
     return f"{numbered_folder('control', index)}/{pair_id}.png"
 
 
 def mask_file(pair_id: str, index: int) -> str:
-    """File of the mask of condition image `index`."""
+    """File of the mask of condition image ``index``."""
     return f"{numbered_folder('mask', index)}/{pair_id}.png"
 
 
 def numbered_folder(folder: str, index: int) -> str:
-    """`control` for 0, `control_2` for 1, and so on."""
+    """``control`` for 0, ``control_2`` for 1, and so on."""
     return folder if index == 0 else f"{folder}_{index + 1}"
 
 
 @dataclass(frozen=True)
 class PairRow:
-    """One pair's metadata. `FORMAT_KEYS` are the format; `OWN_KEYS` are ours and may be empty.
+    """One pair's metadata. ``FORMAT_KEYS`` are the format; ``OWN_KEYS`` are ours and may be empty.
 
     Attributes:
         id: names the pair's files.

@@ -230,7 +230,7 @@ def _finish(folder: Path, journal: dict, *, row_known_missing: bool) -> None:
 
 
 def _roll_back(folder: Path, journal: dict) -> None:
-    """Undoes a commit that failed while its process lives on. If even that fails, the journal stays for `recover`."""
+    """Undoes a commit that failed while its process lives on. If even that fails, the journal stays for ``recover``."""
     if _has_line(folder / METADATA, journal["row"].encode()):
         return
     with contextlib.suppress(OSError):

@@ -13,6 +13,7 @@ _HEADER = """# ai-toolkit job for this dataset. Put it into ai-toolkit's config/
 
 
 def write(export: Export) -> None:
+    """Writes a dataset as ai-toolkit reads it."""
     groups = export.groups(max_images=MAX_CONTROLS)
     paths = {group.name: export.copy_group(group) for group in groups}
     job = {

@@ -14,6 +14,7 @@ _RUN = """# diffusion-pipe run for this dataset:
 
 
 def write(export: Export) -> None:
+    """Writes a dataset as diffusion-pipe reads it."""
     groups = export.groups(max_images=1, text_to_image=True)
     paths = {group.name: export.copy_group(group) for group in groups}
     trained = [group for group in groups if group.split == export.training_split]

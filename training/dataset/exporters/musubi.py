@@ -16,6 +16,7 @@ _HEADER = """# musubi-tuner dataset configuration: pass it as --dataset_config t
 
 
 def write(export: Export) -> None:
+    """Writes a dataset as musubi-tuner reads it."""
     groups = export.groups()
     tables: dict[bool, list[str]] = {True: [], False: []}  # by whether it is trained on
     for group in groups:

@@ -1,4 +1,4 @@
-"""Hugging Face parquet: every column, pictures inside, loadable by `datasets` without a script.
+"""Hugging Face parquet: every column, pictures inside, loadable by ``datasets`` without a script.
 
 The same files serve diffusers' image-to-image LoRA scripts, which take column names on the command line.
 """
@@ -75,11 +75,13 @@ accelerate launch train_dreambooth_lora_flux_kontext.py \\
 
 
 def write_huggingface(export: Export) -> None:
+    """Writes all pairs and columns as parquet, with a dataset card."""
     _write_shards(export, export.rows)
     export.notes.insert(0, f'Load with datasets: load_dataset("{export.folder.as_posix()}").')
 
 
 def write_diffusers(export: Export) -> None:
+    """Writes the pairs with one condition image as parquet, with a training command for diffusers."""
     groups = export.groups(max_images=1)
     if not any(group.split == "train" for group in groups):
         raise DatasetError("diffusers' scripts read the split train, and this selection has no pair in it.")
@@ -158,7 +160,7 @@ def _schema():
         return getattr(pyarrow, feature["dtype"])()
 
     fields = [(name, arrow(feature)) for name, feature in _FEATURES.items()]
-    # `datasets` reads the column types from this key; without it the pictures would be plain structs.
+    # ``datasets`` reads the column types from this key; without it the pictures would be plain structs.
     info = json.dumps({"info": {"features": _FEATURES}})
     return pyarrow.schema(fields, metadata={"huggingface": info})
 

@@ -11,6 +11,7 @@ MAX_REFERENCES = 3
 
 
 def write(export: Export) -> None:
+    """Writes a dataset as SimpleTuner reads it."""
     groups = export.groups(max_images=MAX_REFERENCES)
     backends: list[dict[str, Any]] = []
     for group in groups:

@@ -22,6 +22,7 @@ _FIELDS = {
 
 
 def write(export: Export) -> None:
+    """Writes a dataset as WebDataset reads it."""
     shards: dict[str, list[dict[str, Any]]] = {}
     for split, number, _, rows in iter_shards(export.rows, export.options.shard_pairs):
         name = f"{split}-{number:06d}.tar"

@@ -1,4 +1,4 @@
-"""The published ACE csv (`Target:FILE`, `Source:FILE`, `Prompt`) and ACE++'s (delimiter `#;#`)."""
+"""The published ACE csv (``Target:FILE``, ``Source:FILE``, ``Prompt``) and ACE++'s (delimiter ``#;#``)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ _PLUS_DELIMITER = "#;#"
 
 
 def read_ace_csv(base: Path, options: ImportOptions) -> Iterator[Item | Problem]:
-    """A csv file, or a folder with exactly one (or a `train.csv`) in it. Files are named relative to its folder."""
+    """A csv file, or a folder with exactly one (or a ``train.csv``) in it. Files are named relative to its folder.
+
+    Raises:
+        DatasetError: it cannot be read, or is no csv of ACE.
+    """
     path = _table(base)
     try:
         text = path.read_bytes().decode("utf-8-sig")  # not read as text, which would change line breaks inside quotes

@@ -27,7 +27,11 @@ SUFFIXES = (
 
 
 def read_folders(base: Path, options: ImportOptions) -> Iterator[Item | Problem | Note]:
-    """Pairs from subfolders with the same stems, or from one folder with suffixes such as `_before` and `_after`."""
+    """Pairs from subfolders with the same stems, or from one folder with suffixes such as ``_before`` and ``_after``.
+
+    Raises:
+        DatasetError: the folder has neither.
+    """
     if not base.is_dir():
         raise DatasetError(f"{base} is no folder.")
     target = _subfolder(base, options.target, TARGET_FOLDERS)
@@ -48,6 +52,12 @@ def pair_folders(
     """Pairs by stem: a target, its first control, those further controls that there are, a mask of the source.
 
     What lies in any of the folders and belongs to no pair is a problem, since it was meant for one.
+
+    Args:
+        target: folder of the results.
+        controls: folders of the condition images, the source's first.
+        mask: folder of the source's masks.
+        extension: of the captions beside the pictures.
     """
     targets, pictures = list_pictures(target), [list_pictures(folder) for folder in controls]
     masks = list_pictures(mask) if mask is not None else {}
@@ -72,7 +82,16 @@ def pair_folders(
 
 
 def build_pair(target: Path, sources: list[Path], mask: Path | None, words: str, name: str, alpha: AlphaPolicy) -> Pair:
-    """Decode the files of one pair."""
+    """Decodes the files of one pair.
+
+    Args:
+        sources: the condition images, the source first.
+        words: the instruction.
+        name: a hint from which the id is made.
+
+    Raises:
+        ImageError: a picture cannot be read.
+    """
     images = [read_image(path, alpha=alpha).pixels for path in sources]
     return Pair(
         target=read_image(target, alpha=alpha).pixels,
@@ -134,7 +153,7 @@ def _named(base: Path, name: str) -> Path:
 
 
 def _reference_folders(base: Path) -> list[Path]:
-    """`control_2`, `control_3` … or `reference`, `reference_2` …, in the order of their numbers."""
+    """``control_2``, ``control_3`` … or ``reference``, ``reference_2`` …, in the order of their numbers."""
     found = []
     for path in base.iterdir():
         match = re.fullmatch(r"(?:control|references?)_?(\d*)", path.name.lower())

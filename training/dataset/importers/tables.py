@@ -1,4 +1,4 @@
-"""Published data sets in parquet (or saved by `datasets`): MagicBrush, InstructPix2Pix, OmniEdit, or named columns."""
+"""Published data sets in parquet (or saved by ``datasets``): MagicBrush, InstructPix2Pix, OmniEdit, or named columns."""
 
 from __future__ import annotations
 
@@ -21,9 +21,12 @@ Reader = Callable[[Row, Path], Pair]
 
 
 def read_magicbrush(base: Path, options: ImportOptions) -> Iterator[Item | Problem]:
-    """img_id, turn_index, source_img, mask_img (transparent where the edit is), instruction, target_img.
+    """MagicBrush: img_id, turn_index, source_img, mask_img (transparent where the edit is), instruction, target_img.
 
     The turns of one picture become rounds of a history.
+
+    Raises:
+        DatasetError: there is no such table.
     """
     turns: dict[str, list[str]] = {}
     for label, row in _rows(base, ("source_img", "target_img", "instruction")):
@@ -35,19 +38,31 @@ def read_magicbrush(base: Path, options: ImportOptions) -> Iterator[Item | Probl
 
 
 def read_instructpix2pix(base: Path, options: ImportOptions) -> Iterator[Item | Problem]:
-    """original_image (or input_image), edit_prompt, edited_image."""
+    """InstructPix2Pix: original_image (or input_image), edit_prompt, edited_image.
+
+    Raises:
+        DatasetError: there is no such table.
+    """
     for label, row in _rows(base, ("edited_image", "edit_prompt")):
         yield Item(label, lambda row=row, label=label: _instructpix2pix(row, base, label, options))
 
 
 def read_omniedit(base: Path, options: ImportOptions) -> Iterator[Item | Problem]:
-    """src_img, edited_img, edited_prompt_list (the first is taken), task, and the scores of the two judges."""
+    """OmniEdit: src_img, edited_img, edited_prompt_list (the first is taken), task, and the scores of the two judges.
+
+    Raises:
+        DatasetError: there is no such table.
+    """
     for label, row in _rows(base, ("src_img", "edited_img", "edited_prompt_list")):
         yield Item(label, lambda row=row: _omniedit(row, base, options))
 
 
 def read_columns(base: Path, options: ImportOptions) -> Iterator[Item | Problem]:
-    """Any parquet: the usual names of columns, or those given."""
+    """Any parquet: the usual names of columns, or those given.
+
+    Raises:
+        DatasetError: there is no table with these columns.
+    """
     source = options.source or "source"
     target = options.target or "target"
     for label, row in _rows(base, (source, target)):
@@ -60,7 +75,7 @@ def _magicbrush(row: Row, folder: Path, options: ImportOptions) -> Pair:
     return Pair(
         source=source,
         target=read_cell(row["target_img"], folder, options.alpha_policy),
-        masks=() if mask is None else (_fitted(mask, source),),
+        masks=() if mask is None else (_resized(mask, source),),
         instruction=options.choose_instruction(row["instruction"]),
         tags=("magicbrush",),
         name=f"magicbrush-{row.get('img_id', '')}-{row.get('turn_index', '')}",
@@ -75,7 +90,8 @@ def _magicbrush_mask(cell: Any, folder: Path) -> np.ndarray | None:
     return None if opacity is None else np.where(opacity < 128, 255, 0).astype(np.uint8)
 
 
-def _fitted(mask: np.ndarray, picture: np.ndarray) -> np.ndarray:
+def _resized(mask: np.ndarray, picture: np.ndarray) -> np.ndarray:
+    """A mask (h, w) at the size of a picture (H, W, 3), by nearest pixels."""
     height, width = picture.shape[:2]
     if mask.shape == (height, width):
         return mask
@@ -144,7 +160,19 @@ def _parsed_scores(scores: Any) -> Row:
 
 
 def read_cell(cell: Any, folder: Path, alpha: AlphaPolicy = "white") -> np.ndarray:
-    """A picture in a table: {"bytes", "path"}, plain bytes, a path beside the table, or a PIL image."""
+    """Decodes a picture in a table.
+
+    Args:
+        cell: {"bytes", "path"}, plain bytes, a path beside the table, or a PIL image.
+        folder: of the table.
+
+    Returns:
+        (H, W, 3) uint8.
+
+    Raises:
+        PairError: there is no picture in the cell.
+        ImageError: it cannot be read.
+    """
     return read_image(_file(cell, folder), alpha=alpha).pixels
 
 

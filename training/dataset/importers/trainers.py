@@ -17,9 +17,12 @@ from .folders import build_pair, pair_folders, read_folders
 
 
 def read_ai_toolkit(base: Path, options: ImportOptions) -> Iterator[Item | Problem | Note]:
-    """A job file (YAML or JSON) with its `datasets`, or a folder with `target` and `control…` in it.
+    """A job file (YAML or JSON) with its ``datasets``, or a folder with ``target`` and ``control…`` in it.
 
-    `mask_path` is left out: it weights ai-toolkit's loss and is no input of the edit.
+    ``mask_path`` is left out: it weights ai-toolkit's loss and is no input of the edit.
+
+    Raises:
+        DatasetError: the file cannot be read, or names no pairs.
     """
     if base.is_dir():
         yield from read_folders(base, options)
@@ -41,7 +44,11 @@ def read_ai_toolkit(base: Path, options: ImportOptions) -> Iterator[Item | Probl
 
 
 def read_musubi(base: Path, options: ImportOptions) -> Iterator[Item | Problem | Note]:
-    """A dataset TOML, a jsonl file, or a folder with images and controls in it."""
+    """A dataset TOML, a jsonl file, or a folder with images and controls in it.
+
+    Raises:
+        DatasetError: the file cannot be read, or names folders that are not there.
+    """
     if base.is_dir():
         yield from read_folders(base, options)
     elif base.suffix.lower() == ".jsonl":
@@ -65,7 +72,7 @@ def read_musubi(base: Path, options: ImportOptions) -> Iterator[Item | Problem |
 
 
 def _directories(images: Path, controls: Path, extension: str, options: ImportOptions) -> Iterator[Item | Problem]:
-    """musubi's rule: the controls of `x.png` are `x.*` and `x_0.*`, `x_1.*` …; longer names claim theirs first."""
+    """musubi's rule: the controls of ``x.png`` are ``x.*`` and ``x_0.*``, ``x_1.*`` …; longer names claim theirs first."""
     free = {path for path in controls.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES}
     claimed: dict[str, list[Path]] = {}
     targets = list_pictures(images)
@@ -117,7 +124,7 @@ def _jsonl(path: Path, options: ImportOptions) -> Iterator[Item | Problem]:
 
 
 def _entries(value: Any, key: str) -> Iterator[dict[str, Any]]:
-    """All objects with `key` in a nested configuration."""
+    """All objects with ``key`` in a nested configuration."""
     if isinstance(value, dict):
         if isinstance(value.get(key), str):
             yield value

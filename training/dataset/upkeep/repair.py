@@ -1,6 +1,6 @@
-"""`dataset repair`: make a dataset consistent again without deleting anything.
+"""``dataset repair``: makes a dataset consistent again without deleting anything.
 
-What cannot stay goes to the side folder `orphans/`: lines that are no rows, rows whose pictures are gone or damaged,
+What cannot stay goes to the folder ``orphans/``: lines that are no rows, rows whose pictures are gone or damaged,
 files without a row, old temporary files.
 """
 
@@ -40,7 +40,13 @@ _UNUSABLE = {"missing", "damaged", "format", "link", "mask_size", "instruction"}
 
 @dataclass
 class RepairResult:
-    """What was done (or would be, in a dry run), in words; kept and set_aside count rows."""
+    """What was done, or would be in a dry run.
+
+    Attributes:
+        actions: each in words.
+        kept: number of rows that stay.
+        set_aside: number of rows that went to ``orphans/``.
+    """
 
     actions: list[str] = field(default_factory=list)
     kept: int = 0
@@ -55,11 +61,18 @@ def repair(
     stale_seconds: float = STALE_SECONDS,
     progress: Callable[[int, int], None] | None = None,
 ) -> RepairResult:
-    """Repair a dataset; afterwards `verify` finds no fault.
+    """Repairs a dataset; afterwards ``verify`` finds no fault.
 
-    accept_changes: pictures and captions that somebody edited on purpose stay, and the rows follow them; otherwise
-    changed pairs are set aside and captions are written anew. stale_seconds: temporary files younger than this may
-    belong to a running writer and are left alone.
+    Args:
+        folder: of the dataset.
+        accept_changes: pictures and captions that somebody edited on purpose stay, and the rows follow them; otherwise
+            changed pairs are set aside and captions are written anew.
+        dry_run: only say what would be done.
+        stale_seconds: temporary files younger than this may belong to a running writer and are left alone.
+        progress: called with (pairs done, pairs in all).
+
+    Raises:
+        DatasetError: there is no dataset, or the disk refuses.
     """
     base = Path(folder)
     if not (base / METADATA).is_file():
@@ -91,7 +104,7 @@ class _Repairer:
         self._captions: list[PairRow] = []
 
     def decide(self, row: PairRow, faults: list[Fault]) -> None:
-        """Decide on one row by the faults of its files."""
+        """Decides on one row by the faults of its files."""
         kinds = {fault.kind for fault in faults}
         changed = "changed" in kinds
         if kinds & _UNUSABLE or (changed and not self.accept_changes):
@@ -106,8 +119,9 @@ class _Repairer:
         self._kept.append(row)
 
     def finish(self, stale_seconds: float) -> None:
-        self._own_files()
-        self._across()
+        """Carries out what was decided, and repairs everything that is not about a single row."""
+        self._replace_links()
+        self._repair_across_rows()
         self._workflows()
         self._settings()
         self._write_rows()
@@ -134,18 +148,18 @@ class _Repairer:
         self._captions.append(row)
         return row
 
-    def _own_files(self) -> None:
-        """First of all, because what follows writes to them."""
+    def _replace_links(self) -> None:
+        """Replaces symbolic links among the dataset's own files; first of all, because what follows writes to them."""
         for fault in self.snapshot.link_faults:
             if fault.place in (METADATA, SETTINGS) and (self.folder / fault.place).is_file():
-                self._say(f"{fault.place}: what the link leads to is copied into its place")
+                self._say(f"{fault.place}: what the symbolic link leads to is copied into its place")
                 if not self.dry_run:
                     write_atomic(self.folder / fault.place, (self.folder / fault.place).read_bytes())
             else:
                 self._move_to_orphans(fault.place, fault.message)
 
-    def _across(self) -> None:
-        """Set aside second copies and rounds without their past, then let variants of a source follow the first."""
+    def _repair_across_rows(self) -> None:
+        """Sets aside second copies and rounds without their history, then lets variants of a source follow the first."""
         kept: dict[str, PairRow] = {}
         for row in self._kept:
             if row.id in kept:

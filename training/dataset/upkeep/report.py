@@ -1,4 +1,4 @@
-"""`dataset report`: pages that show the pairs side by side, to be looked at in any browser without a network.
+"""``dataset report``: pages that show the pairs side by side, for any browser, without a network.
 
 Every page carries its own thumbnails and style; large datasets get several pages, so that none is slow to open.
 """
@@ -46,9 +46,18 @@ def write_report(
     page_size: int = PAGE_SIZE,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Write the pages into a new folder and return the first page.
+    """Writes the pages into a new folder.
 
-    output: a folder that is not there yet; by default `report` (or `report-2` …) inside the dataset.
+    Args:
+        output: a folder that is not there yet; by default ``report`` (or ``report-2`` …) inside the dataset.
+        page_size: pairs on a page.
+        progress: called with (pairs done, pairs in all).
+
+    Returns:
+        The first page.
+
+    Raises:
+        DatasetError: the output is there already, or the disk refuses.
     """
     folder = _new_folder(dataset.folder, output)
     try:
@@ -246,7 +255,7 @@ def _counted(counter: Counter, most: int = 12) -> str:
 
 
 def _rejected(dataset: Dataset, most: int = 200) -> list[str]:
-    """The latest rejections; all of them are in `rejected.jsonl`."""
+    """The latest rejections; all of them are in ``rejected.jsonl``."""
     entries = list(dataset.rejected())
     if not entries:
         return []

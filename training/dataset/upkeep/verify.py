@@ -1,6 +1,6 @@
-"""`dataset check`: every file, every row, every pairing, and a list of what is wrong.
+"""``dataset check``: every file, every row, every pairing, and a list of what is wrong.
 
-A fault has a kind, so that `repair` knows what to do about it, and a message for people.
+A fault has a kind, so that ``repair`` knows what to do about it, and a message for people.
 """
 
 from __future__ import annotations
@@ -46,7 +46,13 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True)
 class Fault:
-    """kind: a short code; place: line, file or pair; message: what is wrong and, where it is not plain, what to do."""
+    """Something that is wrong with a dataset.
+
+    Attributes:
+        kind: a short code.
+        place: line, file or pair.
+        message: what is wrong and, where it is not plain, what to do.
+    """
 
     kind: str
     place: str
@@ -58,7 +64,13 @@ class Fault:
 
 @dataclass
 class Verification:
-    """pairs: rows that could be read. notes: worth knowing, but nothing wrong."""
+    """What a check of a dataset has found.
+
+    Attributes:
+        pairs: number of rows that could be read.
+        faults: what is wrong.
+        notes: what is worth knowing, but nothing wrong.
+    """
 
     pairs: int = 0
     faults: list[Fault] = field(default_factory=list)
@@ -66,14 +78,22 @@ class Verification:
 
     @property
     def ok(self) -> bool:
+        """Whether nothing is wrong."""
         return not self.faults
 
 
 @dataclass
 class Snapshot:
-    """A dataset's rows and files at one moment. bad_lines: (number, line, reason); files: relative names, no parts.
+    """A dataset's rows and files at one moment.
 
-    own_faults: of what lies beside the pairs.
+    Attributes:
+        rows: those that could be read.
+        bad_lines: (number, line, reason) of each other line.
+        files: relative names in the folders of pairs, without temporary files.
+        parts: relative names of temporary files.
+        pending: final names that an unfinished commit is about to fill.
+        notes: what is worth knowing, but nothing wrong.
+        link_faults: symbolic links among the files that the dataset itself writes to.
     """
 
     rows: list[PairRow]
@@ -91,9 +111,15 @@ def verify(
     strict: CheckSettings | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Verification:
-    """Check a dataset. Nothing is changed, except that a commit interrupted by a crash is completed first.
+    """Checks a dataset. Nothing is changed, except that a commit interrupted by a crash is completed first.
 
-    strict: also run these quality checks on every kept pair. progress: called with (pairs done, pairs in all).
+    Args:
+        folder: of the dataset.
+        strict: quality checks to run on every stored pair, too.
+        progress: called with (pairs done, pairs in all).
+
+    Raises:
+        DatasetError: there is no dataset.
     """
     base = Path(folder)
     result = Verification()
@@ -117,7 +143,11 @@ def verify(
 
 
 def take_snapshot(folder: Path) -> Snapshot:
-    """Rows and files as no writer is between two of its steps; without the lock where the folder is read-only."""
+    """Rows and files while no writer is between two of its steps; without the lock where the folder is read-only.
+
+    Raises:
+        DatasetError: there is no dataset.
+    """
     if not (folder / METADATA).is_file():
         raise DatasetError(f"{folder} is no dataset: it has no {METADATA}.")
     try:
@@ -130,7 +160,7 @@ def take_snapshot(folder: Path) -> Snapshot:
 
 
 def read_snapshot(folder: Path) -> Snapshot:
-    """`take_snapshot` for callers that hold the lock."""
+    """``take_snapshot`` for callers that hold the lock."""
     notes: list[str] = []
     pending = pending_files(folder)
     files, parts = _list_files(folder)
@@ -143,10 +173,10 @@ def read_snapshot(folder: Path) -> Snapshot:
 
 
 def _find_links(folder: Path) -> list[Fault]:
-    """Links among what the dataset itself writes to: they lead the writing to another place."""
+    """Symbolic links among what the dataset itself writes to: they lead the writing to another place."""
     names = [entry.name for entry in os.scandir(folder) if entry.is_symlink()]
     names += [f"{ORPHANS}/{name}" for name in (TORN_LINES, DROPPED_ROWS) if (folder / ORPHANS / name).is_symlink()]
-    message = "is a link. Datasets keep real files: copy what it points to, or remove it"
+    message = "is a symbolic link. Datasets keep real files: copy what it points to, or remove it"
     return [Fault("link", name, message) for name in sorted(names)]
 
 
@@ -179,6 +209,7 @@ def _list_files(folder: Path) -> tuple[set[str], list[str]]:
 
 
 def check_settings(folder: Path) -> list[Fault]:
+    """Whether ``dataset.json`` can be read."""
     try:
         DatasetSettings.read(folder)
     except DatasetError as error:
@@ -212,7 +243,7 @@ def check_rows(rows: list[PairRow]) -> list[Fault]:
 
 
 def check_workflows(folder: Path, rows: list[PairRow]) -> list[Fault]:
-    """Every graph that a row names is there and unchanged."""
+    """Whether every graph that a row names is there and unchanged."""
     faults = []
     for digest in sorted({row.workflow for row in rows if row.workflow}):
         try:
@@ -234,7 +265,12 @@ def check_orphans(snapshot: Snapshot) -> list[Fault]:
 
 
 def check_pair(folder: Path, row: PairRow, strict: CheckSettings | None = None) -> list[Fault]:
-    """Everything about one pair: its files, their kind and size, and that they are the ones the row was written for."""
+    """Everything about one pair: its files, their format and size, and that they are those the row was written for.
+
+    Args:
+        folder: of the dataset.
+        strict: quality checks to run, too, if nothing else is wrong.
+    """
     faults: list[Fault] = []
     images = [_picture(folder, name, "RGB", faults) for name in row.image_files]
     masks = {index: _picture(folder, name, "L", faults) for index, name in row.masks_by_index.items()}
@@ -326,7 +362,7 @@ def _check_quality(row: PairRow, images: list, masks: dict, target: np.ndarray, 
 
 
 def parallel_map(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
-    """`map` on threads (decoding releases the interpreter's lock), in order, with a bounded number under way."""
+    """``map`` on threads (decoding releases the interpreter's lock), in order, with a bounded number under way."""
     source = iter(items)
     with ThreadPoolExecutor(max_workers=min(8, (os.cpu_count() or 1) + 1)) as pool:
         while chunk := list(islice(source, _CHUNK)):
