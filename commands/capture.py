@@ -112,7 +112,7 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
 def run_capture(arguments: argparse.Namespace) -> int:
     import asyncio
 
-    from ..training.capture.errors import CaptureError, Undecided
+    from ..training.capture.errors import AmbiguousRoleError, CaptureError
     from ..training.capture.report import BarReport, JsonReport
     from ..training.errors import DatasetError
 
@@ -128,7 +128,7 @@ def run_capture(arguments: argparse.Namespace) -> int:
         if arguments.json:
             report("error", {"message": str(error)})
         print(f"comfyui-ace capture: {error}", file=sys.stderr)
-        return 2 if isinstance(error, Undecided) else 1
+        return 2 if isinstance(error, AmbiguousRoleError) else 1
     finally:
         report.close()
     report("summary", tally.counts())

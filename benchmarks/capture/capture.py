@@ -26,7 +26,7 @@ import numpy as np
 from PIL import Image
 
 from ...training.capture.client import DEFAULT_URL, ComfyClient, parse_url
-from ...training.capture.failures import judge
+from ...training.capture.failures import classify_failure
 from ...training.capture.plan import make_plan
 from ...training.capture.roles import Choices, find_roles
 from ...training.capture.sweep import Settings, capture
@@ -119,9 +119,9 @@ async def _alone(client: ComfyClient, prompt: Prompt, contents: list[bytes]) -> 
     for prompt_id in ids:
         while (entry := await client.history(prompt_id)) is None:
             await asyncio.sleep(0.02)
-        if (failure := judge(entry)) is not None:
+        if (failure := classify_failure(entry)) is not None:
             raise RuntimeError(f"the workflow failed: {failure.message}")
-        await client.forget(prompt_id)
+        await client.delete_history(prompt_id)
     return time.perf_counter() - start
 
 

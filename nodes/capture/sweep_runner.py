@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ...training.capture.errors import CaptureError, Undecided
+from ...training.capture.errors import AmbiguousRoleError, CaptureError
 from ...training.capture.report import Tally
 from ...training.capture.sweep import Settings, capture
 from ...training.errors import DatasetError
@@ -106,7 +106,7 @@ class SweepRunner:
                 path = Path(folder, "workflow.json")
                 path.write_text(json.dumps(prompt), encoding="utf-8")
                 tally = asyncio.run(self._capture(replace(settings, workflow=path)))
-        except Undecided as error:
+        except AmbiguousRoleError as error:
             choices = "\n".join(f"- {choice}" for choice in error.choices)
             advice = f"Write the number of the node into “{_as_widgets(error.flag)}”, and queue again."
             return f"sweep: {_as_widgets(error.question)}\n{choices}\n{advice}"

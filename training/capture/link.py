@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from .client import ComfyClient, Unreachable
+from .client import ComfyClient, TransientServerError
 from .errors import CaptureError
 from .report import Listener
 from .workflow.graph import Prompt
@@ -21,11 +21,11 @@ from .workflow.graph import Prompt
 _Result = TypeVar("_Result")
 
 
-class Gone(Exception):
+class ServerUnavailableError(Exception):
     """The server is not to be reached; its work may be given to others."""
 
 
-class Lost(Exception):
+class PromptLostError(Exception):
     """The server is there but knows nothing of a prompt any more: it was restarted, or somebody cleared its queue."""
 
 
@@ -104,14 +104,14 @@ class ServerLink:
                 task.cancel()
 
     async def retrying(self, request: Callable[[], Awaitable[_Result]]) -> _Result:
-        """A request, repeated with growing pauses; `Gone` when the server does not answer for too long."""
+        """A request, repeated with growing pauses; `ServerUnavailableError` when the server does not answer for too long."""
         pause, begun = self._patience.first, time.monotonic()
         while True:
             try:
                 return await request()
-            except Unreachable as error:
+            except TransientServerError as error:
                 if self.retired or time.monotonic() - begun > self._patience.grace:
-                    raise Gone(str(error)) from error
+                    raise ServerUnavailableError(str(error)) from error
             await asyncio.sleep(pause)
             pause = min(pause * 2, self._patience.longest)
 
@@ -129,7 +129,7 @@ class ServerLink:
         await self.retrying(attempt)
 
     async def _known(self, prompt_id: str) -> bool:
-        return prompt_id in await self.client.queued() or await self.client.history(prompt_id) is not None
+        return prompt_id in await self.client.queued_prompts() or await self.client.history(prompt_id) is not None
 
     # -- the connection -----------------------------------------------------------------------------------------
 
@@ -142,7 +142,7 @@ class ServerLink:
                 self._come_up()
                 pause = self._patience.first
                 await self._listen()
-            except Unreachable as error:
+            except TransientServerError as error:
                 self._stumble(str(error))
             except CaptureError as error:
                 self.retire(str(error))
@@ -155,7 +155,7 @@ class ServerLink:
     def retire(self, reason: str) -> None:
         """Give no more work to this server; what it has is taken back."""
         self.retired, self.up = reason, False
-        self._fail_all(Gone(reason))
+        self._fail_all(ServerUnavailableError(reason))
         self._tell("server", {"server": self.name, "state": "no more work is given to it", "reason": reason})
         self._changed()
 
@@ -170,7 +170,7 @@ class ServerLink:
     def _stumble(self, reason: str) -> None:
         self.trouble = reason
         if time.monotonic() - self._answered > self._patience.grace:
-            self._fail_all(Gone(reason))
+            self._fail_all(ServerUnavailableError(reason))
         if self.up:
             self.up = False
             self._tell("server", {"server": self.name, "state": "does not answer", "reason": reason})
@@ -196,7 +196,7 @@ class ServerLink:
     async def _hear(self) -> None:
         """Messages are hints: where they do not come through (some proxies carry no websockets), polling is enough."""
         while True:
-            with contextlib.suppress(Unreachable):
+            with contextlib.suppress(TransientServerError):
                 async for kind, data in self.client.events():
                     self._take(kind, data)
             await asyncio.sleep(self._patience.poll)
@@ -221,7 +221,7 @@ class ServerLink:
             task.add_done_callback(wait.tasks.discard)
 
     async def _look(self, prompt_id: str) -> None:
-        with contextlib.suppress(Unreachable):
+        with contextlib.suppress(TransientServerError):
             entry = await self.client.history(prompt_id)
             wait = self._waits.get(prompt_id)
             if entry is not None and wait is not None and not wait.future.done():
@@ -231,7 +231,7 @@ class ServerLink:
         while True:
             await asyncio.sleep(self._patience.poll)
             waiting = [id_ for id_, wait in self._waits.items() if wait.submitted and not wait.future.done()]
-            queued = await self.client.queued()
+            queued = await self.client.queued_prompts()
             self.busy = len(queued)
             self._come_up()
             for prompt_id in waiting:
@@ -242,5 +242,5 @@ class ServerLink:
                 wait.absent = 0 if prompt_id in queued else wait.absent + 1
                 # Twice, because a prompt may just have been on its way from the queue into the history.
                 if wait.absent >= 2:
-                    wait.future.set_exception(Lost(f"{self.name} no longer knows the prompt"))
+                    wait.future.set_exception(PromptLostError(f"{self.name} no longer knows the prompt"))
             self._changed()

@@ -22,7 +22,7 @@ from .plan import RESULT, Job, Plan
 _KEY = 8  # characters of a job's key in the ids of its pairs
 
 
-class NoResult(Exception):
+class UnusableResultError(Exception):
     """A prompt ended well, but what it left makes no pair."""
 
 
@@ -70,16 +70,16 @@ def picture_refs(entry: Mapping[str, Any], node: str) -> list[PictureRef]:
     for image in images if isinstance(images, Sequence) else ():
         values = [image.get(k) for k in ("filename", "subfolder", "type")] if isinstance(image, Mapping) else [None]
         if not all(isinstance(value, str) for value in values):
-            raise NoResult(f"the server describes the picture of {node} as {image!r:.80}")
+            raise UnusableResultError(f"the server describes the picture of {node} as {image!r:.80}")
         refs.append(PictureRef(*values))
     return refs
 
 
 def make_pairs(plan: Plan, job: Job, inputs: Sequence[LoadedPicture], fetched: Fetched) -> list[Pair]:
-    """The pairs of one job: one, or as many as the result has pictures. Raises `NoResult` or `ImageError`."""
+    """The pairs of one job: one, or as many as the result has pictures. Raises `UnusableResultError` or `ImageError`."""
     count = len(fetched.result)
     if count == 0:
-        raise NoResult("the workflow ended without a result")
+        raise UnusableResultError("the workflow ended without a result")
     bound = dict(zip(plan.bound, inputs, strict=True))
     pictures = [
         (
@@ -144,7 +144,9 @@ def _seen(
         return [local] * count
     files = fetched.views[view]
     if len(files) not in (1, count):
-        raise NoResult(f"the workflow has {len(files)} {part}s for {count} results, so they cannot be paired")
+        raise UnusableResultError(
+            f"the workflow has {len(files)} {part}s for {count} results, so they cannot be paired"
+        )
     if part == "picture":
         decoded = [read_image(io.BytesIO(file), alpha="drop").pixels for file in files]
     else:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from .errors import Undecided, WorkflowError
+from .errors import AmbiguousRoleError, WorkflowError
 from .workflow.graph import (
     Link,
     Prompt,
@@ -29,7 +29,7 @@ from .workflow.markers import (
 )
 from .workflow.widgets import input_specs
 
-Ask = Callable[[Undecided], int]
+Ask = Callable[[AmbiguousRoleError], int]
 _Choice = TypeVar("_Choice")
 
 _LOADERS = {"LoadImage": "image", "LoadImageMask": "image", "LoadImageOutput": "image"}
@@ -84,7 +84,7 @@ class Roles:
     notes: tuple[str, ...] = field(default_factory=tuple)
 
 
-def never_ask(question: Undecided) -> int:
+def never_ask(question: AmbiguousRoleError) -> int:
     """The answer where nobody can be asked."""
     raise question
 
@@ -128,7 +128,7 @@ class _Cast:
         """The only option, or the one that the artist picks."""
         if len(options) == 1:
             return options[0][1]
-        return options[self._ask(Undecided(question, tuple(label for label, _ in options), flag))][1]
+        return options[self._ask(AmbiguousRoleError(question, tuple(label for label, _ in options), flag))][1]
 
     def node(self, name: str, *, within: Mapping[str, Any] | None = None) -> str:
         """A node by number, title or type."""

@@ -14,15 +14,15 @@ from typing import Any
 
 from ..dataset.store import AppendResult, Dataset
 from ..errors import ImageError
-from .client import Missing, Refused, Unreachable
+from .client import FileMissingError, PromptValidationError, TransientServerError
 from .errors import CaptureError
-from .failures import Failure, judge, judge_refusal
+from .failures import Failure, classify_failure, classify_validation_error
 from .inputs import LoadedPicture, load_group
 from .journal import Entry, Journal
-from .link import Gone, Lost, ServerLink
+from .link import PromptLostError, ServerLink, ServerUnavailableError
 from .plan import Feed, Job, Plan
 from .report import Listener, Tally
-from .results import NoResult, fetch, make_pairs, store
+from .results import UnusableResultError, fetch, make_pairs, store
 
 _UPLOADS_REMEMBERED = 256
 _SAME_FAILURES = 5  # without any success, before the workflow itself is blamed
@@ -149,7 +149,7 @@ class Scheduler:
         for link in self._links:
             ids = [prompt_id for prompt_id, where in waiting.items() if where is link]
             if ids and link.up:
-                with contextlib.suppress(Unreachable, CaptureError, asyncio.TimeoutError):
+                with contextlib.suppress(TransientServerError, CaptureError, asyncio.TimeoutError):
                     await asyncio.wait_for(link.client.cancel(ids), 5)
 
     # -- one job ------------------------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ class Scheduler:
             failure = await self._with_retries(job, link)
             if failure is not None:
                 await self._set_aside(job, failure)
-        except Gone as error:
+        except ServerUnavailableError as error:
             # The server may come back with the job in its queue; until then others take it.
             job.server = link.name
             self._again.append(job)
@@ -169,7 +169,7 @@ class Scheduler:
             self.poke()
 
     async def _with_retries(self, job: Job, link: ServerLink) -> Failure | None:
-        """Run a job; None when its pairs are in the dataset. Raises `Gone`."""
+        """Run a job; None when its pairs are in the dataset. Raises `ServerUnavailableError`."""
         try:
             inputs = await asyncio.to_thread(load_group, job.group, self.plan.alpha_masks, self.limits.max_pixels)
         except ImageError as error:
@@ -180,7 +180,7 @@ class Scheduler:
                 return failure
             if failure.kind == "server":
                 link.retire(failure.message)
-                raise Gone(failure.message)
+                raise ServerUnavailableError(failure.message)
             job.attempt, job.server = job.attempt + 1, None
             if remaining:
                 self.tell("retry", {"input": job.label, "server": link.name, "reason": failure.message})
@@ -206,24 +206,24 @@ class Scheduler:
             self._under_way[prompt_id] = link
             job.server = link.name
             entry = await link.execute(self.plan.prompt(files, job.seed), prompt_id, maybe_there=maybe_there)
-            failure = judge(entry)
+            failure = classify_failure(entry)
             if failure is None:
                 fetched = await link.retrying(lambda: fetch(link.client, self.plan, entry))
                 pairs = await asyncio.to_thread(make_pairs, self.plan, job, inputs, fetched)
                 await self._finish(job, link, await asyncio.to_thread(store, self.dataset, job, pairs))
-        except Refused as error:
+        except PromptValidationError as error:
             # A file that was uploaded a while ago may be gone; the next attempt uploads it again.
             self._uploaded = OrderedDict((key, kept) for key, kept in self._uploaded.items() if key[0] != link.name)
-            return judge_refusal(error, self.plan)
-        except (NoResult, ImageError) as error:
+            return classify_validation_error(error, self.plan)
+        except (UnusableResultError, ImageError) as error:
             failure = Failure("input", str(error), "result")
-        except (Lost, Missing) as error:
+        except (PromptLostError, FileMissingError) as error:
             # A cached node answers with a file that is gone until the server forgets it.
-            failure = Failure("memory" if isinstance(error, Missing) else "lost", str(error))
+            failure = Failure("memory" if isinstance(error, FileMissingError) else "lost", str(error))
         finally:
             self._under_way.pop(prompt_id, None)
-        with contextlib.suppress(Unreachable):
-            await link.client.forget(prompt_id)
+        with contextlib.suppress(TransientServerError):
+            await link.client.delete_history(prompt_id)
         return failure
 
     async def _upload(self, feed: Feed, picture: LoadedPicture, link: ServerLink) -> str:
@@ -263,7 +263,7 @@ class Scheduler:
 
     async def _set_aside(self, job: Job, failure: Failure) -> None:
         """Quarantine a job, or note that it failed for now. Until anything succeeds, the workflow may be to blame."""
-        if failure.kind in ("input", "refused") and not self._proven:
+        if failure.kind in ("input", "invalid") and not self._proven:
             self._unproven.append((job, failure))
             same = {known.place for _, known in self._unproven}
             if len(self._unproven) >= _SAME_FAILURES and len(same) == 1:
@@ -274,7 +274,7 @@ class Scheduler:
                     f"{failure.message}\nMend it and run the command again."
                 )
             return
-        quarantined = failure.kind in ("input", "file", "refused")
+        quarantined = failure.kind in ("input", "file", "invalid")
         await self._note(self.journal.quarantined if quarantined else self.journal.failed, job.key, failure.message)
         self.tally.finished += 1
         self.tally.quarantined += quarantined

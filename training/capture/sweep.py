@@ -18,7 +18,7 @@ from ..dataset.intake.prepare import trigger_instruction
 from ..dataset.provenance.provenance import save_graph
 from ..dataset.store import Dataset
 from ..errors import ImageError
-from .client import DEFAULT_URL, ComfyClient, Unreachable, parse_url
+from .client import DEFAULT_URL, ComfyClient, TransientServerError, parse_url
 from .errors import CaptureError
 from .inputs import InputGroup, Unusable, bind, check_headers, file_hash
 from .journal import Entry, Journal, open_journal, read_entries
@@ -69,7 +69,7 @@ async def capture(
     tell: hears the events. ask: answers questions about the workflow. stop: ends the capture early when set.
 
     Raises:
-        CaptureError: it cannot begin or go on; `Undecided` where `ask` raises it.
+        CaptureError: it cannot begin or go on; `AmbiguousRoleError` where `ask` raises it.
         DatasetError: the dataset cannot be written.
     """
     async with aiohttp.ClientSession() as session:
@@ -221,7 +221,7 @@ async def _know_servers(
     for client in clients:
         try:
             return await client.object_info(kinds), await client.system_stats()
-        except (Unreachable, CaptureError) as error:
+        except (TransientServerError, CaptureError) as error:
             troubles.append(str(error))
     if dry_run and kinds is not None:
         return None, {}

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from comfyui_ace.training.capture.client import Refused, parse_url, public_name
+from comfyui_ace.training.capture.client import PromptValidationError, parse_url, public_name
 from comfyui_ace.training.capture.errors import CaptureError
-from comfyui_ace.training.capture.failures import clean, judge, judge_refusal
+from comfyui_ace.training.capture.failures import classify_failure, classify_validation_error, safe_message
 from comfyui_ace.training.capture.inputs import (
     InputGroup,
     LoadedPicture,
@@ -23,7 +23,7 @@ from comfyui_ace.training.capture.inputs import (
 from comfyui_ace.training.capture.plan import Job, Plan, job_key, make_plan, seeds_for
 from comfyui_ace.training.capture.results import (
     Fetched,
-    NoResult,
+    UnusableResultError,
     edit_seconds,
     make_pairs,
     pair_name,
@@ -214,7 +214,7 @@ def test_ids_leave_room_for_the_key():
 
 
 def test_results_that_make_no_pair():
-    with pytest.raises(NoResult, match="without a result"):
+    with pytest.raises(UnusableResultError, match="without a result"):
         make_pairs(_plan(), _job(), [LoadedPicture(np.zeros((6, 8, 3), np.uint8))], Fetched((), {}))
     with pytest.raises(ImageError):
         make_pairs(_plan(), _job(), [LoadedPicture(np.zeros((6, 8, 3), np.uint8))], Fetched((b"<html>",), {}))
@@ -224,7 +224,7 @@ def test_results_that_make_no_pair():
     "images", [[{"filename": 5, "subfolder": "", "type": "temp"}], ["x"], [{"filename": "a"}], [None]]
 )
 def test_strange_histories_are_refused(images):
-    with pytest.raises(NoResult, match="describes the picture"):
+    with pytest.raises(UnusableResultError, match="describes the picture"):
         picture_refs({"outputs": {"n": {"images": images}}}, "n")
 
 
@@ -263,25 +263,29 @@ def _error(kind: str, message: str) -> dict:
     ],
 )
 def test_failures_are_sorted(entry, kind):
-    assert judge(entry).kind == kind
+    assert classify_failure(entry).kind == kind
 
 
 @pytest.mark.parametrize("entry", [{}, {"status": None}, {"status": {"status_str": "success", "messages": [5, ["x"]]}}])
 def test_no_failure(entry):
-    assert judge(entry) is None
+    assert classify_failure(entry) is None
 
 
 def test_a_refusal_is_the_inputs_only_where_the_input_stands():
-    assert judge_refusal(Refused("Invalid image file", {"1": "…"}), _plan()).kind == "refused"
-    assert judge_refusal(Refused("Value not in list: model", {"7": "…"}), _plan()).kind == "server"
-    assert judge_refusal(Refused("Value not in list: model", {"1": "…", "7": "…"}), _plan()).kind == "server"
-    assert judge_refusal(Refused("no prompt", {}), _plan()).kind == "server"
+    def kind(message: str, *nodes: str) -> str:
+        error = PromptValidationError(message, dict.fromkeys(nodes, "…"))
+        return classify_validation_error(error, _plan()).kind
+
+    assert kind("Invalid image file", "1") == "invalid"
+    assert kind("Value not in list: model", "7") == "server"
+    assert kind("Value not in list: model", "1", "7") == "server"
+    assert kind("no prompt") == "server"
 
 
 def test_messages_are_fit_to_be_kept():
-    message = clean("a\n\nb " + "x" * 5000 + " token=hf_abcdefghijklmnopqrstuvwxyz")
+    message = safe_message("a\n\nb " + "x" * 5000 + " token=hf_abcdefghijklmnopqrstuvwxyz")
     assert "\n" not in message and len(message) <= 600
-    assert "hf_abc" not in clean("failed: https://h/x?token=hf_abcdefghijklmnopqrstuvwxyz")
+    assert "hf_abc" not in safe_message("failed: https://h/x?token=hf_abcdefghijklmnopqrstuvwxyz")
 
 
 def test_addresses():

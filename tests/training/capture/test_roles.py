@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from comfyui_ace.training.capture.errors import Undecided, WorkflowError
+from comfyui_ace.training.capture.errors import AmbiguousRoleError, WorkflowError
 from comfyui_ace.training.capture.plan import RESULT, make_plan
 from comfyui_ace.training.capture.roles import Choices, Roles, find_roles
 from comfyui_ace.training.capture.workflow.graph import Workflow
@@ -41,7 +41,7 @@ def test_two_views_of_one_result_are_no_question():
 def test_two_results_are_a_question():
     graph = _graph()
     graph.node("PreviewImage", images=["1", 0])
-    with pytest.raises(Undecided) as question:
+    with pytest.raises(AmbiguousRoleError) as question:
         _roles(graph)
     assert (
         question.value.choices == ("node 3: SaveImage", "node 5: PreviewImage")
@@ -60,7 +60,7 @@ def test_loaders_are_asked_for_in_the_order_of_the_folders():
     graph.node("PreviewImage", images=blend)
     asked = []
 
-    def last(question: Undecided) -> int:
+    def last(question: AmbiguousRoleError) -> int:
         asked.append((question.question, question.choices))
         return len(question.choices) - 1
 
@@ -270,7 +270,7 @@ def test_a_named_loader_does_not_take_the_place_of_the_marked_picture():
     source = graph.node("ACECaptureSource", image=small, index=0)
     graph.node("ACECaptureResult", image=graph.node("ImageInvert", image=source), dataset="d", instruction="")
     elsewhere = graph.node("LoadImage", image="elsewhere.png")
-    with pytest.raises(Undecided):
+    with pytest.raises(AmbiguousRoleError):
         _roles(graph)
     (picture,) = _roles(graph, Choices(sources=("2",))).pictures
     assert (picture.link, picture.loader) == (("4", 0), "2")
@@ -291,7 +291,7 @@ def _two_pairs() -> Graph:
 
 def test_one_of_several_captures_of_a_graph_is_chosen():
     graph = _two_pairs()
-    with pytest.raises(Undecided) as question:
+    with pytest.raises(AmbiguousRoleError) as question:
         _roles(graph)
     assert question.value.choices == ("node 3: ACECapturePair (d0)", "node 5: ACECapturePair (d1)")
     second = _roles(graph, ask=lambda question: 1)
@@ -317,5 +317,5 @@ def test_two_chains_whose_sources_share_an_index():
     for number, (photo, result) in enumerate(chains):
         roles = _roles(graph, Choices(result=result.id))
         assert roles.words.dataset == f"d{number}" and [p.loader for p in roles.pictures] == [photo.id]
-    with pytest.raises(Undecided):
+    with pytest.raises(AmbiguousRoleError):
         _roles(graph)
