@@ -5,7 +5,8 @@ workflow          workflows as files and as prompts
 roles             which node plays which part
 inputs            which file goes to which part
 plan              the three together: jobs
-scheduler, link   jobs on servers; one server and its troubles
+scheduler         jobs on servers
+connection        to one server, with what can go wrong
 client            ComfyUI's API
 failures          what went wrong, and whether trying again helps
 journal           what is done, so that a capture goes on

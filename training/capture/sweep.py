@@ -19,10 +19,10 @@ from ..dataset.provenance.provenance import save_graph
 from ..dataset.store import Dataset
 from ..errors import ImageError
 from .client import DEFAULT_URL, ComfyClient, TransientServerError, parse_url
+from .connection import ServerConnection, Timeouts
 from .errors import CaptureError
 from .inputs import InputGroup, Unusable, bind, check_headers, file_hash
 from .journal import Entry, Journal, open_journal, read_entries
-from .link import Patience, ServerLink
 from .plan import Job, Plan, job_key, make_plan, seeds_for
 from .report import Listener, Tally
 from .results import stored_numbers
@@ -56,7 +56,7 @@ class Settings:
     in_flight: int = 2
     checks: CheckSettings = field(default_factory=CheckSettings)
     limits: Limits = field(default_factory=Limits)
-    patience: Patience = field(default_factory=Patience)
+    timeouts: Timeouts = field(default_factory=Timeouts)
     retry_quarantined: bool = False
     dry_run: bool = False
 
@@ -75,7 +75,7 @@ async def capture(
     async with aiohttp.ClientSession() as session:
         clients = [ComfyClient(url, session, "") for url in dict.fromkeys(map(parse_url, settings.servers))]
         file = read_workflow(settings.workflow)
-        info, stats = await _know_servers(clients, file, settings.dry_run)
+        info, stats = await _query_servers(clients, file, settings.dry_run)
         task = _task(settings, load_workflow(file, info), info, ask, tell)
         plan = task.plan
         groups, unusable = bind(settings.inputs, dict(settings.masks))
@@ -83,7 +83,7 @@ async def capture(
             return _dry_run(settings, task, groups, unusable, tell)
         dataset = Dataset.open_or_create(settings.root, task.dataset, checks=task.checks)
         with open_journal(dataset.folder) as journal:
-            save_graph(dataset.folder, plan.template, varying=plan.varying, host=_host(plan, info, stats))
+            save_graph(dataset.folder, plan.template, varying=plan.varying, host=_versions(plan, info, stats))
             for client in clients:
                 client.client_id = journal.id
             run = _Run(settings, task, dataset, journal, groups, tell)
@@ -127,25 +127,25 @@ class _Run:
     ):
         self._settings, self._task, self._dataset, self._journal = settings, task, dataset, journal
         self._plan, self._groups, self._tell = task.plan, groups, tell
-        self._tally = Tally(total=len(groups) * _runs_each(settings, task.plan))
+        self._tally = Tally(total=len(groups) * _runs_per_input(settings, task.plan))
 
     async def all(
         self, clients: Sequence[ComfyClient], unusable: Sequence[Unusable], stop: asyncio.Event | None
     ) -> Tally:
         self._tell("start", {**self._task.summary(self._dataset.folder), **self._tally.counts()})
         for entry in unusable:
-            self._set_aside(entry)
+            self._record_failure(entry)
         scheduler = Scheduler(self._plan, self._dataset, self._journal, self._tally, self._tell, self._settings.limits)
         if stop is not None:
             scheduler.stop = stop
-        links = [
-            ServerLink(client, self._settings.in_flight, scheduler.poke, self._settings.patience, self._tell)
+        servers = [
+            ServerConnection(client, self._settings.in_flight, scheduler.wake, self._settings.timeouts, self._tell)
             for client in clients
         ]
-        await scheduler.run(self._jobs(), links)
+        await scheduler.run(self._jobs(), servers)
         return self._tally
 
-    def _set_aside(self, entry: Unusable) -> None:
+    def _record_failure(self, entry: Unusable) -> None:
         self._tally.unusable += 1
         self._tell("unusable", {"input": entry.label, "reason": entry.reason})
 
@@ -158,8 +158,8 @@ class _Run:
             try:
                 hashes = await asyncio.to_thread(group_hashes, group)
             except ImageError as error:
-                self._tally.total -= _runs_each(self._settings, self._plan)
-                self._set_aside(Unusable(group.label, str(error)))
+                self._tally.total -= _runs_per_input(self._settings, self._plan)
+                self._record_failure(Unusable(group.label, str(error)))
                 continue
             for seed in seeds_for(self._plan, hashes, self._settings.seeds, self._settings.first_seed):
                 key = job_key(self._plan, hashes, seed)
@@ -208,11 +208,11 @@ def group_hashes(group: InputGroup) -> list[str]:
     return [file_hash(path) if path else "" for path in (*group.files, *group.masks)]
 
 
-def _runs_each(settings: Settings, plan: Plan) -> int:
+def _runs_per_input(settings: Settings, plan: Plan) -> int:
     return min(settings.seeds, plan.seed_limit) if plan.seeds else 1
 
 
-async def _know_servers(
+async def _query_servers(
     clients: Sequence[ComfyClient], file: Mapping[str, Any], dry_run: bool
 ) -> tuple[dict[str, Any] | None, dict[str, Any]]:
     """Node schemas and versions of the first server that answers; a dry run over a prompt can do without."""
@@ -270,13 +270,13 @@ def _cast(plan: Plan, roles: Roles, settings: Settings) -> dict[str, str]:
             mask = role.mask_link[0] if role.mask_loader is None else role.mask_loader
             parts[f"mask of {token}"] = describe(roles.prompt, mask)
     parts["result"] = describe(roles.prompt, roles.result[0])
-    runs = _runs_each(settings, plan)
+    runs = _runs_per_input(settings, plan)
     places = ", ".join(f"{describe(roles.prompt, node)}, {name}" for node, name in plan.seeds)
     parts["seeds"] = f"{runs} an input at {places}" if places else "none: every run of an input gives the same"
     return parts
 
 
-def _host(plan: Plan, info: Mapping[str, Any] | None, stats: Mapping[str, Any]) -> dict[str, Any]:
+def _versions(plan: Plan, info: Mapping[str, Any] | None, stats: Mapping[str, Any]) -> dict[str, Any]:
     """Versions as the server knows them, and the pack of each node."""
     system = stats.get("system") if isinstance(stats.get("system"), Mapping) else {}
     kinds = sorted(node_types(plan.template))
@@ -296,7 +296,7 @@ def _dry_run(
     folder = resolve_dataset(settings.root, task.dataset)
     entries = read_entries(folder)
     kept = Dataset(folder) if entries else ()
-    tally = Tally(total=len(groups) * _runs_each(settings, plan), unusable=len(unusable))
+    tally = Tally(total=len(groups) * _runs_per_input(settings, plan), unusable=len(unusable))
     tell("start", {"dry_run": True, **task.summary(folder), **tally.counts()})
     for entry in unusable:
         tell("unusable", {"input": entry.label, "reason": entry.reason})
@@ -304,7 +304,7 @@ def _dry_run(
         reason = check_headers(group, settings.limits.max_pixels)
         if reason:
             tally.unusable += 1
-            tally.total -= _runs_each(settings, plan)
+            tally.total -= _runs_per_input(settings, plan)
             tell("unusable", {"input": group.label, "reason": reason})
             continue
         with contextlib.suppress(ImageError):
