@@ -113,7 +113,7 @@ def run_capture(arguments: argparse.Namespace) -> int:
     import asyncio
 
     from ..training.capture.errors import AmbiguousRoleError, CaptureError
-    from ..training.capture.report import BarReport, JsonReport
+    from ..training.capture.report import JsonReport, ProgressBarReport
     from ..training.errors import DatasetError
 
     try:
@@ -121,9 +121,9 @@ def run_capture(arguments: argparse.Namespace) -> int:
     except ValueError as error:
         print(f"comfyui-ace capture: {error}", file=sys.stderr)
         return 2
-    report = JsonReport() if arguments.json else BarReport()
+    report = JsonReport() if arguments.json else ProgressBarReport()
     try:
-        tally = asyncio.run(_run(settings, report, can_ask=not arguments.json))
+        progress = asyncio.run(_run(settings, report, can_ask=not arguments.json))
     except (CaptureError, DatasetError) as error:
         if arguments.json:
             report("error", {"message": str(error)})
@@ -131,10 +131,10 @@ def run_capture(arguments: argparse.Namespace) -> int:
         return 2 if isinstance(error, AmbiguousRoleError) else 1
     finally:
         report.close()
-    report("summary", tally.counts())
+    report("summary", progress.counts())
     if not arguments.json:
-        _print_summary(tally, arguments.dry_run)
-    return 0 if arguments.dry_run or tally.clean else 1
+        _print_summary(progress, arguments.dry_run)
+    return 0 if arguments.dry_run or progress.complete else 1
 
 
 async def _run(settings, report, *, can_ask: bool):
@@ -146,7 +146,7 @@ async def _run(settings, report, *, can_ask: bool):
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def tell(event: str, data: dict) -> None:
+    def on_event(event: str, data: dict) -> None:
         if event == "start" and not settings.dry_run:  # until then an interrupt ends the program at once
             for number in (signal.SIGINT, signal.SIGTERM):
                 with contextlib.suppress(NotImplementedError):  # Windows; the interrupt arrives as an exception there
@@ -154,19 +154,19 @@ async def _run(settings, report, *, can_ask: bool):
         report(event, data)
 
     can_ask = can_ask and sys.stdin.isatty() and sys.stderr.isatty()
-    return await capture(settings, tell, ask=_ask if can_ask else never_ask, stop=stop)
+    return await capture(settings, on_event, ask=_ask if can_ask else never_ask, stop=stop)
 
 
 def _settings(arguments: argparse.Namespace):
     from ..training.capture.client import DEFAULT_URL
     from ..training.capture.roles import Choices
     from ..training.capture.scheduler import Limits
-    from ..training.capture.sweep import Settings
+    from ..training.capture.sweep import CaptureSettings
 
     inputs, masks = _folders(arguments)
     if arguments.seeds < 1:
         raise ValueError(f"--seeds is at least 1, got {arguments.seeds}.")
-    return Settings(
+    return CaptureSettings(
         workflow=arguments.workflow,
         inputs=inputs,
         masks=masks,
@@ -229,13 +229,15 @@ def _ask(question) -> int:
             return int(answer) - 1
 
 
-def _print_summary(tally, dry_run: bool) -> None:
+def _print_summary(progress, dry_run: bool) -> None:
     if dry_run:
-        print(f"Jobs: {tally.left} of {tally.total} would run. Inputs that would be set aside: {tally.unusable}.")
+        print(
+            f"Jobs: {progress.left} of {progress.total} would run. Inputs that would be set aside: {progress.unusable}."
+        )
         return
     print(
-        f"Pairs: {tally.stored} stored, {tally.duplicates} known already, {tally.rejected} rejected. Jobs: "
-        f"{tally.earlier} done earlier, {tally.quarantined + tally.unusable} set aside, {tally.failed} failed."
+        f"Pairs: {progress.stored} stored, {progress.duplicates} known already, {progress.rejected} rejected. Jobs: "
+        f"{progress.earlier} done earlier, {progress.quarantined + progress.unusable} set aside, {progress.failed} failed."
     )
-    if tally.left or tally.failed:
+    if progress.left or progress.failed:
         print("Not all is done; the same command goes on from here.")

@@ -213,7 +213,7 @@ def _settings(
 ):
     """What a capture over a folder is asked to do, from the widgets. Raises `ValueError`."""
     from ...training.capture.roles import Choices
-    from ...training.capture.sweep import Settings
+    from ...training.capture.sweep import CaptureSettings
     from ...training.dataset.intake.checks import parse_checks
     from .record import split_words
 
@@ -221,7 +221,7 @@ def _settings(
         raise ValueError("choose a folder: put pictures into a folder in ComfyUI's input folder, then refresh (R)")
     inputs = [paths.input_folder(name) for name in (folder, second_folder) if name != _NONE]
     mask_folders = {} if masks == _NONE else {0: paths.input_folder(masks)}
-    return Settings(
+    return CaptureSettings(
         workflow=Path(),
         inputs=tuple(inputs),
         masks=mask_folders,

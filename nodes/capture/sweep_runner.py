@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ...training.capture.errors import AmbiguousRoleError, CaptureError
-from ...training.capture.report import Tally
-from ...training.capture.sweep import Settings, capture
+from ...training.capture.report import CaptureProgress
+from ...training.capture.sweep import CaptureSettings, capture
 from ...training.errors import DatasetError
 
 State = dict[str, Any]
@@ -64,7 +64,7 @@ class SweepRunner:
         return dict(self._state)
 
     def start(
-        self, prompt: Mapping[str, Any], settings: Settings, node: str, listener: Callable[[State], None]
+        self, prompt: Mapping[str, Any], settings: CaptureSettings, node: str, listener: Callable[[State], None]
     ) -> None:
         """Begin. prompt: the graph to run, in API format; settings: its `workflow` is not read; listener: hears each
         change of `state`.
@@ -92,20 +92,20 @@ class SweepRunner:
         self._listener(self.state)
         return True
 
-    def _run(self, prompt: dict[str, Any], settings: Settings) -> None:
+    def _run(self, prompt: dict[str, Any], settings: CaptureSettings) -> None:
         text = self._captured(prompt, settings)
         with self._lock:
             self._state.update(running=False, stopping=False, text=text)
         self._listener(self.state)
 
-    def _captured(self, prompt: dict[str, Any], settings: Settings) -> str:
+    def _captured(self, prompt: dict[str, Any], settings: CaptureSettings) -> str:
         """Run it to its end and return its last words."""
         try:
             # The graph may hold keys, so its folder is for this user alone, and the file goes as soon as it was read.
             with tempfile.TemporaryDirectory(prefix="ace-sweep-") as folder:
                 path = Path(folder, "workflow.json")
                 path.write_text(json.dumps(prompt), encoding="utf-8")
-                tally = asyncio.run(self._capture(replace(settings, workflow=path)))
+                progress = asyncio.run(self._capture(replace(settings, workflow=path)))
         except AmbiguousRoleError as error:
             choices = "\n".join(f"- {choice}" for choice in error.choices)
             advice = f"Write the number of the node into “{_as_widgets(error.flag)}”, and queue again."
@@ -116,9 +116,9 @@ class SweepRunner:
         except Exception as error:
             logging.exception("ACE Edit: sweep")
             return f"sweep: {error!r}. The log has more."
-        return self._text(_last_words(tally, settings.dry_run))
+        return self._text(_last_words(progress, settings.dry_run))
 
-    async def _capture(self, settings: Settings) -> Tally:
+    async def _capture(self, settings: CaptureSettings) -> CaptureProgress:
         stop = asyncio.Event()
         with self._lock:
             self._stop, self._loop = stop, asyncio.get_running_loop()
@@ -170,13 +170,13 @@ def _progress(counts: Mapping[str, Any]) -> str:
     )
 
 
-def _last_words(tally: Tally, dry_run: bool) -> str:
+def _last_words(progress: CaptureProgress, dry_run: bool) -> str:
     if dry_run:
-        return f"sweep: {tally.left} of {tally.total} would run; {tally.unusable} inputs would be set aside"
-    end = "sweep: done" if not tally.left else f"sweep: stopped with {tally.left} left; queue again to go on"
+        return f"sweep: {progress.left} of {progress.total} would run; {progress.unusable} inputs would be set aside"
+    end = "sweep: done" if not progress.left else f"sweep: stopped with {progress.left} left; queue again to go on"
     return (
-        f"{end}\n{tally.stored} pairs, {tally.duplicates} there already, {tally.rejected} rejected, "
-        f"{tally.earlier} done earlier, {tally.quarantined + tally.unusable} set aside, {tally.failed} failed"
+        f"{end}\n{progress.stored} pairs, {progress.duplicates} there already, {progress.rejected} rejected, "
+        f"{progress.earlier} done earlier, {progress.quarantined + progress.unusable} set aside, {progress.failed} failed"
     )
 
 

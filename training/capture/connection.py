@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from .client import ComfyClient, TransientServerError
 from .errors import CaptureError
-from .report import Listener
+from .report import OnEvent
 from .workflow.graph import Prompt
 
 _Result = TypeVar("_Result")
@@ -69,7 +69,7 @@ class ServerConnection:
     """
 
     def __init__(
-        self, client: ComfyClient, limit: int, on_change: Callable[[], None], timeouts: Timeouts, tell: Listener
+        self, client: ComfyClient, limit: int, on_change: Callable[[], None], timeouts: Timeouts, on_event: OnEvent
     ):
         self.client, self.limit = client, limit
         self.in_flight = 0
@@ -79,7 +79,7 @@ class ServerConnection:
         self.disabled_reason = ""
         self.last_error = ""
         self._timeouts = timeouts
-        self._tell = tell
+        self._on_event = on_event
         self._on_change = on_change
         self._waits: dict[str, _PendingPrompt] = {}
         self._answered = time.monotonic()
@@ -132,12 +132,12 @@ class ServerConnection:
         Raises:
             ServerUnavailableError: it does not answer for too long.
         """
-        pause, begun = self._timeouts.first_pause, time.monotonic()
+        pause, started = self._timeouts.first_pause, time.monotonic()
         while True:
             try:
                 return await request()
             except TransientServerError as error:
-                if self.disabled_reason or time.monotonic() - begun > self._timeouts.unavailable_after:
+                if self.disabled_reason or time.monotonic() - started > self._timeouts.unavailable_after:
                     raise ServerUnavailableError(str(error)) from error
             await asyncio.sleep(pause)
             pause = min(pause * 2, self._timeouts.longest_pause)
@@ -183,7 +183,7 @@ class ServerConnection:
         """Gives no more jobs to this server and takes back those it has."""
         self.disabled_reason, self.up = reason, False
         self._fail_all(ServerUnavailableError(reason))
-        self._tell("server", {"server": self.name, "state": "no more work is given to it", "reason": reason})
+        self._on_event("server", {"server": self.name, "state": "no more work is given to it", "reason": reason})
         self._on_change()
 
     def _connection_up(self) -> None:
@@ -191,7 +191,7 @@ class ServerConnection:
         self.last_error, self.contacted = "", True
         if not self.up and not self.disabled_reason:
             self.up = True
-            self._tell("server", {"server": self.name, "state": "connected", "reason": ""})
+            self._on_event("server", {"server": self.name, "state": "connected", "reason": ""})
             self._on_change()
 
     def _connection_lost(self, reason: str) -> None:
@@ -200,7 +200,7 @@ class ServerConnection:
             self._fail_all(ServerUnavailableError(reason))
         if self.up:
             self.up = False
-            self._tell("server", {"server": self.name, "state": "does not answer", "reason": reason})
+            self._on_event("server", {"server": self.name, "state": "does not answer", "reason": reason})
             self._on_change()
 
     def _fail_all(self, error: Exception) -> None:

@@ -19,10 +19,10 @@ from .connection import PromptLostError, ServerConnection, ServerUnavailableErro
 from .errors import CaptureError
 from .failures import Failure, classify_failure, classify_validation_error
 from .inputs import LoadedPicture, load_group
-from .journal import Entry, Journal
-from .plan import Feed, Job, Plan
-from .report import Listener, Tally
-from .results import UnusableResultError, fetch, make_pairs, store
+from .journal import Journal, JournalEntry
+from .plan import InputBinding, Job, Plan
+from .report import CaptureProgress, OnEvent
+from .results import UnusableResultError, fetch_files, make_pairs, store_pairs
 
 _UPLOADS_REMEMBERED = 256
 _SAME_FAILURES = 5  # without any success, before the workflow itself is blamed
@@ -51,9 +51,17 @@ class Scheduler:
         changed: set when a job may be able to go on.
     """
 
-    def __init__(self, plan: Plan, dataset: Dataset, journal: Journal, tally: Tally, tell: Listener, limits: Limits):
+    def __init__(
+        self,
+        plan: Plan,
+        dataset: Dataset,
+        journal: Journal,
+        progress: CaptureProgress,
+        on_event: OnEvent,
+        limits: Limits,
+    ):
         self.plan, self.dataset, self.journal = plan, dataset, journal
-        self.tally, self.tell, self.limits = tally, tell, limits
+        self.progress, self.on_event, self.limits = progress, on_event, limits
         self.changed = asyncio.Event()
         self.stop = asyncio.Event()
         self._servers: Sequence[ServerConnection] = ()
@@ -61,7 +69,7 @@ class Scheduler:
         self._tasks: dict[asyncio.Task, Job] = {}
         self._running: dict[str, ServerConnection] = {}  # by prompt id
         self._uploads: OrderedDict[tuple[str, str], str] = OrderedDict()  # name on a server by (server, content)
-        self._workflow_proven = plan.workflow in journal.worked  # then inputs that fail are themselves to blame
+        self._workflow_proven = plan.workflow in journal.succeeded  # then inputs that fail are themselves to blame
         self._held_failures: list[tuple[Job, Failure]] = []
         self._last_answer = time.monotonic()  # when any server was up
         self._disk = ThreadPoolExecutor(1, "capture-journal")
@@ -190,7 +198,7 @@ class Scheduler:
             # The server may come back with the job in its queue; until then others take it.
             job.server = server.name
             self._requeued.append(job)
-            self.tell("retry", {"input": job.label, "server": server.name, "reason": str(error)})
+            self.on_event("retry", {"input": job.label, "server": server.name, "reason": str(error)})
         finally:
             server.in_flight -= 1
             self.wake()
@@ -214,7 +222,7 @@ class Scheduler:
                 raise ServerUnavailableError(failure.message)
             job.attempt, job.server = job.attempt + 1, None
             if remaining:
-                self.tell("retry", {"input": job.label, "server": server.name, "reason": failure.message})
+                self.on_event("retry", {"input": job.label, "server": server.name, "reason": failure.message})
             if failure.kind == "memory":
                 await server.retrying(server.client.free)
         return failure
@@ -224,7 +232,10 @@ class Scheduler:
         may_be_queued = job.server == server.name
         try:
             pictures = dict(zip(self.plan.bound, inputs, strict=True))
-            files = {feed: await self._upload(feed, pictures[feed.picture], server) for feed in self.plan.feeds}
+            files = {
+                binding: await self._upload(binding, pictures[binding.picture], server)
+                for binding in self.plan.bindings
+            }
             await self._note(
                 self.journal.queued,
                 job.key,
@@ -239,9 +250,9 @@ class Scheduler:
             entry = await server.execute(self.plan.prompt(files, job.seed), prompt_id, may_be_queued=may_be_queued)
             failure = classify_failure(entry)
             if failure is None:
-                fetched = await server.retrying(lambda: fetch(server.client, self.plan, entry))
+                fetched = await server.retrying(lambda: fetch_files(server.client, self.plan, entry))
                 pairs = await asyncio.to_thread(make_pairs, self.plan, job, inputs, fetched)
-                await self._finish(job, server, await asyncio.to_thread(store, self.dataset, job, pairs))
+                await self._finish(job, server, await asyncio.to_thread(store_pairs, self.dataset, job, pairs))
         except PromptValidationError as error:
             # A file that was uploaded a while ago may be gone; the next attempt uploads it again.
             self._uploads = OrderedDict((key, kept) for key, kept in self._uploads.items() if key[0] != server.name)
@@ -257,13 +268,13 @@ class Scheduler:
             await server.client.delete_history(prompt_id)
         return failure
 
-    async def _upload(self, feed: Feed, picture: LoadedPicture, server: ServerConnection) -> str:
+    async def _upload(self, binding: InputBinding, picture: LoadedPicture, server: ServerConnection) -> str:
         """Uploads a picture, if need be. Its name is made from its content, so what is there already stays.
 
         Returns:
             What the loader's widget takes for it.
         """
-        content = await asyncio.to_thread(feed.encode, picture)
+        content = await asyncio.to_thread(binding.encode, picture)
         name = f"{hashlib.sha256(content).hexdigest()[:40]}.png"
         kept = self._uploads.get((server.name, name))
         if kept is None:
@@ -278,7 +289,7 @@ class Scheduler:
     async def _finish(self, job: Job, server: ServerConnection, results: Sequence[AppendResult]) -> None:
         pairs = [result.id for result in results if result.id is not None]
         reasons = [result.reason for result in results if result.status == "rejected"]
-        earlier = self.journal[job.key] or Entry("queued")
+        earlier = self.journal[job.key] or JournalEntry("queued")
         still = [pair for pair in earlier.pairs if pair in self.dataset and pair not in pairs]
         await self._note(
             self.journal.done,
@@ -288,11 +299,11 @@ class Scheduler:
             rejected=reasons,
             checks=self.dataset.checks.changes(),
         )
-        self.tally.finished += 1
-        self.tally.stored += sum(result.stored for result in results)
-        self.tally.duplicates += sum(result.status == "duplicate" for result in results)
-        self.tally.rejected += len(reasons)
-        self._tell_end("finished", job, server=server.name, pairs=pairs, reasons=reasons)
+        self.progress.finished += 1
+        self.progress.stored += sum(result.stored for result in results)
+        self.progress.duplicates += sum(result.status == "duplicate" for result in results)
+        self.progress.rejected += len(reasons)
+        self._report_end("finished", job, server=server.name, pairs=pairs, reasons=reasons)
         if not self._workflow_proven:
             await self._release_failures()
 
@@ -315,10 +326,10 @@ class Scheduler:
             return
         quarantined = failure.kind in ("input", "file", "invalid")
         await self._note(self.journal.quarantined if quarantined else self.journal.failed, job.key, failure.message)
-        self.tally.finished += 1
-        self.tally.quarantined += quarantined
-        self.tally.failed += not quarantined
-        self._tell_end("quarantined" if quarantined else "failed", job, reason=failure.message)
+        self.progress.finished += 1
+        self.progress.quarantined += quarantined
+        self.progress.failed += not quarantined
+        self._report_end("quarantined" if quarantined else "failed", job, reason=failure.message)
 
     async def _release_failures(self) -> None:
         """Records the failures held back: once the workflow has worked, or all is over, they are the inputs'."""
@@ -330,10 +341,10 @@ class Scheduler:
         """Writes a line of the journal, in order and away from the event loop."""
         await asyncio.get_running_loop().run_in_executor(self._disk, lambda: write(*args, **kwargs))
 
-    def _tell_end(self, event: str, job: Job, **details: Any) -> None:
-        eta = self.tally.eta
-        data = {"input": job.group.label, "seed": job.seed, **details, **self.tally.counts()}
-        self.tell(event, {**data, "eta_seconds": None if eta is None else round(eta, 1)})
+    def _report_end(self, event: str, job: Job, **details: Any) -> None:
+        eta = self.progress.eta
+        data = {"input": job.group.label, "seed": job.seed, **details, **self.progress.counts()}
+        self.on_event(event, {**data, "eta_seconds": None if eta is None else round(eta, 1)})
 
 
 async def _next(jobs: AsyncIterator[Job]) -> Job | None:

@@ -21,11 +21,11 @@ from ..errors import ImageError
 from .client import DEFAULT_URL, ComfyClient, TransientServerError, parse_url
 from .connection import ServerConnection, Timeouts
 from .errors import CaptureError
-from .inputs import InputGroup, Unusable, bind, check_headers, file_hash
-from .journal import Entry, Journal, open_journal, read_entries
+from .inputs import InputGroup, UnusableInput, check_headers, file_hash, group_by_stem
+from .journal import Journal, JournalEntry, open_journal, read_entries
 from .plan import Job, Plan, job_key, make_plan, seeds_for
-from .report import Listener, Tally
-from .results import stored_numbers
+from .report import CaptureProgress, OnEvent
+from .results import stored_result_numbers
 from .roles import Ask, Choices, Roles, find_roles, never_ask
 from .scheduler import Limits, Scheduler
 from .workflow.graph import Workflow, describe, node_types
@@ -33,7 +33,7 @@ from .workflow.load import is_ui_format, load_workflow, read_workflow
 
 
 @dataclass(frozen=True)
-class Settings:
+class CaptureSettings:
     """What a capture is asked to do.
 
     inputs: folders of the condition images, in indicator order; masks: folder by index of the input folder.
@@ -62,8 +62,8 @@ class Settings:
 
 
 async def capture(
-    settings: Settings, tell: Listener, *, ask: Ask = never_ask, stop: asyncio.Event | None = None
-) -> Tally:
+    settings: CaptureSettings, on_event: OnEvent, *, ask: Ask = never_ask, stop: asyncio.Event | None = None
+) -> CaptureProgress:
     """Run a capture; the same settings go on where an earlier run was stopped.
 
     tell: hears the events. ask: answers questions about the workflow. stop: ends the capture early when set.
@@ -76,17 +76,17 @@ async def capture(
         clients = [ComfyClient(url, session, "") for url in dict.fromkeys(map(parse_url, settings.servers))]
         file = read_workflow(settings.workflow)
         info, stats = await _query_servers(clients, file, settings.dry_run)
-        task = _task(settings, load_workflow(file, info), info, ask, tell)
+        task = _task(settings, load_workflow(file, info), info, ask, on_event)
         plan = task.plan
-        groups, unusable = bind(settings.inputs, dict(settings.masks))
+        groups, unusable = group_by_stem(settings.inputs, dict(settings.masks))
         if settings.dry_run:
-            return _dry_run(settings, task, groups, unusable, tell)
+            return _dry_run(settings, task, groups, unusable, on_event)
         dataset = Dataset.open_or_create(settings.root, task.dataset, checks=task.checks)
         with open_journal(dataset.folder) as journal:
             save_graph(dataset.folder, plan.template, varying=plan.varying, host=_versions(plan, info, stats))
             for client in clients:
                 client.client_id = journal.id
-            run = _Run(settings, task, dataset, journal, groups, tell)
+            run = _Run(settings, task, dataset, journal, groups, on_event)
             return await run.all(clients, unusable, stop)
 
 
@@ -105,7 +105,7 @@ class _Task:
             "dataset": str(folder),
             "instruction": self.plan.instruction,
             "workflow": self.plan.workflow,
-            "loaders": [f"{feed.node}.{feed.input}" for feed in self.plan.feeds],
+            "loaders": [f"{binding.node}.{binding.input}" for binding in self.plan.bindings],
             "seeds": [f"{node}.{name}" for node, name in self.plan.seeds],
             "tags": list(self.plan.tags),
             "checks": self.checks.changes(),
@@ -118,48 +118,50 @@ class _Run:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: CaptureSettings,
         task: _Task,
         dataset: Dataset,
         journal: Journal,
         groups: Sequence[InputGroup],
-        tell: Listener,
+        on_event: OnEvent,
     ):
         self._settings, self._task, self._dataset, self._journal = settings, task, dataset, journal
-        self._plan, self._groups, self._tell = task.plan, groups, tell
-        self._tally = Tally(total=len(groups) * _runs_per_input(settings, task.plan))
+        self._plan, self._groups, self._on_event = task.plan, groups, on_event
+        self._progress = CaptureProgress(total=len(groups) * _runs_per_input(settings, task.plan))
 
     async def all(
-        self, clients: Sequence[ComfyClient], unusable: Sequence[Unusable], stop: asyncio.Event | None
-    ) -> Tally:
-        self._tell("start", {**self._task.summary(self._dataset.folder), **self._tally.counts()})
+        self, clients: Sequence[ComfyClient], unusable: Sequence[UnusableInput], stop: asyncio.Event | None
+    ) -> CaptureProgress:
+        self._on_event("start", {**self._task.summary(self._dataset.folder), **self._progress.counts()})
         for entry in unusable:
             self._record_failure(entry)
-        scheduler = Scheduler(self._plan, self._dataset, self._journal, self._tally, self._tell, self._settings.limits)
+        scheduler = Scheduler(
+            self._plan, self._dataset, self._journal, self._progress, self._on_event, self._settings.limits
+        )
         if stop is not None:
             scheduler.stop = stop
         servers = [
-            ServerConnection(client, self._settings.in_flight, scheduler.wake, self._settings.timeouts, self._tell)
+            ServerConnection(client, self._settings.in_flight, scheduler.wake, self._settings.timeouts, self._on_event)
             for client in clients
         ]
         await scheduler.run(self._jobs(), servers)
-        return self._tally
+        return self._progress
 
-    def _record_failure(self, entry: Unusable) -> None:
-        self._tally.unusable += 1
-        self._tell("unusable", {"input": entry.label, "reason": entry.reason})
+    def _record_failure(self, entry: UnusableInput) -> None:
+        self._progress.unusable += 1
+        self._on_event("unusable", {"input": entry.label, "reason": entry.reason})
 
     async def _jobs(self) -> AsyncIterator[Job]:
         """The jobs that are left, made as they are needed."""
         uncertain = {key for key, entry in self._journal.entries.items() if self._uncertain(entry)}
-        stored = await asyncio.to_thread(stored_numbers, self._dataset, uncertain)
+        stored = await asyncio.to_thread(stored_result_numbers, self._dataset, uncertain)
         seen: dict[str, str] = {}
         for group in self._groups:
             try:
                 hashes = await asyncio.to_thread(group_hashes, group)
             except ImageError as error:
-                self._tally.total -= _runs_per_input(self._settings, self._plan)
-                self._record_failure(Unusable(group.label, str(error)))
+                self._progress.total -= _runs_per_input(self._settings, self._plan)
+                self._record_failure(UnusableInput(group.label, str(error)))
                 continue
             for seed in seeds_for(self._plan, hashes, self._settings.seeds, self._settings.first_seed):
                 key = job_key(self._plan, hashes, seed)
@@ -171,27 +173,27 @@ class _Run:
                 if job is not None:
                     yield job
 
-    def _uncertain(self, entry: Entry) -> bool:
+    def _uncertain(self, entry: JournalEntry) -> bool:
         """Whether a job may have pairs in the dataset and yet lack some."""
-        return entry.state == "queued" or (entry.state == "done" and not self._settled(entry))
+        return entry.state == "queued" or (entry.state == "done" and not self._up_to_date(entry))
 
-    def _settled(self, entry: Entry) -> bool:
-        return entry.settled(self._dataset, self._dataset.checks.changes())
+    def _up_to_date(self, entry: JournalEntry) -> bool:
+        return entry.up_to_date(self._dataset, self._dataset.checks.changes())
 
     async def _job(self, group: InputGroup, key: str, seed: int | None, stored: frozenset[int | None]) -> Job | None:
         """The job of a key, None where nothing is left to do."""
-        entry = self._journal[key] or Entry("failed")
+        entry = self._journal[key] or JournalEntry("failed")
         if None in stored and entry.state == "queued":
             await asyncio.to_thread(self._journal.done, key, workflow=self._plan.workflow, pairs=[], rejected=[])
-            entry = Entry("done")
+            entry = JournalEntry("done")
         if entry.state == "done":
-            if self._settled(entry) or None in stored:
+            if self._up_to_date(entry) or None in stored:
                 self._skip(group, "done earlier")
                 return None
             # A pair of it was lost, or other checks may let pass what was rejected.
             return Job(group, key, seed, entry.attempt + 1, None, stored)
         if entry.state == "quarantined" and not self._settings.retry_quarantined:
-            self._tally.quarantined += 1
+            self._progress.quarantined += 1
             self._skip(group, f"set aside earlier: {entry.reason}")
             return None
         attempt = entry.attempt + (entry.state == "quarantined")
@@ -199,8 +201,8 @@ class _Run:
         return Job(group, key, seed, attempt, server, stored)
 
     def _skip(self, group: InputGroup, reason: str) -> None:
-        self._tally.earlier += 1
-        self._tell("skipped", {"input": group.label, "reason": reason})
+        self._progress.earlier += 1
+        self._on_event("skipped", {"input": group.label, "reason": reason})
 
 
 def group_hashes(group: InputGroup) -> list[str]:
@@ -208,7 +210,7 @@ def group_hashes(group: InputGroup) -> list[str]:
     return [file_hash(path) if path else "" for path in (*group.files, *group.masks)]
 
 
-def _runs_per_input(settings: Settings, plan: Plan) -> int:
+def _runs_per_input(settings: CaptureSettings, plan: Plan) -> int:
     return min(settings.seeds, plan.seed_limit) if plan.seeds else 1
 
 
@@ -230,7 +232,9 @@ async def _query_servers(
     )
 
 
-def _task(settings: Settings, workflow: Workflow, info: Mapping[str, Any] | None, ask: Ask, tell: Listener) -> _Task:
+def _task(
+    settings: CaptureSettings, workflow: Workflow, info: Mapping[str, Any] | None, ask: Ask, on_event: OnEvent
+) -> _Task:
     """What the settings leave open is taken from the workflow and its marker."""
     roles = find_roles(workflow, settings.choices, object_info=info, ask=ask)
     name = settings.dataset or roles.words.dataset
@@ -244,18 +248,18 @@ def _task(settings: Settings, workflow: Workflow, info: Mapping[str, Any] | None
             f"{settings.seeds} seeds are asked for, but no seed has a part in the result. Name it with --seed NODE.INPUT."
         )
     for note in roles.notes:
-        tell("note", {"message": note})
+        on_event("note", {"message": note})
     checks = settings.checks if settings.checks.model_fields_set else parse_checks(roles.words.checks)
     return _Task(plan, name, checks, _cast(plan, roles, settings))
 
 
-def _instruction(settings: Settings, roles: Roles, dataset: str) -> str:
+def _instruction(settings: CaptureSettings, roles: Roles, dataset: str) -> str:
     """The words of all pairs."""
     given = settings.instruction if settings.instruction is not None else roles.words.instruction
     return given.strip() or trigger_instruction(dataset, len(roles.pictures))
 
 
-def _cast(plan: Plan, roles: Roles, settings: Settings) -> dict[str, str]:
+def _cast(plan: Plan, roles: Roles, settings: CaptureSettings) -> dict[str, str]:
     """What plays which part, by part, for people to see whether it is what they mean."""
     parts = {}
     for index, role in enumerate(roles.pictures):
@@ -289,32 +293,36 @@ def _versions(plan: Plan, info: Mapping[str, Any] | None, stats: Mapping[str, An
 
 
 def _dry_run(
-    settings: Settings, task: _Task, groups: Sequence[InputGroup], unusable: Sequence[Unusable], tell: Listener
-) -> Tally:
+    settings: CaptureSettings,
+    task: _Task,
+    groups: Sequence[InputGroup],
+    unusable: Sequence[UnusableInput],
+    on_event: OnEvent,
+) -> CaptureProgress:
     """Tell what would be run; nothing is written and nothing queued."""
     plan = task.plan
     folder = resolve_dataset(settings.root, task.dataset)
     entries = read_entries(folder)
     kept = Dataset(folder) if entries else ()
-    tally = Tally(total=len(groups) * _runs_per_input(settings, plan), unusable=len(unusable))
-    tell("start", {"dry_run": True, **task.summary(folder), **tally.counts()})
+    progress = CaptureProgress(total=len(groups) * _runs_per_input(settings, plan), unusable=len(unusable))
+    on_event("start", {"dry_run": True, **task.summary(folder), **progress.counts()})
     for entry in unusable:
-        tell("unusable", {"input": entry.label, "reason": entry.reason})
+        on_event("unusable", {"input": entry.label, "reason": entry.reason})
     for group in groups:
         reason = check_headers(group, settings.limits.max_pixels)
         if reason:
-            tally.unusable += 1
-            tally.total -= _runs_per_input(settings, plan)
-            tell("unusable", {"input": group.label, "reason": reason})
+            progress.unusable += 1
+            progress.total -= _runs_per_input(settings, plan)
+            on_event("unusable", {"input": group.label, "reason": reason})
             continue
         with contextlib.suppress(ImageError):
             hashes = group_hashes(group)
             for seed in seeds_for(plan, hashes, settings.seeds, settings.first_seed):
-                known = entries.get(job_key(plan, hashes, seed)) or Entry("failed")
-                done = known.settled(kept, task.checks.changes())
+                known = entries.get(job_key(plan, hashes, seed)) or JournalEntry("failed")
+                done = known.up_to_date(kept, task.checks.changes())
                 set_aside = known.state == "quarantined" and not settings.retry_quarantined
                 state = "done" if done else "quarantined" if set_aside else "would run"
-                tally.earlier += state != "would run"
+                progress.earlier += state != "would run"
                 files = [str(path) for path in group.paths]
-                tell("job", {"input": group.label, "files": files, "seed": seed, "state": state})
-    return tally
+                on_event("job", {"input": group.label, "files": files, "seed": seed, "state": state})
+    return progress

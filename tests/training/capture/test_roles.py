@@ -164,7 +164,7 @@ def test_markers_name_the_parts_and_are_not_sent():
         "LoadImage", "ImageInvert", "ImageCompositeMasked", "PreviewImage"
     }  # fmt: skip
     assert plan.template["4"]["inputs"]["destination"] == ["1", 0] and plan.template["4"]["inputs"]["mask"] == ["1", 1]
-    assert plan.template[RESULT]["inputs"]["images"] == ["4", 0] and plan.views == ((None, None),)
+    assert plan.template[RESULT]["inputs"]["images"] == ["4", 0] and plan.previews == ((None, None),)
 
 
 def test_a_marker_without_mask_leaves_the_mask_open():
@@ -186,7 +186,7 @@ def test_the_pair_marker():
     assert [picture.link for picture in roles.pictures] == [("1", 0), ("2", 0), ("1", 0)]
     assert [picture.loader for picture in roles.pictures] == ["1", None, None]  # one folder: the others are fixed
     plan = make_plan(load_workflow(graph.prompt()), roles, "go")
-    assert [image for image, _ in plan.views] == [None, "capture-image-1", "capture-image-2"]
+    assert [image for image, _ in plan.previews] == [None, "capture-image-1", "capture-image-2"]
 
 
 @pytest.mark.parametrize(
