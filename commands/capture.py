@@ -159,7 +159,7 @@ async def _run(settings, report, *, can_ask: bool):
 
 def _settings(arguments: argparse.Namespace):
     from ..training.capture.client import DEFAULT_URL
-    from ..training.capture.roles import Choices
+    from ..training.capture.roles import RoleChoices
     from ..training.capture.scheduler import Limits
     from ..training.capture.sweep import CaptureSettings
 
@@ -173,7 +173,7 @@ def _settings(arguments: argparse.Namespace):
         root=arguments.root,
         dataset=arguments.dataset,
         servers=tuple(arguments.server) or (DEFAULT_URL,),
-        choices=Choices(
+        choices=RoleChoices(
             sources=tuple(arguments.source),
             masks=tuple(arguments.mask),
             result=arguments.result,

@@ -28,7 +28,8 @@ from PIL import Image
 from ...training.capture.client import DEFAULT_URL, ComfyClient, parse_url
 from ...training.capture.failures import classify_failure
 from ...training.capture.plan import make_plan
-from ...training.capture.roles import Choices, find_roles
+from ...training.capture.role_finder import find_roles
+from ...training.capture.roles import RoleChoices
 from ...training.capture.sweep import CaptureSettings, capture
 from ...training.capture.workflow.graph import Prompt, check_prompt, node_types
 from ...training.capture.workflow.load import load_workflow, read_workflow
@@ -110,7 +111,7 @@ def blur_workflow(blurs: int) -> Prompt:
 async def _alone(client: ComfyClient, prompt: Prompt, contents: list[bytes]) -> float:
     """Seconds in which the server works off one prompt a picture, all queued at once."""
     workflow = load_workflow(prompt, await client.object_info(node_types(prompt)))
-    plan = make_plan(workflow, find_roles(workflow, Choices()), "")
+    plan = make_plan(workflow, find_roles(workflow, RoleChoices()), "")
     names = [await client.upload(f"bench-{uuid.uuid4().hex}.png", content) for content in contents]
     ids = [str(uuid.uuid4()) for _ in names]
     start = time.perf_counter()

@@ -212,7 +212,7 @@ def _settings(
     seed_input: str = "",
 ):
     """What a capture over a folder is asked to do, from the widgets. Raises `ValueError`."""
-    from ...training.capture.roles import Choices
+    from ...training.capture.roles import RoleChoices
     from ...training.capture.sweep import CaptureSettings
     from ...training.dataset.intake.checks import parse_checks
     from .record import split_words
@@ -228,7 +228,7 @@ def _settings(
         root=paths.datasets_root(),
         dataset=dataset.strip(),
         servers=(_own_address(),),
-        choices=Choices(
+        choices=RoleChoices(
             sources=tuple(split_words(loader)),
             masks=tuple(split_words(mask_loader)),
             result=result.strip() or None,

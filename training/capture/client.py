@@ -80,7 +80,7 @@ def public_name(url: URL) -> str:
 
 
 class ComfyClient:
-    """Requests to one server. Every request may raise `TransientServerError`, for failures that may pass.
+    """Requests to one server. Every request may raise ``TransientServerError``, for failures that may pass.
 
     Attributes:
         url: the server's address.
@@ -222,7 +222,7 @@ class ComfyClient:
 
 
 class _Request:
-    """A request whose failures, also while the body is read, are `TransientServerError`."""
+    """A request whose failures, also while the body is read, are ``TransientServerError``."""
 
     def __init__(self, server: str, request: Any):
         self._server, self._request = server, request

@@ -1,4 +1,4 @@
-"""What stops a capture before or while it runs. What happens to a single input is no exception but a `Failure`."""
+"""What stops a capture before or while it runs. What happens to a single input is no exception but a ``Failure``."""
 
 from __future__ import annotations
 

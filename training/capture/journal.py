@@ -1,6 +1,6 @@
 """What became of every job, one line each, so that the same command goes on where it was stopped.
 
-`capture.jsonl` in the dataset's folder is only ever appended to and synced. A job is noted before it is queued and when
+``capture.jsonl`` in the dataset's folder is only ever appended to and synced. A job is noted before it is queued and when
 it is finished; a line torn by a crash is set aside.
 """
 
@@ -65,7 +65,7 @@ class JournalEntry:
 
 
 class Journal:
-    """The journal of one dataset. Open it with `open_journal`, which keeps other captures out.
+    """The journal of one dataset. Open it with ``open_journal``, which keeps other captures out.
 
     Attributes:
         entries: by key of the job.

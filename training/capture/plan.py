@@ -20,9 +20,9 @@ from .workflow.graph import (
     Prompt,
     Workflow,
     ancestors,
-    between,
     describe,
-    links_into,
+    input_links,
+    nodes_between,
 )
 
 RESULT = "capture-result"
@@ -90,7 +90,7 @@ class Plan:
         """The nodes that make the result out of the source; empty where it does not depend on any input file."""
         first = min((binding.picture for binding in self.bindings), default=0)
         begin = {binding.node for binding in self.bindings if binding.picture == first}
-        return frozenset(between(self.template, begin, links_into(self.template, RESULT)["images"][0]))
+        return frozenset(nodes_between(self.template, begin, input_links(self.template, RESULT)["images"][0]))
 
     @property
     def bound(self) -> tuple[int, ...]:
@@ -198,7 +198,7 @@ def job_key(plan: Plan, hashes: Sequence[str], seed: int | None) -> str:
     """Identifies a job in the journal: by the graph, the instruction, the content of its inputs, and the seed.
 
     Args:
-        hashes: of the input files, as `group_hashes` gives them.
+        hashes: of the input files, as ``group_hashes`` gives them.
     """
     text = "\n".join([plan.identity, *hashes, str(seed)])
     return hashlib.sha256(text.encode()).hexdigest()

@@ -33,7 +33,7 @@ class FetchedFiles:
     Attributes:
         result: of the result.
         previews: of the other pictures of the pair, by node.
-        seconds: as `edit_seconds` says.
+        seconds: as ``edit_seconds`` says.
     """
 
     result: tuple[bytes, ...]
@@ -144,7 +144,7 @@ def store_pairs(dataset: Dataset, job: Job, pairs: Sequence[Pair]) -> list[Appen
 
 
 def pair_name(job: Job, number: int | None) -> str:
-    """A name whose end tells which job a pair is of, for people and for `stored_result_numbers`."""
+    """A name whose end tells which job a pair is of, for people and for ``stored_result_numbers``."""
     tail = job.key[:_KEY] if number is None else f"{job.key[:_KEY]}-{number}"
     return f"{slug(job.group.name, limit=39 - len(tail))}-{tail}"
 

@@ -79,7 +79,7 @@ class Scheduler:
         self.changed.set()
 
     async def run(self, jobs: AsyncIterator[Job], servers: Sequence[ServerConnection]) -> None:
-        """Runs until the jobs are done or `stop` is set.
+        """Runs until the jobs are done or ``stop`` is set.
 
         Args:
             jobs: asked for the next one when there is room for it.
@@ -153,7 +153,7 @@ class Scheduler:
             changed.cancel()
 
     def _check_servers(self) -> None:
-        """Raises `CaptureError` when no server is left, or none has answered for too long."""
+        """Raises ``CaptureError`` when no server is left, or none has answered for too long."""
         if all(server.disabled_reason for server in self._servers):
             reasons = "\n".join(f"{server.name}: {server.disabled_reason}" for server in self._servers)
             raise CaptureError(f"No server can run the workflow.\n{reasons}")

@@ -1,4 +1,4 @@
-"""A capture from beginning to end: read the workflow, cast its nodes, bind the inputs, run the jobs, keep the pairs."""
+"""A capture from beginning to end: reads the workflow, finds roles, matches inputs, runs jobs, stores pairs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ from .journal import Journal, JournalEntry, open_journal, read_entries
 from .plan import Job, Plan, job_key, make_plan, seeds_for
 from .report import CaptureProgress, OnEvent
 from .results import stored_result_numbers
-from .roles import Ask, Choices, Roles, find_roles, never_ask
+from .role_finder import find_roles
+from .roles import Ask, RoleChoices, Roles, never_ask
 from .scheduler import Limits, Scheduler
 from .workflow.graph import Workflow, describe, node_types
 from .workflow.load import is_ui_format, load_workflow, read_workflow
@@ -36,10 +37,23 @@ from .workflow.load import is_ui_format, load_workflow, read_workflow
 class CaptureSettings:
     """What a capture is asked to do.
 
-    inputs: folders of the condition images, in indicator order; masks: folder by index of the input folder.
-    root, dataset: where the pairs go; "" takes the name from the workflow's marker. instruction: None takes it from the
-    marker, or makes a trigger of the dataset's name. seeds: runs an input; first_seed: None draws them from the input.
-    in_flight: prompts under way a server. tags, checks: where none are given (no check is set), the marker's.
+    Attributes:
+        workflow: file, in UI format or API format.
+        inputs: folders of the condition images, in indicator order.
+        root: folder of the datasets.
+        dataset: name of the one for the pairs; "" takes that of the workflow's marker.
+        masks: folders of masks, by index of the input folder.
+        servers: addresses.
+        choices: which node has which role, where the caller names it.
+        instruction: of all pairs; None takes that of the marker, or makes a trigger word of the dataset's name.
+        tags: of all pairs; where none are given, those of the marker.
+        seeds: runs of an input.
+        first_seed: the same seeds for every input, from this one on; None draws them from the input.
+        in_flight: most prompts of ours queued on a server.
+        checks: the quality checks; where none is set, those of the marker.
+        limits, timeouts: when to give up, and how long to wait.
+        retry_quarantined: try inputs again that an earlier run has set aside.
+        dry_run: only say what would be run.
     """
 
     workflow: Path
@@ -48,7 +62,7 @@ class CaptureSettings:
     dataset: str = ""
     masks: Mapping[int, Path] = field(default_factory=dict)
     servers: tuple[str, ...] = (DEFAULT_URL,)
-    choices: Choices = field(default_factory=Choices)
+    choices: RoleChoices = field(default_factory=RoleChoices)
     instruction: str | None = None
     tags: tuple[str, ...] = ()
     seeds: int = 1
@@ -64,12 +78,16 @@ class CaptureSettings:
 async def capture(
     settings: CaptureSettings, on_event: OnEvent, *, ask: Ask = never_ask, stop: asyncio.Event | None = None
 ) -> CaptureProgress:
-    """Run a capture; the same settings go on where an earlier run was stopped.
+    """Runs a capture; the same settings go on where an earlier run was stopped.
 
-    tell: hears the events. ask: answers questions about the workflow. stop: ends the capture early when set.
+    Args:
+        on_event: called with the name and the data of each event.
+        ask: answers questions about the workflow.
+        stop: ends the capture early when set.
 
     Raises:
-        CaptureError: it cannot begin or go on; `AmbiguousRoleError` where `ask` raises it.
+        AmbiguousRoleError: ``ask`` has no answer.
+        CaptureError: it cannot begin or go on.
         DatasetError: the dataset cannot be written.
     """
     async with aiohttp.ClientSession() as session:
@@ -87,20 +105,27 @@ async def capture(
             for client in clients:
                 client.client_id = journal.id
             run = _Run(settings, task, dataset, journal, groups, on_event)
-            return await run.all(clients, unusable, stop)
+            return await run.run(clients, unusable, stop)
 
 
 @dataclass(frozen=True)
 class _Task:
-    """What is to be done to every input. cast: what plays which part, in words; checks: of the pairs' quality."""
+    """What is done with every input.
+
+    Attributes:
+        plan: the jobs.
+        dataset: name of the one for the pairs.
+        checks: the quality checks.
+        roles: which node has which role, in words.
+    """
 
     plan: Plan
     dataset: str
     checks: CheckSettings
-    cast: Mapping[str, str]
+    roles: Mapping[str, str]
 
     def summary(self, folder: Path) -> dict[str, Any]:
-        """For the log."""
+        """Data of the event at the start."""
         return {
             "dataset": str(folder),
             "instruction": self.plan.instruction,
@@ -109,7 +134,7 @@ class _Task:
             "seeds": [f"{node}.{name}" for node, name in self.plan.seeds],
             "tags": list(self.plan.tags),
             "checks": self.checks.changes(),
-            "cast": dict(self.cast),
+            "cast": dict(self.roles),
         }
 
 
@@ -129,7 +154,7 @@ class _Run:
         self._plan, self._groups, self._on_event = task.plan, groups, on_event
         self._progress = CaptureProgress(total=len(groups) * _runs_per_input(settings, task.plan))
 
-    async def all(
+    async def run(
         self, clients: Sequence[ComfyClient], unusable: Sequence[UnusableInput], stop: asyncio.Event | None
     ) -> CaptureProgress:
         self._on_event("start", {**self._task.summary(self._dataset.folder), **self._progress.counts()})
@@ -206,7 +231,11 @@ class _Run:
 
 
 def group_hashes(group: InputGroup) -> list[str]:
-    """Content of a group: a hash for each file and mask, "" where there is none. Raises `ImageError`."""
+    """SHA-256 of each file and mask of a group, "" where there is none.
+
+    Raises:
+        ImageError: a file cannot be read.
+    """
     return [file_hash(path) if path else "" for path in (*group.files, *group.masks)]
 
 
@@ -237,30 +266,30 @@ def _task(
 ) -> _Task:
     """What the settings leave open is taken from the workflow and its marker."""
     roles = find_roles(workflow, settings.choices, object_info=info, ask=ask)
-    name = settings.dataset or roles.words.dataset
+    name = settings.dataset or roles.marker_settings.dataset
     if not name:
         raise CaptureError("The dataset has no name. Give one with --dataset NAME.")
     check_dataset_name(name)
     resolve_dataset(settings.root, name)
-    plan = make_plan(workflow, roles, _instruction(settings, roles, name), settings.tags or roles.words.tags)
+    plan = make_plan(workflow, roles, _instruction(settings, roles, name), settings.tags or roles.marker_settings.tags)
     if settings.seeds > 1 and not plan.seeds:
         raise CaptureError(
             f"{settings.seeds} seeds are asked for, but no seed has a part in the result. Name it with --seed NODE.INPUT."
         )
     for note in roles.notes:
         on_event("note", {"message": note})
-    checks = settings.checks if settings.checks.model_fields_set else parse_checks(roles.words.checks)
-    return _Task(plan, name, checks, _cast(plan, roles, settings))
+    checks = settings.checks if settings.checks.model_fields_set else parse_checks(roles.marker_settings.checks)
+    return _Task(plan, name, checks, _describe_roles(plan, roles, settings))
 
 
 def _instruction(settings: CaptureSettings, roles: Roles, dataset: str) -> str:
-    """The words of all pairs."""
-    given = settings.instruction if settings.instruction is not None else roles.words.instruction
+    """The instruction of all pairs."""
+    given = settings.instruction if settings.instruction is not None else roles.marker_settings.instruction
     return given.strip() or trigger_instruction(dataset, len(roles.pictures))
 
 
-def _cast(plan: Plan, roles: Roles, settings: CaptureSettings) -> dict[str, str]:
-    """What plays which part, by part, for people to see whether it is what they mean."""
+def _describe_roles(plan: Plan, roles: Roles, settings: CaptureSettings) -> dict[str, str]:
+    """Node by role, in words, for people to see whether it is what they mean."""
     parts = {}
     for index, role in enumerate(roles.pictures):
         token = indicator(index)
@@ -299,7 +328,7 @@ def _dry_run(
     unusable: Sequence[UnusableInput],
     on_event: OnEvent,
 ) -> CaptureProgress:
-    """Tell what would be run; nothing is written and nothing queued."""
+    """Reports what would be run; nothing is written and nothing queued."""
     plan = task.plan
     folder = resolve_dataset(settings.root, task.dataset)
     entries = read_entries(folder)

@@ -31,7 +31,8 @@ from comfyui_ace.training.capture.results import (
     store_pairs,
     stored_result_numbers,
 )
-from comfyui_ace.training.capture.roles import Choices, find_roles
+from comfyui_ace.training.capture.role_finder import find_roles
+from comfyui_ace.training.capture.roles import RoleChoices
 from comfyui_ace.training.capture.workflow.load import load_workflow
 from comfyui_ace.training.dataset.store import Dataset
 from comfyui_ace.training.errors import ImageError
@@ -53,7 +54,7 @@ def _plan(strength: float = 1.0, instruction: str = "go") -> Plan:
     noise = graph.node("ImageAddNoise", image=graph.node("LoadImage", image="any.png"), seed=5, strength=strength)
     graph.node("SaveImage", images=noise)
     workflow = load_workflow(graph.prompt())
-    return make_plan(workflow, find_roles(workflow, Choices()), instruction)
+    return make_plan(workflow, find_roles(workflow, RoleChoices()), instruction)
 
 
 # -- inputs ---------------------------------------------------------------------------------------------------------
@@ -165,7 +166,7 @@ def test_the_values_that_vary_have_no_part_in_the_graphs_hash():
     noise = changed.node("ImageAddNoise", image=changed.node("LoadImage", image="else.png"), seed=99, strength=1.0)
     changed.node("SaveImage", images=noise)
     workflow = load_workflow(changed.prompt())
-    assert make_plan(workflow, find_roles(workflow, Choices()), "go").workflow == plan.workflow
+    assert make_plan(workflow, find_roles(workflow, RoleChoices()), "go").workflow == plan.workflow
 
 
 def test_seeds_are_drawn_from_the_input_or_counted_up():

@@ -1,4 +1,4 @@
-"""From the UI format to a prompt, as the browser does it when it queues.
+"""From the UI format to a prompt, as the browser does it when it queues (``graphToPrompt``).
 
 Reroutes, primitives and notes live in the browser alone; muted nodes are dropped, bypassed ones are wired through,
 subgraphs are flattened with ids like "7:3". What only the browser can do is refused by name.
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import EXPORT_ADVICE, WorkflowError
-from .graph import Workflow, unknown_type
+from .graph import Workflow, unknown_type_message
 from .widgets import InputSpec, has_dynamic_sockets, input_specs, read_widgets
 
 _NEVER, _BYPASS = 2, 4
@@ -71,7 +71,12 @@ class _Node:
 
 @dataclass
 class _Scope:
-    """The root graph, or one instance of a subgraph. owner: the node that stands for the instance in `parent`."""
+    """The root graph, or one instance of a subgraph.
+
+    Attributes:
+        parent: the scope in which the instance stands.
+        owner: the node that stands for it there.
+    """
 
     nodes: dict[str, _Node]
     wires: dict[Any, _Wire]
@@ -80,11 +85,17 @@ class _Scope:
     owner: _Node | None = None
 
 
-def convert(data: Mapping[str, Any], object_info: Mapping[str, Any]) -> Workflow:
-    """Flatten a workflow in UI format. object_info: the schemas of the server's nodes.
+def graph_to_prompt(data: Mapping[str, Any], object_info: Mapping[str, Any]) -> Workflow:
+    """Converts a workflow in UI format.
 
-    Nodes that cannot be converted are kept with their links and listed in `problems`; whether they matter shows when it
+    Nodes that cannot be converted are kept with their links and listed in ``problems``; whether they matter shows when it
     is known which nodes are run.
+
+    Args:
+        object_info: the server's node schemas.
+
+    Raises:
+        WorkflowError: the file is damaged, or needs the browser.
     """
     try:
         converter = _Converter(data, object_info)
@@ -143,7 +154,7 @@ class _Converter:
                 f"{node.type!r} is a group node, which only the browser can take apart. Convert it to a subgraph, or "
                 f"export the workflow with File → Export (API)."
                 if group
-                else unknown_type(node.type)
+                else unknown_type_message(node.type)
             )
             return
         specs = input_specs(schema)
@@ -174,6 +185,7 @@ class _Converter:
     # -- wiring -------------------------------------------------------------------------------------------------
 
     def prompt(self, root: _Scope) -> Workflow:
+        """The nodes that run, with the links between them."""
         prompt: dict[str, dict[str, Any]] = {}
         problems: dict[str, str] = {}
         controls: dict[tuple[str, str], str] = {}
@@ -197,7 +209,7 @@ class _Converter:
         return Workflow(prompt, problems, controls, tuple(self._notes))
 
     def _input(self, scope: _Scope, node: _Node, index: int, wanted: str | None, seen: set) -> Any:
-        """What an input is connected to: (node id, output), a `_Fixed` value, or None."""
+        """What an input is connected to: (node id, output), a ``_Fixed`` value, or None."""
         if (id(scope), node.id, index) in seen:
             raise WorkflowError(f"The wires into node {node.key} run in a circle.")
         seen.add((id(scope), node.id, index))
