@@ -18,8 +18,8 @@ def add_parsers(subparsers) -> None:
         help="run a workflow over a folder and keep (source, mask, instruction, result) as training pairs",
         description="Runs a ComfyUI workflow over every picture of a folder, on one or many running ComfyUI servers, and "
         "keeps sources, masks, instruction and result as pairs of a dataset. Stopped at any moment, the same command "
-        "goes on where it was and repeats nothing. What plays which part in the workflow is taken from Capture Source "
-        "and Capture Result nodes, else found by looking; where that leaves a choice you are asked.",
+        "goes on where it was and repeats nothing. Which nodes load the source and show the result is taken from Capture "
+        "Source and Capture Result nodes, else found by a search; where that leaves a choice you are asked.",
         epilog="What a job gave is not made again, unless a pair of it is gone from the dataset or other checks may let "
         "pass what was rejected. Pictures are sent to the servers' input/ace-capture, results are fetched from their "
         "temp folder: ComfyUI empties the second when it starts, the first can be deleted between captures. "
@@ -52,7 +52,7 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--instruction",
         metavar="TEXT",
-        help="words of all pairs (default: the marker's, else a trigger: the dataset's name)",
+        help="of all pairs (default: the marker's, else a trigger word: the dataset's name)",
     )
     group.add_argument(
         "--tag",
@@ -71,7 +71,7 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_roles(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("parts of the workflow (node number, title or type)")
+    group = parser.add_argument_group("roles of nodes (each given by number, title or type)")
     group.add_argument(
         "--source",
         action="append",

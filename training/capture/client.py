@@ -68,9 +68,9 @@ def parse_url(text: str) -> URL:
     try:
         url = URL(given)
     except ValueError as error:
-        raise CaptureError(f"{text!r} is no server address: {error}.") from error
+        raise CaptureError(f"{text!r} is not a server address: {error}.") from error
     if url.scheme not in ("http", "https") or not url.host:
-        raise CaptureError(f"{text!r} is no server address; expected for example {DEFAULT_URL}.")
+        raise CaptureError(f"{text!r} is not a server address; expected for example {DEFAULT_URL}.")
     return url.with_query(None).with_fragment(None)
 
 
@@ -280,8 +280,8 @@ def _validation_error(error: Any, node_errors: Any) -> PromptValidationError:
     nodes = {}
     for node_id, entry in _object(node_errors).items():
         reasons = [r for r in _object(entry).get("errors") or [] if isinstance(r, dict)]
-        told = "; ".join(f"{r.get('message', '')}: {r.get('details', '')}".strip(": ") for r in reasons)
-        nodes[str(node_id)] = f"node {node_id} ({_object(entry).get('class_type', '?')}): {told}"
+        listed = "; ".join(f"{r.get('message', '')}: {r.get('details', '')}".strip(": ") for r in reasons)
+        nodes[str(node_id)] = f"node {node_id} ({_object(entry).get('class_type', '?')}): {listed}"
     fallback = f"{_object(error).get('message', 'no reason given')}: {_object(error).get('details', '')}".strip(": ")
     return PromptValidationError("; ".join(nodes.values()) or fallback, nodes)
 

@@ -66,10 +66,10 @@ def safe_message(message: str) -> str:
 
 def _execution_failure(data: Mapping[str, Any]) -> Failure:
     kind = str(data.get("exception_type", "")).rpartition(".")[2]
-    words = str(data.get("exception_message", "")).strip()
+    text = str(data.get("exception_message", "")).strip()
     node = f"node {data.get('node_id', '?')} ({data.get('node_type', '?')})"
-    lowered = words.lower()
+    lowered = text.lower()
     memory = kind in _MEMORY_TYPES or any(sign in lowered for sign in _MEMORY_WORDS)
     # ComfyUI adds tips behind an empty line; the first paragraph is the error.
-    message = safe_message(f"{node}: {kind}: {words.partition(chr(10) * 2)[0]}")
+    message = safe_message(f"{node}: {kind}: {text.partition(chr(10) * 2)[0]}")
     return Failure("memory" if memory else "input", message, f"{node} {kind}")

@@ -145,7 +145,7 @@ class Journal:
             append_line(self._path, json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode())
         except OSError as error:
             raise CaptureError(
-                f"The journal {self._path} cannot be written: {error.strerror or error}. Free some space or mend the "
+                f"The journal {self._path} cannot be written: {error.strerror or error}. Free some space or fix the "
                 "permissions; the same command then goes on."
             ) from error
 
@@ -218,7 +218,7 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
         return
     except OSError as error:
         raise CaptureError(
-            f"The journal {path} cannot be read: {error.strerror or error}. Mend its permissions; the same command then "
+            f"The journal {path} cannot be read: {error.strerror or error}. Fix its permissions; the same command then "
             "goes on."
         ) from error
     with file:

@@ -105,7 +105,7 @@ class ProgressBarReport:
     def __init__(self, stream: TextIO | None = None):
         self._stream = stream or sys.stderr
         self._bar: Any = None
-        self._jobs = 0  # told of a dry run
+        self._jobs = 0  # of a dry run, so far
 
     def __call__(self, event: str, data: dict[str, Any]) -> None:
         if event == "start":
@@ -149,8 +149,8 @@ class ProgressBarReport:
 def _start_lines(data: Mapping[str, Any]) -> Iterator[str]:
     """What a capture is about to do, for people to see whether it is what they mean."""
     yield f"dataset: {data['dataset']}"
-    for part, what in data["cast"].items():
-        yield f"{part}: {what}"
+    for role, what in data["cast"].items():
+        yield f"{role}: {what}"
     yield f"instruction: {data['instruction']}"
     if data["tags"]:
         yield f"tags: {', '.join(data['tags'])}"

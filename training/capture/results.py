@@ -61,13 +61,13 @@ def edit_seconds(plan: Plan, entry: Mapping[str, Any]) -> float | None:
         Seconds; None where the server does not say, or where it had a part of the edit (all that depends on the source)
         in its cache, so that time would be missing.
     """
-    told = {}
+    sent = {}
     status = entry.get("status")
     for message in (status.get("messages") or ()) if isinstance(status, Mapping) else ():
         if isinstance(message, Sequence) and len(message) == 2 and isinstance(message[1], Mapping):
-            told[str(message[0])] = message[1]
-    begun, ended = (told.get(name, {}).get("timestamp") for name in ("execution_start", "execution_success"))
-    cached = told.get("execution_cached", {}).get("nodes")
+            sent[str(message[0])] = message[1]
+    begun, ended = (sent.get(name, {}).get("timestamp") for name in ("execution_start", "execution_success"))
+    cached = sent.get("execution_cached", {}).get("nodes")
     known = all(is_duration(value) for value in (begun, ended)) and isinstance(cached, Sequence)
     if not known or ended < begun or not plan.edit_nodes or not plan.edit_nodes.isdisjoint(map(str, cached)):
         return None

@@ -321,7 +321,7 @@ class Scheduler:
                 raise CaptureError(
                     f"The first {len(self._held_failures)} inputs failed in the same way, so it is the workflow that does "
                     f"not work:\n"
-                    f"{failure.message}\nMend it and run the command again."
+                    f"{failure.message}\nFix it and run the command again."
                 )
             return
         quarantined = failure.kind in ("input", "file", "invalid")

@@ -46,7 +46,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     check = command("check", _check, "check every file, row, pairing and geometry; exit 1 on any fault")
     check.add_argument("--strict", action="store_true", help="run the quality checks on every kept pair too")
     _add_checks(check)
-    repair = command("repair", _repair, "mend a dataset; what cannot stay goes to its side folder orphans/")
+    repair = command("repair", _repair, "repair a dataset; what cannot stay is moved to its folder orphans/")
     repair.add_argument("--dry-run", action="store_true", help="say what would be done")
     repair.add_argument("--accept-changes", action="store_true", help="keep pictures and captions edited on purpose")
     repair.add_argument(
@@ -89,7 +89,7 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _format_list(IMPORTS)
     parser.add_argument("source", metavar="SOURCE", help="the folder or file to import")
     parser.add_argument("--format", required=True, choices=IMPORTS, metavar="FORMAT", help="see below")
-    parser.add_argument("--instruction", default="", help="words for pairs that come without any")
+    parser.add_argument("--instruction", default="", help="for pairs that come without one")
     parser.add_argument("--source", dest="source_name", metavar="NAME", help="folder or column of the sources")
     parser.add_argument("--target", metavar="NAME", help="folder or column of the results")
     parser.add_argument("--mask", metavar="NAME", help="folder or column of the sources' masks")

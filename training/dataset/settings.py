@@ -52,11 +52,13 @@ class DatasetSettings:
         except FileNotFoundError:
             return cls()
         except OSError as error:
-            raise DatasetError(f"{path} cannot be read: {error.strerror or error}. Mend or remove it.") from error
+            raise DatasetError(f"{path} cannot be read: {error.strerror or error}. Fix or remove it.") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DatasetError(f"{path} cannot be read ({error!r}). Mend it, or delete it for the defaults.") from error
+            raise DatasetError(f"{path} cannot be read ({error!r}). Fix it, or delete it for the defaults.") from error
         if version > FORMAT:
-            raise DatasetError(f"{folder} has format {version}, this version knows {FORMAT}. Update ACE Edit.")
+            raise DatasetError(
+                f"{folder} has format {version}, and this version of ACE Edit reads up to {FORMAT}. Update ACE Edit."
+            )
         return settings
 
 

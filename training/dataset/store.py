@@ -59,7 +59,7 @@ class Dataset:
         """
         self.folder = Path(folder)
         if not (self.folder / METADATA).is_file():
-            raise DatasetError(f"{self.folder} is no dataset: it has no {METADATA}.")
+            raise DatasetError(f"{self.folder} is not a dataset: it has no {METADATA}.")
         self.settings = DatasetSettings.read(self.folder)
         self.checks = CheckSettings() if checks is None else checks
         self.alpha = alpha

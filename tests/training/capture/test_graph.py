@@ -179,7 +179,7 @@ def test_files_that_cannot_be_read(tmp_path):
         read_workflow(path)
     for text in ("{", "[1, 2]", "[" * 100_000):
         path.write_text(text)
-        with pytest.raises(WorkflowError, match="no workflow"):
+        with pytest.raises(WorkflowError, match="not a workflow"):
             read_workflow(path)
     path.write_bytes(b"\xef\xbb\xbf" + json.dumps({"1": {}}).encode())
     assert read_workflow(path) == {"1": {}}

@@ -73,9 +73,9 @@ def test_failures_are_explained(tmp_path, capsys):
         ("export", tmp_path, tmp_path / "out", "--format", "musubi"),
     ):
         assert call(*arguments) == 1
-        assert "is no dataset" in capsys.readouterr().err
+        assert "is not a dataset" in capsys.readouterr().err
         assert call(*arguments, "--json") == 1
-        assert "is no dataset" in json.loads(capsys.readouterr().out)["error"]
+        assert "is not a dataset" in json.loads(capsys.readouterr().out)["error"]
 
 
 @pytest.mark.parametrize(

@@ -221,7 +221,7 @@ def test_a_read_only_dataset_can_be_checked(dataset, monkeypatch):
 
 def test_what_is_no_dataset_says_so(tmp_path):
     for work in (verify, repair):
-        with pytest.raises(DatasetError, match="no dataset"):
+        with pytest.raises(DatasetError, match="not a dataset"):
             work(tmp_path)
 
 

@@ -54,7 +54,7 @@ def check_prompt(prompt: Mapping[str, Any]) -> Prompt:
         inputs = node.get("inputs") if isinstance(node, Mapping) else None
         if not isinstance(inputs, Mapping) or not isinstance(node.get("class_type"), str):
             raise WorkflowError(
-                f"This is no workflow: {str(node_id)!r:.60} is no node with class_type and inputs. {EXPORT_ADVICE}"
+                f"This is not a workflow: {str(node_id)!r:.60} is not a node with class_type and inputs. {EXPORT_ADVICE}"
             )
         entry: dict[str, Any] = {"class_type": node["class_type"], "inputs": copy.deepcopy(dict(inputs))}
         title = node["_meta"].get("title") if isinstance(node.get("_meta"), Mapping) else None

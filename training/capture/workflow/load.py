@@ -29,9 +29,9 @@ def read_workflow(path: str | os.PathLike) -> dict[str, Any]:
     except OSError as error:
         raise WorkflowError(f"{path} cannot be read: {error.strerror or error}.") from error
     except (ValueError, RecursionError) as error:
-        raise WorkflowError(f"{path} is no workflow: it is not JSON ({error}).") from error
+        raise WorkflowError(f"{path} is not a workflow: it is not JSON ({error}).") from error
     if not isinstance(data, dict):
-        raise WorkflowError(f"{path} is no workflow: expected a JSON object, got {type(data).__name__}.")
+        raise WorkflowError(f"{path} is not a workflow: expected a JSON object, got {type(data).__name__}.")
     return data
 
 

@@ -193,7 +193,7 @@ def _opened(file: str | os.PathLike | IO[bytes], max_pixels: int) -> Iterator[Im
         raise ImageError(f"{label}: {error} Scale it down first.") from error
     except UnidentifiedImageError as error:
         raise ImageError(
-            f"{label} is no picture that can be read here (damaged, or a format such as 16-bit colour TIFF). "
+            f"{label} is not a picture that can be read here (damaged, or a format such as 16-bit colour TIFF). "
             "Open it in an image editor and save it as PNG."
         ) from error
     except Exception as error:  # as below

@@ -36,7 +36,7 @@ def check_id(pair_id: Any) -> str:
     """
     if not isinstance(pair_id, str) or len(pair_id) > MAX_ID or not _ID.match(pair_id) or is_reserved(pair_id):
         raise RowError(
-            f"{pair_id!r} is no pair id: ids are letters, digits and hyphens (no underscore, no dot), "
+            f"{pair_id!r} is not a pair id: ids are letters, digits and hyphens (no underscore, no dot), "
             f"at most {MAX_ID} characters."
         )
     return pair_id

@@ -36,11 +36,11 @@ def read_ace_csv(base: Path, options: ImportOptions) -> Iterator[Item | Problem]
             yield Problem(label, row)
             continue
         if needed not in row:
-            raise DatasetError(f"{path} is no ACE csv: it has no column {needed}.")
+            raise DatasetError(f"{path} is not an ACE csv: it has no column {needed}.")
         empty = False
         yield Item(label, lambda row=row: build(row, path.parent, options))
     if empty:
-        raise DatasetError(f"{path} is no ACE csv: it has no rows.")
+        raise DatasetError(f"{path} is not an ACE csv: it has no rows.")
 
 
 def _table(base: Path) -> Path:

@@ -33,7 +33,7 @@ def read_folders(base: Path, options: ImportOptions) -> Iterator[Item | Problem 
         DatasetError: the folder has neither.
     """
     if not base.is_dir():
-        raise DatasetError(f"{base} is no folder.")
+        raise DatasetError(f"{base} is not a folder.")
     target = _subfolder(base, options.target, TARGET_FOLDERS)
     source = _subfolder(base, options.source, SOURCE_FOLDERS)
     if target is None or source is None:
@@ -81,12 +81,14 @@ def pair_folders(
         yield Note(f"{len(bare)} pair(s) have no mask in {mask} and come without one: {shown}")
 
 
-def build_pair(target: Path, sources: list[Path], mask: Path | None, words: str, name: str, alpha: AlphaPolicy) -> Pair:
+def build_pair(
+    target: Path, sources: list[Path], mask: Path | None, instruction: str, name: str, alpha: AlphaPolicy
+) -> Pair:
     """Decodes the files of one pair.
 
     Args:
         sources: the condition images, the source first.
-        words: the instruction.
+        instruction: of the pair.
         name: a hint from which the id is made.
 
     Raises:
@@ -98,15 +100,15 @@ def build_pair(target: Path, sources: list[Path], mask: Path | None, words: str,
         source=images[0] if images else None,
         references=tuple(images[1:]),
         masks=() if mask is None else (read_mask(mask).pixels,),
-        instruction=words,
+        instruction=instruction,
         name=name,
     )
 
 
 def _item(target: Path, sources: list[Path], mask: Path | None, options: ImportOptions, extension: str) -> Item:
     def build() -> Pair:
-        words = read_caption(target, *sources, extension=extension) or options.instruction
-        return build_pair(target, sources, mask, words, target.stem, options.alpha_policy)
+        instruction = read_caption(target, *sources, extension=extension) or options.instruction
+        return build_pair(target, sources, mask, instruction, target.stem, options.alpha_policy)
 
     return Item(target.name, build)
 
@@ -128,8 +130,8 @@ def _by_suffix(base: Path, options: ImportOptions) -> Iterator[Item | Problem]:
         if stem.endswith(after) and name + before in pictures:
             source, mask = pictures[name + before], pictures.get(f"{name}_mask")
             plain = path.with_name(f"{path.stem.removesuffix(after)}.txt")
-            words = read_caption(path, source, plain) or options.instruction
-            files = (path, [source], mask, words, name, options.alpha_policy)
+            instruction = read_caption(path, source, plain) or options.instruction
+            files = (path, [source], mask, instruction, name, options.alpha_policy)
             yield Item(path.name, lambda files=files: build_pair(*files))
         elif stem.endswith("_mask"):
             if not {stem.removesuffix("_mask") + part for part in (before, after)} <= pictures.keys():

@@ -217,7 +217,7 @@ def _rows(base: Path, needed: tuple[str, ...]) -> Iterator[tuple[str, Row]]:
         try:
             table = parquet.ParquetFile(path)
         except (ArrowException, OSError) as error:
-            raise DatasetError(f"{path} is no parquet file: {error}.") from error
+            raise DatasetError(f"{path} is not a parquet file: {error}.") from error
         _check_columns(path, table.schema_arrow.names, needed)
         number = 0
         batches = table.iter_batches(batch_size=8)

@@ -85,8 +85,8 @@ def _directories(images: Path, controls: Path, extension: str, options: ImportOp
         if not sources:
             yield Problem(target.name, f"no control picture {stem}.* or {stem}_0.* in {controls}")
             continue
-        words = read_caption(target, extension=extension) or options.instruction
-        files = (target, sources, None, words, target.stem, options.alpha_policy)
+        instruction = read_caption(target, extension=extension) or options.instruction
+        files = (target, sources, None, instruction, target.stem, options.alpha_policy)
         yield Item(target.name, lambda files=files: build_pair(*files))
     for path in sorted(free):
         yield Problem(path.name, f"in {controls}, but belongs to no picture in {images}")
@@ -112,14 +112,14 @@ def _jsonl(path: Path, options: ImportOptions) -> Iterator[Item | Problem]:
             target = _path(path, entry["image_path"])
             keys = [key for key in entry if re.fullmatch(r"control_path(_\d+)?", key)]
             sources = [_path(path, entry[key]) for key in sorted(keys, key=_number)]
-            words = options.choose_instruction(entry.get("caption"))
+            instruction = options.choose_instruction(entry.get("caption"))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             yield Problem(label, f"not a line with image_path, control_path and caption ({error!r})")
             continue
         if not sources:
             yield Problem(label, "no control_path")
             continue
-        files = (target, sources, None, words, target.stem, options.alpha_policy)
+        files = (target, sources, None, instruction, target.stem, options.alpha_policy)
         yield Item(label, lambda files=files: build_pair(*files))
 
 

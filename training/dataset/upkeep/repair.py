@@ -76,7 +76,7 @@ def repair(
     """
     base = Path(folder)
     if not (base / METADATA).is_file():
-        raise DatasetError(f"{base} is no dataset: it has no {METADATA}.")
+        raise DatasetError(f"{base} is not a dataset: it has no {METADATA}.")
     with locked(base):  # all the time: a repair against a moving dataset would undo what others do
         snapshot = read_snapshot(base)
         work = _Repairer(base, snapshot, accept_changes, dry_run)
@@ -113,7 +113,7 @@ class _Repairer:
             return
         if changed:
             row = _rehashed(self.folder, row)
-            self._say(f"{row.id}: changed pictures or words accepted")
+            self._say(f"{row.id}: changed pictures or instruction accepted")
         if "caption" in kinds:
             row = self._caption(row)
         self._kept.append(row)

@@ -149,7 +149,7 @@ def take_snapshot(folder: Path) -> Snapshot:
         DatasetError: there is no dataset.
     """
     if not (folder / METADATA).is_file():
-        raise DatasetError(f"{folder} is no dataset: it has no {METADATA}.")
+        raise DatasetError(f"{folder} is not a dataset: it has no {METADATA}.")
     try:
         with locked(folder):
             return read_snapshot(folder)
@@ -344,7 +344,7 @@ def _content(row: PairRow, images: list[np.ndarray], masks: dict[int, np.ndarray
     if found == row.content_hash:
         return []
     what = row.source_file_name if hashes and row.source_hash not in ("", hashes[0]) else "a file"
-    message = f"the pictures or words are not those that were stored together ({what} was changed)"
+    message = f"the pictures or the instruction are not those that were stored together ({what} was changed)"
     return [Fault("changed", row.id, message)]
 
 
