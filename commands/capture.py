@@ -13,6 +13,7 @@ _MAX_PICTURES = 10
 
 
 def add_parsers(subparsers) -> None:
+    """Adds the command ``capture``."""
     parser = subparsers.add_parser(
         "capture",
         help="run a workflow over a folder and keep (source, mask, instruction, result) as training pairs",
@@ -110,6 +111,7 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
 
 
 def run_capture(arguments: argparse.Namespace) -> int:
+    """Runs a capture and returns the exit code."""
     import asyncio
 
     from ..training.capture.errors import AmbiguousRoleError, CaptureError

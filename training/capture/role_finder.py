@@ -159,6 +159,12 @@ class _RoleFinder:
     # -- the pictures -------------------------------------------------------------------------------------------
 
     def pictures(self, marked: Sequence[MarkedPicture], needed: set[str], result: Link) -> tuple[PictureRole, ...]:
+        """The condition images, in indicator order.
+
+        Args:
+            marked: those that markers point at.
+            needed: the nodes that the result and the marked pictures need.
+        """
         loaders = [self.node(name) for name in self.choices.sources]
         for loader in loaders:
             self._check_loader(loader)
@@ -290,6 +296,7 @@ class _RoleFinder:
     # -- seeds --------------------------------------------------------------------------------------------------
 
     def seeds(self, needed: set[str], controls: Mapping[tuple[str, str], str]) -> tuple[tuple[str, str], ...]:
+        """(node, input) of the seeds that vary, among the nodes that the pair needs."""
         if self.choices.seeds:
             return tuple(self._named_seed(text) for text in self.choices.seeds)
         found: list[tuple[str, str]] = []

@@ -157,6 +157,7 @@ class _Run:
     async def run(
         self, clients: Sequence[ComfyClient], unusable: Sequence[UnusableInput], stop: asyncio.Event | None
     ) -> CaptureProgress:
+        """Runs the jobs that are left."""
         self._on_event("start", {**self._task.summary(self._dataset.folder), **self._progress.counts()})
         for entry in unusable:
             self._record_failure(entry)

@@ -66,6 +66,7 @@ class _Node:
 
     @property
     def virtual(self) -> bool:
+        """Whether it never reaches the server: a subgraph's instance, or a node of the browser."""
         return self.inside is not None or self.type in _BROWSER_ONLY
 
 
@@ -167,7 +168,7 @@ class _Converter:
             node.widgets, node.controls = widgets.values, widgets.controls
 
     def _open(self, node: _Node, scope: _Scope, opened: tuple[str, ...]) -> None:
-        """Build the inside of a subgraph's instance, and the widgets that it shows outside."""
+        """Builds the inside of a subgraph's instance, and the widgets that it shows outside."""
         if node.type in opened or len(opened) >= _MAX_DEPTH:
             raise WorkflowError(f"The subgraph of node {node.key} contains itself.")
         definition = self._definitions[node.type]
@@ -229,7 +230,7 @@ class _Converter:
         return self._output(scope, origin, wire.output, wanted or slot.type, seen)
 
     def _outside(self, scope: _Scope, wire: _Wire, seen: set) -> Any:
-        """Follow a wire out of a subgraph to what its instance is connected to, or to its widget."""
+        """Follows a link out of a subgraph to what its instance is connected to, or to its widget."""
         owner = scope.owner
         slot = owner.slots[wire.output]
         if slot.wire is not None:
