@@ -141,7 +141,7 @@ def test_unknown_nodes_matter_only_when_they_are_needed():
 def test_circles_are_refused():
     workflow = _workflow(mode=4)
     workflow["links"][0] = [1, 2, 0, 2, 0, "IMAGE"]
-    with pytest.raises(WorkflowError, match="circle"):
+    with pytest.raises(WorkflowError, match="form a loop"):
         load_workflow(workflow, SCHEMAS)
 
 

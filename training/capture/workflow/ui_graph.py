@@ -212,7 +212,7 @@ class _Converter:
     def _input(self, scope: _Scope, node: _Node, index: int, wanted: str | None, seen: set) -> Any:
         """What an input is connected to: (node id, output), a ``_Fixed`` value, or None."""
         if (id(scope), node.id, index) in seen:
-            raise WorkflowError(f"The wires into node {node.key} run in a circle.")
+            raise WorkflowError(f"The wires into node {node.key} form a loop.")
         seen.add((id(scope), node.id, index))
         slot = node.slots[index]
         if slot.wire is None:
