@@ -313,16 +313,16 @@ class _RoleFinder:
         value = self.graph[node_id]["inputs"].get(name)
         link = as_link(value, self.graph)
         if link is not None and link[0] in self.graph:
-            numbers = [n for n, v in self.graph[link[0]]["inputs"].items() if _whole(v)]
+            numbers = [n for n, v in self.graph[link[0]]["inputs"].items() if _is_whole_number(v)]
             return (link[0], numbers[0]) if len(numbers) == 1 else None
-        return (node_id, name) if _whole(value) else None
+        return (node_id, name) if _is_whole_number(value) else None
 
     def _named_seed(self, text: str) -> tuple[str, str]:
         name, dot, entry = text.rpartition(".")
         if not dot:
             raise WorkflowError(f"A seed is named as NODE.INPUT, for example 3.seed; got {text!r}.")
         node_id = self.node(name)
-        if not _whole(self.graph[node_id]["inputs"].get(entry)):
+        if not _is_whole_number(self.graph[node_id]["inputs"].get(entry)):
             raise WorkflowError(f"{describe(self.graph, node_id)} has no whole number in an input {entry!r}.")
         return node_id, entry
 
@@ -333,5 +333,5 @@ class _RoleFinder:
         return next((int(limit) for limit in limits if isinstance(limit, int)), 2**48)
 
 
-def _whole(value: Any) -> bool:
+def _is_whole_number(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)

@@ -23,7 +23,7 @@ from .disk.index import PairIndex
 from .disk.names import resolve_dataset
 from .disk.rows import PairRow
 from .disk.storage import METADATA, as_write_error, commit, delete_unless_pending, locked
-from .intake.checks import CheckSettings, Finding, near_duplicate, run_checks
+from .intake.checks import CheckSettings, Finding, find_near_duplicate, run_checks
 from .intake.prepare import Pair, PreparedPair, prepare
 from .intake.rejections import Rejection, RejectionList
 from .reader import load_pair
@@ -234,7 +234,7 @@ class Dataset:
         findings = run_checks(prepared, settings)
         with self._mutex:
             if not findings and settings.near_duplicate:
-                findings = tuple(near_duplicate(prepared, settings, self._index))
+                findings = tuple(find_near_duplicate(prepared, settings, self._index))
             seen = self._index.version
         if findings:
             with self._mutex, locked(self.folder):
@@ -370,7 +370,7 @@ class Dataset:
         if known is not None:
             return known
         if settings.near_duplicate and self._index.version != seen:
-            findings = tuple(near_duplicate(pair, settings, self._index))
+            findings = tuple(find_near_duplicate(pair, settings, self._index))
             if findings:
                 return self._add_rejection(pair, findings)
         pair_id = self._free_id(pair, list(staged))

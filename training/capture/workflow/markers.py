@@ -28,7 +28,7 @@ SOURCE, RESULT, PAIR = "ACECaptureSource", "ACECaptureResult", "ACECapturePair"
 _KINDS = (SOURCE, RESULT, PAIR)
 # Input behind each output of a marker.
 _PASSED = {SOURCE: ("image", "mask"), RESULT: ("image",), PAIR: ("result",)}
-_WORDS = ("instruction", "dataset", "tags", "checks")
+_SETTINGS = ("instruction", "dataset", "tags", "checks")
 _MAX_INDEX = 9
 
 
@@ -173,7 +173,7 @@ def read_markers(prompt: Prompt) -> Markers:
     marked = dict(prompt)
     for node_id, kind in types.items():
         if kind == RESULT:  # the nodes wire the sources to it for themselves
-            inputs = {name: value for name, value in prompt[node_id]["inputs"].items() if name in ("image", *_WORDS)}
+            inputs = {name: value for name, value in prompt[node_id]["inputs"].items() if name in ("image", *_SETTINGS)}
             marked[node_id] = {**prompt[node_id], "inputs": inputs}
     return Markers(_remove_markers(marked, types), marked, types)
 

@@ -124,11 +124,11 @@ def run_checks(pair: PreparedPair, settings: CheckSettings, index: PairIndex | N
         if settings.mask and pair.masks[0] is not None and not any(f.check == "mask_size" for f in findings):
             findings += _outside_mask(difference, pair.masks[0], settings)
     if settings.near_duplicate and index is not None:
-        findings += near_duplicate(pair, settings, index)
+        findings += find_near_duplicate(pair, settings, index)
     return tuple(findings)
 
 
-def near_duplicate(pair: PreparedPair, settings: CheckSettings, index: PairIndex) -> list[Finding]:
+def find_near_duplicate(pair: PreparedPair, settings: CheckSettings, index: PairIndex) -> list[Finding]:
     """Searches the stored pairs for a near-duplicate: the one check that depends on other pairs.
 
     Of very many similar pairs only the most similar are compared.
