@@ -13,17 +13,18 @@ _MAX_PICTURES = 10
 
 
 def add_parsers(subparsers) -> None:
+    """Adds the command ``capture``."""
     parser = subparsers.add_parser(
         "capture",
         help="run a workflow over a folder and keep (source, mask, instruction, result) as training pairs",
         description="Runs a ComfyUI workflow over every picture of a folder, on one or many running ComfyUI servers, and "
         "keeps sources, masks, instruction and result as pairs of a dataset. Stopped at any moment, the same command "
-        "goes on where it was and repeats nothing. What plays which part in the workflow is taken from Capture Source "
-        "and Capture Result nodes, else found by looking; where that leaves a choice you are asked.",
+        "goes on where it was and repeats nothing. Which nodes load the source and show the result is taken from Capture "
+        "Source and Capture Result nodes, else found by a search; where that leaves a choice you are asked.",
         epilog="What a job gave is not made again, unless a pair of it is gone from the dataset or other checks may let "
-        "pass what was turned down. Pictures are sent to the servers' input/ace-capture, results are fetched from their "
+        "pass what was rejected. Pictures are sent to the servers' input/ace-capture, results are fetched from their "
         "temp folder: ComfyUI empties the second when it starts, the first can be deleted between captures. "
-        "Exit code 0: every input was captured, or turned down by a check. 1: stopped, or some inputs were set aside "
+        "Exit code 0: every input was captured, or rejected by a check. 1: stopped, or some inputs were set aside "
         "(each with its reason). 2: a question about the workflow needs an answer, or bad usage.",
     )
     parser.add_argument("workflow", type=Path, metavar="WORKFLOW.json", help="UI format or API format")
@@ -52,7 +53,7 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--instruction",
         metavar="TEXT",
-        help="words of all pairs (default: the marker's, else a trigger: the dataset's name)",
+        help="of all pairs (default: the marker's, else a trigger word: the dataset's name)",
     )
     group.add_argument(
         "--tag",
@@ -66,12 +67,12 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a check at the door, for example size=off or near_duplicate_bits=4; repeatable (default: the marker's)",
+        help="a quality check, for example size=off or near_duplicate_bits=4; repeatable (default: the marker's)",
     )
 
 
 def _add_roles(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("parts of the workflow (node number, title or type)")
+    group = parser.add_argument_group("roles of nodes (each given by number, title or type)")
     group.add_argument(
         "--source",
         action="append",
@@ -110,10 +111,11 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
 
 
 def run_capture(arguments: argparse.Namespace) -> int:
+    """Runs a capture and returns the exit code."""
     import asyncio
 
-    from ..training.capture.errors import CaptureError, Undecided
-    from ..training.capture.report import BarReport, JsonReport
+    from ..training.capture.errors import AmbiguousRoleError, CaptureError
+    from ..training.capture.report import JsonReport, ProgressBarReport
     from ..training.errors import DatasetError
 
     try:
@@ -121,20 +123,20 @@ def run_capture(arguments: argparse.Namespace) -> int:
     except ValueError as error:
         print(f"comfyui-ace capture: {error}", file=sys.stderr)
         return 2
-    report = JsonReport() if arguments.json else BarReport()
+    report = JsonReport() if arguments.json else ProgressBarReport()
     try:
-        tally = asyncio.run(_run(settings, report, can_ask=not arguments.json))
+        progress = asyncio.run(_run(settings, report, can_ask=not arguments.json))
     except (CaptureError, DatasetError) as error:
         if arguments.json:
             report("error", {"message": str(error)})
         print(f"comfyui-ace capture: {error}", file=sys.stderr)
-        return 2 if isinstance(error, Undecided) else 1
+        return 2 if isinstance(error, AmbiguousRoleError) else 1
     finally:
         report.close()
-    report("summary", tally.counts())
+    report("summary", progress.counts())
     if not arguments.json:
-        _print_summary(tally, arguments.dry_run)
-    return 0 if arguments.dry_run or tally.clean else 1
+        _print_summary(progress, arguments.dry_run)
+    return 0 if arguments.dry_run or progress.complete else 1
 
 
 async def _run(settings, report, *, can_ask: bool):
@@ -146,7 +148,7 @@ async def _run(settings, report, *, can_ask: bool):
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def tell(event: str, data: dict) -> None:
+    def on_event(event: str, data: dict) -> None:
         if event == "start" and not settings.dry_run:  # until then an interrupt ends the program at once
             for number in (signal.SIGINT, signal.SIGTERM):
                 with contextlib.suppress(NotImplementedError):  # Windows; the interrupt arrives as an exception there
@@ -154,26 +156,26 @@ async def _run(settings, report, *, can_ask: bool):
         report(event, data)
 
     can_ask = can_ask and sys.stdin.isatty() and sys.stderr.isatty()
-    return await capture(settings, tell, ask=_ask if can_ask else never_ask, stop=stop)
+    return await capture(settings, on_event, ask=_ask if can_ask else never_ask, stop=stop)
 
 
 def _settings(arguments: argparse.Namespace):
     from ..training.capture.client import DEFAULT_URL
-    from ..training.capture.roles import Choices
+    from ..training.capture.roles import RoleChoices
     from ..training.capture.scheduler import Limits
-    from ..training.capture.sweep import Settings
+    from ..training.capture.sweep import CaptureSettings
 
     inputs, masks = _folders(arguments)
     if arguments.seeds < 1:
         raise ValueError(f"--seeds is at least 1, got {arguments.seeds}.")
-    return Settings(
+    return CaptureSettings(
         workflow=arguments.workflow,
         inputs=inputs,
         masks=masks,
         root=arguments.root,
         dataset=arguments.dataset,
         servers=tuple(arguments.server) or (DEFAULT_URL,),
-        choices=Choices(
+        choices=RoleChoices(
             sources=tuple(arguments.source),
             masks=tuple(arguments.mask),
             result=arguments.result,
@@ -229,13 +231,15 @@ def _ask(question) -> int:
             return int(answer) - 1
 
 
-def _print_summary(tally, dry_run: bool) -> None:
+def _print_summary(progress, dry_run: bool) -> None:
     if dry_run:
-        print(f"Jobs: {tally.left} of {tally.total} would run. Inputs that would be set aside: {tally.unusable}.")
+        print(
+            f"Jobs: {progress.left} of {progress.total} would run. Inputs that would be set aside: {progress.unusable}."
+        )
         return
     print(
-        f"Pairs: {tally.stored} stored, {tally.duplicates} known already, {tally.rejected} rejected. Jobs: "
-        f"{tally.earlier} done earlier, {tally.quarantined + tally.unusable} set aside, {tally.failed} failed."
+        f"Pairs: {progress.stored} stored, {progress.duplicates} known already, {progress.rejected} rejected. Jobs: "
+        f"{progress.earlier} done earlier, {progress.quarantined + progress.unusable} set aside, {progress.failed} failed."
     )
-    if tally.left or tally.failed:
+    if progress.left or progress.failed:
         print("Not all is done; the same command goes on from here.")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..ace.bundles.bundle import SHIPPED_BUNDLES
 from ..ace.files import atomic_write
-from ..training.arguments import whole
+from ..training.arguments import bounded_int
 
 _NAME = "cyanotype"
 
@@ -25,9 +25,13 @@ def add_parsers(subparsers) -> None:
     )
     demo.add_argument("-o", "--output", type=Path, default=Path("output/demo"), help="folder (default: %(default)s)")
     demo.add_argument("--photos", type=Path, metavar="FOLDER", help="your own photographs (default: embedded ones)")
-    demo.add_argument("--pairs", type=whole(2), default=48, metavar="N", help="to train on (default: %(default)s)")
-    demo.add_argument("--held-out", type=whole(1), default=8, metavar="N", help="to evaluate on (default: %(default)s)")
-    demo.add_argument("--steps", type=whole(1), default=200, help="of the training (default: %(default)s)")
+    demo.add_argument(
+        "--pairs", type=bounded_int(2), default=48, metavar="N", help="to train on (default: %(default)s)"
+    )
+    demo.add_argument(
+        "--held-out", type=bounded_int(1), default=8, metavar="N", help="to evaluate on (default: %(default)s)"
+    )
+    demo.add_argument("--steps", type=bounded_int(1), default=200, help="of the training (default: %(default)s)")
     demo.set_defaults(run=run_demo)
 
 

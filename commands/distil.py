@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ..training.arguments import whole
+from ..training.arguments import bounded_int
 from .edit import choose_bundle
 from .train import JsonDisplay, StopOnSignal, TextDisplay
 
@@ -28,11 +28,11 @@ def add_parsers(subparsers) -> None:
     distil.add_argument(
         "-o", "--output", type=Path, default=None, metavar="FOLDER", help="of the run (default: output/distil/NAME)"
     )
-    distil.add_argument("--steps", type=whole(1), help="optimiser steps")
-    distil.add_argument("--rank", type=whole(1), help="of the LoRA")
+    distil.add_argument("--steps", type=bounded_int(1), help="optimiser steps")
+    distil.add_argument("--rank", type=bounded_int(1), help="of the LoRA")
     distil.add_argument("--learning-rate", type=float, metavar="RATE", help="at its highest")
-    distil.add_argument("--batch-size", type=whole(1), metavar="N", help="pairs in one forward pass")
-    distil.add_argument("--seed", type=whole(0), help="decides starting weights, order and noise")
+    distil.add_argument("--batch-size", type=bounded_int(1), metavar="N", help="pairs in one forward pass")
+    distil.add_argument("--seed", type=bounded_int(0), help="decides starting weights, order and noise")
     distil.add_argument(
         "--config", type=Path, metavar="FILE.toml", help="everything else (default: training/configs/distil-lora.toml)"
     )
@@ -49,7 +49,7 @@ def add_parsers(subparsers) -> None:
     )
     distil.add_argument(
         "--pairs",
-        type=whole(0),
+        type=bounded_int(0),
         default=16,
         metavar="N",
         help="to evaluate on; 0: do not evaluate (default: %(default)s)",

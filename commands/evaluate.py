@@ -7,7 +7,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from ..training.arguments import real, whole
+from ..training.arguments import bounded_float, bounded_int
 from .common import parse_device, parse_dtype
 from .edit import choose_bundle, parse_lora
 
@@ -40,19 +40,21 @@ def add_parsers(subparsers) -> None:
     )
     evaluate.add_argument("--split", choices=("validation", "train", "both"), default="validation")
     evaluate.add_argument(
-        "--pairs", type=whole(1), default=32, metavar="N", help="at most so many (default: %(default)s)"
+        "--pairs", type=bounded_int(1), default=32, metavar="N", help="at most so many (default: %(default)s)"
     )
     evaluate.add_argument(
         "--max-tokens",
-        type=whole(1),
+        type=bounded_int(1),
         metavar="N",
         help="patches of 16 x 16 pixels in the largest picture, as in training",
     )
     evaluate.add_argument("--fill", choices=("keep", "blank"), default="keep", help="what the model sees under a mask")
     evaluate.add_argument("--seed", type=int, default=0, help="of the first pair (default: %(default)s)")
-    evaluate.add_argument("--steps", type=whole(1), help="sampling steps (default: as the model was published)")
-    evaluate.add_argument("--guidance", type=real(0), metavar="SCALE", help="guidance scale; 1 switches it off")
-    evaluate.add_argument("--rescale", type=real(0, 1), metavar="PHI", help="guidance rescale, 0 … 1")
+    evaluate.add_argument("--steps", type=bounded_int(1), help="sampling steps (default: as the model was published)")
+    evaluate.add_argument(
+        "--guidance", type=bounded_float(0), metavar="SCALE", help="guidance scale; 1 switches it off"
+    )
+    evaluate.add_argument("--rescale", type=bounded_float(0, 1), metavar="PHI", help="guidance rescale, 0 … 1")
     evaluate.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps (default: the best there is)")
     evaluate.add_argument("--dtype", choices=_DTYPES, default="auto", help="of the transformer")
     evaluate.add_argument("--json", action="store_true", help="print the numbers as JSON")

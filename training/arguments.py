@@ -7,32 +7,32 @@ import math
 from collections.abc import Callable
 
 
-def whole(least: int) -> Callable[[str], int]:
-    """Parses whole numbers from ``least`` on."""
+def bounded_int(minimum: int) -> Callable[[str], int]:
+    """For ``type=`` of an argument: parses whole numbers from ``minimum`` on."""
 
     def parse(text: str) -> int:
         try:
             value = int(text)
         except ValueError:
             raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}") from None
-        if value < least:
-            raise argparse.ArgumentTypeError(f"expected {least} or more, got {value}")
+        if value < minimum:
+            raise argparse.ArgumentTypeError(f"expected {minimum} or more, got {value}")
         return value
 
     return parse
 
 
-def real(least: float = -math.inf, most: float = math.inf) -> Callable[[str], float]:
-    """Parses finite numbers from ``least`` to ``most``, both included."""
+def bounded_float(minimum: float = -math.inf, maximum: float = math.inf) -> Callable[[str], float]:
+    """For ``type=`` of an argument: parses finite numbers from ``minimum`` to ``maximum``, both included."""
 
     def parse(text: str) -> float:
         try:
             value = float(text)
         except ValueError:
             raise argparse.ArgumentTypeError(f"expected a number, got {text!r}") from None
-        if not (math.isfinite(value) and least <= value <= most):
-            upper = "" if math.isinf(most) else f" to {most:g}"
-            raise argparse.ArgumentTypeError(f"expected a number from {least:g}{upper}, got {text}")
+        if not (math.isfinite(value) and minimum <= value <= maximum):
+            upper = "" if math.isinf(maximum) else f" to {maximum:g}"
+            raise argparse.ArgumentTypeError(f"expected a number from {minimum:g}{upper}, got {text}")
         return value
 
     return parse

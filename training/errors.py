@@ -1,4 +1,4 @@
-"""What can go wrong with pairs on disk, each error in the words of the person who has to act on it."""
+"""Errors of datasets, each in the words of the person who has to act on it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ class DatasetError(RuntimeError):
 
 
 class WriteError(DatasetError):
-    """The disk refuses: it is full, read-only, gone or held by another. The same pair can be written later.
+    """The disk refuses: it is full, read-only, gone or locked. The same pair can be written later.
 
-    reason: why, in a few words.
+    Attributes:
+        reason: why, in a few words.
     """
 
     def __init__(self, message: str, reason: str):
@@ -27,11 +28,11 @@ class ImageError(DatasetError, ValueError):
 
 
 class PairError(DatasetError, ValueError):
-    """A pair that the caller put together wrongly (as opposed to one that a check turns down)."""
+    """A pair that the caller put together wrongly (as opposed to one that a check rejects)."""
 
 
 class CheckError(DatasetError, ValueError):
-    """A check at the door that is not known, or a number that it cannot have."""
+    """A quality check that is not known, or a value that it cannot have."""
 
 
 class RowError(DatasetError, ValueError):

@@ -12,7 +12,7 @@ TRAINING_PACKAGES = ("accelerate", "peft", "diffusers")
 
 
 def require_packages(names: Sequence[str] = TRAINING_PACKAGES) -> None:
-    """Looks for packages without importing them.
+    """Checks that packages are installed, without importing them.
 
     Raises:
         TrainError: some are missing; the message has the line that installs them into this very Python.

@@ -1,4 +1,4 @@
-"""HTML pages that need nothing but themselves: style, pictures and scripts are inside, and nothing is fetched."""
+"""Self-contained HTML pages: style, pictures and scripts are inside, and nothing is fetched."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ figure img { display: block; min-width: 32px; min-height: 32px; max-width: 160px
 """
 
 
-def whole_page(title: str, *parts: str, script: str = "", style: str = "") -> str:
-    """A whole page.
+def html_page(title: str, *parts: str, script: str = "", style: str = "") -> str:
+    """A page.
 
     Args:
         title: plain text.
@@ -51,7 +51,12 @@ def whole_page(title: str, *parts: str, script: str = "", style: str = "") -> st
 
 
 def inline_picture(image: Image.Image, side: int = THUMBNAIL_SIDE, quality: int = 78) -> str:
-    """An <img> that carries the picture, shrunk to ``side`` pixels where it is larger."""
+    """An ``<img>`` that carries the picture as a data URI.
+
+    Args:
+        side: pixels to which the longer side is shrunk where it is larger.
+        quality: of the JPEG, 0 to 100.
+    """
     small = ImageOps.contain(image, (side, side)) if max(image.size) > side else image
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=quality)

@@ -26,10 +26,11 @@ import numpy as np
 from PIL import Image
 
 from ...training.capture.client import DEFAULT_URL, ComfyClient, parse_url
-from ...training.capture.failures import judge
+from ...training.capture.failures import classify_failure
 from ...training.capture.plan import make_plan
-from ...training.capture.roles import Choices, find_roles
-from ...training.capture.sweep import Settings, capture
+from ...training.capture.role_finder import find_roles
+from ...training.capture.roles import RoleChoices
+from ...training.capture.sweep import CaptureSettings, capture
 from ...training.capture.workflow.graph import Prompt, check_prompt, node_types
 from ...training.capture.workflow.load import load_workflow, read_workflow
 from ..report import Table
@@ -110,18 +111,18 @@ def blur_workflow(blurs: int) -> Prompt:
 async def _alone(client: ComfyClient, prompt: Prompt, contents: list[bytes]) -> float:
     """Seconds in which the server works off one prompt a picture, all queued at once."""
     workflow = load_workflow(prompt, await client.object_info(node_types(prompt)))
-    plan = make_plan(workflow, find_roles(workflow, Choices()), "")
+    plan = make_plan(workflow, find_roles(workflow, RoleChoices()), "")
     names = [await client.upload(f"bench-{uuid.uuid4().hex}.png", content) for content in contents]
     ids = [str(uuid.uuid4()) for _ in names]
     start = time.perf_counter()
     for number, (name, prompt_id) in enumerate(zip(names, ids, strict=True)):
-        await client.submit(plan.prompt(dict.fromkeys(plan.feeds, name), number), prompt_id)
+        await client.submit(plan.prompt(dict.fromkeys(plan.bindings, name), number), prompt_id)
     for prompt_id in ids:
         while (entry := await client.history(prompt_id)) is None:
             await asyncio.sleep(0.02)
-        if (failure := judge(entry)) is not None:
+        if (failure := classify_failure(entry)) is not None:
             raise RuntimeError(f"the workflow failed: {failure.message}")
-        await client.forget(prompt_id)
+        await client.delete_history(prompt_id)
     return time.perf_counter() - start
 
 
@@ -133,12 +134,12 @@ async def _captured(folder: Path, url: str, prompt: Prompt, contents: list[bytes
         (inputs / f"{number}.png").write_bytes(content)
     workflow = folder / "workflow.json"
     workflow.write_text(json.dumps(prompt))
-    settings = Settings(workflow, (inputs,), folder / "datasets", "bench", servers=(url,))
+    settings = CaptureSettings(workflow, (inputs,), folder / "datasets", "bench", servers=(url,))
     wall, cpu = time.perf_counter(), time.process_time()
-    tally = await capture(settings, lambda event, data: None)
+    progress = await capture(settings, lambda event, data: None)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    if tally.stored != len(contents):
-        raise RuntimeError(f"{tally.stored} of {len(contents)} pairs were stored: {tally.counts()}")
+    if progress.stored != len(contents):
+        raise RuntimeError(f"{progress.stored} of {len(contents)} pairs were stored: {progress.counts()}")
     return wall, cpu
 
 

@@ -25,7 +25,7 @@ from itertools import pairwise
 import aiohttp
 
 from ...training.capture.client import DEFAULT_URL, ComfyClient, parse_url
-from ...training.capture.failures import judge
+from ...training.capture.failures import classify_failure
 from ...training.capture.workflow.graph import Prompt
 from ...training.capture.workflow.markers import RESULT, SOURCE
 from ..report import Table
@@ -129,7 +129,7 @@ async def _run(client: ComfyClient, prompt: Prompt, side: int) -> str:
     await client.submit(fed, prompt_id)
     while (entry := await client.history(prompt_id)) is None:
         await asyncio.sleep(0.05)
-    if (failure := judge(entry)) is not None:
+    if (failure := classify_failure(entry)) is not None:
         raise RuntimeError(f"the workflow failed: {failure.message}")
     await asyncio.sleep(0.1)  # for the last word on the websocket
     return prompt_id

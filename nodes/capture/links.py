@@ -15,9 +15,9 @@ from ...training.capture.errors import WorkflowError
 from ...training.capture.workflow.graph import (
     Prompt,
     ancestors,
-    between,
     check_prompt,
-    links_into,
+    input_links,
+    nodes_between,
 )
 from ...training.capture.workflow.markers import (
     PAIR,
@@ -62,7 +62,7 @@ def connect_sources(prompt: dict[str, Any]) -> dict[str, str]:
             continue
         for index, source in sources.items():
             prompt[node_id]["inputs"][_IMAGE.format(index)] = [source, 0]
-            if "mask" in links_into(checked, source):
+            if "mask" in input_links(checked, source):
                 prompt[node_id]["inputs"][_MASK.format(index)] = [source, 1]
     return unclear
 
@@ -108,7 +108,7 @@ def upstream_of_source(prompt: Prompt, node_id: str) -> set[str]:
     name = "source" if prompt[node_id]["class_type"] == PAIR else "image"
     try:
         marker = node_id if name == "source" else next(iter(sources_of(prompt, node_id).values()))
-        return ancestors(prompt, [links_into(prompt, marker)[name][0]])
+        return ancestors(prompt, [input_links(prompt, marker)[name][0]])
     except (WorkflowError, KeyError):
         return set()
 
@@ -117,9 +117,9 @@ def edit_nodes(prompt: Mapping[str, Any], marker: str) -> set[str]:
     """The nodes that make the result of a marker out of the first picture; empty where that is unclear."""
     graph = check_prompt(prompt)
     pair = graph[marker]["class_type"] == PAIR
-    wires = links_into(graph, marker)
+    wires = input_links(graph, marker)
     try:
         source = wires["source"][0] if pair else next(iter(sources_of(graph, marker).values()))
-        return between(graph, [source], wires["result" if pair else "image"][0])
+        return nodes_between(graph, [source], wires["result" if pair else "image"][0])
     except (WorkflowError, KeyError):
         return set()

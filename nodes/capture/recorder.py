@@ -360,7 +360,7 @@ def _append_or_reject(dataset: Dataset, pair: Pair, checks: CheckSettings) -> Ap
         return dataset.append(pair, checks=checks)
     except (PairError, ImageError) as error:
         logging.warning("ACE Edit: a pair of %s was rejected: %s", dataset.folder.name, error)
-        return dataset.turn_down(pair, error)
+        return dataset.reject(pair, error)
 
 
 def _count_pairs(captures: Iterable[Capture]) -> int:

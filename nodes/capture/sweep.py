@@ -219,8 +219,8 @@ def _settings(
     Raises:
         ValueError: no folder, or a check that is unknown.
     """
-    from ...training.capture.roles import Choices
-    from ...training.capture.sweep import Settings
+    from ...training.capture.roles import RoleChoices
+    from ...training.capture.sweep import CaptureSettings
     from ...training.dataset.intake.checks import parse_checks
     from .record import split_list
 
@@ -228,14 +228,14 @@ def _settings(
         raise ValueError("choose a folder: put pictures into a folder in ComfyUI's input folder, then refresh (R)")
     inputs = [paths.input_folder(name) for name in (folder, second_folder) if name != _NONE]
     mask_folders = {} if masks == _NONE else {0: paths.input_folder(masks)}
-    return Settings(
+    return CaptureSettings(
         workflow=Path(),
         inputs=tuple(inputs),
         masks=mask_folders,
         root=paths.datasets_root(),
         dataset=dataset.strip(),
         servers=(_own_address(),),
-        choices=Choices(
+        choices=RoleChoices(
             sources=tuple(split_list(loader)),
             masks=tuple(split_list(mask_loader)),
             result=result.strip() or None,

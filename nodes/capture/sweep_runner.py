@@ -14,9 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ...training.capture.errors import CaptureError, Undecided
-from ...training.capture.report import Tally
-from ...training.capture.sweep import Settings, capture
+from ...training.capture.errors import AmbiguousRoleError, CaptureError
+from ...training.capture.report import CaptureProgress
+from ...training.capture.sweep import CaptureSettings, capture
 from ...training.errors import DatasetError
 
 State = dict[str, Any]
@@ -68,7 +68,7 @@ class SweepRunner:
         return dict(self._state)
 
     def start(
-        self, prompt: Mapping[str, Any], settings: Settings, node: str, on_change: Callable[[State], None]
+        self, prompt: Mapping[str, Any], settings: CaptureSettings, node: str, on_change: Callable[[State], None]
     ) -> None:
         """Starts a sweep in a thread of its own.
 
@@ -101,21 +101,21 @@ class SweepRunner:
         self._on_change(self.state)
         return True
 
-    def _run(self, prompt: dict[str, Any], settings: Settings) -> None:
+    def _run(self, prompt: dict[str, Any], settings: CaptureSettings) -> None:
         text = self._run_to_end(prompt, settings)
         with self._lock:
             self._state.update(running=False, stopping=False, text=text)
         self._on_change(self.state)
 
-    def _run_to_end(self, prompt: dict[str, Any], settings: Settings) -> str:
+    def _run_to_end(self, prompt: dict[str, Any], settings: CaptureSettings) -> str:
         """Runs the capture and returns the closing text."""
         try:
             # The graph may hold keys, so its folder is for this user alone, and the file goes as soon as it was read.
             with tempfile.TemporaryDirectory(prefix="ace-sweep-") as folder:
                 path = Path(folder, "workflow.json")
                 path.write_text(json.dumps(prompt), encoding="utf-8")
-                tally = asyncio.run(self._capture(replace(settings, workflow=path)))
-        except Undecided as error:
+                progress = asyncio.run(self._capture(replace(settings, workflow=path)))
+        except AmbiguousRoleError as error:
             choices = "\n".join(f"- {choice}" for choice in error.choices)
             advice = f"Write the number of the node into “{_to_widget_names(error.flag)}”, and queue again."
             return f"sweep: {_to_widget_names(error.question)}\n{choices}\n{advice}"
@@ -125,9 +125,9 @@ class SweepRunner:
         except Exception as error:
             logging.exception("ACE Edit: sweep")
             return f"sweep: {error!r}. The log has more."
-        return self._text(_summary(tally, settings.dry_run))
+        return self._text(_summary(progress, settings.dry_run))
 
-    async def _capture(self, settings: Settings) -> Tally:
+    async def _capture(self, settings: CaptureSettings) -> CaptureProgress:
         stop = asyncio.Event()
         with self._lock:
             self._stop, self._loop = stop, asyncio.get_running_loop()
@@ -179,13 +179,13 @@ def _progress(counts: Mapping[str, Any]) -> str:
     )
 
 
-def _summary(tally: Tally, dry_run: bool) -> str:
+def _summary(progress: CaptureProgress, dry_run: bool) -> str:
     if dry_run:
-        return f"sweep: {tally.left} of {tally.total} would run; {tally.unusable} inputs would be set aside"
-    end = "sweep: done" if not tally.left else f"sweep: stopped with {tally.left} left; queue again to go on"
+        return f"sweep: {progress.left} of {progress.total} would run; {progress.unusable} inputs would be set aside"
+    end = "sweep: done" if not progress.left else f"sweep: stopped with {progress.left} left; queue again to go on"
     return (
-        f"{end}\n{tally.stored} pairs, {tally.duplicates} there already, {tally.rejected} rejected, "
-        f"{tally.earlier} done earlier, {tally.quarantined + tally.unusable} set aside, {tally.failed} failed"
+        f"{end}\n{progress.stored} pairs, {progress.duplicates} there already, {progress.rejected} rejected, "
+        f"{progress.earlier} done earlier, {progress.quarantined + progress.unusable} set aside, {progress.failed} failed"
     )
 
 

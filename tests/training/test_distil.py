@@ -14,7 +14,7 @@ from comfyui_ace.ace.bundles.bundle import find_bundle
 from comfyui_ace.ace.pipeline import ACEPipeline
 from comfyui_ace.ace.weights.lora import read_lora
 from comfyui_ace.cli import main
-from comfyui_ace.training.capture.workflow.ui_graph import convert
+from comfyui_ace.training.capture.workflow.ui_graph import graph_to_prompt
 from comfyui_ace.training.dataset.intake.checks import CheckSettings
 from comfyui_ace.training.dataset.store import Dataset, Pair
 from comfyui_ace.training.distil import DistilSettings, distil, make_train_config
@@ -269,7 +269,7 @@ def test_the_file_says_the_same_as_the_prompt(workshop, tmp_path):
     dataset = Dataset(workshop.dataset)
     for row in dataset.rows():
         graph = replacement(dataset, row, tmp_path).graph()
-        read = convert(ui_workflow(graph, "note"), object_info())
+        read = graph_to_prompt(ui_workflow(graph, "note"), object_info())
         assert not read.problems
         found = {name: node["inputs"] for name, node in read.prompt.items()}
         assert found == {name: node["inputs"] for name, node in graph.prompt().items()}
@@ -297,7 +297,7 @@ def test_the_workflow_paints_at_the_size_of_the_training(workshop, tmp_path, res
     assert found == expected
     dataset = Dataset(workshop.dataset)
     made = replace(replacement(dataset, next(dataset.rows()), tmp_path), sampler={**SAMPLER, **found})
-    read = convert(ui_workflow(made.graph(), ""), object_info()).prompt
+    read = graph_to_prompt(ui_workflow(made.graph(), ""), object_info()).prompt
     (sampler,) = [node["inputs"] for node in read.values() if node["class_type"] == "ACESampler"]
     assert {name: sampler[name] for name in sampler if name.startswith("resolution")} == {
         "resolution": "as the model",
@@ -309,7 +309,7 @@ def test_a_hidden_hole_is_hidden_in_the_workflow_too(workshop, tmp_path):
     dataset = Dataset(workshop.dataset)
     row = next(row for row in dataset.rows() if row.mask_file_names)
     graph = replace(replacement(dataset, row, tmp_path), fill="blank").graph()
-    read = convert(ui_workflow(graph, ""), object_info()).prompt
+    read = graph_to_prompt(ui_workflow(graph, ""), object_info()).prompt
     (hole,) = [node["inputs"] for node in read.values() if node["class_type"] == "ACEInpaint"]
     assert hole["way"].startswith("blank") and "ACEImage" not in kinds(graph)
 

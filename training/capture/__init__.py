@@ -2,10 +2,12 @@
 
 sweep             the whole: a workflow, a folder, a dataset
 workflow          workflows as files and as prompts
-roles             which node plays which part
-inputs            which file goes to which part
-plan              the three together: jobs
-scheduler, link   jobs on servers; one server and its troubles
+roles             what roles nodes have: source, mask, result, seed
+role_finder       which node has which
+inputs            which files belong together
+plan              roles and inputs together: jobs
+scheduler         jobs on servers
+connection        to one server, with what can go wrong
 client            ComfyUI's API
 failures          what went wrong, and whether trying again helps
 journal           what is done, so that a capture goes on
@@ -13,4 +15,4 @@ results           pictures -> pairs
 report            what the artist reads
 """
 
-__all__ = ["client", "errors", "failures", "plan", "report", "roles", "scheduler", "sweep", "workflow"]
+__all__ = ["client", "errors", "failures", "plan", "report", "role_finder", "roles", "scheduler", "sweep", "workflow"]

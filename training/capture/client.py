@@ -1,4 +1,4 @@
-"""One ComfyUI server over HTTP. Everything it sends back is untrusted: sizes are bounded, names are only quoted back."""
+"""One ComfyUI server over HTTP. What it sends is untrusted: sizes are bounded, names are only quoted back."""
 
 from __future__ import annotations
 
@@ -24,25 +24,34 @@ _BULK = aiohttp.ClientTimeout(total=600, connect=10, sock_read=60)
 _HEARTBEAT = 20.0
 
 
-class Unreachable(Exception):
-    """The network or the server failed in a way that may pass."""
+class TransientServerError(Exception):
+    """The network or the server failed in a way that may pass; the same request is worth repeating."""
 
 
-class Refused(Exception):
-    """The server understood a prompt and will not run it. nodes: what it has against each node."""
+class PromptValidationError(Exception):
+    """The server understood a prompt and will not run it.
+
+    Attributes:
+        nodes: what is wrong with each node, in words, by its id.
+    """
 
     def __init__(self, message: str, nodes: Mapping[str, str]):
         super().__init__(message)
         self.nodes = dict(nodes)
 
 
-class Missing(Exception):
-    """The server no longer has a file."""
+class FileMissingError(Exception):
+    """The server no longer has a picture that it names in its history."""
 
 
 @dataclass(frozen=True)
 class PictureRef:
-    """A picture in one of a server's folders, as the server named it."""
+    """A picture in one of a server's folders, as the server named it.
+
+    Attributes:
+        filename, subfolder: where it is.
+        type: which folder: "input", "output" or "temp".
+    """
 
     filename: str
     subfolder: str
@@ -50,14 +59,18 @@ class PictureRef:
 
 
 def parse_url(text: str) -> URL:
-    """A server's address; "host:port" will do. Raises `CaptureError`."""
+    """Reads a server's address; "host:port" will do.
+
+    Raises:
+        CaptureError: it is none.
+    """
     given = text if "://" in text else f"http://{text}"
     try:
         url = URL(given)
     except ValueError as error:
-        raise CaptureError(f"{text!r} is no server address: {error}.") from error
+        raise CaptureError(f"{text!r} is not a server address: {error}.") from error
     if url.scheme not in ("http", "https") or not url.host:
-        raise CaptureError(f"{text!r} is no server address; expected for example {DEFAULT_URL}.")
+        raise CaptureError(f"{text!r} is not a server address; expected for example {DEFAULT_URL}.")
     return url.with_query(None).with_fragment(None)
 
 
@@ -67,19 +80,30 @@ def public_name(url: URL) -> str:
 
 
 class ComfyClient:
-    """Requests to one server. Failures that may pass are `Unreachable`."""
+    """Requests to one server. Every request may raise ``TransientServerError``, for failures that may pass.
+
+    Attributes:
+        url: the server's address.
+        name: the same without user and password.
+        client_id: by which the server knows who queues and listens.
+    """
 
     def __init__(self, url: URL, session: aiohttp.ClientSession, client_id: str):
         self.url, self.name, self.client_id = url, public_name(url), client_id
         self._session = session
 
-    # -- questions ----------------------------------------------------------------------------------------------
+    # -- reading ------------------------------------------------------------------------------------------------
 
     async def system_stats(self) -> dict[str, Any]:
+        """Versions and devices of the server."""
         return _object(await self._json("GET", "system_stats"))
 
     async def object_info(self, kinds: Collection[str] | None = None) -> dict[str, Any]:
-        """Node schemas by type: of the given types that the server has, or of all."""
+        """Node schemas by type.
+
+        Args:
+            kinds: node types; those that the server has are given. None gives all.
+        """
         if kinds is None or len(kinds) > _MANY_KINDS or any("/" in kind for kind in kinds):
             return _object(await self._json("GET", "object_info", timeout=_BULK))
         found = await asyncio.gather(*(self._json("GET", f"object_info/{kind}") for kind in kinds))
@@ -90,30 +114,40 @@ class ComfyClient:
         info = _object(await self._json("GET", "prompt")).get("exec_info")
         return _count(info.get("queue_remaining")) if isinstance(info, dict) else 0
 
-    async def queued(self) -> set[str]:
+    async def queued_prompts(self) -> set[str]:
         """Ids of the prompts that run or wait."""
         queue = _object(await self._json("GET", "queue"))
         entries = [entry for part in ("queue_running", "queue_pending") for entry in queue.get(part) or []]
         return {str(entry[1]) for entry in entries if isinstance(entry, list) and len(entry) > 1}
 
     async def history(self, prompt_id: str) -> dict[str, Any] | None:
-        """What became of a prompt, None while it is not finished (or not known)."""
+        """A prompt's entry in the server's history; None while it is not finished (or not known)."""
         found = _object(await self._json("GET", f"history/{prompt_id}")).get(prompt_id)
         return found if isinstance(found, dict) else None
 
     async def picture(self, ref: PictureRef) -> bytes:
-        """A picture's file. Raises `Missing` when the server no longer has it."""
+        """Downloads a picture's file.
+
+        Raises:
+            FileMissingError: the server no longer has it.
+        """
         params = {"filename": ref.filename, "subfolder": ref.subfolder, "type": ref.type}
         async with self._request("GET", "view", params=params, timeout=_BULK) as reply:
             if reply.status in (400, 403, 404):
-                raise Missing(f"{self.name} does not have the picture {ref.filename!r:.80} (status {reply.status})")
+                raise FileMissingError(
+                    f"{self.name} does not have the picture {ref.filename!r:.80} (status {reply.status})"
+                )
             await _check(reply)
             return await _read(reply, _MAX_PICTURE)
 
-    # -- orders -------------------------------------------------------------------------------------------------
+    # -- changing -----------------------------------------------------------------------------------------------
 
     async def upload(self, name: str, content: bytes) -> str:
-        """Put a picture into the input folder; returns a loader's value. The same name and content is kept once."""
+        """Uploads a picture to the server's input folder. The same name and content is stored once.
+
+        Returns:
+            What a loader's widget takes for it.
+        """
         form = aiohttp.FormData()
         form.add_field("image", content, filename=name, content_type="image/png")
         form.add_field("subfolder", SUBFOLDER)
@@ -123,12 +157,16 @@ class ComfyClient:
         kept = str(stored.get("name", ""))
         # The server adds a number where a broken file of an earlier upload is in the way.
         if not (kept.startswith(stem) and kept.endswith(suffix)) or "/" in kept or "\\" in kept:
-            raise Unreachable(f"{self.name} stored an upload under the strange name {kept!r:.80}")
+            raise TransientServerError(f"{self.name} stored an upload under the strange name {kept!r:.80}")
         # The folder is said because some loaders look into the output folder by default.
         return f"{SUBFOLDER}/{kept} [input]"
 
     async def submit(self, prompt: Prompt, prompt_id: str) -> None:
-        """Queue a prompt under an id of ours. Raises `Refused` if any part of it is not valid."""
+        """Queues a prompt under an id of ours.
+
+        Raises:
+            PromptValidationError: a part of it is not valid; nothing of it is run.
+        """
         body = {"prompt": prompt, "prompt_id": prompt_id, "client_id": self.client_id}
         async with self._request("POST", "prompt", json=body, timeout=_QUICK) as reply:
             if reply.status not in (200, 400):
@@ -139,22 +177,26 @@ class ComfyClient:
             return
         if reply.status == 200:  # some outputs are valid and were queued
             await self.cancel([prompt_id])
-        raise _refusal(answer.get("error"), errors)
+        raise _validation_error(answer.get("error"), errors)
 
     async def cancel(self, prompt_ids: Sequence[str]) -> None:
-        """Take prompts that wait out of the queue; one that runs goes on."""
+        """Takes waiting prompts out of the queue; one that runs goes on."""
         await self._json("POST", "queue", json={"delete": list(prompt_ids)})
 
-    async def forget(self, prompt_id: str) -> None:
-        """Drop a finished prompt from the server's history."""
+    async def delete_history(self, prompt_id: str) -> None:
+        """Deletes a finished prompt from the server's history."""
         await self._json("POST", "history", json={"delete": [prompt_id]})
 
     async def free(self) -> None:
-        """Ask the server to unload its models and forget cached results before its next prompt."""
+        """Asks the server to unload its models and drop cached results before its next prompt."""
         await self._json("POST", "free", json={"unload_models": True, "free_memory": True})
 
     async def events(self) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-        """(type, data) of the server's messages to us, until the connection ends."""
+        """Listens to the server's websocket until the connection ends.
+
+        Yields:
+            (type, data) of each message to us.
+        """
         try:
             async with self._session.ws_connect(
                 self.url / "ws", params={"clientId": self.client_id}, heartbeat=_HEARTBEAT, max_msg_size=0
@@ -165,7 +207,7 @@ class ComfyClient:
                         if isinstance(event, dict) and isinstance(event.get("data"), dict):
                             yield str(event.get("type")), event["data"]
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
-            raise Unreachable(f"{self.name}: {_words(error)}") from error
+            raise TransientServerError(f"{self.name}: {_words(error)}") from error
 
     # -- HTTP ---------------------------------------------------------------------------------------------------
 
@@ -180,7 +222,7 @@ class ComfyClient:
 
 
 class _Request:
-    """A request whose failures, also while the body is read, are `Unreachable`."""
+    """A request whose failures, also while the body is read, are ``TransientServerError``."""
 
     def __init__(self, server: str, request: Any):
         self._server, self._request = server, request
@@ -189,12 +231,12 @@ class _Request:
         try:
             return await self._request.__aenter__()
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
-            raise Unreachable(f"{self._server}: {_words(error)}") from error
+            raise TransientServerError(f"{self._server}: {_words(error)}") from error
 
     async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         await self._request.__aexit__(kind, error, trace)
         if isinstance(error, (aiohttp.ClientError, asyncio.TimeoutError, OSError)):
-            raise Unreachable(f"{self._server}: {_words(error)}") from error
+            raise TransientServerError(f"{self._server}: {_words(error)}") from error
 
 
 async def _check(reply: aiohttp.ClientResponse) -> None:
@@ -206,7 +248,7 @@ async def _check(reply: aiohttp.ClientResponse) -> None:
             f"{public_name(reply.url.origin())} asks for a login ({where}). Give it as http://user:password@host:port."
         )
     detail = (await _read(reply, 1 << 20))[:300].decode("utf-8", "replace").strip()
-    raise Unreachable(f"{public_name(reply.url.origin())}{where}: {detail}".rstrip(": "))
+    raise TransientServerError(f"{public_name(reply.url.origin())}{where}: {detail}".rstrip(": "))
 
 
 async def _read(reply: aiohttp.ClientResponse, limit: int) -> bytes:
@@ -214,7 +256,7 @@ async def _read(reply: aiohttp.ClientResponse, limit: int) -> bytes:
     async for block in reply.content.iter_chunked(1 << 18):
         size += len(block)
         if size > limit:
-            raise Unreachable(f"{reply.url.path} sent more than {limit >> 20} MB")
+            raise TransientServerError(f"{reply.url.path} sent more than {limit >> 20} MB")
         blocks.append(block)
     return b"".join(blocks)
 
@@ -223,7 +265,7 @@ def _parse(body: bytes, server: str) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise Unreachable(f"{server} did not answer as ComfyUI does ({error})") from error
+        raise TransientServerError(f"{server} did not answer as ComfyUI does ({error})") from error
 
 
 def _object(value: Any) -> dict[str, Any]:
@@ -234,14 +276,14 @@ def _count(value: Any) -> int:
     return value if isinstance(value, int) and value >= 0 else 0
 
 
-def _refusal(error: Any, node_errors: Any) -> Refused:
+def _validation_error(error: Any, node_errors: Any) -> PromptValidationError:
     nodes = {}
     for node_id, entry in _object(node_errors).items():
         reasons = [r for r in _object(entry).get("errors") or [] if isinstance(r, dict)]
-        told = "; ".join(f"{r.get('message', '')}: {r.get('details', '')}".strip(": ") for r in reasons)
-        nodes[str(node_id)] = f"node {node_id} ({_object(entry).get('class_type', '?')}): {told}"
+        listed = "; ".join(f"{r.get('message', '')}: {r.get('details', '')}".strip(": ") for r in reasons)
+        nodes[str(node_id)] = f"node {node_id} ({_object(entry).get('class_type', '?')}): {listed}"
     fallback = f"{_object(error).get('message', 'no reason given')}: {_object(error).get('details', '')}".strip(": ")
-    return Refused("; ".join(nodes.values()) or fallback, nodes)
+    return PromptValidationError("; ".join(nodes.values()) or fallback, nodes)
 
 
 def _words(error: BaseException) -> str:

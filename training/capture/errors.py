@@ -1,4 +1,4 @@
-"""What stops a capture before or while it runs. What befalls a single input is no exception but an outcome."""
+"""What stops a capture before or while it runs. What happens to a single input is no exception but a ``Failure``."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ class WorkflowError(CaptureError):
     """A workflow file that cannot be read or turned into a prompt."""
 
 
-class Undecided(CaptureError):
-    """A choice that only the artist can make.
+class AmbiguousRoleError(CaptureError):
+    """Several nodes of the workflow could have a role, and only the artist can choose.
 
-    question: what is asked; choices: what can be answered, in the order of their numbers; flag: how to answer it on the
-    command line.
+    Attributes:
+        question: what is asked.
+        choices: what can be answered, in the order of their numbers.
+        flag: how to answer it on the command line.
     """
 
     def __init__(self, question: str, choices: tuple[str, ...], flag: str):

@@ -1,4 +1,4 @@
-"""What went wrong with a prompt, sorted by what to do about it."""
+"""What went wrong with a prompt, classified by what to do about it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..dataset.provenance.redaction import redact_text
-from .client import Refused
+from .client import PromptValidationError
 from .plan import Plan
 
-Kind = Literal["memory", "input", "file", "refused", "interrupted", "lost", "server"]
+Kind = Literal["memory", "input", "file", "invalid", "interrupted", "lost", "server"]
 _MEMORY_TYPES = ("OutOfMemoryError", "MemoryError")
 _MEMORY_WORDS = ("out of memory", "not enough memory", "alloc_cpu", "cudaerrormemoryallocation", "allocation on device")
 _MAX_MESSAGE = 600
@@ -18,10 +18,14 @@ _MAX_MESSAGE = 600
 
 @dataclass(frozen=True)
 class Failure:
-    """kind: "memory" (free, then again), "input" (set aside, unless all fail so), "file" (set aside: it was never sent),
-    "interrupted" and "lost" (again), "refused" (again, then set aside), "server" (elsewhere).
+    """Why a job failed.
 
-    place: node and type of error, by which failures of one cause are recognised.
+    Attributes:
+        kind: what is done about it: "memory" (free the server's memory and retry), "input" (set the input aside, unless
+            all inputs fail so), "file" (set it aside: it was never sent), "interrupted" and "lost" (retry), "invalid"
+            (retry, then set it aside), "server" (run the job on another server).
+        message: the reason, fit to be written to files.
+        place: node and type of error, by which failures of one cause are recognised.
     """
 
     kind: Kind
@@ -29,8 +33,8 @@ class Failure:
     place: str = ""
 
 
-def judge(entry: Mapping[str, Any]) -> Failure | None:
-    """The failure in a history entry; None where the prompt ended well."""
+def classify_failure(entry: Mapping[str, Any]) -> Failure | None:
+    """The failure in a prompt's entry of the server's history; None where the prompt ended well."""
     status = entry.get("status")
     status = status if isinstance(status, Mapping) else {}
     for message in status.get("messages") or []:
@@ -46,15 +50,15 @@ def judge(entry: Mapping[str, Any]) -> Failure | None:
     return None
 
 
-def judge_refusal(refused: Refused, plan: Plan) -> Failure:
-    """A refusal that concerns only what differs from job to job is the input's, any other is the server's."""
-    fed = {node for node, _ in plan.varying}
-    if refused.nodes and set(refused.nodes) <= fed:
-        return Failure("refused", clean(str(refused)), "refused")
-    return Failure("server", clean(str(refused)))
+def classify_validation_error(error: PromptValidationError, plan: Plan) -> Failure:
+    """An error that concerns only what differs from job to job is the input's, any other is the server's."""
+    varying = {node for node, _ in plan.varying}
+    if error.nodes and set(error.nodes) <= varying:
+        return Failure("invalid", safe_message(str(error)), "invalid")
+    return Failure("server", safe_message(str(error)))
 
 
-def clean(message: str) -> str:
+def safe_message(message: str) -> str:
     """A message that may be written to files: one line, bounded, without secrets."""
     text = " ".join(redact_text(message).split())
     return text if len(text) <= _MAX_MESSAGE else text[: _MAX_MESSAGE - 1] + "…"
@@ -62,10 +66,10 @@ def clean(message: str) -> str:
 
 def _execution_failure(data: Mapping[str, Any]) -> Failure:
     kind = str(data.get("exception_type", "")).rpartition(".")[2]
-    words = str(data.get("exception_message", "")).strip()
+    text = str(data.get("exception_message", "")).strip()
     node = f"node {data.get('node_id', '?')} ({data.get('node_type', '?')})"
-    lowered = words.lower()
+    lowered = text.lower()
     memory = kind in _MEMORY_TYPES or any(sign in lowered for sign in _MEMORY_WORDS)
     # ComfyUI adds tips behind an empty line; the first paragraph is the error.
-    message = clean(f"{node}: {kind}: {words.partition(chr(10) * 2)[0]}")
+    message = safe_message(f"{node}: {kind}: {text.partition(chr(10) * 2)[0]}")
     return Failure("memory" if memory else "input", message, f"{node} {kind}")

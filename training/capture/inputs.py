@@ -1,4 +1,4 @@
-"""Input files: several folders bound by file stem, read with care, and what is sent to a server instead of the file.
+"""Input files: several folders matched by file stem, decoded, and what is sent to a server instead of the file.
 
 Servers get lossless 8-bit pictures of the very pixels that are stored in the pair, so a source and what the workflow saw
 of it cannot differ by a decoder, a rotation or a colour depth.
@@ -36,7 +36,13 @@ _PNG_RGB8 = b"\x08\x02"  # bit depth and colour type, at offset 24
 
 @dataclass(frozen=True)
 class InputGroup:
-    """Files that belong together. files: one an input folder; masks: one a file, None where no masks are bound."""
+    """Files that belong together.
+
+    Attributes:
+        name: their common stem.
+        files: one an input folder.
+        masks: one a file, None where it has no mask file; empty where none has.
+    """
 
     name: str
     files: tuple[Path, ...]
@@ -44,16 +50,23 @@ class InputGroup:
 
     @property
     def paths(self) -> tuple[Path, ...]:
+        """All files, then all masks."""
         return (*self.files, *(mask for mask in self.masks if mask is not None))
 
     @property
     def label(self) -> str:
+        """What messages call the input."""
         return self.files[0].name
 
 
 @dataclass(frozen=True)
-class Unusable:
-    """An input that is set aside, and why."""
+class UnusableInput:
+    """An input that is set aside, and why.
+
+    Attributes:
+        label: what messages call it.
+        reason: in words.
+    """
 
     label: str
     reason: str
@@ -61,9 +74,12 @@ class Unusable:
 
 @dataclass(frozen=True)
 class LoadedPicture:
-    """pixels: (H, W, 3) uint8. mask: (H, W) uint8, white = may change, from a mask file or the file's transparency.
+    """A decoded input.
 
-    png: the file's own bytes, where they are a PNG of just these pixels.
+    Attributes:
+        pixels: (H, W, 3) uint8.
+        mask: (H, W) uint8, white = may change, from a mask file or the file's transparency.
+        png: the file's own bytes, where they are a PNG of just these pixels.
     """
 
     pixels: np.ndarray
@@ -71,36 +87,45 @@ class LoadedPicture:
     png: bytes | None = None
 
 
-def bind(folders: Sequence[Path], mask_folders: dict[int, Path]) -> tuple[list[InputGroup], list[Unusable]]:
-    """Bind the files of several folders by their stems, in natural order of the first folder.
+def group_by_stem(
+    folders: Sequence[Path], mask_folders: dict[int, Path]
+) -> tuple[list[InputGroup], list[UnusableInput]]:
+    """Matches the files of several folders by their stems, in natural order of the first folder.
 
-    mask_folders: folder by the index of the input folder whose masks it holds.
+    Args:
+        folders: of the condition images, in indicator order.
+        mask_folders: folder by the index of the input folder whose masks it holds.
+
+    Returns:
+        The groups, and the files without partners or with several.
 
     Raises:
-        CaptureError: a folder that is none, or holds no pictures.
+        CaptureError: a folder cannot be read, or holds no pictures.
     """
     listed = [_by_stem(folder) for folder in folders]
     listed_masks = {index: _by_stem(folder) for index, folder in mask_folders.items()}
     groups: list[InputGroup] = []
-    unusable: list[Unusable] = []
+    unusable: list[UnusableInput] = []
     for stem, first in sorted(listed[0].items(), key=lambda item: natural_key(item[0])):
         places = [(folder, files.get(stem, [])) for folder, files in zip(folders, listed, strict=True)]
         places += [(mask_folders[index], files.get(stem, [])) for index, files in listed_masks.items()]
-        reason = _misfit(stem, places)
+        reason = _mismatch(stem, places)
         if reason:
-            unusable.append(Unusable(first[0].name, reason))
+            unusable.append(UnusableInput(first[0].name, reason))
             continue
         files = tuple(found[0] for _, found in places[: len(folders)])
         masks = tuple(listed_masks[i][stem][0] if i in listed_masks else None for i in range(len(folders)))
         groups.append(InputGroup(stem, files, masks))
     others = [*zip(folders[1:], listed[1:], strict=True), *((mask_folders[i], listed_masks[i]) for i in mask_folders)]
     for folder, files in others:
-        lonely = sorted((stem for stem in files if stem not in listed[0]), key=natural_key)
-        unusable += [Unusable(files[stem][0].name, f"{folder} has it, {folders[0]} does not") for stem in lonely]
+        unmatched = sorted((stem for stem in files if stem not in listed[0]), key=natural_key)
+        unusable += [
+            UnusableInput(files[stem][0].name, f"{folder} has it, {folders[0]} does not") for stem in unmatched
+        ]
     return groups, unusable
 
 
-def _misfit(stem: str, places: list[tuple[Path, list[Path]]]) -> str | None:
+def _mismatch(stem: str, places: list[tuple[Path, list[Path]]]) -> str | None:
     for folder, found in places:
         if not found:
             return f"{folder} has no file named {stem!r}"
@@ -124,13 +149,17 @@ def _by_stem(folder: Path) -> dict[str, list[Path]]:
 
 
 def natural_key(text: str) -> tuple:
-    """Sorts img2 before img10."""
+    """Sort key for natural order: img2 before img10."""
     parts = re.split(r"(\d+)", text.casefold())
     return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part), text
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes. Raises `ImageError` if it cannot be read or is too large."""
+    """SHA-256 of a file's bytes.
+
+    Raises:
+        ImageError: it cannot be read or is too large.
+    """
     digest = hashlib.sha256()
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
@@ -144,7 +173,7 @@ def file_hash(path: Path) -> str:
 
 
 def check_headers(group: InputGroup, max_pixels: int = MAX_PIXELS) -> str | None:
-    """What is wrong with a group as far as file headers show, without decoding."""
+    """What is wrong with a group as far as file headers show, without decoding; None where they are fine."""
     try:
         for path in group.paths:
             image_size(path, max_pixels=max_pixels)
@@ -154,9 +183,14 @@ def check_headers(group: InputGroup, max_pixels: int = MAX_PIXELS) -> str | None
 
 
 def load_group(group: InputGroup, use_alpha: Sequence[bool], max_pixels: int = MAX_PIXELS) -> tuple[LoadedPicture, ...]:
-    """Decode a group. use_alpha: whether a picture's transparency is its mask, where no mask file is bound.
+    """Decodes a group. Transparent pixels keep their colour, as core's Load Image has it.
 
-    Transparent pixels keep their colour, as core's Load Image has it. Raises `ImageError`.
+    Args:
+        use_alpha: for each file, whether its transparency is its mask where it has no mask file.
+        max_pixels: larger pictures are refused.
+
+    Raises:
+        ImageError: a file cannot be read or is too large, or a mask has another size than its picture.
     """
     pictures = []
     masks = group.masks or (None,) * len(group.files)
@@ -177,7 +211,7 @@ def load_group(group: InputGroup, use_alpha: Sequence[bool], max_pixels: int = M
 
 
 def _read(path: Path, max_pixels: int) -> bytes:
-    """A file as it is now, after a look at its size; everything else is made of these bytes."""
+    """A file's bytes, its size in pixels checked first; everything else is made of these bytes."""
     image_size(path, max_pixels=max_pixels)
     try:
         return path.read_bytes()
@@ -193,14 +227,21 @@ def _named(data: bytes, path: Path) -> io.BytesIO:
 
 
 def encode_picture(picture: LoadedPicture, *, with_mask: bool) -> bytes:
-    """PNG of a picture; its mask goes into the alpha channel, where core's Load Image looks for it (clear = change)."""
+    """PNG of a picture.
+
+    Args:
+        with_mask: its mask goes into the alpha channel, where core's Load Image looks for it (transparent = may change).
+    """
     if picture.mask is None or not with_mask:
         return picture.png or _png(picture.pixels)
     return _png(np.dstack([picture.pixels, 255 - picture.mask]))
 
 
 def encode_mask(mask: np.ndarray) -> bytes:
-    """PNG of a mask that core's Load Image (as Mask) reads alike from any channel, and Load Image from its mask output."""
+    """PNG of a mask (H, W) uint8.
+
+    Core's Load Image (as Mask) reads the same from each of its channels, and Load Image has it at its mask output.
+    """
     return _png(np.dstack([mask, mask, mask, 255 - mask]))
 
 

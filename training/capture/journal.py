@@ -1,6 +1,6 @@
 """What became of every job, one line each, so that the same command goes on where it was stopped.
 
-`capture.jsonl` in the dataset's folder is only ever appended to and synced. A job is noted before it is queued and when
+``capture.jsonl`` in the dataset's folder is only ever appended to and synced. A job is noted before it is queued and when
 it is finished; a line torn by a crash is set aside.
 """
 
@@ -15,12 +15,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
 
-from ..dataset.disk.storage import (
-    append_line,
-    check_writable,
-    explained,
-    refuse_link,
-)
+from ..dataset.disk.files import append_line, refuse_symlink
+from ..dataset.disk.storage import as_write_error, check_writable
 from ..errors import WriteError
 from .errors import CaptureError
 
@@ -31,10 +27,17 @@ _STATES = ("queued", "done", "quarantined", "failed")
 
 
 @dataclass(frozen=True)
-class Entry:
-    """The last word on a job. prompt_id, server: where it was queued; reason: why it was set aside or failed.
+class JournalEntry:
+    """The latest that is known of a job.
 
-    pairs: ids of what came of it; rejected: whether some of it was turned down, with what changes to the checks.
+    Attributes:
+        state: "queued", "done", "quarantined" (set aside for good) or "failed" (for now).
+        attempt: number of the attempt under which it is, or will be, queued.
+        prompt_id, server: where it was queued.
+        reason: why it was set aside or failed.
+        pairs: ids of what came of it.
+        rejected: whether some of it was rejected.
+        checks: with what changes to the quality checks.
     """
 
     state: State
@@ -46,11 +49,14 @@ class Entry:
     rejected: bool = False
     checks: Mapping[str, Any] = field(default_factory=dict)
 
-    def settled(self, kept: Container[str], checks: Mapping[str, Any]) -> bool:
-        """Whether another run could give nothing new: all pairs are still there, and what was turned down would be again.
+    def up_to_date(self, kept: Container[str], checks: Mapping[str, Any]) -> bool:
+        """Whether another run could give nothing new: all pairs are still there, and what was rejected would be again.
 
-        kept: ids of the dataset; checks: changes to the checks now. Old records do not say with which checks they were
-        made; they count as made without changes.
+        Old records do not say with which checks they were made; they count as made without changes.
+
+        Args:
+            kept: ids of the dataset.
+            checks: changes to the quality checks now.
         """
         return self.state == "done" and all(pair in kept for pair in self.pairs) and not self._may_pass(checks)
 
@@ -59,12 +65,18 @@ class Entry:
 
 
 class Journal:
-    """The journal of one dataset. Open it with `open_journal`, which keeps other captures out."""
+    """The journal of one dataset. Open it with ``open_journal``, which keeps other captures out.
+
+    Attributes:
+        entries: by key of the job.
+        succeeded: hashes of graphs that have given a result.
+        id: of the journal, a UUID.
+    """
 
     def __init__(self, folder: Path):
         self._path = folder / JOURNAL
-        self.entries: dict[str, Entry] = {}
-        self.worked: set[str] = set()  # hashes of graphs that have given a result
+        self.entries: dict[str, JournalEntry] = {}
+        self.succeeded: set[str] = set()
         self.id = ""
         for record in _records(self._path):
             self._take(record)
@@ -72,7 +84,7 @@ class Journal:
             self.id = str(uuid.uuid4())
             self._write({"journal": 1, "id": self.id})
 
-    def __getitem__(self, key: str) -> Entry | None:
+    def __getitem__(self, key: str) -> JournalEntry | None:
         return self.entries.get(key)
 
     def prompt_id(self, key: str, attempt: int) -> str:
@@ -80,23 +92,34 @@ class Journal:
         return str(uuid.uuid5(uuid.UUID(self.id), f"{key}:{attempt}"))
 
     def queued(self, key: str, *, attempt: int, prompt_id: str, server: str, source: str, seed: int | None) -> None:
-        """Note that a job is about to be queued."""
+        """Notes that a job is about to be queued.
+
+        Raises:
+            CaptureError: the journal cannot be written; so do the three below.
+        """
         place = {"attempt": attempt, "prompt_id": prompt_id, "server": server}
         self._note(key, "queued", **place, source=source, seed=seed)
 
     def done(
         self, key: str, *, workflow: str, pairs: list[str], rejected: list[str], checks: Mapping[str, Any] | None = None
     ) -> None:
-        """Note that a job's pairs are in the dataset or on its side list. checks: the changes to the checks."""
+        """Notes that a job's pairs are in the dataset or listed as rejected.
+
+        Args:
+            workflow: hash of the graph.
+            pairs: ids of those in the dataset.
+            rejected: reasons of the others.
+            checks: changes to the quality checks.
+        """
         with_what = {"checks": dict(checks)} if rejected and checks else {}
         self._note(key, "done", workflow=workflow, pairs=pairs, rejected=rejected, **with_what)
 
     def quarantined(self, key: str, reason: str) -> None:
-        """Note that a job is set aside for good."""
+        """Notes that a job is set aside for good."""
         self._note(key, "quarantined", reason=reason)
 
     def failed(self, key: str, reason: str) -> None:
-        """Note that a job failed for now; the next run tries again."""
+        """Notes that a job failed for now; the next run tries again."""
         self._note(key, "failed", reason=reason)
 
     def _note(self, key: str, state: State, **details: Any) -> None:
@@ -112,7 +135,7 @@ class Journal:
     def _take(self, record: Mapping[str, Any]) -> None:
         _take(self.entries, record)
         if record.get("state") == "done":
-            self.worked.add(str(record.get("workflow")))
+            self.succeeded.add(str(record.get("workflow")))
         if "journal" in record:
             with contextlib.suppress(ValueError):
                 self.id = str(uuid.UUID(str(record.get("id"))))
@@ -122,27 +145,31 @@ class Journal:
             append_line(self._path, json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode())
         except OSError as error:
             raise CaptureError(
-                f"The journal {self._path} cannot be written: {error.strerror or error}. Free some space or mend the "
+                f"The journal {self._path} cannot be written: {error.strerror or error}. Free some space or fix the "
                 "permissions; the same command then goes on."
             ) from error
 
 
-def read_entries(folder: Path) -> dict[str, Entry]:
-    """The last word on each job by key; empty where there is no journal."""
-    entries: dict[str, Entry] = {}
+def read_entries(folder: Path) -> dict[str, JournalEntry]:
+    """The latest that is known of each job, by key; empty where there is no journal.
+
+    Raises:
+        CaptureError: the journal cannot be read.
+    """
+    entries: dict[str, JournalEntry] = {}
     for record in _records(folder / JOURNAL):
         _take(entries, record)
     return entries
 
 
-def _take(entries: dict[str, Entry], record: Mapping[str, Any]) -> None:
+def _take(entries: dict[str, JournalEntry], record: Mapping[str, Any]) -> None:
     key, state = record.get("key"), record.get("state")
     if not isinstance(key, str) or state not in _STATES:
         return
-    before = entries.get(key, Entry("failed"))
+    before = entries.get(key, JournalEntry("failed"))
     attempt = record.get("attempt", before.attempt)
     pairs, checks = record.get("pairs"), record.get("checks")
-    entries[key] = Entry(
+    entries[key] = JournalEntry(
         state=state,
         # After a failure the next attempt needs an id that no server has seen.
         attempt=(attempt if isinstance(attempt, int) else 0) + (state == "failed"),
@@ -157,10 +184,14 @@ def _take(entries: dict[str, Entry], record: Mapping[str, Any]) -> None:
 
 @contextlib.contextmanager
 def open_journal(folder: Path) -> Iterator[Journal]:
-    """The journal in a dataset's folder, for this process alone."""
+    """Opens the journal in a dataset's folder, for this process alone.
+
+    Raises:
+        CaptureError: another capture has it open, or it cannot be read or written.
+    """
     import filelock
 
-    refuse_link(folder / LOCK)
+    refuse_symlink(folder / LOCK)
     lock = filelock.FileLock(str(folder / LOCK), timeout=0)
     try:
         check_writable(folder)
@@ -172,7 +203,7 @@ def open_journal(folder: Path) -> Iterator[Journal]:
     except WriteError as error:
         raise CaptureError(str(error)) from error
     except OSError as error:
-        raise CaptureError(str(explained(error, folder))) from error
+        raise CaptureError(str(as_write_error(error, folder))) from error
     try:
         yield Journal(folder)
     finally:
@@ -187,7 +218,7 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
         return
     except OSError as error:
         raise CaptureError(
-            f"The journal {path} cannot be read: {error.strerror or error}. Mend its permissions; the same command then "
+            f"The journal {path} cannot be read: {error.strerror or error}. Fix its permissions; the same command then "
             "goes on."
         ) from error
     with file:

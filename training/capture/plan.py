@@ -20,9 +20,9 @@ from .workflow.graph import (
     Prompt,
     Workflow,
     ancestors,
-    between,
     describe,
-    links_into,
+    input_links,
+    nodes_between,
 )
 
 RESULT = "capture-result"
@@ -31,8 +31,15 @@ _MASK_OUTPUT = 1
 
 
 @dataclass(frozen=True)
-class Feed:
-    """An input of a loader that gets another file for each job. picture: index of the role; content: what is sent."""
+class InputBinding:
+    """An input of a loader that gets another file for each job.
+
+    Attributes:
+        node: the loader.
+        input: its widget that names the file.
+        picture: index of the condition image.
+        content: what is sent.
+    """
 
     node: str
     input: str
@@ -40,7 +47,7 @@ class Feed:
     content: Literal["picture", "picture and mask", "mask"]
 
     def encode(self, picture: LoadedPicture) -> bytes:
-        """PNG bytes for this loader."""
+        """What is sent to the server for this loader, as PNG."""
         if self.content == "mask":
             return encode_mask(picture.mask)
         return encode_picture(picture, with_mask=self.content == "picture and mask")
@@ -50,15 +57,24 @@ class Feed:
 class Plan:
     """All that the jobs of a capture have in common.
 
-    template: the prompt with what the file had in its feeds and seeds. views: for pictures that are seen on the server,
-    (image node, mask node) by role, None where the file itself is the picture. workflow: hash of the graph.
+    Attributes:
+        template: the prompt, with the files and seeds that the workflow file had.
+        bindings: loaders that get another file for each job.
+        seeds: (node, input) of the seeds that vary.
+        roles: the condition images, in indicator order.
+        previews: by condition image, the nodes (image, mask) that show it on the server; None where the input file itself
+            is the picture.
+        instruction: of all pairs.
+        workflow: hash of the graph.
+        tags: of all pairs.
+        seed_limit: seeds are below it.
     """
 
     template: Prompt
-    feeds: tuple[Feed, ...]
+    bindings: tuple[InputBinding, ...]
     seeds: tuple[tuple[str, str], ...]
     roles: tuple[PictureRole, ...]
-    views: tuple[tuple[str | None, str | None], ...]
+    previews: tuple[tuple[str | None, str | None], ...]
     instruction: str
     workflow: str
     tags: tuple[str, ...] = ()
@@ -67,14 +83,14 @@ class Plan:
     @property
     def varying(self) -> tuple[tuple[str, str], ...]:
         """(node, input) whose values differ from job to job."""
-        return (*((feed.node, feed.input) for feed in self.feeds), *self.seeds)
+        return (*((binding.node, binding.input) for binding in self.bindings), *self.seeds)
 
     @cached_property
-    def edit(self) -> frozenset[str]:
-        """The nodes that make the result out of the source; empty where it does not depend on what is fed."""
-        first = min((feed.picture for feed in self.feeds), default=0)
-        begin = {feed.node for feed in self.feeds if feed.picture == first}
-        return frozenset(between(self.template, begin, links_into(self.template, RESULT)["images"][0]))
+    def edit_nodes(self) -> frozenset[str]:
+        """The nodes that make the result out of the source; empty where it does not depend on any input file."""
+        first = min((binding.picture for binding in self.bindings), default=0)
+        begin = {binding.node for binding in self.bindings if binding.picture == first}
+        return frozenset(nodes_between(self.template, begin, input_links(self.template, RESULT)["images"][0]))
 
     @property
     def bound(self) -> tuple[int, ...]:
@@ -88,15 +104,20 @@ class Plan:
         return tuple(role.mask_loader is not None and role.mask_loader == role.loader for role in roles)
 
     @property
-    def job_text(self) -> str:
+    def identity(self) -> str:
         """What, beside inputs and seed, makes two jobs the same."""
         return f"{self.workflow}\n{self.instruction}"
 
-    def prompt(self, files: Mapping[Feed, str], seed: int | None) -> Prompt:
-        """The prompt of one job. files: name on the server by feed."""
+    def prompt(self, files: Mapping[InputBinding, str], seed: int | None) -> Prompt:
+        """The prompt of one job.
+
+        Args:
+            files: what each loader's widget takes.
+            seed: for all seeds; None leaves those of the template.
+        """
         prompt = copy.deepcopy(self.template)
-        for feed, name in files.items():
-            prompt[feed.node]["inputs"][feed.input] = name
+        for binding, name in files.items():
+            prompt[binding.node]["inputs"][binding.input] = name
         for node, entry in self.seeds:
             if seed is not None:
                 prompt[node]["inputs"][entry] = seed
@@ -107,8 +128,13 @@ class Plan:
 class Job:
     """One input group with one seed.
 
-    attempt counts runs; server: where it was queued under that attempt, if it was; stored: numbers of its results that
-    the dataset has already.
+    Attributes:
+        group: the input files.
+        key: identifies the job in the journal.
+        seed: None where the workflow has none.
+        attempt: counts runs.
+        server: where it was queued under that attempt, if it was.
+        stored: numbers of its results that the dataset has already, None for the only one.
     """
 
     group: InputGroup
@@ -120,11 +146,16 @@ class Job:
 
     @property
     def label(self) -> str:
+        """What messages call the job."""
         return self.group.label if self.seed is None else f"{self.group.label} (seed {self.seed})"
 
 
 def make_plan(workflow: Workflow, roles: Roles, instruction: str, tags: Sequence[str] = ()) -> Plan:
-    """Reduce the workflow to what the result needs, with nodes that show the pictures of a pair.
+    """Reduces a workflow to what its result needs, with nodes that show the pictures of a pair.
+
+    Args:
+        instruction: of all pairs.
+        tags: of all pairs.
 
     Raises:
         WorkflowError: a needed node cannot be run, or the instruction cannot stand in a pair.
@@ -136,26 +167,26 @@ def make_plan(workflow: Workflow, roles: Roles, instruction: str, tags: Sequence
     prompt = {
         id_: {"class_type": n["class_type"], "inputs": n["inputs"]} for id_, n in copy.deepcopy(roles.prompt).items()
     }
-    prompt[RESULT] = _view(roles.result)
-    views = tuple(_add_views(prompt, index, role) for index, role in enumerate(roles.pictures))
-    ends = [RESULT, *(node for pair in views for node in pair if node is not None)]
+    prompt[RESULT] = _preview(roles.result)
+    previews = tuple(_add_previews(prompt, index, role) for index, role in enumerate(roles.pictures))
+    ends = [RESULT, *(node for pair in previews for node in pair if node is not None)]
     needed = ancestors(prompt, ends)
     broken = [f"{describe(prompt, id_)}: {why}" for id_, why in workflow.problems.items() if id_ in needed]
     if broken:
         raise WorkflowError("The workflow cannot be run as it is.\n" + "\n".join(broken))
     template = {id_: node for id_, node in prompt.items() if id_ in needed}
-    feeds = tuple(feed for feed in _feeds(prompt, roles.pictures) if feed.node in needed)
+    bindings = tuple(binding for binding in _make_bindings(prompt, roles.pictures) if binding.node in needed)
     for index, role in enumerate(roles.pictures):
         if role.loader is not None and role.loader not in needed:
             raise WorkflowError(f"{describe(prompt, role.loader)} has no part in the result (picture {index}).")
     seeds = tuple(seed for seed in roles.seeds if seed[0] in needed)
-    varying = [*((feed.node, feed.input) for feed in feeds), *seeds]
+    varying = [*((binding.node, binding.input) for binding in bindings), *seeds]
     return Plan(
         template=template,
-        feeds=feeds,
+        bindings=bindings,
         seeds=seeds,
         roles=roles.pictures,
-        views=views,
+        previews=previews,
         instruction=instruction,
         workflow=graph_hash(template, varying=varying),
         tags=tuple(tags),
@@ -164,16 +195,23 @@ def make_plan(workflow: Workflow, roles: Roles, instruction: str, tags: Sequence
 
 
 def job_key(plan: Plan, hashes: Sequence[str], seed: int | None) -> str:
-    """What a job is in the journal: the graph, the words, the content of its inputs, and the seed."""
-    text = "\n".join([plan.job_text, *hashes, str(seed)])
+    """Identifies a job in the journal: by the graph, the instruction, the content of its inputs, and the seed.
+
+    Args:
+        hashes: of the input files, as ``group_hashes`` gives them.
+    """
+    text = "\n".join([plan.identity, *hashes, str(seed)])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def seeds_for(plan: Plan, hashes: Sequence[str], count: int, first: int | None) -> list[int | None]:
     """The seeds of one input.
 
-    From `first` on for every input alike, or, where that is None, drawn from the input's content: a student must not
-    learn the one noise that a seed common to all inputs would put into every result.
+    Args:
+        hashes: of the input files.
+        count: how many.
+        first: for every input the same seeds, from this one on. None draws them from the input's content: a student must
+            not learn the one noise that a seed common to all inputs would put into every result.
     """
     if not plan.seeds:
         return [None]
@@ -188,20 +226,20 @@ def seeds_for(plan: Plan, hashes: Sequence[str], count: int, first: int | None) 
     return list(drawn)
 
 
-def _view(link: Link) -> dict[str, Any]:
+def _preview(link: Link) -> dict[str, Any]:
     return {"class_type": "PreviewImage", "inputs": {"images": list(link)}}
 
 
-def _add_views(prompt: Prompt, index: int, role: PictureRole) -> tuple[str | None, str | None]:
-    """Nodes that show what stands at a role's wires, where that is not simply the bound file."""
+def _add_previews(prompt: Prompt, index: int, role: PictureRole) -> tuple[str | None, str | None]:
+    """Adds nodes that show a condition image and its mask, where they are not simply the input files."""
     image = mask = None
     if role.loader is None or role.link != (role.loader, 0):
         image = f"capture-image-{index}"
-        prompt[image] = _view(role.link)
+        prompt[image] = _preview(role.link)
     if role.mask_link is not None and not _mask_is_file(prompt, role):
         mask = f"capture-mask-{index}"
         prompt[f"{mask}-image"] = {"class_type": "MaskToImage", "inputs": {"mask": list(role.mask_link)}}
-        prompt[mask] = _view((f"{mask}-image", 0))
+        prompt[mask] = _preview((f"{mask}-image", 0))
     return image, mask
 
 
@@ -212,15 +250,15 @@ def _mask_is_file(prompt: Prompt, role: PictureRole) -> bool:
     return role.mask_link == (role.mask_loader, output)
 
 
-def _feeds(prompt: Prompt, roles: Sequence[PictureRole]) -> list[Feed]:
-    feeds = []
+def _make_bindings(prompt: Prompt, roles: Sequence[PictureRole]) -> list[InputBinding]:
+    bindings = []
     for index, role in enumerate(roles):
         if role.loader is not None:
             content = "picture and mask" if role.mask_loader == role.loader else "picture"
-            feeds.append(Feed(role.loader, _file_input(prompt, role.loader), index, content))
+            bindings.append(InputBinding(role.loader, _file_input(prompt, role.loader), index, content))
         if role.mask_loader is not None and role.mask_loader != role.loader:
-            feeds.append(Feed(role.mask_loader, _file_input(prompt, role.mask_loader), index, "mask"))
-    return feeds
+            bindings.append(InputBinding(role.mask_loader, _file_input(prompt, role.mask_loader), index, "mask"))
+    return bindings
 
 
 def _file_input(prompt: Prompt, node_id: str) -> str:

@@ -1,4 +1,4 @@
-"""What a capture tells while it runs: events, as JSON lines for programs or as a bar and lines for people."""
+"""Events of a capture, as JSON lines for programs or as a progress bar and lines for people."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
-Listener = Callable[[str, dict[str, Any]], None]
+OnEvent = Callable[[str, dict[str, Any]], None]
 
 _LINES = {
     "note": "{message}",
@@ -24,8 +24,19 @@ _JOBS_SHOWN = 10
 
 
 @dataclass
-class Tally:
-    """Jobs by their end, and pairs. earlier: jobs that an earlier run had finished; total: all jobs of the command."""
+class CaptureProgress:
+    """How far a capture is.
+
+    Attributes:
+        total: all jobs of the command.
+        earlier: jobs that an earlier run had finished.
+        finished: jobs that this run has finished, however they ended.
+        stored, duplicates, rejected: pairs that came of them.
+        quarantined: jobs that are set aside for good.
+        failed: jobs that failed for now; the next run tries again.
+        unusable: inputs of which no job could be made.
+        started: when, on the monotonic clock, in seconds.
+    """
 
     total: int = 0
     earlier: int = 0
@@ -36,10 +47,11 @@ class Tally:
     quarantined: int = 0
     failed: int = 0
     unusable: int = 0
-    begun: float = field(default_factory=time.monotonic)
+    started: float = field(default_factory=time.monotonic)
 
     @property
     def left(self) -> int:
+        """Jobs that are still to be done."""
         return self.total - self.earlier - self.finished
 
     @property
@@ -47,14 +59,15 @@ class Tally:
         """Seconds until the end at the pace so far; None before the first job has ended."""
         if not self.finished:
             return None
-        return (time.monotonic() - self.begun) / self.finished * self.left
+        return (time.monotonic() - self.started) / self.finished * self.left
 
     @property
-    def clean(self) -> bool:
-        """Whether every input was captured (or turned down by a check, which is a result too)."""
+    def complete(self) -> bool:
+        """Whether every input was captured (or rejected by a check, which is a result too)."""
         return not (self.left or self.quarantined or self.failed or self.unusable)
 
     def counts(self) -> dict[str, int]:
+        """The numbers by name, for events."""
         names = (
             "total",
             "earlier",
@@ -83,19 +96,20 @@ class JsonReport:
         """Nothing to do."""
 
 
-class BarReport:
-    """At the start what is done with what; then a bar with the time left on the error stream, and what needs attention on
-    lines of its own. In a dry run the first jobs.
+class ProgressBarReport:
+    """At the start what is done with what; then a bar with the time left, and what needs attention on lines of its own.
+
+    In a dry run the first jobs. Everything goes to the error stream.
     """
 
     def __init__(self, stream: TextIO | None = None):
         self._stream = stream or sys.stderr
         self._bar: Any = None
-        self._jobs = 0  # told of a dry run
+        self._jobs = 0  # of a dry run, so far
 
     def __call__(self, event: str, data: dict[str, Any]) -> None:
         if event == "start":
-            for line in _opening(data):
+            for line in _start_lines(data):
                 self._line(line)
             if not data.get("dry_run"):
                 from tqdm import tqdm
@@ -125,17 +139,18 @@ class BarReport:
             self._stream.write(text + "\n")
 
     def close(self) -> None:
+        """Ends the bar."""
         if self._jobs > _JOBS_SHOWN:
             self._line(f"… and {self._jobs - _JOBS_SHOWN} more (--json lists all)")
         if self._bar is not None:
             self._bar.close()
 
 
-def _opening(data: Mapping[str, Any]) -> Iterator[str]:
+def _start_lines(data: Mapping[str, Any]) -> Iterator[str]:
     """What a capture is about to do, for people to see whether it is what they mean."""
     yield f"dataset: {data['dataset']}"
-    for part, what in data["cast"].items():
-        yield f"{part}: {what}"
+    for role, what in data["cast"].items():
+        yield f"{role}: {what}"
     yield f"instruction: {data['instruction']}"
     if data["tags"]:
         yield f"tags: {', '.join(data['tags'])}"

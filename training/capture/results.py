@@ -22,47 +22,64 @@ from .plan import RESULT, Job, Plan
 _KEY = 8  # characters of a job's key in the ids of its pairs
 
 
-class NoResult(Exception):
-    """A prompt ended well, but what it left makes no pair."""
+class UnusableResultError(Exception):
+    """A prompt ended well, but what it gave makes no pair."""
 
 
 @dataclass(frozen=True)
-class Fetched:
-    """Files of a finished prompt: of the result, and of the views by their node. seconds: as `edit_seconds` says."""
+class FetchedFiles:
+    """The pictures of a finished prompt, as files.
+
+    Attributes:
+        result: of the result.
+        previews: of the other pictures of the pair, by node.
+        seconds: as ``edit_seconds`` says.
+    """
 
     result: tuple[bytes, ...]
-    views: Mapping[str, tuple[bytes, ...]]
+    previews: Mapping[str, tuple[bytes, ...]]
     seconds: float | None = None
 
 
-async def fetch(client: ComfyClient, plan: Plan, entry: Mapping[str, Any]) -> Fetched:
-    """Get the pictures that a history entry names."""
-    nodes = [node for pair in plan.views for node in pair if node is not None]
+async def fetch_files(client: ComfyClient, plan: Plan, entry: Mapping[str, Any]) -> FetchedFiles:
+    """Downloads the pictures that a prompt's history entry names.
+
+    Raises:
+        FileMissingError: the server no longer has one.
+        TransientServerError: a request failed.
+        UnusableResultError: the history is none that ComfyUI writes.
+    """
+    nodes = [node for pair in plan.previews for node in pair if node is not None]
     files = {node: [await client.picture(ref) for ref in picture_refs(entry, node)] for node in (RESULT, *nodes)}
-    return Fetched(tuple(files[RESULT]), {node: tuple(files[node]) for node in nodes}, edit_seconds(plan, entry))
+    return FetchedFiles(tuple(files[RESULT]), {node: tuple(files[node]) for node in nodes}, edit_seconds(plan, entry))
 
 
 def edit_seconds(plan: Plan, entry: Mapping[str, Any]) -> float | None:
-    """How long the server says that a finished prompt took to run, without its time in the queue.
+    """How long a finished prompt took to run by the server's clock, without its time in the queue.
 
-    None where the server does not say, or where it had a part of the edit (all that depends on the source) in its cache,
-    so that time would be missing.
+    Returns:
+        Seconds; None where the server does not say, or where it had a part of the edit (all that depends on the source)
+        in its cache, so that time would be missing.
     """
-    told = {}
+    sent = {}
     status = entry.get("status")
     for message in (status.get("messages") or ()) if isinstance(status, Mapping) else ():
         if isinstance(message, Sequence) and len(message) == 2 and isinstance(message[1], Mapping):
-            told[str(message[0])] = message[1]
-    begun, ended = (told.get(name, {}).get("timestamp") for name in ("execution_start", "execution_success"))
-    cached = told.get("execution_cached", {}).get("nodes")
+            sent[str(message[0])] = message[1]
+    begun, ended = (sent.get(name, {}).get("timestamp") for name in ("execution_start", "execution_success"))
+    cached = sent.get("execution_cached", {}).get("nodes")
     known = all(is_duration(value) for value in (begun, ended)) and isinstance(cached, Sequence)
-    if not known or ended < begun or not plan.edit or not plan.edit.isdisjoint(map(str, cached)):
+    if not known or ended < begun or not plan.edit_nodes or not plan.edit_nodes.isdisjoint(map(str, cached)):
         return None
     return (ended - begun) / 1000
 
 
 def picture_refs(entry: Mapping[str, Any], node: str) -> list[PictureRef]:
-    """The pictures of one node in a history entry."""
+    """The pictures of one node in a prompt's history entry.
+
+    Raises:
+        UnusableResultError: the entry is none that ComfyUI writes.
+    """
     outputs = entry.get("outputs")
     output = outputs.get(node) if isinstance(outputs, Mapping) else None
     images = output.get("images") if isinstance(output, Mapping) else None
@@ -70,23 +87,31 @@ def picture_refs(entry: Mapping[str, Any], node: str) -> list[PictureRef]:
     for image in images if isinstance(images, Sequence) else ():
         values = [image.get(k) for k in ("filename", "subfolder", "type")] if isinstance(image, Mapping) else [None]
         if not all(isinstance(value, str) for value in values):
-            raise NoResult(f"the server describes the picture of {node} as {image!r:.80}")
+            raise UnusableResultError(f"the server describes the picture of {node} as {image!r:.80}")
         refs.append(PictureRef(*values))
     return refs
 
 
-def make_pairs(plan: Plan, job: Job, inputs: Sequence[LoadedPicture], fetched: Fetched) -> list[Pair]:
-    """The pairs of one job: one, or as many as the result has pictures. Raises `NoResult` or `ImageError`."""
+def make_pairs(plan: Plan, job: Job, inputs: Sequence[LoadedPicture], fetched: FetchedFiles) -> list[Pair]:
+    """The pairs of one job: one, or as many as the result has pictures.
+
+    Args:
+        inputs: the decoded input files.
+
+    Raises:
+        UnusableResultError: there is no result, or it does not fit the other pictures.
+        ImageError: a picture cannot be decoded.
+    """
     count = len(fetched.result)
     if count == 0:
-        raise NoResult("the workflow ended without a result")
+        raise UnusableResultError("the workflow ended without a result")
     bound = dict(zip(plan.bound, inputs, strict=True))
     pictures = [
         (
-            _seen(fetched, view, count, bound.get(index), "picture"),
-            _seen(fetched, mask, count, bound.get(index), "mask"),
+            _images_of(fetched, preview, count, bound.get(index), "picture"),
+            _images_of(fetched, mask, count, bound.get(index), "mask"),
         )
-        for index, (view, mask) in enumerate(plan.views)
+        for index, (preview, mask) in enumerate(plan.previews)
     ]
     pairs = []
     for number in range(count):
@@ -109,21 +134,31 @@ def make_pairs(plan: Plan, job: Job, inputs: Sequence[LoadedPicture], fetched: F
     return pairs
 
 
-def store(dataset: Dataset, job: Job, pairs: Sequence[Pair]) -> list[AppendResult]:
-    """Append the pairs that an earlier process has not stored yet."""
+def store_pairs(dataset: Dataset, job: Job, pairs: Sequence[Pair]) -> list[AppendResult]:
+    """Appends the pairs that an earlier process has not stored yet.
+
+    Raises:
+        DatasetError: the dataset cannot be written.
+    """
     return [dataset.append(pair) for number, pair in enumerate(pairs) if number not in job.stored]
 
 
 def pair_name(job: Job, number: int | None) -> str:
-    """A name whose end tells which job a pair is of, for people and for `stored_numbers`."""
+    """A name whose end tells which job a pair is of, for people and for ``stored_result_numbers``."""
     tail = job.key[:_KEY] if number is None else f"{job.key[:_KEY]}-{number}"
     return f"{slug(job.group.name, limit=39 - len(tail))}-{tail}"
 
 
-def stored_numbers(dataset: Dataset, keys: set[str]) -> dict[str, frozenset[int | None]]:
-    """Which results of the given jobs the dataset holds already, None for the only one of its job.
+def stored_result_numbers(dataset: Dataset, keys: set[str]) -> dict[str, frozenset[int | None]]:
+    """Which results of unfinished jobs the dataset holds already.
 
-    Asked for jobs that a process left in mid-air: it may have stored their pairs and died before it noted so.
+    A process may have stored the pairs of a job and died before it noted so.
+
+    Args:
+        keys: of the jobs.
+
+    Returns:
+        Numbers of results by job, None for the only one of its job.
     """
     wanted = {key[:_KEY]: key for key in keys}
     found: dict[str, set[int | None]] = {}
@@ -135,16 +170,21 @@ def stored_numbers(dataset: Dataset, keys: set[str]) -> dict[str, frozenset[int 
     return {key: frozenset(numbers) for key, numbers in found.items()}
 
 
-def _seen(
-    fetched: Fetched, view: str | None, count: int, bound: LoadedPicture | None, part: str
+def _images_of(
+    fetched: FetchedFiles, preview: str | None, count: int, bound: LoadedPicture | None, part: str
 ) -> list[np.ndarray | None]:
-    """One role's pictures or masks, one a result: from the server where they are seen there, else from the file."""
-    if view is None:
+    """A condition image's pictures (H, W, 3) or masks (H, W), one a result.
+
+    From the server where a node shows them there, else from the input file.
+    """
+    if preview is None:
         local = None if bound is None else bound.pixels if part == "picture" else bound.mask
         return [local] * count
-    files = fetched.views[view]
+    files = fetched.previews[preview]
     if len(files) not in (1, count):
-        raise NoResult(f"the workflow has {len(files)} {part}s for {count} results, so they cannot be paired")
+        raise UnusableResultError(
+            f"the workflow has {len(files)} {part}s for {count} results, so they cannot be paired"
+        )
     if part == "picture":
         decoded = [read_image(io.BytesIO(file), alpha="drop").pixels for file in files]
     else:

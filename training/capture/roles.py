@@ -1,50 +1,29 @@
-"""Which node plays which part: what loads the pictures, where the result is seen, what the seed is.
-
-Named by the caller first, then by marker nodes, then by looking; where looking leaves a choice, the artist is asked.
-"""
+"""What roles there are in a capture: what loads the pictures, where the result is seen, what the seed is."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
 
-from .errors import Undecided, WorkflowError
-from .workflow.graph import (
-    Link,
-    Prompt,
-    Workflow,
-    ancestors,
-    as_link,
-    describe,
-    links_into,
-    readers,
-)
-from .workflow.markers import (
-    MarkedPicture,
-    Markers,
-    MarkerWords,
-    read_markers,
-)
-from .workflow.widgets import input_specs
+from .errors import AmbiguousRoleError
+from .workflow.graph import Link, Prompt
+from .workflow.markers import MarkerSettings
 
-Ask = Callable[[Undecided], int]
-_Choice = TypeVar("_Choice")
-
-_LOADERS = {"LoadImage": "image", "LoadImageMask": "image", "LoadImageOutput": "image"}
-_SAVERS = {"SaveImage": "images", "PreviewImage": "images", "SaveImageWebsocket": "images"}
-_SEED_NAMES = ("seed", "noise_seed")
-_MASK_OUTPUT = 1  # of core's picture loaders
+Ask = Callable[[AmbiguousRoleError], int]
 
 
 @dataclass(frozen=True)
-class Choices:
-    """What the caller names. sources, masks: loaders in indicator order; result: a node; seeds: "NODE.INPUT".
+class RoleChoices:
+    """What the caller names. Nodes are given by number, title or type.
 
-    Where a picture is marked, a source says only which loader's file is exchanged; the pair has what the marker sees.
-
-    Nodes are given by number, title or type. folders, mask_folders: how many of each are to be bound, by index.
+    Attributes:
+        sources: loaders of the pictures, in indicator order. Where a picture is marked, this says only which loader gets
+            the input files; the pair has what the marker sees.
+        masks: loaders of the masks, in the order of ``mask_folders``.
+        result: the node that shows, makes or marks the result.
+        seeds: "NODE.INPUT" each.
+        folders: number of input folders.
+        mask_folders: indices of the input folders that have a folder of masks.
     """
 
     sources: tuple[str, ...] = ()
@@ -57,9 +36,13 @@ class Choices:
 
 @dataclass(frozen=True)
 class PictureRole:
-    """One condition image. link: where it is seen; loader: the node whose file is exchanged, None for a fixed picture.
+    """One condition image.
 
-    The same for its mask; a mask that lies in the picture's own file has the picture's loader.
+    Attributes:
+        link: where it is seen.
+        loader: the node that loads the input files; None for a picture that is the same for all.
+        mask_link: where its mask is seen; None where it has none.
+        mask_loader: the node that loads its masks; the picture's own loader where they lie in the picture's file.
     """
 
     link: Link
@@ -70,305 +53,27 @@ class PictureRole:
 
 @dataclass(frozen=True)
 class Roles:
-    """The cast of a capture. prompt: without markers. pictures in indicator order. seeds: (node, input) that vary.
+    """Which node has which role in a capture.
 
-    words: what the result's marker says.
+    Attributes:
+        prompt: the workflow without markers.
+        pictures: the condition images, in indicator order.
+        result: where the result is seen.
+        seeds: (node, input) of those that vary.
+        marker_settings: what the result's marker says of the pairs.
+        seed_limit: seeds are below it.
+        notes: what was decided when the file was read.
     """
 
     prompt: Prompt
     pictures: tuple[PictureRole, ...]
     result: Link
     seeds: tuple[tuple[str, str], ...]
-    words: MarkerWords = field(default_factory=MarkerWords)
-    seed_limit: int = 2**48  # seeds are below it
+    marker_settings: MarkerSettings = field(default_factory=MarkerSettings)
+    seed_limit: int = 2**48
     notes: tuple[str, ...] = field(default_factory=tuple)
 
 
-def never_ask(question: Undecided) -> int:
-    """The answer where nobody can be asked."""
+def never_ask(question: AmbiguousRoleError) -> int:
+    """For callers who cannot ask anybody: raises the question."""
     raise question
-
-
-def find_roles(
-    workflow: Workflow, choices: Choices, *, object_info: Mapping[str, Any] | None = None, ask: Ask = never_ask
-) -> Roles:
-    """Cast the nodes of a workflow. object_info: the server's schemas, by which loaders and savers of packs are known.
-
-    ask: answers a question with the index of a choice, or raises it.
-
-    Raises:
-        Undecided: several nodes could play a part.
-        WorkflowError: none can, or a name fits no node.
-    """
-    markers = read_markers(workflow.prompt)
-    cast = _Cast(markers, choices, object_info or {}, ask)
-    result, marker = cast.result()
-    marked = markers.pictures(marker or result[0])
-    reach = ancestors(markers.prompt, [result[0], *(picture.image[0] for picture in marked)])
-    pictures = cast.pictures(marked, reach, result)
-    roots = [result[0], *(picture.link[0] for picture in pictures)]
-    seeds = cast.seeds(ancestors(markers.prompt, roots), workflow.controls)
-    return Roles(
-        prompt=markers.prompt,
-        pictures=pictures,
-        result=result,
-        seeds=seeds,
-        words=markers.words(marker),
-        seed_limit=min([2**48, *(cast.seed_maximum(*seed) + 1 for seed in seeds)]),
-        notes=workflow.notes,
-    )
-
-
-class _Cast:
-    def __init__(self, markers: Markers, choices: Choices, object_info: Mapping[str, Any], ask: Ask):
-        self.markers, self.choices, self._info, self._ask = markers, choices, object_info, ask
-        self.graph = markers.prompt
-
-    def choose(self, question: str, options: Sequence[tuple[str, _Choice]], flag: str) -> _Choice:
-        """The only option, or the one that the artist picks."""
-        if len(options) == 1:
-            return options[0][1]
-        return options[self._ask(Undecided(question, tuple(label for label, _ in options), flag))][1]
-
-    def node(self, name: str, *, within: Mapping[str, Any] | None = None) -> str:
-        """A node by number, title or type."""
-        graph = self.graph if within is None else within
-        if name in graph:
-            return name
-        titled = [id_ for id_, node in graph.items() if node.get("_meta", {}).get("title") == name]
-        found = titled or [id_ for id_, node in graph.items() if node["class_type"] == name]
-        if not found:
-            raise WorkflowError(f"No node has the number, title or type {name!r}.")
-        if len(found) > 1:
-            raise WorkflowError(f"{name!r} fits several nodes; give the number: {', '.join(found)}.")
-        return found[0]
-
-    # -- the result ---------------------------------------------------------------------------------------------
-
-    def result(self) -> tuple[Link, str | None]:
-        """Where the result is seen, and the node that marks it, if one does."""
-        if self.choices.result is not None:
-            return self._named_result(self.choices.result)
-        if self.markers.results:
-            options = [(self._marker_option(node), node) for node in self.markers.results]
-            marker = self.choose("Which marker's result is to be captured?", options, "--result NODE")
-            return self.markers.image(marker), marker
-        seen: dict[Link, str] = {}
-        for node_id in self.graph:
-            link = self._shown(node_id)
-            if link is not None:
-                seen.setdefault(link, node_id)
-        if not seen:
-            raise WorkflowError(
-                "The workflow has no node that saves or previews a picture, so there is no result to capture. Add one, "
-                "or name a node that makes the picture with --result NODE."
-            )
-        options = [(describe(self.graph, node_id), link) for link, node_id in seen.items()]
-        return self.choose("Which node shows the result?", options, "--result NODE"), None
-
-    def _marker_option(self, node: str) -> str:
-        """A marker as people tell it from others: by its number, its title, and the dataset it names."""
-        with contextlib.suppress(WorkflowError):
-            if dataset := self.markers.words(node).dataset:
-                return f"{describe(self.markers.marked, node)} ({dataset})"
-        return describe(self.markers.marked, node)
-
-    def _named_result(self, name: str) -> tuple[Link, str | None]:
-        marks = {node: self.markers.marked[node] for node in self.markers.results}
-        known = name in marks or any(
-            name in (node["class_type"], node.get("_meta", {}).get("title")) for node in marks.values()
-        )
-        if known:
-            marker = self.node(name, within=marks)
-            return self.markers.image(marker), marker
-        node_id = self.node(name)
-        link = self._shown(node_id) or (node_id, 0)
-        # Who names the node in front of a marker, or one that shows the same picture, means that marker.
-        same = [marker for marker in marks if self._marks(marker, link)]
-        return link, same[0] if len(same) == 1 else None
-
-    def _marks(self, marker: str, link: Link) -> bool:
-        try:
-            return self.markers.image(marker) == link
-        except WorkflowError:  # not wired
-            return False
-
-    def _shown(self, node_id: str) -> Link | None:
-        """What a saving or previewing node shows."""
-        kind = self.graph[node_id]["class_type"]
-        linked = links_into(self.graph, node_id)
-        if kind in _SAVERS:
-            return linked.get(_SAVERS[kind])
-        schema = self._info.get(kind)
-        if not schema or not schema.get("output_node"):
-            return None
-        names = [spec.name for spec in input_specs(schema) if spec.type == "IMAGE"]
-        return next((linked[name] for name in names if name in linked), None)
-
-    # -- the pictures -------------------------------------------------------------------------------------------
-
-    def pictures(self, marked: Sequence[MarkedPicture], reach: set[str], result: Link) -> tuple[PictureRole, ...]:
-        loaders = [self.node(name) for name in self.choices.sources]
-        for loader in loaders:
-            self._check_loader(loader)
-        if marked or loaders:
-            roles = [self._marked_picture(picture, loaders[picture.index : picture.index + 1]) for picture in marked]
-            roles += [PictureRole((loader, 0), loader) for loader in loaders[len(marked) :]]
-        else:
-            roles = self._seen_pictures(reach, result)
-        bound = sum(role.loader is not None for role in roles[: self.choices.folders])
-        if bound < self.choices.folders:
-            raise WorkflowError(
-                f"{self.choices.folders} input folder(s) are given, but only {bound} picture(s) of the workflow are "
-                "loaded from a file. Name the loaders with --source NODE, in the order of the folders."
-            )
-        kept = [
-            role if index < self.choices.folders else PictureRole(role.link, None, role.mask_link)
-            for index, role in enumerate(roles)
-        ]
-        return tuple(self._with_mask(index, role, reach) for index, role in enumerate(kept))
-
-    def _marked_picture(self, marked: MarkedPicture, named: Sequence[str]) -> PictureRole:
-        """named: the loader that the caller names for it, if he does."""
-        for loader in named:
-            if loader not in ancestors(self.graph, [marked.image[0]]):
-                raise WorkflowError(
-                    f"{describe(self.graph, loader)} does not load what node {marked.node} marks as picture "
-                    f"{marked.index}, so the pair would not show it. Name a loader that it comes from."
-                )
-            return PictureRole(marked.image, loader, marked.mask)
-        loader = None
-        if marked.index < self.choices.folders:
-            options = self._options(self._loaders_above(marked.image, masks=False))
-            question = f"Which node loads the pictures that node {marked.node} marks?"
-            loader = self.choose(question, options, "--source NODE") if options else None
-        return PictureRole(marked.image, loader, marked.mask)
-
-    def _seen_pictures(self, reach: set[str], result: Link) -> list[PictureRole]:
-        """Loaders whose picture (not only their mask) has a part in the result, asked for in turn if they are many."""
-        loaders = [id_ for id_ in self.graph if id_ in reach and self.loads(id_)]
-        free = [id_ for id_ in loaders if result == (id_, 0) or any(n in reach for n, _ in self._image_readers(id_))]
-        if not free:
-            raise WorkflowError(
-                "No node that loads a picture from a file has a part in the result. Name one with --source NODE."
-            )
-        roles = []
-        for index in range(min(self.choices.folders, len(free))):
-            folder = "--inputs" if index == 0 else f"--inputs-{index}"
-            question = f"Which node loads the pictures of {folder}?"
-            loader = self.choose(question, self._options(free), "--source NODE")
-            free.remove(loader)
-            roles.append(PictureRole((loader, 0), loader))
-        return roles
-
-    def _with_mask(self, index: int, role: PictureRole, reach: set[str]) -> PictureRole:
-        """Find what loads the mask of a picture."""
-        if index not in self.choices.mask_folders:
-            if role.loader and role.mask_link is None and self._mask_in_use(role.loader, reach):
-                return PictureRole(role.link, role.loader, (role.loader, _MASK_OUTPUT), role.loader)
-            own = role.mask_link is not None and role.loader and role.mask_link == (role.loader, _MASK_OUTPUT)
-            return PictureRole(role.link, role.loader, role.mask_link, role.loader) if own else role
-        flag = "--mask NODE"
-        place = self.choices.mask_folders.index(index)
-        if place < len(self.choices.masks):
-            loader = self.node(self.choices.masks[place])
-            self._check_loader(loader)
-        else:
-            found = self._mask_loaders(role, reach)
-            if not found:
-                raise WorkflowError(
-                    "Masks are given, but no node of the workflow loads one. Add Load Image (as Mask), use the mask "
-                    f"output of Load Image, or name the node with {flag}."
-                )
-            name = "--masks" if index == 0 else f"--masks-{index}"
-            loader = self.choose(f"Which node loads the masks of {name}?", self._options(found), flag)
-        link = role.mask_link or (loader, self._mask_output(loader))
-        return PictureRole(role.link, role.loader, link, loader)
-
-    def _mask_loaders(self, role: PictureRole, reach: set[str]) -> list[str]:
-        if role.mask_link is not None:
-            above = self._loaders_above(role.mask_link, masks=True)
-            return [id_ for id_ in above if id_ != role.loader or role.mask_link == (id_, _MASK_OUTPUT)] or above
-        loaders = [id_ for id_ in self.graph if id_ in reach and self.loads(id_)]
-        only_masks = [
-            id_ for id_ in loaders if id_ != role.loader and not any(n in reach for n, _ in self._image_readers(id_))
-        ]
-        own = [role.loader] if role.loader and self._mask_in_use(role.loader, reach) else []
-        return only_masks + own
-
-    # -- loaders ------------------------------------------------------------------------------------------------
-
-    def loads(self, node_id: str) -> str | None:
-        """The input of a loader that names the file, None for other nodes and for inputs that are wired."""
-        node = self.graph[node_id]
-        name = _LOADERS.get(node["class_type"])
-        schema = self._info.get(node["class_type"])
-        if name is None and schema:
-            uploads = [spec.name for spec in input_specs(schema) if spec.options.get("image_upload")]
-            name = uploads[0] if uploads else None
-        return name if name and isinstance(node["inputs"].get(name), str) else None
-
-    def _check_loader(self, node_id: str) -> None:
-        if self.loads(node_id) is None:
-            raise WorkflowError(f"{describe(self.graph, node_id)} does not load a picture from a file.")
-
-    def _loaders_above(self, link: Link, *, masks: bool) -> list[str]:
-        if self.loads(link[0]):
-            return [link[0]]
-        above = ancestors(self.graph, [link[0]])
-        found = [id_ for id_ in self.graph if id_ in above and self.loads(id_)]
-        wanted = [id_ for id_ in found if (self.graph[id_]["class_type"] == "LoadImageMask") == masks]
-        return wanted or found
-
-    def _mask_output(self, node_id: str) -> int:
-        return 0 if self.graph[node_id]["class_type"] == "LoadImageMask" else _MASK_OUTPUT
-
-    def _image_readers(self, node_id: str) -> list[tuple[str, str]]:
-        return [] if self._mask_output(node_id) == 0 else readers(self.graph, node_id, 0)
-
-    def _mask_in_use(self, node_id: str, reach: set[str]) -> bool:
-        return any(name in reach for name, _ in readers(self.graph, node_id, _MASK_OUTPUT))
-
-    def _options(self, node_ids: Sequence[str]) -> list[tuple[str, str]]:
-        return [(describe(self.graph, node_id), node_id) for node_id in node_ids]
-
-    # -- seeds --------------------------------------------------------------------------------------------------
-
-    def seeds(self, reach: set[str], controls: Mapping[tuple[str, str], str]) -> tuple[tuple[str, str], ...]:
-        if self.choices.seeds:
-            return tuple(self._named_seed(text) for text in self.choices.seeds)
-        found: list[tuple[str, str]] = []
-        for node_id in self.graph:
-            if node_id in reach:
-                places = [self._seed_place(node_id, name) for name in _SEED_NAMES]
-                found += [place for place in places if place is not None and place not in found]
-        # An artist who fixed one seed and lets another roll means the second one.
-        rolling = [place for place in found if controls.get(place, "randomize") != "fixed"]
-        return tuple(rolling or found)
-
-    def _seed_place(self, node_id: str, name: str) -> tuple[str, str] | None:
-        """The widget behind a seed: the node's own, or that of the number node it is wired to."""
-        value = self.graph[node_id]["inputs"].get(name)
-        link = as_link(value, self.graph)
-        if link is not None and link[0] in self.graph:
-            numbers = [n for n, v in self.graph[link[0]]["inputs"].items() if _whole(v)]
-            return (link[0], numbers[0]) if len(numbers) == 1 else None
-        return (node_id, name) if _whole(value) else None
-
-    def _named_seed(self, text: str) -> tuple[str, str]:
-        name, dot, entry = text.rpartition(".")
-        if not dot:
-            raise WorkflowError(f"A seed is named as NODE.INPUT, for example 3.seed; got {text!r}.")
-        node_id = self.node(name)
-        if not _whole(self.graph[node_id]["inputs"].get(entry)):
-            raise WorkflowError(f"{describe(self.graph, node_id)} has no whole number in an input {entry!r}.")
-        return node_id, entry
-
-    def seed_maximum(self, node_id: str, name: str) -> int:
-        specs = input_specs(self._info.get(self.graph[node_id]["class_type"]) or {})
-        limits = [spec.options.get("max") for spec in specs if spec.name == name]
-        return next((int(limit) for limit in limits if isinstance(limit, int)), 2**48)
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

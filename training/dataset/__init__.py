@@ -1,12 +1,13 @@
 """Training pairs on disk: a folder that other trainers read, too.
 
-store        `Dataset`: open, add, read, change
+store        ``Dataset``: open, add, read, change
 settings     what a dataset says of itself
 splits       training or validation, by the source's content
-formats      in which pairs come and go
-command      `comfyui-ace dataset`
+formats      of imports and exports
+results      what ``Dataset`` answers
+command      ``comfyui-ace dataset``
 disk         rows, files, names, pictures
-intake       checks at the door
+intake       quality checks
 upkeep       verify, repair, report
 provenance   the graphs that made the pairs
 importers    pairs of other tools
@@ -20,6 +21,7 @@ __all__ = [
     "importers",
     "intake",
     "provenance",
+    "results",
     "settings",
     "splits",
     "store",

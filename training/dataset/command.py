@@ -1,4 +1,4 @@
-"""`comfyui-ace dataset check | repair | report | split | import | export DATASET …`
+"""``comfyui-ace dataset check | repair | report | split | import | export DATASET …``
 
 Exit codes: 0 all well, 1 faults or failures that are explained, 2 bad usage.
 """
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..arguments import real
+from ..arguments import bounded_float
 from ..errors import DatasetError
 from .formats import EXPORTS, IMPORTS, Format
 
@@ -26,7 +26,11 @@ _SHOWN = 50  # faults listed on a terminal before "and N more"; --json lists all
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
-    """Add the command `dataset` with its subcommands; parsed arguments get `run`, a function that returns the code."""
+    """Adds the command ``dataset`` with its subcommands.
+
+    Returns:
+        Its parser; parsed arguments get ``run``, a function that takes them and returns the exit code.
+    """
     parser = subparsers.add_parser("dataset", help="check, repair, look at, divide, import and export training pairs")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
@@ -40,19 +44,19 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
         return sub
 
     check = command("check", _check, "check every file, row, pairing and geometry; exit 1 on any fault")
-    check.add_argument("--strict", action="store_true", help="run the checks at the door on every kept pair too")
+    check.add_argument("--strict", action="store_true", help="run the quality checks on every kept pair too")
     _add_checks(check)
-    repair = command("repair", _repair, "mend a dataset; what cannot stay goes to its side folder orphans/")
+    repair = command("repair", _repair, "repair a dataset; what cannot stay is moved to its folder orphans/")
     repair.add_argument("--dry-run", action="store_true", help="say what would be done")
     repair.add_argument("--accept-changes", action="store_true", help="keep pictures and captions edited on purpose")
     repair.add_argument(
-        "--stale-minutes", type=real(0), default=60.0, metavar="N", help="age of temporary files to move (60)"
+        "--stale-minutes", type=bounded_float(0), default=60.0, metavar="N", help="age of temporary files to move (60)"
     )
     report = command("report", _report, "write pages that show the pairs side by side, for any browser, offline")
     report.add_argument("--output", metavar="FOLDER", help="a new folder (default: report inside the dataset)")
     split = command("split", _split, "divide the pairs into train and validation, by source")
     split.add_argument(
-        "--validation", type=real(0, 1), required=True, metavar="FRACTION", help="share held out, 0 to 1"
+        "--validation", type=bounded_float(0, 1), required=True, metavar="FRACTION", help="share held out, 0 to 1"
     )
     split.add_argument("--seed", type=int, default=0, help="which sources (0)")
     _add_import(command("import", _import, "bring in pairs that other tools wrote; makes the dataset if it is new"))
@@ -61,7 +65,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
 
 
 def main(args: argparse.Namespace) -> int:
-    """Run one subcommand; failures are explained on the error stream (or in the JSON) and give 1."""
+    """Runs one subcommand and returns the exit code; failures are explained on the error stream (and in the JSON)."""
     try:
         return args.work(args)
     except DatasetError as error:
@@ -77,7 +81,7 @@ def _add_checks(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="set a check at the door, for example no_op=false or size_tolerance=0.1 (repeatable)",
+        help="set a quality check, for example no_op=false or size_tolerance=0.1 (repeatable)",
     )
 
 
@@ -85,7 +89,7 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _format_list(IMPORTS)
     parser.add_argument("source", metavar="SOURCE", help="the folder or file to import")
     parser.add_argument("--format", required=True, choices=IMPORTS, metavar="FORMAT", help="see below")
-    parser.add_argument("--instruction", default="", help="words for pairs that come without any")
+    parser.add_argument("--instruction", default="", help="for pairs that come without one")
     parser.add_argument("--source", dest="source_name", metavar="NAME", help="folder or column of the sources")
     parser.add_argument("--target", metavar="NAME", help="folder or column of the results")
     parser.add_argument("--mask", metavar="NAME", help="folder or column of the sources' masks")
@@ -96,7 +100,7 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--alpha", choices=("white", "black", "drop", "error"), default="white", help="behind transparency (white)"
     )
-    parser.add_argument("--no-checks", action="store_true", help="keep pairs whatever the checks at the door say")
+    parser.add_argument("--no-checks", action="store_true", help="keep pairs whatever the quality checks say")
     _add_checks(parser)
 
 
@@ -208,7 +212,7 @@ def _import(args: argparse.Namespace) -> int:
         print(f"note: {note}")
     by_check = ", ".join(f"{check} {count}" for check, count in result.by_check.items())
     print(
-        f"{result.stored} stored, {result.duplicates} there already, {result.rejected} turned down"
+        f"{result.stored} stored, {result.duplicates} there already, {result.rejected} rejected"
         f"{f' ({by_check}; reasons in rejected.jsonl)' if result.rejected else ''}, {len(result.failed)} failed"
     )
     return 1 if result.failed else 0

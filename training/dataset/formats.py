@@ -1,4 +1,4 @@
-"""The forms in which pairs come and go: names, help texts, and where the code is (imported when it is used)."""
+"""The formats of imports and exports: names, help texts, and where the code is (imported when it is used)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,19 @@ from ..errors import DatasetError
 
 @dataclass(frozen=True)
 class Format:
-    """module and function: where it is done, relative to this package. summary: one line for the help text."""
+    """One format.
+
+    Attributes:
+        module, function: what reads or writes it, relative to this package.
+        summary: one line for the help text.
+    """
 
     module: str
     function: str
     summary: str
 
     def load(self) -> Callable:
+        """The function, its module imported."""
         return getattr(importlib.import_module(f".{self.module}", __package__), self.function)
 
 
@@ -49,7 +55,11 @@ EXPORTS = {
 
 
 def find_format(formats: dict[str, Format], name: str) -> Format:
-    """The format of that name; `DatasetError` with the list of names otherwise."""
+    """The format of that name.
+
+    Raises:
+        DatasetError: there is none; the message lists the names.
+    """
     if name not in formats:
         raise DatasetError(f"There is no format {name!r}. Choose one of: {', '.join(formats)}.")
     return formats[name]

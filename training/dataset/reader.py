@@ -11,9 +11,14 @@ from .intake.prepare import Pair
 
 
 def load_pair(folder: Path, row: PairRow) -> Pair:
-    """A stored pair: pictures as (H, W, 3) uint8, masks as (H, W) uint8 or None, one an image.
+    """Decodes a stored pair: pictures as (H, W, 3) uint8, masks as (H, W) uint8 or None, one an image.
 
-    Raises `ImageError` for files that are missing or damaged, `DatasetError` for links.
+    Args:
+        folder: of the dataset.
+
+    Raises:
+        ImageError: a file is missing or damaged.
+        DatasetError: a file is a symbolic link.
     """
     files = row.masks_by_index
     images = [read_image(safe_file(folder, name)).pixels for name in row.image_files]

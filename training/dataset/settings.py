@@ -1,4 +1,4 @@
-"""`dataset.json`: what a dataset decides once for all its pairs; and the making of an empty dataset."""
+"""``dataset.json``: what a dataset decides once for all its pairs; and the making of an empty dataset."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..errors import DatasetError
-from .disk.storage import METADATA, explained
+from .disk.storage import METADATA, as_write_error
 
 SETTINGS = "dataset.json"
 FORMAT = 1
@@ -19,7 +19,12 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class DatasetSettings:
-    """validation_fraction: share of the sources that is held out, 0 to 1. split_seed: which ones."""
+    """How new pairs are divided into train and validation.
+
+    Attributes:
+        validation_fraction: share of the sources that is held out, 0 to 1.
+        split_seed: which ones.
+    """
 
     validation_fraction: float = 0.1
     split_seed: int = 0
@@ -29,11 +34,16 @@ class DatasetSettings:
             raise DatasetError(f"validation_fraction is between 0 and 1, got {self.validation_fraction}.")
 
     def to_json(self) -> bytes:
+        """Content of ``dataset.json``."""
         return (json.dumps({"format": FORMAT, **asdict(self)}, indent=2) + "\n").encode()
 
     @classmethod
     def read(cls, folder: Path) -> DatasetSettings:
-        """The settings of a dataset; the defaults where another program wrote it without any."""
+        """The settings of the dataset in a folder; the defaults where another program wrote it without any.
+
+        Raises:
+            DatasetError: they cannot be read, or are of a later format.
+        """
         path = folder / SETTINGS
         try:
             data = json.loads(path.read_bytes())
@@ -42,16 +52,22 @@ class DatasetSettings:
         except FileNotFoundError:
             return cls()
         except OSError as error:
-            raise DatasetError(f"{path} cannot be read: {error.strerror or error}. Mend or remove it.") from error
+            raise DatasetError(f"{path} cannot be read: {error.strerror or error}. Fix or remove it.") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DatasetError(f"{path} cannot be read ({error!r}). Mend it, or delete it for the defaults.") from error
+            raise DatasetError(f"{path} cannot be read ({error!r}). Fix it, or delete it for the defaults.") from error
         if version > FORMAT:
-            raise DatasetError(f"{folder} has format {version}, this version knows {FORMAT}. Update ACE Edit.")
+            raise DatasetError(
+                f"{folder} has format {version}, and this version of ACE Edit reads up to {FORMAT}. Update ACE Edit."
+            )
         return settings
 
 
 def make_dataset(folder: Path, settings: DatasetSettings) -> None:
-    """Make an empty dataset. It is built beside its final name and renamed, so that nobody sees half of it."""
+    """Makes an empty dataset. It is built beside its final name and renamed, so that nobody sees half of it.
+
+    Raises:
+        DatasetError: something is there already, or the disk refuses.
+    """
     if os.path.lexists(folder):
         raise DatasetError(f"{folder} is there already. Choose another name; nothing existing is overwritten.")
     building = folder.with_name(f".{uuid.uuid4().hex[:12]}.part")
@@ -65,4 +81,4 @@ def make_dataset(folder: Path, settings: DatasetSettings) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             shutil.rmtree(building)
-        raise explained(error, folder) from error
+        raise as_write_error(error, folder) from error

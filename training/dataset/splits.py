@@ -9,20 +9,25 @@ from .disk.rows import PairRow
 
 
 def split_position(source_hash: str, seed: int) -> float:
-    """A number in [0, 1) that depends on the source's content and the seed alone."""
+    """Position of a source in [0, 1), which depends on its content and the seed alone."""
     digest = hashlib.sha256(f"{seed}:{source_hash}".encode()).digest()
     return int.from_bytes(digest[:7], "big") / 2**56
 
 
 def split_of(source_hash: str, fraction: float, seed: int = 0) -> str:
-    """`validation` for about `fraction` of all sources, else `train`."""
+    """ "validation" for about ``fraction`` of all sources, else "train"."""
     return "validation" if split_position(source_hash, seed) < fraction else "train"
 
 
 def split_groups(rows: Iterable[PairRow]) -> dict[str, str]:
-    """What decides the split of each pair, by id: the hash of its source, or of its first round's source.
+    """Groups of pairs that must not be divided: variants of one source and rounds of one history.
 
-    Rows come in the order of writing, earlier rounds first. Pairs without a known source stand alone (their own id).
+    Args:
+        rows: in the order of writing, earlier rounds first.
+
+    Returns:
+        Group by id of the pair: the hash of its source or of its first round's source, or where that is not known the
+        pair's own id.
     """
     groups: dict[str, str] = {}
     for row in rows:
@@ -32,9 +37,14 @@ def split_groups(rows: Iterable[PairRow]) -> dict[str, str]:
 
 
 def choose_validation(groups: Iterable[str], fraction: float, seed: int) -> set[str]:
-    """The groups to hold out: as near to `fraction` of them as whole numbers allow.
+    """Chooses the groups to hold out: as near to ``fraction`` of them as whole numbers allow.
 
     A fraction above 0 holds out at least one group and below 1 leaves at least one for training, given two or more.
+
+    Args:
+        groups: as ``split_groups`` gives them, each as often as it has pairs.
+        fraction: 0 to 1.
+        seed: which groups.
     """
     ordered = sorted(set(groups), key=lambda group: (split_position(group, seed), group))
     count = round(fraction * len(ordered))

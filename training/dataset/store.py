@@ -13,89 +13,53 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
-from ..errors import (
-    DatasetError,
-    ImageError,
-    PairError,
-    RowError,
-)
+from ..errors import DatasetError, ImageError, PairError, RowError
+from .disk.files import write_atomic
 from .disk.images import AlphaPolicy
 from .disk.index import PairIndex
 from .disk.names import resolve_dataset
 from .disk.rows import PairRow
-from .disk.storage import (
-    METADATA,
-    commit,
-    discard_unless_pending,
-    explained,
-    locked,
-    write_atomic,
-)
-from .intake.checks import (
-    CheckSettings,
-    Finding,
-    near_duplicate,
-    run_checks,
-)
+from .disk.storage import METADATA, as_write_error, commit, delete_unless_pending, locked
+from .intake.checks import CheckSettings, Finding, find_near_duplicate, run_checks
 from .intake.prepare import Pair, PreparedPair, prepare
 from .intake.rejections import Rejection, RejectionList
 from .reader import load_pair
+from .results import AppendResult, DatasetCounts
 from .settings import SETTINGS, DatasetSettings, make_dataset
 from .splits import choose_validation, split_groups, split_of
-from .writer import make_row, renamed, stage_pair
+from .writer import final_name, make_row, stage_pair
 
-__all__ = ["AppendResult", "Counts", "Dataset", "DatasetSettings", "Pair", "PairRow"]
+__all__ = ["AppendResult", "Dataset", "DatasetCounts", "DatasetSettings", "Pair", "PairRow"]
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class AppendResult:
-    """What became of a pair.
+class Dataset:
+    """One folder of pairs. Safe to share between threads; other processes may write to the same folder.
 
-    status: "stored", "duplicate" (id is the kept pair's) or "rejected" (findings say why, reason in words).
-    notes: what was converted on the way in (16 bits, transparency, rotation).
+    Attributes:
+        folder: where it is.
+        settings: what it decides once for all its pairs.
+        checks: the quality checks that ``append`` runs.
+        alpha: what stands behind transparent pixels.
     """
 
-    status: Literal["stored", "duplicate", "rejected"]
-    id: str | None = None
-    reason: str = ""
-    findings: tuple[Finding, ...] = ()
-    notes: tuple[str, ...] = ()
-    split: str | None = None
-
-    @property
-    def stored(self) -> bool:
-        return self.status == "stored"
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Numbers for a status line. by_check counts rejections by the check that turned them down."""
-
-    pairs: int
-    train: int
-    validation: int
-    rejected: int
-    by_check: dict[str, int] = field(default_factory=dict)
-    by_tag: dict[str, int] = field(default_factory=dict)
-
-
-class Dataset:
-    """One folder of pairs. Safe to share between threads; other processes may write to the same folder."""
-
     def __init__(self, folder: str | os.PathLike, *, checks: CheckSettings | None = None, alpha: AlphaPolicy = "white"):
-        """Open the folder of an existing dataset. `open` and `create` take names that strangers chose.
+        """Opens the folder of an existing dataset. ``open`` and ``create`` take names that strangers chose.
 
-        checks: the checks at the door, all on by default. alpha: what stands behind transparent pixels.
+        Args:
+            checks: the quality checks, all on by default.
+            alpha: what stands behind transparent pixels.
+
+        Raises:
+            DatasetError: there is no dataset, or its settings cannot be read.
         """
         self.folder = Path(folder)
         if not (self.folder / METADATA).is_file():
-            raise DatasetError(f"{self.folder} is no dataset: it has no {METADATA}.")
+            raise DatasetError(f"{self.folder} is not a dataset: it has no {METADATA}.")
         self.settings = DatasetSettings.read(self.folder)
         self.checks = CheckSettings() if checks is None else checks
         self.alpha = alpha
@@ -113,7 +77,12 @@ class Dataset:
         checks: CheckSettings | None = None,
         alpha: AlphaPolicy = "white",
     ) -> Dataset:
-        """Make an empty dataset `name` in the folder `root`. Raises `DatasetError` if something is there already."""
+        """Makes an empty dataset ``name`` in the folder ``root`` and opens it.
+
+        Raises:
+            DatasetNameError: the name is unsafe as a folder name.
+            DatasetError: something is there already, or the disk refuses.
+        """
         folder = resolve_dataset(root, name)
         make_dataset(folder, settings or DatasetSettings())
         return cls(folder, checks=checks, alpha=alpha)
@@ -127,7 +96,12 @@ class Dataset:
         checks: CheckSettings | None = None,
         alpha: AlphaPolicy = "white",
     ) -> Dataset:
-        """Open the dataset `name` in the folder `root`."""
+        """Opens the dataset ``name`` in the folder ``root``.
+
+        Raises:
+            DatasetNameError: the name is unsafe as a folder name.
+            DatasetError: there is no such dataset.
+        """
         return cls(resolve_dataset(root, name), checks=checks, alpha=alpha)
 
     @classmethod
@@ -140,7 +114,12 @@ class Dataset:
         checks: CheckSettings | None = None,
         alpha: AlphaPolicy = "white",
     ) -> Dataset:
-        """Open `name`, making it first if it is not there; several processes may do so at once."""
+        """Opens the dataset ``name``, making it first if it is not there; several processes may do so at once.
+
+        Raises:
+            DatasetNameError: the name is unsafe as a folder name.
+            DatasetError: something else than a dataset is there, or the disk refuses.
+        """
         folder = resolve_dataset(root, name)
         if not folder.exists():
             try:
@@ -152,6 +131,7 @@ class Dataset:
 
     @property
     def name(self) -> str:
+        """The folder's name."""
         return self.folder.name
 
     def __len__(self) -> int:
@@ -169,7 +149,11 @@ class Dataset:
         return (self.load(row) for row in self.rows())
 
     def rows(self, split: str | None = None) -> Iterator[PairRow]:
-        """The metadata in the order of writing. Lines that are no rows are passed over and logged."""
+        """The metadata in the order of writing. Lines that are no rows are skipped and logged.
+
+        Args:
+            split: "train" or "validation"; None gives both.
+        """
         with open(self.folder / METADATA, "rb") as file:
             for number, line in enumerate(file, 1):
                 if not line.endswith(b"\n") or not line.strip():
@@ -177,13 +161,17 @@ class Dataset:
                 try:
                     row = PairRow.from_json(line)
                 except RowError as error:
-                    _log.warning("%s line %d passed over: %s", self.folder / METADATA, number, error)
+                    _log.warning("%s line %d skipped: %s", self.folder / METADATA, number, error)
                     continue
                 if split in (None, row.split):
                     yield row
 
     def row(self, pair_id: str) -> PairRow:
-        """The metadata of one pair."""
+        """The metadata of one pair.
+
+        Raises:
+            DatasetError: there is no such pair.
+        """
         with self._mutex:
             self._index.refresh()
             if pair_id not in self._index:
@@ -191,7 +179,15 @@ class Dataset:
             return self._index.row(pair_id)
 
     def load(self, pair: str | PairRow) -> Pair:
-        """A pair with its pictures as (H, W, 3) uint8 arrays, masks as (H, W) uint8 or None."""
+        """A pair with its pictures as (H, W, 3) uint8 arrays, masks as (H, W) uint8 or None.
+
+        Args:
+            pair: an id, or a row of this dataset.
+
+        Raises:
+            ImageError: a file is missing or damaged.
+            DatasetError: there is no such pair, or a file is a symbolic link.
+        """
         return load_pair(self.folder, self.row(pair) if isinstance(pair, str) else pair)
 
     def digest(self) -> str:
@@ -200,15 +196,15 @@ class Dataset:
         return hashlib.sha256("\n".join(contents).encode()).hexdigest()
 
     def rejected(self) -> Iterator[Rejection]:
-        """The side list, oldest first."""
+        """The rejected pairs, oldest first."""
         return iter(self._rejections)
 
-    def counts(self) -> Counts:
-        """How many pairs there are and how many were turned down."""
+    def counts(self) -> DatasetCounts:
+        """How many pairs there are and how many were rejected."""
         with self._mutex:
             self._index.refresh()
             self._rejections.refresh()
-            return Counts(
+            return DatasetCounts(
                 pairs=len(self._index),
                 train=self._index.splits["train"],
                 validation=self._index.splits["validation"],
@@ -218,10 +214,14 @@ class Dataset:
             )
 
     def append(self, pair: Pair, *, checks: CheckSettings | None = None) -> AppendResult:
-        """Check a pair and keep it, or say why not.
+        """Checks a pair and stores it, or says why not.
 
-        Raises `PairError` or `ImageError` if the pair makes no sense, `DatasetError` if it cannot be written; then
-        nothing of it is left in the dataset.
+        Args:
+            checks: in place of the dataset's own.
+
+        Raises:
+            PairError, ImageError: the pair makes no sense; see ``reject``.
+            DatasetError: it cannot be written, and nothing of it is left in the dataset.
         """
         prepared = prepare(pair, alpha=self.alpha)
         settings = self.checks if checks is None else checks
@@ -234,44 +234,59 @@ class Dataset:
         findings = run_checks(prepared, settings)
         with self._mutex:
             if not findings and settings.near_duplicate:
-                findings = tuple(near_duplicate(prepared, settings, self._index))
+                findings = tuple(find_near_duplicate(prepared, settings, self._index))
             seen = self._index.version
         if findings:
             with self._mutex, locked(self.folder):
                 self._index.refresh()  # what looks like it may be this very pair, stored by another just now
-                return self._known(prepared) or self._reject(prepared, findings)
+                return self._known(prepared) or self._add_rejection(prepared, findings)
         staged = stage_pair(self.folder, prepared)
         try:
             with self._mutex, locked(self.folder):
                 return self._commit(prepared, settings, staged, seen)
         finally:
             # What was renamed is no longer there; what is left is of a pair that was not kept.
-            discard_unless_pending(self.folder, list(staged.values()))
+            delete_unless_pending(self.folder, list(staged.values()))
 
-    def turn_down(self, pair: Pair, error: PairError | ImageError) -> AppendResult:
-        """Put a pair on the side list that `append` raised an error for, with the error as the reason.
+    def reject(self, pair: Pair, error: PairError | ImageError) -> AppendResult:
+        """Lists a pair that ``append`` raised an error for as rejected, with the error as the reason.
 
-        Raises `DatasetError` if the list cannot be written.
+        Raises:
+            DatasetError: the list of rejections cannot be written.
         """
         with self._mutex, locked(self.folder):
             try:
-                entry = self._rejections.add_unfit(pair, error)
+                entry = self._rejections.add_invalid(pair, error)
             except OSError as problem:
-                raise explained(problem, self.folder) from problem
+                raise as_write_error(problem, self.folder) from problem
         return AppendResult("rejected", None, entry.reason)
 
     def rewrite(self, change: Callable[[PairRow], PairRow | None]) -> int:
-        """Replace every row by what `change` makes of it (None drops it), at once. Returns how many rows changed.
+        """Replaces all rows at once. Lines that are no rows stay as they are, and no other file is changed.
 
-        Lines that are no rows stay as they are. Files are not touched.
+        Args:
+            change: gives the new row for an old one, None to drop it.
+
+        Returns:
+            How many rows changed.
+
+        Raises:
+            DatasetError: the rows cannot be written; the old ones are all still there.
         """
         with self._mutex, locked(self.folder):
             return self._rewrite(change)
 
-    def split(self, fraction: float, seed: int = 0) -> Counts:
-        """Divide the pairs anew: about `fraction` of the sources to validation, chosen by `seed`.
+    def split(self, fraction: float, seed: int = 0) -> DatasetCounts:
+        """Divides the pairs anew into train and validation.
 
         Variants of a source and rounds of a history stay together; later pairs follow the same fraction and seed.
+
+        Args:
+            fraction: share of the sources that goes to validation, 0 to 1.
+            seed: which sources.
+
+        Raises:
+            DatasetError: the fraction is out of range, or the disk refuses.
         """
         settings = DatasetSettings(fraction, seed)
         with self._mutex, locked(self.folder):
@@ -283,13 +298,17 @@ class Dataset:
         return self.counts()
 
     def save_settings(self, settings: DatasetSettings) -> None:
-        """Change what is decided for later pairs; rows that exist keep their split."""
+        """Changes what is decided for later pairs; rows that exist keep their split.
+
+        Raises:
+            DatasetError: the settings cannot be written.
+        """
         with self._mutex, locked(self.folder):
             self._write(SETTINGS, settings.to_json())
             self.settings = settings
 
     def _rewrite(self, change: Callable[[PairRow], PairRow | None]) -> int:
-        """`rewrite` with the lock held."""
+        """``rewrite`` for callers that hold the lock."""
         changed = 0
         lines: list[bytes] = []
         for line in (self.folder / METADATA).read_bytes().splitlines(keepends=True):
@@ -310,7 +329,7 @@ class Dataset:
         try:
             write_atomic(self.folder / name, data)
         except OSError as error:
-            raise explained(error, self.folder) from error
+            raise as_write_error(error, self.folder) from error
 
     def _known(self, pair: PreparedPair) -> AppendResult | None:
         kept = self._index.duplicate_of(pair.content_hash)
@@ -319,7 +338,7 @@ class Dataset:
         return AppendResult("duplicate", kept, f"the same pair is kept as {kept}", notes=pair.notes)
 
     def _check_links(self, pair: PreparedPair) -> None:
-        """Earlier rounds and the graph that a pair names must be there."""
+        """Earlier rounds and the graph that a pair names must be there, else ``PairError``."""
         with self._mutex:
             self._index.refresh()
             missing = [earlier for earlier in pair.history if earlier not in self._index]
@@ -330,32 +349,35 @@ class Dataset:
         if pair.workflow is not None and not (self.folder / "workflows" / f"{pair.workflow}.json").is_file():
             raise PairError(f"workflow {pair.workflow!r:.80} is not stored. Save the graph with save_graph first.")
 
-    def _reject(self, pair: PreparedPair, findings: tuple[Finding, ...]) -> AppendResult:
-        """Put a pair on the side list. The lock must be held."""
+    def _add_rejection(self, pair: PreparedPair, findings: tuple[Finding, ...]) -> AppendResult:
+        """Lists a pair as rejected. The lock must be held."""
         try:
             entry = self._rejections.add(pair, findings)
         except OSError as error:
-            raise explained(error, self.folder) from error
+            raise as_write_error(error, self.folder) from error
         return AppendResult("rejected", None, entry.reason, findings, pair.notes)
 
     def _commit(self, pair: PreparedPair, settings: CheckSettings, staged: dict[str, str], seen: int) -> AppendResult:
-        """With the lock held: look again (another process may have been faster), then make the pair visible.
+        """Checks for duplicates again (another process may have been faster), then makes the pair visible.
 
-        seen: version of the index when it was looked at before.
+        The lock must be held.
+
+        Args:
+            seen: version of the index when duplicates were looked for before.
         """
         self._index.refresh()
         known = self._known(pair)
         if known is not None:
             return known
         if settings.near_duplicate and self._index.version != seen:
-            findings = tuple(near_duplicate(pair, settings, self._index))
+            findings = tuple(find_near_duplicate(pair, settings, self._index))
             if findings:
-                return self._reject(pair, findings)
+                return self._add_rejection(pair, findings)
         pair_id = self._free_id(pair, list(staged))
         split = self._index.split_for(pair.source_hash, pair.history) or split_of(
             pair.source_hash, self.settings.validation_fraction, self.settings.split_seed
         )
-        moves = [(temporary, renamed(name, pair_id)) for name, temporary in staged.items()]
+        moves = [(temporary, final_name(name, pair_id)) for name, temporary in staged.items()]
         commit(self.folder, moves, make_row(pair, pair_id, split))
         self._index.refresh()
         return AppendResult("stored", pair_id, notes=pair.notes, split=split)
@@ -364,7 +386,7 @@ class Dataset:
         """An id from the name and the content, longer where a row or a stray file already has it."""
         for digits in range(12, 65, 4):
             pair_id = f"{pair.name}-{pair.content_hash[:digits]}"[:80].rstrip("-")
-            taken = any(os.path.lexists(self.folder / renamed(name, pair_id)) for name in names)
+            taken = any(os.path.lexists(self.folder / final_name(name, pair_id)) for name in names)
             if pair_id not in self._index and not taken:
                 return pair_id
         raise DatasetError(f"No free id for a pair like {pair_id} in {self.folder}: clean up with `dataset repair`.")

@@ -17,17 +17,24 @@ from .disk.rows import (
     mask_file,
     target_file,
 )
-from .disk.storage import discard, explained, stage
+from .disk.storage import as_write_error, delete_files, stage
 from .intake.prepare import PreparedPair
 
 _PROVISIONAL = "new"  # stands for the id, which is only certain under the dataset's lock
 
 
 def stage_pair(folder: Path, pair: PreparedPair) -> dict[str, str]:
-    """Write all files of a pair under temporary names.
+    """Writes all files of a pair under temporary names.
 
-    Returns, in the order in which they shall become visible, the temporary name by the final name under a provisional
-    id; `renamed` puts in the real one. Raises `DatasetError` and leaves nothing behind if one cannot be written.
+    Args:
+        folder: of the dataset.
+
+    Returns:
+        The temporary name by the final name under a provisional id, in the order in which the files shall become
+        visible; ``final_name`` puts in the real id.
+
+    Raises:
+        DatasetError: one cannot be written; nothing is left behind.
     """
     jobs: list[tuple[str, Callable]] = []
     for index in reversed(range(len(pair.images))):
@@ -43,13 +50,13 @@ def stage_pair(folder: Path, pair: PreparedPair) -> dict[str, str]:
     staged = {name: future.result() for name, future in futures.items() if future.exception() is None}
     errors = [future.exception() for future in futures.values() if future.exception() is not None]
     if errors:
-        discard(folder, list(staged.values()))
-        raise explained(errors[0], folder) if isinstance(errors[0], OSError) else errors[0]
+        delete_files(folder, list(staged.values()))
+        raise as_write_error(errors[0], folder) if isinstance(errors[0], OSError) else errors[0]
     return staged
 
 
 def _submit(pool: ThreadPoolExecutor, work: Callable, *arguments: object) -> Future:
-    """`pool.submit`, or the work itself where the interpreter is ending and starts no more threads."""
+    """``pool.submit``, or the work itself where the interpreter is ending and starts no more threads."""
     try:
         return pool.submit(work, *arguments)
     except RuntimeError:
@@ -61,13 +68,14 @@ def _submit(pool: ThreadPoolExecutor, work: Callable, *arguments: object) -> Fut
         return future
 
 
-def renamed(name: str, pair_id: str) -> str:
+def final_name(name: str, pair_id: str) -> str:
     """A file name under the provisional id, with the real id in its place."""
     folder, _, file = name.partition("/")
     return f"{folder}/{pair_id}{Path(file).suffix}"
 
 
 def make_row(pair: PreparedPair, pair_id: str, split: str) -> PairRow:
+    """The row of a pair that is stored now."""
     count = len(pair.images)
     return PairRow(
         id=pair_id,
@@ -87,7 +95,7 @@ def make_row(pair: PreparedPair, pair_id: str, split: str) -> PairRow:
         tags=pair.tags,
         content_hash=pair.content_hash,
         source_hash=pair.source_hash,
-        fingerprint=pair.fingerprint.to_text(),
+        fingerprint=pair.perceptual_hash.to_text(),
         teacher_seconds=pair.teacher_seconds,
         teacher_memory=pair.teacher_memory,
     )

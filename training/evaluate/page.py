@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 
 from ...ace.files import atomic_write, format_size
-from ..pages import facts_table, inline_picture, whole_page
+from ..pages import facts_table, html_page, inline_picture
 from .evaluation import Answer, Evaluation
 from .measures import Distances
 
@@ -43,7 +43,7 @@ def write_page(evaluation: Evaluation, path: Path, *, more: Sequence[str] = ()) 
     """
     title = f"{evaluation.student or 'Student'} against its teacher"
     pairs = [_pair(answer) for answer in sorted(evaluation.answers, key=_worst_last)]
-    text = whole_page(title, _verdict(evaluation), _numbers(evaluation), _MEANING, *more, *pairs, style=_STYLE)
+    text = html_page(title, _verdict(evaluation), _numbers(evaluation), _MEANING, *more, *pairs, style=_STYLE)
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path

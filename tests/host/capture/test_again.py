@@ -27,7 +27,7 @@ def _inverted(graph: Graph | None = None) -> Graph:
 
 
 def _counts(result: FinishedCapture) -> tuple[int, int, int]:
-    """How many jobs had been done earlier, how many pairs were stored and how many turned down."""
+    """How many jobs had been done earlier, how many pairs were stored and how many rejected."""
     summary = result.summary
     return summary["earlier"], summary["stored"], summary["rejected"]
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from comfyui_ace.training.capture.errors import WorkflowError
 from comfyui_ace.training.capture.plan import make_plan
-from comfyui_ace.training.capture.roles import Choices, find_roles
+from comfyui_ace.training.capture.role_finder import find_roles
+from comfyui_ace.training.capture.roles import RoleChoices
 from comfyui_ace.training.capture.workflow.load import load_workflow
 from host.harness.browser import ComfyPage
 from host.harness.capture_runs import CaptureFolder
@@ -245,5 +246,5 @@ def test_what_only_the_browser_can_do_is_said(schemas):
         workflow["nodes"][1]["type"] = kind
         converted = load_workflow(workflow, schemas)
         with pytest.raises(WorkflowError, match=words) as error:
-            make_plan(converted, find_roles(converted, Choices()), "go")
+            make_plan(converted, find_roles(converted, RoleChoices()), "go")
         assert "Export (API)" in str(error.value)

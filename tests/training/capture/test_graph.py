@@ -9,11 +9,11 @@ from comfyui_ace.training.capture.errors import WorkflowError
 from comfyui_ace.training.capture.workflow.graph import (
     ancestors,
     as_link,
-    between,
-    readers,
+    consumers,
+    nodes_between,
 )
 from comfyui_ace.training.capture.workflow.load import load_workflow, read_workflow
-from comfyui_ace.training.capture.workflow.widgets import choose_alternatives, input_specs, read_widgets
+from comfyui_ace.training.capture.workflow.widgets import input_specs, process_dynamic_prompt, read_widgets
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -141,7 +141,7 @@ def test_unknown_nodes_matter_only_when_they_are_needed():
 def test_circles_are_refused():
     workflow = _workflow(mode=4)
     workflow["links"][0] = [1, 2, 0, 2, 0, "IMAGE"]
-    with pytest.raises(WorkflowError, match="circle"):
+    with pytest.raises(WorkflowError, match="form a loop"):
         load_workflow(workflow, SCHEMAS)
 
 
@@ -179,7 +179,7 @@ def test_files_that_cannot_be_read(tmp_path):
         read_workflow(path)
     for text in ("{", "[1, 2]", "[" * 100_000):
         path.write_text(text)
-        with pytest.raises(WorkflowError, match="no workflow"):
+        with pytest.raises(WorkflowError, match="not a workflow"):
             read_workflow(path)
     path.write_bytes(b"\xef\xbb\xbf" + json.dumps({"1": {}}).encode())
     assert read_workflow(path) == {"1": {}}
@@ -196,7 +196,7 @@ def test_links_and_reach():
         as_link([3, 4], {}) is None and as_link(["1", True], prompt) is None and as_link(["1", 0], prompt) == ("1", 0)
     )
     assert ancestors(prompt, ["3"]) == {"1", "2", "3"}
-    assert readers(prompt, "1") == [("2", "x"), ("4", "y")] and readers(prompt, "1", 1) == [("4", "y")]
+    assert consumers(prompt, "1") == [("2", "x"), ("4", "y")] and consumers(prompt, "1", 1) == [("4", "y")]
     prompt["3"]["inputs"]["z"] = ["77", 0]
     with pytest.raises(WorkflowError, match="'77'"):
         ancestors(prompt, ["3"])
@@ -226,16 +226,16 @@ def test_lists_are_wrapped_so_that_they_are_no_links():
 
 def test_dynamic_prompts_are_settled_once():
     text = "a {red|blue|{light|dark} green} cat // in the\nsun /* not\nrain */ \\{kept\\}"
-    chosen = choose_alternatives(text)
-    assert chosen == choose_alternatives(text)
+    chosen = process_dynamic_prompt(text)
+    assert chosen == process_dynamic_prompt(text)
     assert chosen.split()[1] in ("red", "blue", "light", "dark") and "in the" not in chosen and "rain" not in chosen
     assert chosen.endswith("{kept}")
-    assert {choose_alternatives(f"{n}{{a|b}}")[-1] for n in range(50)} == {"a", "b"}
+    assert {process_dynamic_prompt(f"{n}{{a|b}}")[-1] for n in range(50)} == {"a", "b"}
 
 
 @given(st.text(alphabet="{}|\\/*ab \n", max_size=40))
 def test_no_text_breaks_dynamic_prompts(text):
-    assert isinstance(choose_alternatives(text), str)
+    assert isinstance(process_dynamic_prompt(text), str)
 
 
 def test_what_lies_between():
@@ -251,7 +251,7 @@ def test_what_lies_between():
         "beside": node(image="load"),
         "after": node(image="decode"),
     }
-    assert between(prompt, {"load"}, "decode") == {"encode", "sample", "decode"}
-    assert between(prompt, {"load", "model"}, "sample") == {"encode", "sample"}
-    assert between(prompt, {"encode"}, "load") == between(prompt, {"load"}, "load") == set()
-    assert between(prompt, {"model"}, "encode") == set()
+    assert nodes_between(prompt, {"load"}, "decode") == {"encode", "sample", "decode"}
+    assert nodes_between(prompt, {"load", "model"}, "sample") == {"encode", "sample"}
+    assert nodes_between(prompt, {"encode"}, "load") == nodes_between(prompt, {"load"}, "load") == set()
+    assert nodes_between(prompt, {"model"}, "encode") == set()

@@ -7,31 +7,32 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from comfyui_ace.training.capture.client import Refused, parse_url, public_name
+from comfyui_ace.training.capture.client import PromptValidationError, parse_url, public_name
 from comfyui_ace.training.capture.errors import CaptureError
-from comfyui_ace.training.capture.failures import clean, judge, judge_refusal
+from comfyui_ace.training.capture.failures import classify_failure, classify_validation_error, safe_message
 from comfyui_ace.training.capture.inputs import (
     InputGroup,
     LoadedPicture,
-    bind,
     check_headers,
     encode_mask,
     encode_picture,
+    group_by_stem,
     load_group,
     natural_key,
 )
 from comfyui_ace.training.capture.plan import Job, Plan, job_key, make_plan, seeds_for
 from comfyui_ace.training.capture.results import (
-    Fetched,
-    NoResult,
+    FetchedFiles,
+    UnusableResultError,
     edit_seconds,
     make_pairs,
     pair_name,
     picture_refs,
-    store,
-    stored_numbers,
+    store_pairs,
+    stored_result_numbers,
 )
-from comfyui_ace.training.capture.roles import Choices, find_roles
+from comfyui_ace.training.capture.role_finder import find_roles
+from comfyui_ace.training.capture.roles import RoleChoices
 from comfyui_ace.training.capture.workflow.load import load_workflow
 from comfyui_ace.training.dataset.store import Dataset
 from comfyui_ace.training.errors import ImageError
@@ -53,7 +54,7 @@ def _plan(strength: float = 1.0, instruction: str = "go") -> Plan:
     noise = graph.node("ImageAddNoise", image=graph.node("LoadImage", image="any.png"), seed=5, strength=strength)
     graph.node("SaveImage", images=noise)
     workflow = load_workflow(graph.prompt())
-    return make_plan(workflow, find_roles(workflow, Choices()), instruction)
+    return make_plan(workflow, find_roles(workflow, RoleChoices()), instruction)
 
 
 # -- inputs ---------------------------------------------------------------------------------------------------------
@@ -66,7 +67,7 @@ def test_files_are_bound_by_stem_in_natural_order(tmp_path):
         _write(tmp_path / "more" / name)
     for name in ("b10.png", "b9.png", "a.png", "twice.png", "lonely.png"):
         _write(tmp_path / "masks" / name)
-    groups, unusable = bind([tmp_path / "in", tmp_path / "more"], {1: tmp_path / "masks"})
+    groups, unusable = group_by_stem([tmp_path / "in", tmp_path / "more"], {1: tmp_path / "masks"})
     assert [group.name for group in groups] == ["a", "b9", "b10"]
     assert [path.name for path in groups[0].files] == ["a.png", "a.webp"]
     assert groups[0].masks == (None, tmp_path / "masks" / "a.png")
@@ -77,9 +78,9 @@ def test_files_are_bound_by_stem_in_natural_order(tmp_path):
 
 def test_folders_without_pictures(tmp_path):
     with pytest.raises(CaptureError, match="cannot be read"):
-        bind([tmp_path / "missing"], {})
+        group_by_stem([tmp_path / "missing"], {})
     with pytest.raises(CaptureError, match="holds no pictures"):
-        bind([tmp_path], {})
+        group_by_stem([tmp_path], {})
 
 
 @given(st.lists(st.text(max_size=8), max_size=6))
@@ -157,15 +158,15 @@ def test_a_job_is_its_graph_its_words_its_inputs_and_its_seed():
 
 def test_the_values_that_vary_have_no_part_in_the_graphs_hash():
     plan = _plan()
-    (feed,) = plan.feeds
-    prompt = plan.prompt({feed: "ace-capture/x.png [input]"}, 77)
+    (binding,) = plan.bindings
+    prompt = plan.prompt({binding: "ace-capture/x.png [input]"}, 77)
     assert prompt["1"]["inputs"]["image"].startswith("ace-capture/") and prompt["2"]["inputs"]["seed"] == 77
     assert plan.template["2"]["inputs"]["seed"] == 5  # untouched
     changed = Graph()
     noise = changed.node("ImageAddNoise", image=changed.node("LoadImage", image="else.png"), seed=99, strength=1.0)
     changed.node("SaveImage", images=noise)
     workflow = load_workflow(changed.prompt())
-    assert make_plan(workflow, find_roles(workflow, Choices()), "go").workflow == plan.workflow
+    assert make_plan(workflow, find_roles(workflow, RoleChoices()), "go").workflow == plan.workflow
 
 
 def test_seeds_are_drawn_from_the_input_or_counted_up():
@@ -196,15 +197,15 @@ def test_pairs_of_a_job_can_be_told_from_their_ids(tmp_path):
     plan = _plan(instruction="{image} go")
     object.__setattr__(plan, "workflow", None)
     single, batch = _job("a" * 64), _job("b" * 64)
-    store(dataset, single, make_pairs(plan, single, loaded, Fetched((_png(1),), {})))
-    pairs = make_pairs(plan, batch, loaded, Fetched((_png(2), _png(3), _png(4)), {}))
-    store(dataset, batch, pairs[:2])
+    store_pairs(dataset, single, make_pairs(plan, single, loaded, FetchedFiles((_png(1),), {})))
+    pairs = make_pairs(plan, batch, loaded, FetchedFiles((_png(2), _png(3), _png(4)), {}))
+    store_pairs(dataset, batch, pairs[:2])
     names = [row.id.rsplit("-", 1)[0] for row in dataset.rows()]
     assert names == ["groe-1-x-aaaaaaaa", "groe-1-x-bbbbbbbb-0", "groe-1-x-bbbbbbbb-1"]
-    found = stored_numbers(dataset, {"a" * 64, "b" * 64, "c" * 64})
+    found = stored_result_numbers(dataset, {"a" * 64, "b" * 64, "c" * 64})
     assert found == {"a" * 64: {None}, "b" * 64: {0, 1}}
     batch.stored = found["b" * 64]
-    assert len(store(dataset, batch, pairs)) == 1 and len(dataset) == 4
+    assert len(store_pairs(dataset, batch, pairs)) == 1 and len(dataset) == 4
     assert all(row.seed == 3 for row in dataset.rows())
 
 
@@ -214,17 +215,17 @@ def test_ids_leave_room_for_the_key():
 
 
 def test_results_that_make_no_pair():
-    with pytest.raises(NoResult, match="without a result"):
-        make_pairs(_plan(), _job(), [LoadedPicture(np.zeros((6, 8, 3), np.uint8))], Fetched((), {}))
+    with pytest.raises(UnusableResultError, match="without a result"):
+        make_pairs(_plan(), _job(), [LoadedPicture(np.zeros((6, 8, 3), np.uint8))], FetchedFiles((), {}))
     with pytest.raises(ImageError):
-        make_pairs(_plan(), _job(), [LoadedPicture(np.zeros((6, 8, 3), np.uint8))], Fetched((b"<html>",), {}))
+        make_pairs(_plan(), _job(), [LoadedPicture(np.zeros((6, 8, 3), np.uint8))], FetchedFiles((b"<html>",), {}))
 
 
 @pytest.mark.parametrize(
     "images", [[{"filename": 5, "subfolder": "", "type": "temp"}], ["x"], [{"filename": "a"}], [None]]
 )
 def test_strange_histories_are_refused(images):
-    with pytest.raises(NoResult, match="describes the picture"):
+    with pytest.raises(UnusableResultError, match="describes the picture"):
         picture_refs({"outputs": {"n": {"images": images}}}, "n")
 
 
@@ -263,25 +264,29 @@ def _error(kind: str, message: str) -> dict:
     ],
 )
 def test_failures_are_sorted(entry, kind):
-    assert judge(entry).kind == kind
+    assert classify_failure(entry).kind == kind
 
 
 @pytest.mark.parametrize("entry", [{}, {"status": None}, {"status": {"status_str": "success", "messages": [5, ["x"]]}}])
 def test_no_failure(entry):
-    assert judge(entry) is None
+    assert classify_failure(entry) is None
 
 
 def test_a_refusal_is_the_inputs_only_where_the_input_stands():
-    assert judge_refusal(Refused("Invalid image file", {"1": "…"}), _plan()).kind == "refused"
-    assert judge_refusal(Refused("Value not in list: model", {"7": "…"}), _plan()).kind == "server"
-    assert judge_refusal(Refused("Value not in list: model", {"1": "…", "7": "…"}), _plan()).kind == "server"
-    assert judge_refusal(Refused("no prompt", {}), _plan()).kind == "server"
+    def kind(message: str, *nodes: str) -> str:
+        error = PromptValidationError(message, dict.fromkeys(nodes, "…"))
+        return classify_validation_error(error, _plan()).kind
+
+    assert kind("Invalid image file", "1") == "invalid"
+    assert kind("Value not in list: model", "7") == "server"
+    assert kind("Value not in list: model", "1", "7") == "server"
+    assert kind("no prompt") == "server"
 
 
 def test_messages_are_fit_to_be_kept():
-    message = clean("a\n\nb " + "x" * 5000 + " token=hf_abcdefghijklmnopqrstuvwxyz")
+    message = safe_message("a\n\nb " + "x" * 5000 + " token=hf_abcdefghijklmnopqrstuvwxyz")
     assert "\n" not in message and len(message) <= 600
-    assert "hf_abc" not in clean("failed: https://h/x?token=hf_abcdefghijklmnopqrstuvwxyz")
+    assert "hf_abc" not in safe_message("failed: https://h/x?token=hf_abcdefghijklmnopqrstuvwxyz")
 
 
 def test_addresses():
@@ -324,7 +329,7 @@ def _cached(*nodes: str) -> tuple:
 def test_the_teachers_time_is_what_the_server_says_of_the_run(messages, seconds):
     messages = [message if isinstance(message, tuple) else [message] for message in messages]
     plan = _plan()
-    assert plan.edit == {"2"}
+    assert plan.edit_nodes == {"2"}
     assert edit_seconds(plan, _history(*messages)) == seconds
     assert edit_seconds(plan, {"outputs": {}}) is edit_seconds(plan, {"status": 3}) is None
 
@@ -335,6 +340,6 @@ def test_several_pairs_of_one_prompt_share_its_time(tmp_path):
     file = (tmp_path / "a.png").read_bytes()
     job = Job(group, job_key(_plan(), ["a"], 1), 1)
     for count in (1, 4):
-        fetched = Fetched((file,) * count, {}, seconds=2.0)
+        fetched = FetchedFiles((file,) * count, {}, seconds=2.0)
         pairs = make_pairs(_plan(), job, [LoadedPicture(pixels)], fetched)
         assert [pair.teacher_seconds for pair in pairs] == [2.0 / count] * count

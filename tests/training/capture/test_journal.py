@@ -31,7 +31,7 @@ def test_the_journal_remembers(tmp_path):
         assert again["b"].state == "done" and again["z"] is None
         assert again["c"].state == "failed" and again["c"].attempt == 3  # an id that no server has seen
         assert again["d"].reason == "broken" and again.id == journal.id
-    assert read_entries(tmp_path) == again.entries and again.worked == {"w"}
+    assert read_entries(tmp_path) == again.entries and again.succeeded == {"w"}
 
 
 def test_torn_and_foreign_lines_are_passed_over(tmp_path):
@@ -77,18 +77,18 @@ def test_what_is_done_is_done_again_only_where_that_could_give_something(tmp_pat
         journal.done("old", workflow="w", pairs=[], rejected=["blank"])  # as records were that name no checks
         _queue(journal, "open")
     entries = read_entries(tmp_path)
-    settled = {
-        (name, kept, bool(checks)): entries[name].settled(set(kept), checks)
+    up_to_date = {
+        (name, kept, bool(checks)): entries[name].up_to_date(set(kept), checks)
         for name in entries
         for kept in ("xy", "x")
         for checks in ({}, {"no_op": False})
     }
-    again = {key for key, value in settled.items() if not value and key[0] != "open"}
+    again = {key for key, value in up_to_date.items() if not value and key[0] != "open"}
     assert again == {
         ("whole", "x", False), ("whole", "x", True),  # a pair of it was lost
         ("half", "xy", False), ("half", "x", False), ("old", "xy", True), ("old", "x", True),  # other checks
     }  # fmt: skip
-    assert not any(value for key, value in settled.items() if key[0] == "open")
+    assert not any(value for key, value in up_to_date.items() if key[0] == "open")
 
 
 def test_the_pairs_of_a_job_are_remembered_while_it_is_done_again(tmp_path):

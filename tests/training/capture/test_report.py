@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from comfyui_ace.training.capture.errors import CaptureError
-from comfyui_ace.training.capture.report import BarReport, Tally
-from comfyui_ace.training.capture.sweep import Settings, capture
+from comfyui_ace.training.capture.report import CaptureProgress, ProgressBarReport
+from comfyui_ace.training.capture.sweep import CaptureSettings, capture
 from comfyui_ace.training.dataset.intake.checks import CheckSettings, parse_checks
 from comfyui_ace.training.errors import CheckError
 from host.harness.graph import Graph, NodeRef
@@ -30,7 +30,7 @@ def _graph(**words) -> Graph:
     return graph
 
 
-def _look(tmp_path, graph: Graph, **settings) -> tuple[str, Tally, dict]:
+def _look(tmp_path, graph: Graph, **settings) -> tuple[str, CaptureProgress, dict]:
     """A dry run: what is printed, the tally, and the event at the start."""
     inputs, workflow = tmp_path / "in", tmp_path / "w.json"
     inputs.mkdir(exist_ok=True)
@@ -39,21 +39,21 @@ def _look(tmp_path, graph: Graph, **settings) -> tuple[str, Tally, dict]:
         Image.fromarray(pixels).save(inputs / f"p{number}.png")
     workflow.write_text(json.dumps(graph.prompt()))
     stream, told = io.StringIO(), {}
-    report = BarReport(stream)
+    report = ProgressBarReport(stream)
 
     def tell(event: str, data: dict) -> None:
         told.setdefault(event, data)
         report(event, data)
 
-    given = Settings(workflow, (inputs,), tmp_path / "sets", servers=_NOWHERE, dry_run=True, **settings)
+    given = CaptureSettings(workflow, (inputs,), tmp_path / "sets", servers=_NOWHERE, dry_run=True, **settings)
     with ThreadPoolExecutor(1) as pool:  # in this thread a browser of other tests may keep a loop running
-        tally = pool.submit(asyncio.run, capture(given, tell)).result()
+        progress = pool.submit(asyncio.run, capture(given, tell)).result()
     report.close()
-    return stream.getvalue(), tally, told["start"]
+    return stream.getvalue(), progress, told["start"]
 
 
 def test_a_dry_run_tells_the_cast_and_the_first_jobs(tmp_path):
-    text, tally, start = _look(tmp_path, _graph(tags="a, b", checks="size=off"), seeds=2)
+    text, progress, start = _look(tmp_path, _graph(tags="a, b", checks="size=off"), seeds=2)
     lines = text.splitlines()
     assert lines[0] == f"dataset: {tmp_path / 'sets' / 'mine'}"
     assert lines[1:7] == [
@@ -67,7 +67,7 @@ def test_a_dry_run_tells_the_cast_and_the_first_jobs(tmp_path):
     assert lines[7] == "checks: size=False" and start["checks"] == {"size": False}
     assert lines[8].startswith("would run: ") and "p0.png (seed " in lines[8]
     assert len(lines) == 8 + 10 + 1 and lines[-1] == "… and 14 more (--json lists all)"
-    assert tally.left == 24 and not (tmp_path / "sets").exists()
+    assert progress.left == 24 and not (tmp_path / "sets").exists()
 
 
 def test_what_the_command_says_comes_before_the_marker(tmp_path):

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import pytest
-from comfyui_ace.training.capture.errors import Undecided, WorkflowError
+from comfyui_ace.training.capture.errors import AmbiguousRoleError, WorkflowError
 from comfyui_ace.training.capture.plan import RESULT, make_plan
-from comfyui_ace.training.capture.roles import Choices, Roles, find_roles
+from comfyui_ace.training.capture.role_finder import find_roles
+from comfyui_ace.training.capture.roles import RoleChoices, Roles
 from comfyui_ace.training.capture.workflow.graph import Workflow
 from comfyui_ace.training.capture.workflow.load import load_workflow
 from comfyui_ace.training.capture.workflow.markers import check_indices
 from host.harness.graph import Graph, NodeRef
 
 
-def _roles(graph: Graph, choices: Choices | None = None, **kwargs) -> Roles:
-    return find_roles(load_workflow(graph.prompt()), choices or Choices(), **kwargs)
+def _roles(graph: Graph, choices: RoleChoices | None = None, **kwargs) -> Roles:
+    return find_roles(load_workflow(graph.prompt()), choices or RoleChoices(), **kwargs)
 
 
 def _graph() -> Graph:
@@ -41,7 +42,7 @@ def test_two_views_of_one_result_are_no_question():
 def test_two_results_are_a_question():
     graph = _graph()
     graph.node("PreviewImage", images=["1", 0])
-    with pytest.raises(Undecided) as question:
+    with pytest.raises(AmbiguousRoleError) as question:
         _roles(graph)
     assert (
         question.value.choices == ("node 3: SaveImage", "node 5: PreviewImage")
@@ -50,8 +51,8 @@ def test_two_results_are_a_question():
     asked = []
     roles = _roles(graph, ask=lambda q: asked.append(q.question) or 1)
     assert roles.result == ("1", 0) and asked == ["Which node shows the result?"]
-    assert _roles(graph, Choices(result="3")).result == ("2", 0)
-    assert _roles(graph, Choices(result="ImageAddNoise")).result == ("2", 0)
+    assert _roles(graph, RoleChoices(result="3")).result == ("2", 0)
+    assert _roles(graph, RoleChoices(result="ImageAddNoise")).result == ("2", 0)
 
 
 def test_loaders_are_asked_for_in_the_order_of_the_folders():
@@ -60,11 +61,11 @@ def test_loaders_are_asked_for_in_the_order_of_the_folders():
     graph.node("PreviewImage", images=blend)
     asked = []
 
-    def last(question: Undecided) -> int:
+    def last(question: AmbiguousRoleError) -> int:
         asked.append((question.question, question.choices))
         return len(question.choices) - 1
 
-    roles = _roles(graph, Choices(folders=2, result="6"), ask=last)
+    roles = _roles(graph, RoleChoices(folders=2, result="6"), ask=last)
     assert [picture.loader for picture in roles.pictures] == ["4", "1"]
     assert asked == [  # the second is no question any more
         (
@@ -72,10 +73,10 @@ def test_loaders_are_asked_for_in_the_order_of_the_folders():
             ("node 1: LoadImage (photo.png)", "node 4: LoadImage (other.png)"),
         )
     ]
-    named = _roles(graph, Choices(sources=("1", "4"), folders=2, result="6"))
+    named = _roles(graph, RoleChoices(sources=("1", "4"), folders=2, result="6"))
     assert [picture.loader for picture in named.pictures] == ["1", "4"]
     with pytest.raises(WorkflowError, match="3 input folder"):
-        _roles(graph, Choices(sources=("1", "4"), folders=3, result="6"))
+        _roles(graph, RoleChoices(sources=("1", "4"), folders=3, result="6"))
 
 
 def test_masks_are_found_where_they_are_loaded():
@@ -84,16 +85,16 @@ def test_masks_are_found_where_they_are_loaded():
     mask = graph.node("LoadImageMask", image="mask.png", channel="red")
     fill = graph.node("ImageCompositeMasked", destination=photo, source=photo, x=0, y=0, resize_source=False, mask=mask)
     graph.node("SaveImage", images=fill)
-    (picture,) = _roles(graph, Choices(mask_folders=(0,))).pictures
+    (picture,) = _roles(graph, RoleChoices(mask_folders=(0,))).pictures
     assert picture.mask_loader == "2" and picture.mask_link == ("2", 0)
     assert _roles(graph).pictures[0].mask_link is None  # a fixed mask is part of the workflow, not of the pair
 
     graph.set(fill, mask=photo[1])
-    for choices in (Choices(), Choices(mask_folders=(0,))):
+    for choices in (RoleChoices(), RoleChoices(mask_folders=(0,))):
         (picture,) = _roles(graph, choices).pictures
         assert picture.mask_loader == "1" and picture.mask_link == ("1", 1)
     with pytest.raises(WorkflowError, match="no node of the workflow loads one"):
-        _roles(_graph(), Choices(mask_folders=(0,)))
+        _roles(_graph(), RoleChoices(mask_folders=(0,)))
 
 
 def test_seeds_that_are_wired_or_fixed():
@@ -104,13 +105,13 @@ def test_seeds_that_are_wired_or_fixed():
     second = graph.node("ImageAddNoise", image=["2", 0], seed=8, strength=1.0)
     graph.set(NodeRef("3"), images=second)
     workflow = load_workflow(graph.prompt())
-    assert set(find_roles(workflow, Choices()).seeds) == {("5", "value"), ("6", "seed")}
+    assert set(find_roles(workflow, RoleChoices()).seeds) == {("5", "value"), ("6", "seed")}
     fixed = Workflow(workflow.prompt, controls={("6", "seed"): "fixed", ("5", "value"): "randomize"})
-    assert find_roles(fixed, Choices()).seeds == (("5", "value"),)
-    assert _roles(graph, Choices(seeds=("6.seed",))).seeds == (("6", "seed"),)
+    assert find_roles(fixed, RoleChoices()).seeds == (("5", "value"),)
+    assert _roles(graph, RoleChoices(seeds=("6.seed",))).seeds == (("6", "seed"),)
     for wrong in ("6", "6.strength", "99.seed"):
         with pytest.raises(WorkflowError):
-            _roles(graph, Choices(seeds=(wrong,)))
+            _roles(graph, RoleChoices(seeds=(wrong,)))
 
 
 def test_seeds_stay_below_the_smallest_maximum():
@@ -155,8 +156,13 @@ def test_markers_name_the_parts_and_are_not_sent():
     graph = _marked()
     roles = _roles(graph)
     assert roles.result == ("4", 0)
-    said = (roles.words.instruction, roles.words.dataset, roles.words.tags, roles.words.checks)
-    assert said == ("{image} inside out", "mine", ("a", "b"), ("no_op=off", "size_tolerance=0.5"))
+    said = roles.marker_settings
+    assert (said.instruction, said.dataset, said.tags, said.checks) == (
+        "{image} inside out",
+        "mine",
+        ("a", "b"),
+        ("no_op=off", "size_tolerance=0.5"),
+    )
     (picture,) = roles.pictures
     assert picture.loader == picture.mask_loader == "1" and picture.mask_link == ("1", 1)
     plan = make_plan(load_workflow(graph.prompt()), roles, "go")
@@ -164,13 +170,13 @@ def test_markers_name_the_parts_and_are_not_sent():
         "LoadImage", "ImageInvert", "ImageCompositeMasked", "PreviewImage"
     }  # fmt: skip
     assert plan.template["4"]["inputs"]["destination"] == ["1", 0] and plan.template["4"]["inputs"]["mask"] == ["1", 1]
-    assert plan.template[RESULT]["inputs"]["images"] == ["4", 0] and plan.views == ((None, None),)
+    assert plan.template[RESULT]["inputs"]["images"] == ["4", 0] and plan.previews == ((None, None),)
 
 
 def test_a_marker_without_mask_leaves_the_mask_open():
     prompt = _marked().prompt()
     del prompt["2"]["inputs"]["mask"]
-    bare = find_roles(load_workflow(prompt), Choices()).prompt
+    bare = find_roles(load_workflow(prompt), RoleChoices()).prompt
     assert "mask" not in bare["4"]["inputs"]
 
 
@@ -186,7 +192,7 @@ def test_the_pair_marker():
     assert [picture.link for picture in roles.pictures] == [("1", 0), ("2", 0), ("1", 0)]
     assert [picture.loader for picture in roles.pictures] == ["1", None, None]  # one folder: the others are fixed
     plan = make_plan(load_workflow(graph.prompt()), roles, "go")
-    assert [image for image, _ in plan.views] == [None, "capture-image-1", "capture-image-2"]
+    assert [image for image, _ in plan.previews] == [None, "capture-image-1", "capture-image-2"]
 
 
 @pytest.mark.parametrize(
@@ -202,26 +208,26 @@ def test_markers_that_are_wired_wrongly(change, words):
     prompt = _marked().prompt()
     prompt["2"]["inputs"].update(change)
     with pytest.raises(WorkflowError, match=words):
-        find_roles(load_workflow(prompt), Choices())
+        find_roles(load_workflow(prompt), RoleChoices())
 
 
 def test_two_markers_for_one_picture_and_words_made_on_the_way():
     prompt = _marked().prompt()
     prompt["9"] = {"class_type": "ACECaptureSource", "inputs": {"image": ["3", 0], "index": 0}}
-    assert find_roles(load_workflow(prompt), Choices()).result == ("4", 0)  # it has no part in this result
+    assert find_roles(load_workflow(prompt), RoleChoices()).result == ("4", 0)  # it has no part in this result
     prompt["4"]["inputs"]["source"] = ["9", 0]
     with pytest.raises(WorkflowError, match="index 0"):
-        find_roles(load_workflow(prompt), Choices())
+        find_roles(load_workflow(prompt), RoleChoices())
     prompt = _marked().prompt()
     prompt["5"] = {"class_type": "Captioner", "inputs": {"image": ["1", 0], "prompt": "what is it"}}
-    words = find_roles(load_workflow(prompt), Choices()).words
+    words = find_roles(load_workflow(prompt), RoleChoices()).marker_settings
     assert words.dataset == "mine"  # what nobody asks for is no obstacle
     with pytest.raises(WorkflowError, match="instruction is made while the graph runs"):
         _ = words.instruction
     prompt["6"]["inputs"]["image"] = ["6", 0]
     prompt["5"] = {"class_type": "PrimitiveString", "inputs": {"value": ""}}
     with pytest.raises(WorkflowError, match="nothing is connected"):
-        find_roles(load_workflow(prompt), Choices())
+        find_roles(load_workflow(prompt), RoleChoices())
 
 
 def test_only_what_the_result_needs_is_sent():
@@ -229,17 +235,17 @@ def test_only_what_the_result_needs_is_sent():
     graph.node("NoSuchNode", image=["4", 0])
     workflow = load_workflow(graph.prompt())
     workflow = Workflow(workflow.prompt, problems={"5": "the server has no node 'NoSuchNode'"})
-    plan = make_plan(workflow, find_roles(workflow, Choices()), "go")
+    plan = make_plan(workflow, find_roles(workflow, RoleChoices()), "go")
     assert set(plan.template) == {"1", "2", RESULT}
     assert plan.varying == (("1", "image"), ("2", "seed"))
     broken = Workflow(workflow.prompt, problems={"2": "the server has no node"})
     with pytest.raises(WorkflowError, match="node 2"):
-        make_plan(broken, find_roles(broken, Choices()), "go")
+        make_plan(broken, find_roles(broken, RoleChoices()), "go")
 
 
 def test_a_source_without_part_in_the_result_is_refused():
     graph = _graph()
-    roles = _roles(graph, Choices(sources=("4",)))
+    roles = _roles(graph, RoleChoices(sources=("4",)))
     with pytest.raises(WorkflowError, match="has no part in the result"):
         make_plan(load_workflow(graph.prompt()), roles, "go")
 
@@ -247,7 +253,7 @@ def test_a_source_without_part_in_the_result_is_refused():
 def test_an_instruction_that_names_a_missing_picture_is_noticed_before_anything_is_run():
     workflow = load_workflow(_marked().prompt())
     with pytest.raises(WorkflowError, match=r"names \{image3\}, but the pair has 1"):
-        make_plan(workflow, find_roles(workflow, Choices()), "{image3} x")
+        make_plan(workflow, find_roles(workflow, RoleChoices()), "{image3} x")
 
 
 def test_pictures_marked_with_gaps_are_refused():
@@ -256,7 +262,7 @@ def test_pictures_marked_with_gaps_are_refused():
     other = graph.node("LoadImage", image="other.png")
     graph.node("ACECaptureSource", image=other, index=2)
     with pytest.raises(WorkflowError, match=r"no Capture Source has index 1, that is \{image1\}; there is 0, 2"):
-        _roles(graph, Choices(folders=2))
+        _roles(graph, RoleChoices(folders=2))
     check_indices({0, 1, 2})
     check_indices(())
 
@@ -270,13 +276,13 @@ def test_a_named_loader_does_not_take_the_place_of_the_marked_picture():
     source = graph.node("ACECaptureSource", image=small, index=0)
     graph.node("ACECaptureResult", image=graph.node("ImageInvert", image=source), dataset="d", instruction="")
     elsewhere = graph.node("LoadImage", image="elsewhere.png")
-    with pytest.raises(Undecided):
+    with pytest.raises(AmbiguousRoleError):
         _roles(graph)
-    (picture,) = _roles(graph, Choices(sources=("2",))).pictures
+    (picture,) = _roles(graph, RoleChoices(sources=("2",))).pictures
     assert (picture.link, picture.loader) == (("4", 0), "2")
     with pytest.raises(WorkflowError, match="does not load what node 5 marks"):
-        _roles(graph, Choices(sources=(elsewhere.id,)))
-    more = _roles(graph, Choices(sources=("1", elsewhere.id), folders=2)).pictures
+        _roles(graph, RoleChoices(sources=(elsewhere.id,)))
+    more = _roles(graph, RoleChoices(sources=("1", elsewhere.id), folders=2)).pictures
     assert [(picture.link, picture.loader) for picture in more] == [(("4", 0), "1"), ((elsewhere.id, 0), elsewhere.id)]
 
 
@@ -291,19 +297,19 @@ def _two_pairs() -> Graph:
 
 def test_one_of_several_captures_of_a_graph_is_chosen():
     graph = _two_pairs()
-    with pytest.raises(Undecided) as question:
+    with pytest.raises(AmbiguousRoleError) as question:
         _roles(graph)
     assert question.value.choices == ("node 3: ACECapturePair (d0)", "node 5: ACECapturePair (d1)")
     second = _roles(graph, ask=lambda question: 1)
-    assert (second.result, second.words.dataset) == (("4", 0), "d1") and len(second.pictures) == 1
-    assert _roles(graph, Choices(result="3")).words.dataset == "d0"
+    assert (second.result, second.marker_settings.dataset) == (("4", 0), "d1") and len(second.pictures) == 1
+    assert _roles(graph, RoleChoices(result="3")).marker_settings.dataset == "d0"
     with pytest.raises(WorkflowError, match="fits several nodes"):
-        _roles(graph, Choices(result="ACECapturePair"))
-    before = _roles(graph, Choices(result="4"))  # the node whose picture it marks
-    assert (before.result, before.words.dataset) == (("4", 0), "d1")
+        _roles(graph, RoleChoices(result="ACECapturePair"))
+    before = _roles(graph, RoleChoices(result="4"))  # the node whose picture it marks
+    assert (before.result, before.marker_settings.dataset) == (("4", 0), "d1")
     other = graph.node("ImageSharpen", image=["4", 0])
     with pytest.raises(WorkflowError, match=f"3, 5 mark pairs and node {other.id} is none of them"):
-        _roles(graph, Choices(result=other.id))
+        _roles(graph, RoleChoices(result=other.id))
 
 
 def test_two_chains_whose_sources_share_an_index():
@@ -315,7 +321,7 @@ def test_two_chains_whose_sources_share_an_index():
         edit = graph.node("ImageInvert", image=source)
         chains.append((photo, graph.node("ACECaptureResult", image=edit, dataset=f"d{number}", instruction="")))
     for number, (photo, result) in enumerate(chains):
-        roles = _roles(graph, Choices(result=result.id))
-        assert roles.words.dataset == f"d{number}" and [p.loader for p in roles.pictures] == [photo.id]
-    with pytest.raises(Undecided):
+        roles = _roles(graph, RoleChoices(result=result.id))
+        assert roles.marker_settings.dataset == f"d{number}" and [p.loader for p in roles.pictures] == [photo.id]
+    with pytest.raises(AmbiguousRoleError):
         _roles(graph)

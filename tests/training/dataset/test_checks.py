@@ -1,8 +1,8 @@
-"""Each check turns down what it is for, passes what it is not for, and has its number and its switch."""
+"""Each check rejects what it is for, passes what it is not for, and has its number and its switch."""
 
 import numpy as np
 import pytest
-from comfyui_ace.training.dataset.disk.perceptual_hash import FingerprintTable, fingerprint
+from comfyui_ace.training.dataset.disk.perceptual_hash import PerceptualHashTable, perceptual_hash
 from comfyui_ace.training.dataset.intake.checks import CheckSettings, run_checks
 from comfyui_ace.training.dataset.intake.prepare import prepare
 from pair_factory import half_mask, pair, picture
@@ -113,10 +113,10 @@ def test_unknown_settings_are_refused():
 
 def test_fingerprints_tell_pictures_apart_but_not_encodings():
     def distance(left, right, colour=255.0):
-        table = FingerprintTable()
-        table.add("left", fingerprint(left) * 2)
-        alike = table.alike(fingerprint(right) * 2, 128, colour)
-        return alike[0][1] if alike else None
+        table = PerceptualHashTable()
+        table.add("left", perceptual_hash(left) * 2)
+        found = table.find_similar(perceptual_hash(right) * 2, 128, colour)
+        return found[0][1] if found else None
 
     photo = smooth(0, 256)
     smaller = np.asarray(Image.fromarray(photo).resize((200, 200), Image.Resampling.LANCZOS))
@@ -128,13 +128,13 @@ def test_fingerprints_tell_pictures_apart_but_not_encodings():
 
 
 def test_the_table_returns_those_that_are_alike_of_many_most_alike_first():
-    table = FingerprintTable()
-    looks = [fingerprint(smooth(seed)) * 2 for seed in range(50)]
-    for number, entry in enumerate(looks):
+    table = PerceptualHashTable()
+    hashes = [perceptual_hash(smooth(seed)) * 2 for seed in range(50)]
+    for number, entry in enumerate(hashes):
         table.add(f"p{number}", entry)
-    near = bytearray(looks[7])
+    near = bytearray(hashes[7])
     near[0] ^= 1
     table.add("near", bytes(near))
-    assert table.alike(looks[7], 1, 3.0) == [("p7", 0), ("near", 1)]
-    assert table.alike(bytes(near), 1, 3.0) == [("near", 0), ("p7", 1)]
-    assert all(table.alike(entry, 0, 3.0) == [(f"p{number}", 0)] for number, entry in enumerate(looks))
+    assert table.find_similar(hashes[7], 1, 3.0) == [("p7", 0), ("near", 1)]
+    assert table.find_similar(bytes(near), 1, 3.0) == [("near", 0), ("p7", 1)]
+    assert all(table.find_similar(entry, 0, 3.0) == [(f"p{number}", 0)] for number, entry in enumerate(hashes))

@@ -73,9 +73,9 @@ def test_failures_are_explained(tmp_path, capsys):
         ("export", tmp_path, tmp_path / "out", "--format", "musubi"),
     ):
         assert call(*arguments) == 1
-        assert "is no dataset" in capsys.readouterr().err
+        assert "is not a dataset" in capsys.readouterr().err
         assert call(*arguments, "--json") == 1
-        assert "is no dataset" in json.loads(capsys.readouterr().out)["error"]
+        assert "is not a dataset" in json.loads(capsys.readouterr().out)["error"]
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_import_then_export(tmp_path, capsys):
             Image.fromarray(pixels).save(path)
     new = tmp_path / "sets" / "new"
     assert call("import", new, tmp_path / "src", "--format", "folders", "--instruction", "invert", "--tag", "t") == 0
-    assert "3 stored, 0 there already, 0 turned down, 0 failed" in capsys.readouterr().out
+    assert "3 stored, 0 there already, 0 rejected, 0 failed" in capsys.readouterr().out
     assert call("import", new, tmp_path / "src", "--format", "folders", "--instruction", "invert", "--json") == 0
     assert json.loads(capsys.readouterr().out)["duplicates"] == 3
     (tmp_path / "src" / "after" / "p1.png").unlink()
@@ -142,7 +142,7 @@ def test_import_settings_reach_the_door(tmp_path, capsys):
         Image.fromarray(picture(0)).save(path)
     arguments = ("import", tmp_path / "d", tmp_path / "src", "--format", "folders", "--instruction", "x")
     assert call(*arguments) == 0
-    assert "1 turned down (no_op 1; reasons in rejected.jsonl)" in capsys.readouterr().out
+    assert "1 rejected (no_op 1; reasons in rejected.jsonl)" in capsys.readouterr().out
     assert call(*arguments, "--no-checks") == 0
     assert "1 stored" in capsys.readouterr().out
 
@@ -150,7 +150,7 @@ def test_import_settings_reach_the_door(tmp_path, capsys):
 def test_the_parser_costs_little_to_build():
     """The command's start must not pay for numpy, pillow or pydantic."""
     code = (
-        "import argparse, sys; from comfyui_ace.training.dataset_cli import add_parser;"
+        "import argparse, sys; from comfyui_ace.training.dataset.command import add_parser;"
         "add_parser(argparse.ArgumentParser().add_subparsers());"
         "print([name for name in ('numpy', 'PIL', 'pydantic', 'torch') if name in sys.modules])"
     )

@@ -20,7 +20,7 @@ posix_only = pytest.mark.skipif(os.name == "nt", reason="signals and limits of P
 WRITER = """
 import sys
 import numpy as np
-from comfyui_ace.training.pairs import Dataset, Pair
+from comfyui_ace.training.dataset.store import Dataset, Pair
 dataset = Dataset(sys.argv[1])
 start = int(sys.argv[2])
 print("ready", flush=True)
@@ -104,7 +104,7 @@ def crash_at(monkeypatch, step: int) -> list[str]:
     for name in ("replace", "write", "fsync", "unlink"):
         wrap(name)
     # Code that cleans up after itself would not run in a process that is gone.
-    monkeypatch.setattr(storage, "discard", lambda *_: None)
+    monkeypatch.setattr(storage, "delete_files", lambda *_: None)
     return calls
 
 

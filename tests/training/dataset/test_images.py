@@ -10,7 +10,7 @@ import pytest
 from comfyui_ace.training.dataset.disk.images import (
     as_mask8,
     as_rgb8,
-    image_kind,
+    image_format,
     image_size,
     pixel_hash,
     read_image,
@@ -244,7 +244,7 @@ def test_whatever_bytes_are_flipped_the_file_is_read_or_refused(kind):
         reach = random.choice([80, 300, len(data)])  # most flips in the headers, where decoders trust what they read
         for place in random.integers(0, min(reach, len(data)), random.choice([1, 2, 5])):
             flipped[place] = random.integers(0, 256)
-        for read in (read_image, read_mask, image_size, image_kind):
+        for read in (read_image, read_mask, image_size, image_format):
             try:
                 read(io.BytesIO(bytes(flipped)), max_pixels=10_000)
             except ImageError:

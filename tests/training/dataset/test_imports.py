@@ -276,7 +276,7 @@ def test_tables_that_do_not_fit_say_what_they_have(dataset, tmp_path):
     with pytest.raises(DatasetError, match=r"has no column src_img.*it has a, b"):
         import_pairs(dataset, path, "omniedit")
     (tmp_path / "bad.parquet").write_bytes(b"nonsense")
-    with pytest.raises(DatasetError, match="no parquet file"):
+    with pytest.raises(DatasetError, match="not a parquet file"):
         import_pairs(dataset, tmp_path / "bad.parquet", "omniedit")
     (tmp_path / "empty").mkdir()
     with pytest.raises(DatasetError, match="no parquet files"):

@@ -82,7 +82,7 @@ def test_unreadable_pictures_are_shown_as_such(dataset):
     (dataset.folder / row.source_file_name).unlink()
     index = write_report(dataset)
     page = Page(index.parent / "pairs-0001.html")
-    assert "cannot be read" in page.shown and "no picture" in page.shown
+    assert "cannot be read" in page.shown and "not a picture" in page.shown
     assert "unreadable: 1" in Page(index).shown
 
 

@@ -124,7 +124,7 @@ def test_a_near_duplicate_is_turned_down_and_a_variant_is_not(dataset):
 
 
 def test_several_seeds_of_a_local_edit_are_variants_and_not_duplicates(dataset):
-    """A small thing of another kind in the same place leaves the fingerprint of the whole picture as it is."""
+    """A small thing of another kind in the same place leaves the perceptual hash of the whole picture as it is."""
     source = np.asarray(Image.fromarray(picture(0, 12, 12)).resize((256, 256), Image.Resampling.BICUBIC))
 
     def insert(seed: int) -> np.ndarray:
@@ -147,7 +147,7 @@ def test_several_seeds_of_a_local_edit_are_variants_and_not_duplicates(dataset):
 
 
 def test_a_pair_that_another_stores_while_it_is_checked_is_a_duplicate(dataset, monkeypatch):
-    """It looks like itself, but that is no reason to turn it down."""
+    """It looks like itself, but that is no reason to reject it."""
     checks = pairs.run_checks
 
     def meanwhile(*arguments):
@@ -248,7 +248,7 @@ def test_create_never_overwrites(tmp_path):
     assert len(Dataset.open_or_create(tmp_path, "d")) == 1
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "holiday.jpg").touch()
-    with pytest.raises(DatasetError, match="no dataset"):
+    with pytest.raises(DatasetError, match="not a dataset"):
         Dataset.open_or_create(tmp_path, "mine")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["d", "mine"]
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from comfyui_ace.training.capture.journal import open_journal
-from comfyui_ace.training.dataset.disk.storage import heal_tail
+from comfyui_ace.training.dataset.disk.files import repair_last_line
 from comfyui_ace.training.dataset.intake.checks import CheckSettings
 from comfyui_ace.training.dataset.provenance.provenance import save_graph
 from comfyui_ace.training.dataset.settings import DatasetSettings
@@ -221,7 +221,7 @@ def test_a_read_only_dataset_can_be_checked(dataset, monkeypatch):
 
 def test_what_is_no_dataset_says_so(tmp_path):
     for work in (verify, repair):
-        with pytest.raises(DatasetError, match="no dataset"):
+        with pytest.raises(DatasetError, match="not a dataset"):
             work(tmp_path)
 
 
@@ -279,9 +279,9 @@ def test_links_in_place_of_a_datasets_own_files_are_faults_and_lead_nowhere(data
     assert [(fault.kind, fault.place) for fault in verify(dataset.folder).faults] == [("link", name)]
     for work in (
         lambda: Dataset(dataset.folder).append(pair(50)),
-        lambda: Dataset(dataset.folder).append(pair(51, target=picture(51))),  # turned down: equals its source
+        lambda: Dataset(dataset.folder).append(pair(51, target=picture(51))),  # rejected: equals its source
         lambda: _capture_note(dataset.folder),
-        lambda: heal_tail(place),
+        lambda: repair_last_line(place),
     ):
         with contextlib.suppress(DatasetError):
             work()
@@ -308,7 +308,7 @@ def test_a_link_in_place_of_a_lock_is_refused(dataset, tmp_path, name):
     place.unlink(missing_ok=True)
     place.symlink_to(victim)
     assert ("link", name) in [(fault.kind, fault.place) for fault in verify(dataset.folder).faults]
-    with pytest.raises(DatasetError, match="is a link"):
+    with pytest.raises(DatasetError, match="is a symbolic link"):
         Dataset(dataset.folder).append(pair(50)) if name == ".lock" else _capture_note(dataset.folder)
     assert victim.read_text() == "precious"
 

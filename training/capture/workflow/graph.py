@@ -1,6 +1,6 @@
 """Workflows as ComfyUI runs them: a prompt {node id: {"class_type", "inputs"}}, links as [node id, output index].
 
-A file in UI format is converted with the help of the server's node schemas (`/object_info`); see `ui_graph`.
+A file in UI format is converted with the help of the server's node schemas (``/object_info``); see ``ui_graph``.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ Link = tuple[str, int]
 class Workflow:
     """A prompt and what only the UI format knew about it.
 
-    problems: by node id, why it cannot be run; it matters only if the node is needed. controls: what the artist chose to
-    happen to a value after each run ("fixed", "randomize", …), by (node id, input). notes: what was decided on the way.
+    Attributes:
+        prompt: in API format.
+        problems: why a node cannot be run, by its id; it matters only if the node is needed.
+        controls: what happens to a value after each run ("fixed", "randomize", …), by (node id, input).
+        notes: what was decided when the file was read, in words.
     """
 
     prompt: Prompt
@@ -30,8 +33,8 @@ class Workflow:
     notes: tuple[str, ...] = ()
 
 
-def unknown_type(kind: str) -> str:
-    """What to say of a node that the server does not have."""
+def unknown_type_message(kind: str) -> str:
+    """What messages say of a node that the server does not have."""
     return (
         f"the server has no node {kind!r}. Install the pack it belongs to; if it lives in the browser alone, export the "
         "workflow with File → Export (API)."
@@ -39,7 +42,11 @@ def unknown_type(kind: str) -> str:
 
 
 def check_prompt(prompt: Mapping[str, Any]) -> Prompt:
-    """A copy of a prompt, without what has no bearing on the run; raises `WorkflowError` unless it is one."""
+    """Checks a prompt and gives a copy without what has no bearing on the run.
+
+    Raises:
+        WorkflowError: it is no prompt.
+    """
     if not prompt:
         raise WorkflowError("The workflow has no nodes.")
     checked: Prompt = {}
@@ -47,7 +54,7 @@ def check_prompt(prompt: Mapping[str, Any]) -> Prompt:
         inputs = node.get("inputs") if isinstance(node, Mapping) else None
         if not isinstance(inputs, Mapping) or not isinstance(node.get("class_type"), str):
             raise WorkflowError(
-                f"This is no workflow: {str(node_id)!r:.60} is no node with class_type and inputs. {EXPORT_ADVICE}"
+                f"This is not a workflow: {str(node_id)!r:.60} is not a node with class_type and inputs. {EXPORT_ADVICE}"
             )
         entry: dict[str, Any] = {"class_type": node["class_type"], "inputs": copy.deepcopy(dict(inputs))}
         title = node["_meta"].get("title") if isinstance(node.get("_meta"), Mapping) else None
@@ -56,7 +63,7 @@ def check_prompt(prompt: Mapping[str, Any]) -> Prompt:
 
 
 def as_link(value: Any, prompt: Mapping[str, Any]) -> Link | None:
-    """The link that an input's value is, or None for a widget's value. Dangling links count as links."""
+    """The value of an input as a link; None for a widget's value. A link to a node that is not there is one, too."""
     if not isinstance(value, (list, tuple)) or len(value) != 2:
         return None
     node_id, output = value
@@ -66,14 +73,18 @@ def as_link(value: Any, prompt: Mapping[str, Any]) -> Link | None:
     return (str(node_id), output) if isinstance(node_id, str) or str(node_id) in prompt else None
 
 
-def links_into(prompt: Prompt, node_id: str) -> dict[str, Link]:
-    """The linked inputs of a node by name."""
+def input_links(prompt: Prompt, node_id: str) -> dict[str, Link]:
+    """The links into a node, by input."""
     found = {name: as_link(value, prompt) for name, value in prompt[node_id]["inputs"].items()}
     return {name: link for name, link in found.items() if link is not None}
 
 
 def ancestors(prompt: Prompt, roots: Iterable[str]) -> set[str]:
-    """The nodes that the given ones need, themselves included. Raises `WorkflowError` on links to nowhere."""
+    """The nodes that the given ones need, themselves included.
+
+    Raises:
+        WorkflowError: a link leads to a node that is not there.
+    """
     found: set[str] = set()
     waiting = list(roots)
     while waiting:
@@ -85,41 +96,54 @@ def ancestors(prompt: Prompt, roots: Iterable[str]) -> set[str]:
                 f"A link of the workflow leads to node {node_id!r:.60}, which is not in it. {EXPORT_ADVICE}"
             )
         found.add(node_id)
-        waiting += [link[0] for link in links_into(prompt, node_id).values()]
+        waiting += [link[0] for link in input_links(prompt, node_id).values()]
     return found
 
 
-def between(prompt: Prompt, begin: Collection[str], end: str) -> set[str]:
-    """The nodes whose work depends on those of `begin`, which are left out, and goes into `end`, which is one of them.
+def nodes_between(prompt: Prompt, begin: Collection[str], end: str) -> set[str]:
+    """The nodes on the ways from some nodes to another.
 
-    Empty where `end` does not depend on them. Raises `WorkflowError` on links to nowhere.
+    Args:
+        begin: where the ways begin; these are left out.
+        end: where they end; it is one of the nodes, unless it does not depend on ``begin``.
+
+    Raises:
+        WorkflowError: a link leads to a node that is not there.
     """
     above = ancestors(prompt, [end]) - set(begin)
     found: set[str] = set()
     waiting = list(begin)
     while waiting:
-        new = {reader for reader, _ in readers(prompt, waiting.pop())} & above - found
+        new = {reader for reader, _ in consumers(prompt, waiting.pop())} & above - found
         found |= new
         waiting += new
     return found
 
 
 def node_types(prompt: Prompt) -> set[str]:
+    """The types of all nodes."""
     return {node["class_type"] for node in prompt.values()}
 
 
-def readers(prompt: Prompt, node_id: str, output: int | None = None) -> list[tuple[str, str]]:
-    """(node, input) of everything linked to a node, or to one of its outputs."""
+def consumers(prompt: Prompt, node_id: str, output: int | None = None) -> list[tuple[str, str]]:
+    """The inputs that are linked to a node.
+
+    Args:
+        output: only those linked to this output.
+
+    Returns:
+        (node, input) of each.
+    """
     return [
         (reader, name)
         for reader in prompt
-        for name, link in links_into(prompt, reader).items()
+        for name, link in input_links(prompt, reader).items()
         if link[0] == node_id and output in (None, link[1])
     ]
 
 
 def describe(prompt: Prompt, node_id: str) -> str:
-    """A node as people know it: number, type, title, and the file it shows."""
+    """What messages call a node: its number, type, title, and the file it shows."""
     node = prompt[node_id]
     title = node.get("_meta", {}).get("title", "")
     named = f' "{title}"' if title and title != node["class_type"] else ""

@@ -9,14 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import EXPORT_ADVICE, WorkflowError
-from .graph import Workflow, check_prompt, unknown_type
-from .ui_graph import convert
+from .graph import Workflow, check_prompt, unknown_type_message
+from .ui_graph import graph_to_prompt
 
 MAX_FILE_BYTES = 64 << 20
 
 
 def read_workflow(path: str | os.PathLike) -> dict[str, Any]:
-    """The JSON object in a workflow file. Raises `WorkflowError` if there is none."""
+    """Reads the JSON object in a workflow file.
+
+    Raises:
+        WorkflowError: there is none.
+    """
     try:
         size = os.path.getsize(path)
         if size > MAX_FILE_BYTES:
@@ -25,9 +29,9 @@ def read_workflow(path: str | os.PathLike) -> dict[str, Any]:
     except OSError as error:
         raise WorkflowError(f"{path} cannot be read: {error.strerror or error}.") from error
     except (ValueError, RecursionError) as error:
-        raise WorkflowError(f"{path} is no workflow: it is not JSON ({error}).") from error
+        raise WorkflowError(f"{path} is not a workflow: it is not JSON ({error}).") from error
     if not isinstance(data, dict):
-        raise WorkflowError(f"{path} is no workflow: expected a JSON object, got {type(data).__name__}.")
+        raise WorkflowError(f"{path} is not a workflow: expected a JSON object, got {type(data).__name__}.")
     return data
 
 
@@ -37,7 +41,10 @@ def is_ui_format(data: Mapping[str, Any]) -> bool:
 
 
 def load_workflow(data: Mapping[str, Any], object_info: Mapping[str, Any] | None = None) -> Workflow:
-    """A prompt from either format. object_info: the server's node schemas, needed for the UI format.
+    """Opens a workflow of either format as a prompt.
+
+    Args:
+        object_info: the server's node schemas, needed for the UI format.
 
     Raises:
         WorkflowError: neither format, or a form that only the browser can convert.
@@ -47,9 +54,9 @@ def load_workflow(data: Mapping[str, Any], object_info: Mapping[str, Any] | None
             raise WorkflowError(
                 f"A workflow in UI format is converted with the help of a running server. {EXPORT_ADVICE}"
             )
-        return convert(data, object_info)
+        return graph_to_prompt(data, object_info)
     prompt = data["prompt"] if isinstance(data.get("prompt"), dict) and "class_type" not in data["prompt"] else data
     checked = check_prompt(prompt)
     kinds = {id_: node["class_type"] for id_, node in checked.items()}
     unknown = {id_: kind for id_, kind in kinds.items() if object_info is not None and kind not in object_info}
-    return Workflow(checked, {id_: unknown_type(kind) for id_, kind in unknown.items()})
+    return Workflow(checked, {id_: unknown_type_message(kind) for id_, kind in unknown.items()})

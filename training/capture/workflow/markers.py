@@ -1,6 +1,6 @@
 """The marker nodes as they stand in a prompt, and a prompt without them.
 
-Their contract (the nodes themselves live in `nodes/`):
+Their contract (the nodes themselves live in ``nodes/``):
 
 - ``ACECaptureSource``: ``image`` (IMAGE), ``mask`` (MASK, optional), ``index`` (INT, 0 = {image}, 1 = {image1}, …).
   Outputs: 0 the image, 1 the mask, untouched.
@@ -22,19 +22,26 @@ from dataclasses import dataclass, field
 
 from ....ace.lcu.indicators import indicator
 from ..errors import WorkflowError
-from .graph import Link, Prompt, ancestors, as_link, links_into, readers
+from .graph import Link, Prompt, ancestors, as_link, consumers, input_links
 
 SOURCE, RESULT, PAIR = "ACECaptureSource", "ACECaptureResult", "ACECapturePair"
 _KINDS = (SOURCE, RESULT, PAIR)
 # Input behind each output of a marker.
 _PASSED = {SOURCE: ("image", "mask"), RESULT: ("image",), PAIR: ("result",)}
-_WORDS = ("instruction", "dataset", "tags", "checks")
+_SETTINGS = ("instruction", "dataset", "tags", "checks")
 _MAX_INDEX = 9
 
 
 @dataclass(frozen=True)
 class MarkedPicture:
-    """A condition image pointed at: where it can be seen, and its mask."""
+    """A condition image that a marker points at.
+
+    Attributes:
+        node: the marker.
+        index: 0 = {image}, 1 = {image1}, …
+        image: where the picture can be seen.
+        mask: where its mask can be seen; None where it has none.
+    """
 
     node: str
     index: int
@@ -43,13 +50,15 @@ class MarkedPicture:
 
 
 @dataclass(frozen=True)
-class MarkerWords:
+class MarkerSettings:
     """What the widgets of a result's marker say about the pairs, each "" where they say nothing or there is no marker.
 
-    They are read when they are asked for: what the caller says himself may be made while the graph runs.
+    They are read when they are asked for, because what the caller says himself need not be known before the graph runs.
+    Each raises ``WorkflowError`` where it is not.
 
-    Raises:
-        WorkflowError: one that is not known before the graph runs.
+    Attributes:
+        prompt: with the markers.
+        node: the marker.
     """
 
     prompt: Prompt = field(default_factory=dict)
@@ -57,19 +66,22 @@ class MarkerWords:
 
     @property
     def instruction(self) -> str:
+        """Of all pairs."""
         return self._text("instruction")
 
     @property
     def dataset(self) -> str:
+        """Name of the dataset."""
         return self._text("dataset")
 
     @property
     def tags(self) -> tuple[str, ...]:
+        """Of all pairs."""
         return _split(self._text("tags"))
 
     @property
     def checks(self) -> tuple[str, ...]:
-        """Changes to the checks at the door, as `parse_checks` takes them."""
+        """Changes to the quality checks, as ``parse_checks`` takes them."""
         return _split(self._text("checks"))
 
     def _text(self, name: str) -> str:
@@ -86,44 +98,51 @@ class MarkerWords:
 
 @dataclass(frozen=True)
 class Markers:
-    """All markers of a prompt, and the prompt without them. marked: the prompt with them; named: type by node id.
+    """All markers of a prompt.
 
-    A graph may hold several captures, each with its own result; which pictures belong to it is asked by `pictures`.
+    A graph may hold several captures, each with its own result; ``pictures`` says which pictures belong to it.
+
+    Attributes:
+        prompt: without them.
+        marked: the prompt with them.
+        types: type of each marker by node id.
     """
 
     prompt: Prompt
     marked: Prompt = field(default_factory=dict)
-    named: dict[str, str] = field(default_factory=dict)
+    types: dict[str, str] = field(default_factory=dict)
 
     @property
     def results(self) -> tuple[str, ...]:
         """The nodes that mark a result."""
-        return tuple(node for node, kind in self.named.items() if kind != SOURCE)
+        return tuple(node for node, kind in self.types.items() if kind != SOURCE)
 
     def image(self, node: str) -> Link:
         """Where the result that a node marks can be seen."""
-        return _resolve(self.marked, self.named, node, "image" if self.named[node] == RESULT else "result")
+        return _resolve(self.marked, self.types, node, "image" if self.types[node] == RESULT else "result")
 
-    def words(self, node: str | None) -> MarkerWords:
-        return MarkerWords(self.marked, node)
+    def settings(self, node: str | None) -> MarkerSettings:
+        """What a result's marker says about the pairs; nothing for None."""
+        return MarkerSettings(self.marked, node)
 
     def pictures(self, result: str) -> tuple[MarkedPicture, ...]:
         """The condition images of a result in indicator order; none where nothing marks any.
 
-        result: the node that marks it (a Capture Pair marks its own pictures), or any node that makes it, to which the
-        Capture Sources belong as they do to a Capture Result, or else the only Capture Pair.
+        Args:
+            result: the node that marks it (a Capture Pair marks its own pictures), or any node that makes it, to which
+                the Capture Sources belong as they do to a Capture Result, or else the only Capture Pair.
 
         Raises:
             WorkflowError: which pictures are meant is unclear, a marker is not wired, or one in the row is missing.
         """
-        if self.named.get(result) == PAIR:
+        if self.types.get(result) == PAIR:
             return self._of_pair(result)
-        if SOURCE in self.named.values():
+        if SOURCE in self.types.values():
             sources = sources_of(self.marked, result)
             return tuple(self._picture(node, "image", index) for index, node in sources.items())
-        if self.named.get(result) == RESULT:
+        if self.types.get(result) == RESULT:
             return ()
-        pairs = [node for node, kind in self.named.items() if kind == PAIR]
+        pairs = [node for node, kind in self.types.items() if kind == PAIR]
         if len(pairs) > 1:
             raise WorkflowError(
                 f"Nodes {', '.join(pairs)} mark pairs and node {result} is none of them. Name the one that is meant with "
@@ -135,36 +154,39 @@ class Markers:
         further = enumerate(_references(self.marked, node), 1)
         return (
             self._picture(node, "source", 0),
-            *(MarkedPicture(node, index, _resolve(self.marked, self.named, node, name)) for index, name in further),
+            *(MarkedPicture(node, index, _resolve(self.marked, self.types, node, name)) for index, name in further),
         )
 
     def _picture(self, node: str, name: str, index: int) -> MarkedPicture:
-        has_mask = "mask" in links_into(self.marked, node)
-        mask = _resolve(self.marked, self.named, node, "mask") if has_mask else None
-        return MarkedPicture(node, index, _resolve(self.marked, self.named, node, name), mask)
+        has_mask = "mask" in input_links(self.marked, node)
+        mask = _resolve(self.marked, self.types, node, "mask") if has_mask else None
+        return MarkedPicture(node, index, _resolve(self.marked, self.types, node, name), mask)
 
 
 def read_markers(prompt: Prompt) -> Markers:
-    """Find the markers and take them out, wires passed through.
+    """Finds the markers and takes them out, links passed through.
 
     Raises:
         WorkflowError: a marker without its image.
     """
-    named = {id_: node["class_type"] for id_, node in prompt.items() if node["class_type"] in _KINDS}
+    types = {id_: node["class_type"] for id_, node in prompt.items() if node["class_type"] in _KINDS}
     marked = dict(prompt)
-    for node_id, kind in named.items():
+    for node_id, kind in types.items():
         if kind == RESULT:  # the nodes wire the sources to it for themselves
-            inputs = {name: value for name, value in prompt[node_id]["inputs"].items() if name in ("image", *_WORDS)}
+            inputs = {name: value for name, value in prompt[node_id]["inputs"].items() if name in ("image", *_SETTINGS)}
             marked[node_id] = {**prompt[node_id], "inputs": inputs}
-    return Markers(_without(marked, named), marked, named)
+    return Markers(_remove_markers(marked, types), marked, types)
 
 
 def sources_of(prompt: Prompt, result: str) -> dict[int, str]:
-    """The Capture Source of each picture of a result, by index, in order; result: its marker or the node that makes it.
+    """The Capture Source of each picture of a result, by index, in order.
 
     A Source beside the result counts, as for teaching restoration, unless another marked result is made from it and this
     one is not. Where two have the same index there are several captures in one graph, and those count that the result is
     made from.
+
+    Args:
+        result: its marker or the node that makes it.
 
     Raises:
         WorkflowError: there is none, which one is meant is unclear, or one in the row is missing.
@@ -207,9 +229,12 @@ def _of_other_results(prompt: Prompt, result: str) -> set[str]:
 
 
 def check_indices(indices: Collection[int]) -> None:
-    """Raise `WorkflowError` unless the pictures of a result are numbered 0, 1, 2 … without gaps.
+    """Checks that the pictures of a result are numbered 0, 1, 2 … without gaps.
 
     A pair keeps its pictures by their order, so with a gap {image2} would be stored as {image1}.
+
+    Raises:
+        WorkflowError: there is a gap.
     """
     missing = next((index for index in range(len(indices)) if index not in indices), None)
     if missing is not None:
@@ -231,7 +256,7 @@ def _by_index(prompt: Prompt, sources: Collection[str]) -> dict[int, list[str]]:
 
 
 def literal_text(prompt: Prompt, node_id: str, name: str) -> str | None:
-    """Text of an input, also of one that is wired to a node with nothing but that text; None if it cannot be known."""
+    """Text of an input, also of one that is linked to a node with nothing but that text; None if it is not known."""
     value = prompt[node_id]["inputs"].get(name, "")
     link = as_link(value, prompt)
     if link is not None:
@@ -241,41 +266,41 @@ def literal_text(prompt: Prompt, node_id: str, name: str) -> str | None:
 
 
 def _split(text: str) -> tuple[str, ...]:
-    """What stands between commas or line breaks."""
+    """The parts of a text between commas or line breaks."""
     return tuple(part.strip() for part in re.split(r"[,\n]", text) if part.strip())
 
 
 def _references(prompt: Prompt, node_id: str) -> list[str]:
-    numbered = [(re.search(r"^references\..*?(\d+)$", name), name) for name in links_into(prompt, node_id)]
+    numbered = [(re.search(r"^references\..*?(\d+)$", name), name) for name in input_links(prompt, node_id)]
     return [name for match, name in sorted((int(m.group(1)), name) for m, name in numbered if m)]
 
 
-def _resolve(prompt: Prompt, named: dict[str, str], node_id: str, name: str) -> Link:
+def _resolve(prompt: Prompt, types: dict[str, str], node_id: str, name: str) -> Link:
     """Where an input of a marker comes from, looking through other markers."""
     seen = set()
     while True:
-        link = links_into(prompt, node_id).get(name)
+        link = input_links(prompt, node_id).get(name)
         if link is None or (node_id, name) in seen:
-            raise WorkflowError(f"node {node_id} ({named.get(node_id, '')}): nothing is connected to {name}.")
+            raise WorkflowError(f"node {node_id} ({types.get(node_id, '')}): nothing is connected to {name}.")
         seen.add((node_id, name))
-        if link[0] not in named:
+        if link[0] not in types:
             return link
-        passed = _PASSED[named[link[0]]]
+        passed = _PASSED[types[link[0]]]
         node_id, name = link[0], passed[min(link[1], len(passed) - 1)]
 
 
-def _without(prompt: Prompt, named: dict[str, str]) -> Prompt:
-    """The prompt with every wire out of a marker replaced by the wire into it; without one the input is left open."""
-    bare = copy.deepcopy({id_: node for id_, node in prompt.items() if id_ not in named})
-    for marker in named:
-        for reader, name in readers(prompt, marker):
+def _remove_markers(prompt: Prompt, types: dict[str, str]) -> Prompt:
+    """The prompt with every link out of a marker replaced by the link into it; without one the input is left open."""
+    bare = copy.deepcopy({id_: node for id_, node in prompt.items() if id_ not in types})
+    for marker in types:
+        for reader, name in consumers(prompt, marker):
             if reader not in bare:
                 continue
-            link = links_into(prompt, reader)[name]
-            passed = _PASSED[named[marker]]
+            link = input_links(prompt, reader)[name]
+            passed = _PASSED[types[marker]]
             source = passed[min(link[1], len(passed) - 1)]
-            if source in links_into(prompt, marker):
-                bare[reader]["inputs"][name] = list(_resolve(prompt, named, marker, source))
+            if source in input_links(prompt, marker):
+                bare[reader]["inputs"][name] = list(_resolve(prompt, types, marker, source))
             else:
                 del bare[reader]["inputs"][name]
     return bare

@@ -1,4 +1,4 @@
-"""From the UI format to a prompt, as the browser does it when it queues.
+"""From the UI format to a prompt, as the browser does it when it queues (``graphToPrompt``).
 
 Reroutes, primitives and notes live in the browser alone; muted nodes are dropped, bypassed ones are wired through,
 subgraphs are flattened with ids like "7:3". What only the browser can do is refused by name.
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import EXPORT_ADVICE, WorkflowError
-from .graph import Workflow, unknown_type
+from .graph import Workflow, unknown_type_message
 from .widgets import InputSpec, has_dynamic_sockets, input_specs, read_widgets
 
 _NEVER, _BYPASS = 2, 4
@@ -66,12 +66,18 @@ class _Node:
 
     @property
     def virtual(self) -> bool:
+        """Whether it never reaches the server: a subgraph's instance, or a node of the browser."""
         return self.inside is not None or self.type in _BROWSER_ONLY
 
 
 @dataclass
 class _Scope:
-    """The root graph, or one instance of a subgraph. owner: the node that stands for the instance in `parent`."""
+    """The root graph, or one instance of a subgraph.
+
+    Attributes:
+        parent: the scope in which the instance stands.
+        owner: the node that stands for it there.
+    """
 
     nodes: dict[str, _Node]
     wires: dict[Any, _Wire]
@@ -80,11 +86,17 @@ class _Scope:
     owner: _Node | None = None
 
 
-def convert(data: Mapping[str, Any], object_info: Mapping[str, Any]) -> Workflow:
-    """Flatten a workflow in UI format. object_info: the schemas of the server's nodes.
+def graph_to_prompt(data: Mapping[str, Any], object_info: Mapping[str, Any]) -> Workflow:
+    """Converts a workflow in UI format.
 
-    Nodes that cannot be converted are kept with their links and listed in `problems`; whether they matter shows when it
+    Nodes that cannot be converted are kept with their links and listed in ``problems``; whether they matter shows when it
     is known which nodes are run.
+
+    Args:
+        object_info: the server's node schemas.
+
+    Raises:
+        WorkflowError: the file is damaged, or needs the browser.
     """
     try:
         converter = _Converter(data, object_info)
@@ -143,7 +155,7 @@ class _Converter:
                 f"{node.type!r} is a group node, which only the browser can take apart. Convert it to a subgraph, or "
                 f"export the workflow with File → Export (API)."
                 if group
-                else unknown_type(node.type)
+                else unknown_type_message(node.type)
             )
             return
         specs = input_specs(schema)
@@ -156,7 +168,7 @@ class _Converter:
             node.widgets, node.controls = widgets.values, widgets.controls
 
     def _open(self, node: _Node, scope: _Scope, opened: tuple[str, ...]) -> None:
-        """Build the inside of a subgraph's instance, and the widgets that it shows outside."""
+        """Builds the inside of a subgraph's instance, and the widgets that it shows outside."""
         if node.type in opened or len(opened) >= _MAX_DEPTH:
             raise WorkflowError(f"The subgraph of node {node.key} contains itself.")
         definition = self._definitions[node.type]
@@ -174,6 +186,7 @@ class _Converter:
     # -- wiring -------------------------------------------------------------------------------------------------
 
     def prompt(self, root: _Scope) -> Workflow:
+        """The nodes that run, with the links between them."""
         prompt: dict[str, dict[str, Any]] = {}
         problems: dict[str, str] = {}
         controls: dict[tuple[str, str], str] = {}
@@ -197,9 +210,9 @@ class _Converter:
         return Workflow(prompt, problems, controls, tuple(self._notes))
 
     def _input(self, scope: _Scope, node: _Node, index: int, wanted: str | None, seen: set) -> Any:
-        """What an input is connected to: (node id, output), a `_Fixed` value, or None."""
+        """What an input is connected to: (node id, output), a ``_Fixed`` value, or None."""
         if (id(scope), node.id, index) in seen:
-            raise WorkflowError(f"The wires into node {node.key} run in a circle.")
+            raise WorkflowError(f"The wires into node {node.key} form a loop.")
         seen.add((id(scope), node.id, index))
         slot = node.slots[index]
         if slot.wire is None:
@@ -217,7 +230,7 @@ class _Converter:
         return self._output(scope, origin, wire.output, wanted or slot.type, seen)
 
     def _outside(self, scope: _Scope, wire: _Wire, seen: set) -> Any:
-        """Follow a wire out of a subgraph to what its instance is connected to, or to its widget."""
+        """Follows a link out of a subgraph to what its instance is connected to, or to its widget."""
         owner = scope.owner
         slot = owner.slots[wire.output]
         if slot.wire is not None:

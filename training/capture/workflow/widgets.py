@@ -1,4 +1,4 @@
-"""From the positional `widgets_values` of the UI format to named inputs, by a node's schema.
+"""From the positional ``widgets_values`` of the UI format to named inputs, by a node's schema.
 
 The browser builds a node's widgets from the schema and stores their values in that order, with further values for
 controls that it adds itself. The same order is walked here.
@@ -27,7 +27,14 @@ _MISSING = object()
 
 @dataclass(frozen=True)
 class InputSpec:
-    """One input of a node's schema. choices: what a combo offers, None for other types."""
+    """One input of a node's schema.
+
+    Attributes:
+        name: of the input.
+        type: "IMAGE", "INT", "COMBO" …
+        options: as the schema has them.
+        choices: what a combo offers, None for other types.
+    """
 
     name: str
     type: str
@@ -53,7 +60,12 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class Widgets:
-    """Values by input name, and what happens to some of them after each run ("fixed", "randomize", …)."""
+    """The widgets of a node.
+
+    Attributes:
+        values: by input.
+        controls: what happens to a value after each run ("fixed", "randomize", …), by input.
+    """
 
     values: dict[str, Any]
     controls: dict[str, str]
@@ -84,13 +96,15 @@ def parse_spec(name: str, declared: Sequence[Any]) -> InputSpec:
 
 
 def has_dynamic_sockets(specs: Sequence[InputSpec]) -> bool:
+    """Whether sockets come and go with use."""
     return any(spec.type in _DYNAMIC_SOCKETS for spec in specs)
 
 
 def read_widgets(specs: Sequence[InputSpec], stored: Any) -> Widgets:
     """The widgets of a node as the browser restores them.
 
-    stored: `widgets_values`, a list, or an object by name as some packs write it; what is missing has its default.
+    Args:
+        stored: ``widgets_values``, a list, or an object by name as some packs write it; what is missing has its default.
 
     Raises:
         WorkflowError: a value does not fit its widget, so that the order here is not the browser's.
@@ -107,7 +121,7 @@ def read_widgets(specs: Sequence[InputSpec], stored: Any) -> Widgets:
 
 
 def _without_forced(specs: Sequence[InputSpec], stored: list[Any]) -> list[Any]:
-    """Old files hold a value also for inputs that are sockets only (`forceInput`)."""
+    """Old files hold a value also for inputs that are sockets only (``forceInput``)."""
     slots = [spec for spec in specs if spec.is_widget or spec.options.get("forceInput")]
     if not any(spec.options.get("forceInput") for spec in slots):
         return stored
@@ -156,7 +170,7 @@ def _set(result: Widgets, spec: InputSpec, value: Any) -> None:
             "widgets in an order of its own. Export the workflow with File → Export (API)."
         )
     if spec.options.get("dynamicPrompts") is True and isinstance(value, str):
-        value = choose_alternatives(value)
+        value = process_dynamic_prompt(value)
     result.values[spec.name] = {"__value__": value} if isinstance(value, list) else value
 
 
@@ -186,16 +200,16 @@ def _plausible(spec: InputSpec, value: Any) -> bool:
     return True
 
 
-def choose_alternatives(text: str) -> str:
-    """Text of a widget with dynamic prompts: comments gone, one of {a|b} chosen.
+def process_dynamic_prompt(text: str) -> str:
+    """Text of a widget with dynamic prompts: comments removed, one of {a|b} chosen.
 
-    The browser throws dice at every run. Here the text itself decides, so that a graph stays the same graph.
+    The browser chooses at random at every run. Here the text itself decides, so that a graph stays the same graph.
     """
-    dice = random.Random(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest())
-    return _choose(text, dice)
+    rng = random.Random(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest())
+    return _choose(text, rng)
 
 
-def _choose(text: str, dice: random.Random) -> str:
+def _choose(text: str, rng: random.Random) -> str:
     text = re.sub(r"/\*[\s\S]*?\*/|//.*", "", text)
     result, position = [], 0
     while position < len(text):
@@ -205,7 +219,7 @@ def _choose(text: str, dice: random.Random) -> str:
             position += 2
         elif character == "{":
             options, position = _alternatives(text, position + 1)
-            result.append(_choose(dice.choice(options), dice))
+            result.append(_choose(rng.choice(options), rng))
         else:
             result.append(character)
             position += 1
@@ -213,7 +227,7 @@ def _choose(text: str, dice: random.Random) -> str:
 
 
 def _alternatives(text: str, position: int) -> tuple[list[str], int]:
-    """The alternatives that begin at `position`, behind an opening brace, and the position behind its closing one."""
+    """The alternatives that begin at ``position``, behind an opening brace, and the position behind its closing one."""
     options, depth, begin = [], 0, position
     while position < len(text):
         character = text[position]

@@ -1,7 +1,7 @@
 """Pictures on their way into and out of a dataset: always 8-bit RGB, masks always 8-bit grey, files always PNG.
 
 Whatever else a file holds (16 bits, transparency, a camera's rotation, palettes, CMYK) is converted in one place and
-said in `notes`, so that nothing changes silently.
+said in ``notes``, so that nothing changes silently.
 """
 
 from __future__ import annotations
@@ -45,9 +45,11 @@ _UPRIGHT = {
 class LoadedImage:
     """An 8-bit picture and what had to be done to get it.
 
-    pixels: (H, W, 3) uint8 for pictures, (H, W) uint8 for masks.
-    alpha: (H, W) uint8 where the input was transparent somewhere, else None.
-    non_finite: share of values that were NaN or infinite, 0 to 1.
+    Attributes:
+        pixels: (H, W, 3) uint8 for pictures, (H, W) uint8 for masks.
+        alpha: (H, W) uint8 where the input was transparent somewhere, else None.
+        notes: what was converted, in words.
+        non_finite: share of values that were NaN or infinite, 0 to 1.
     """
 
     pixels: np.ndarray
@@ -59,37 +61,63 @@ class LoadedImage:
 def read_image(
     file: str | os.PathLike | IO[bytes], *, max_pixels: int = MAX_PIXELS, alpha: AlphaPolicy = "white"
 ) -> LoadedImage:
-    """Decode a picture to 8-bit RGB, upright. Returns `LoadedImage` with pixels (H, W, 3).
+    """Decodes a picture to 8-bit RGB, upright.
 
-    The size is read from the header and refused above `max_pixels` before anything is decoded.
+    Args:
+        max_pixels: larger pictures are refused by the size in their header, before anything is decoded.
+        alpha: what stands behind transparent pixels; "drop" keeps their colour, "error" refuses them.
+
+    Returns:
+        The picture with pixels (H, W, 3).
+
+    Raises:
+        ImageError: it cannot be read, is damaged or too large, or its values fit no range.
     """
     with _opened(file, max_pixels) as image:
         return _from_pil(image, alpha, _label(file))
 
 
 def read_mask(file: str | os.PathLike | IO[bytes], *, max_pixels: int = MAX_PIXELS) -> LoadedImage:
-    """Decode a mask to (H, W) uint8. A colour file counts by its luminance."""
+    """Decodes a mask to (H, W) uint8. A colour file counts by its luminance.
+
+    Raises:
+        ImageError: as for ``read_image``.
+    """
     with _opened(file, max_pixels) as image:
         return as_mask8(image, label=_label(file))
 
 
 def image_size(file: str | os.PathLike | IO[bytes], *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
-    """(height, width) from the header, without decoding."""
+    """(height, width) from the header, without decoding.
+
+    Raises:
+        ImageError: there is no picture, or it is too large.
+    """
     with _opened(file, max_pixels) as image:
         return image.height, image.width
 
 
-def image_kind(file: str | os.PathLike | IO[bytes], *, max_pixels: int = MAX_PIXELS) -> str:
-    """Format and mode from the header, for example "PNG RGB"."""
+def image_format(file: str | os.PathLike | IO[bytes], *, max_pixels: int = MAX_PIXELS) -> str:
+    """Format and mode from the header, for example "PNG RGB".
+
+    Raises:
+        ImageError: there is no picture, or it is too large.
+    """
     with _opened(file, max_pixels) as image:
         return f"{image.format} {image.mode}"
 
 
 def as_rgb8(image: Any, *, alpha: AlphaPolicy = "white", label: str = "image") -> LoadedImage:
-    """Bring a PIL image, an array or a tensor to (H, W, 3) uint8.
+    """Brings a PIL image, an array or a tensor to (H, W, 3) uint8.
 
-    Arrays may be (H, W), (H, W, 1|3|4) or (1, H, W, C); uint8, uint16, bool, or floating point in 0..1 (values outside
-    are clipped, NaN becomes 0 and is counted in `non_finite`).
+    Args:
+        image: arrays and tensors may be (H, W), (H, W, C) or (1, H, W, C) with 1, 3 or 4 channels; uint8, uint16, bool,
+            or floating point in 0..1 (values outside are clipped, NaN becomes 0 and is counted in ``non_finite``).
+        alpha: as for ``read_image``.
+        label: what messages call the picture.
+
+    Raises:
+        ImageError: another shape or number type, or values that fit no range.
     """
     if isinstance(image, Image.Image):
         with _damage_as_image_error(label):  # a picture that was opened is decoded only now
@@ -110,7 +138,15 @@ def as_rgb8(image: Any, *, alpha: AlphaPolicy = "white", label: str = "image") -
 
 
 def as_mask8(mask: Any, *, label: str = "mask") -> LoadedImage:
-    """Bring a mask to (H, W) uint8, white = may change. Colour counts by luminance; a leading 1 is dropped."""
+    """Brings a mask to (H, W) uint8, white = may change.
+
+    Args:
+        mask: (H, W), (1, H, W) or (H, W, C), of the types that ``as_rgb8`` takes. Colour counts by its luminance.
+        label: what messages call the mask.
+
+    Raises:
+        ImageError: another shape or number type, or values that fit no range.
+    """
     if isinstance(mask, Image.Image):
         with _damage_as_image_error(label):
             if mask.mode in ("L", "1"):
@@ -132,12 +168,12 @@ def as_mask8(mask: Any, *, label: str = "mask") -> LoadedImage:
 
 
 def write_png(file: IO[bytes], pixels: np.ndarray) -> None:
-    """Write (H, W, 3) or (H, W) uint8 as PNG."""
+    """Writes (H, W, 3) or (H, W) uint8 as PNG."""
     Image.fromarray(pixels).save(file, "PNG", **PNG_OPTIONS)
 
 
 def pixel_hash(pixels: np.ndarray) -> str:
-    """SHA-256 of the decoded values and the shape, so that two encodings of one picture are the same picture."""
+    """SHA-256 of (H, W, 3) or (H, W) uint8 and the shape: two encodings of one picture are the same picture."""
     digest = hashlib.sha256(repr(pixels.shape).encode())
     digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()
@@ -145,7 +181,7 @@ def pixel_hash(pixels: np.ndarray) -> str:
 
 @contextlib.contextmanager
 def _opened(file: str | os.PathLike | IO[bytes], max_pixels: int) -> Iterator[Image.Image]:
-    """A PIL image whose size has been checked; whatever goes wrong with it inside the block is an `ImageError`."""
+    """A PIL image whose size has been checked; whatever goes wrong with it inside the block is an ``ImageError``."""
     label = _label(file)
     if isinstance(file, (str, os.PathLike)):
         _check_file(file, label)
@@ -157,7 +193,7 @@ def _opened(file: str | os.PathLike | IO[bytes], max_pixels: int) -> Iterator[Im
         raise ImageError(f"{label}: {error} Scale it down first.") from error
     except UnidentifiedImageError as error:
         raise ImageError(
-            f"{label} is no picture that can be read here (damaged, or a format such as 16-bit colour TIFF). "
+            f"{label} is not a picture that can be read here (damaged, or a format such as 16-bit colour TIFF). "
             "Open it in an image editor and save it as PNG."
         ) from error
     except Exception as error:  # as below
@@ -214,7 +250,7 @@ def _from_pil(image: Image.Image, alpha: AlphaPolicy, label: str) -> LoadedImage
     upright, turned = _upright(image)
     notes += turned
     if upright.mode.startswith("I") or upright.mode == "F":
-        pixels = _wide_grey(np.asarray(upright), upright.mode, label)
+        pixels = _grey_to_uint8(np.asarray(upright), upright.mode, label)
         return LoadedImage(np.repeat(pixels[:, :, None], 3, axis=2), None, tuple(notes))
     if upright.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in upright.info:
         pixels, opacity, more = _flatten(np.array(upright.convert("RGBA")), alpha, label)
@@ -237,7 +273,7 @@ def _upright(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
     return (image, ()) if turn is None else (image.transpose(turn), ("rotated as the camera says (EXIF)",))
 
 
-def _wide_grey(values: np.ndarray, mode: str, label: str) -> np.ndarray:
+def _grey_to_uint8(values: np.ndarray, mode: str, label: str) -> np.ndarray:
     """16-bit or float grey to (H, W) uint8."""
     low, high = float(values.min()), float(values.max())
     top = 1.0 if mode == "F" else 65535.0
@@ -249,8 +285,12 @@ def _wide_grey(values: np.ndarray, mode: str, label: str) -> np.ndarray:
     return np.rint(values.astype(np.float64) * (255.0 / top)).astype(np.uint8)
 
 
-def _flatten(rgba: np.ndarray, alpha: AlphaPolicy, label: str):
-    """Take the transparency out of (H, W, 4) uint8. Returns pixels, alpha or None, notes."""
+def _flatten(rgba: np.ndarray, alpha: AlphaPolicy, label: str) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...]]:
+    """Takes the transparency out of (H, W, 4) uint8.
+
+    Returns:
+        Pixels (H, W, 3), alpha (H, W) or None where all is opaque, and notes.
+    """
     opacity = rgba[:, :, 3]
     colour = np.ascontiguousarray(rgba[:, :, :3])
     if opacity.min() == 255:
@@ -274,7 +314,11 @@ def _as_array(image: Any) -> np.ndarray:
 
 
 def _to_uint8(array: np.ndarray, label: str) -> tuple[np.ndarray, tuple[str, ...], float]:
-    """Any supported number type to uint8. Returns the array, notes, and the share of NaN and infinity."""
+    """Any supported number type to uint8, whatever the shape.
+
+    Returns:
+        The array, notes, and the share of NaN and infinity, 0 to 1.
+    """
     if array.dtype == np.uint8:
         return array, (), 0.0
     if array.dtype == bool:

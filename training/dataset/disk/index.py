@@ -1,6 +1,6 @@
-"""What is already in a dataset, kept in memory and brought up to date from the end of `metadata.jsonl`.
+"""What is already in a dataset, kept in memory and brought up to date from the end of ``metadata.jsonl``.
 
-Other processes append to the same file; only the lines added since the last look are read.
+Other processes append to the same file; only the lines added since the last refresh are read.
 """
 
 from __future__ import annotations
@@ -10,15 +10,20 @@ from pathlib import Path
 
 from ...errors import RowError
 from .line_tail import LineTail
-from .perceptual_hash import FingerprintTable, PairFingerprint
+from .perceptual_hash import PairPerceptualHash, PerceptualHashTable
 from .rows import PairRow
 from .storage import METADATA
 
 
 class PairIndex:
-    """Ids, content hashes, splits by source, and fingerprints of the kept pairs. Holds no pictures and no rows.
+    """Ids, content hashes, splits by source, and perceptual hashes of the kept pairs. Holds no pictures and no rows.
 
-    offsets: byte offset of each row by id. unreadable: lines that are no rows. version: changes with what is known.
+    Attributes:
+        offsets: byte offset of each row by id.
+        tags: number of pairs by tag.
+        splits: number of pairs by split.
+        unreadable: number of lines that are no rows.
+        version: changes whenever the content of the index does.
     """
 
     def __init__(self, folder: Path):
@@ -35,7 +40,7 @@ class PairIndex:
         self._split_by_id: dict[str, str] = {}
         self._by_content: dict[bytes, str] = {}
         self._split_of_source: dict[bytes, str] = {}
-        self._tables: dict[bytes, FingerprintTable] = {}
+        self._tables: dict[bytes, PerceptualHashTable] = {}
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -44,7 +49,7 @@ class PairIndex:
         return pair_id in self.offsets
 
     def refresh(self) -> None:
-        """Read what was appended since the last call; start over if the file was rewritten."""
+        """Reads what was appended since the last call; starts over if the file was rewritten."""
         restarted, lines = self._tail.read()
         self.version += restarted or bool(lines)
         if restarted:
@@ -67,9 +72,9 @@ class PairIndex:
             self._by_content.setdefault(bytes.fromhex(row.content_hash), row.id)
         if row.source_hash:
             self._split_of_source.setdefault(bytes.fromhex(row.source_hash), row.split)
-        fingerprint = PairFingerprint.from_text(row.fingerprint)
-        if fingerprint is not None:
-            self._tables.setdefault(fingerprint.group, FingerprintTable()).add(row.id, fingerprint.looks)
+        perceptual = PairPerceptualHash.from_text(row.fingerprint)
+        if perceptual is not None:
+            self._tables.setdefault(perceptual.group, PerceptualHashTable()).add(row.id, perceptual.hashes)
 
     def duplicate_of(self, content_hash: str) -> str | None:
         """Id of the kept pair with the same content."""
@@ -81,10 +86,10 @@ class PairIndex:
             return self._split_by_id.get(history[0])
         return self._split_of_source.get(bytes.fromhex(source_hash))
 
-    def alike(self, fingerprint: PairFingerprint, max_bits: int, max_colour: float) -> list[tuple[str, int]]:
-        """Ids of kept pairs that look alike and their distances in bits; see `FingerprintTable.alike`."""
-        table = self._tables.get(fingerprint.group)
-        return [] if table is None else table.alike(fingerprint.looks, max_bits, max_colour)
+    def find_similar(self, wanted: PairPerceptualHash, max_bits: int, max_colour: float) -> list[tuple[str, int]]:
+        """Ids of similar pairs and their distances in bits; see ``PerceptualHashTable.find_similar``."""
+        table = self._tables.get(wanted.group)
+        return [] if table is None else table.find_similar(wanted.hashes, max_bits, max_colour)
 
     def row(self, pair_id: str) -> PairRow:
         """The metadata of a pair that is kept, read from its place."""

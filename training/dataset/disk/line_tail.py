@@ -1,4 +1,4 @@
-"""Following a file of lines that other processes append to."""
+"""Follows a file of lines that other processes append to, as ``tail -f`` does."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ class LineTail:
         self._last = b""
 
     def read(self) -> tuple[bool, list[tuple[int, bytes]]]:
-        """Returns (started over, [(byte offset, line)]). An unfinished last line is left for the next call."""
+        """Reads on. An unfinished last line is left for the next call.
+
+        Returns:
+            Whether the file is read from its beginning (again), and (byte offset, line) of each new line.
+        """
         try:
             file = open(self._path, "rb")  # noqa: SIM115
         except FileNotFoundError:

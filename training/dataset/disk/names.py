@@ -21,7 +21,7 @@ _PUNCTUATION = set(" -_.")
 
 
 def check_dataset_name(name: str, what: str = "dataset name") -> str:
-    """Return `name` unchanged if it is safe as a folder name on every system, else raise `DatasetNameError`.
+    """Checks that a name is safe as a folder name on every system.
 
     Letters, marks and digits of any script are allowed, and space, hyphen, underscore and dot inside the name.
     Separators, control and format characters (direction overrides, zero-width joiners), look-alike characters that
@@ -29,6 +29,12 @@ def check_dataset_name(name: str, what: str = "dataset name") -> str:
 
     Args:
         what: the name names, for the message.
+
+    Returns:
+        The name, unchanged.
+
+    Raises:
+        DatasetNameError: it is not safe; the message says why and proposes another.
     """
     if not isinstance(name, str):
         raise DatasetNameError(f"A {what} is text, got {type(name).__name__}.")
@@ -42,23 +48,24 @@ def check_dataset_name(name: str, what: str = "dataset name") -> str:
 
 
 def resolve_dataset(root: str | os.PathLike, name: str) -> Path:
-    """Folder of the dataset `name` below `root`, which need not exist yet.
+    """Folder of the dataset ``name`` below ``root``, which need not exist yet.
 
-    Raises `DatasetNameError` if the name is unsafe or if what lies there is a link that leads somewhere else.
+    Raises:
+        DatasetNameError: the name is unsafe, or what lies there is a symbolic link that leads somewhere else.
     """
     check_dataset_name(name)
     base = Path(os.path.realpath(root))
     folder = base / name
     if folder.is_symlink() or not _same_path(os.path.realpath(folder), folder):
         raise DatasetNameError(
-            f"The dataset {name!r} in {base} is a link to another place. Links are not followed out of the datasets "
-            "folder: move the dataset itself there, or open its real folder."
+            f"The dataset {name!r} in {base} is a symbolic link to another place. Links are not followed out of the "
+            "datasets folder: move the dataset itself there, or open its real folder."
         )
     return folder
 
 
 def list_datasets(root: str | os.PathLike) -> list[str]:
-    """Names of the datasets in `root`, sorted; an absent folder has none."""
+    """Names of the datasets in ``root``, sorted; an absent folder has none."""
     base = Path(root)
     if not base.is_dir():
         return []
@@ -72,7 +79,7 @@ def list_datasets(root: str | os.PathLike) -> list[str]:
 
 
 def slug(text: str, *, fallback: str = "pair", limit: int = 40) -> str:
-    """Lower-case ASCII letters, digits and single hyphens made from `text`; `fallback` if nothing is left."""
+    """Lower-case ASCII letters, digits and single hyphens made from ``text``; ``fallback`` if nothing is left."""
     plain = unicodedata.normalize("NFKD", text)
     plain = plain.encode("ascii", "ignore").decode().lower()
     plain = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:limit].strip("-")
@@ -87,7 +94,7 @@ def is_reserved(name: str) -> bool:
 
 
 def _problem(name: str) -> str | None:
-    """Why `name` cannot be a folder name, or None."""
+    """Why ``name`` cannot be a folder name, or None."""
     if not name or not name.strip():
         return "it is empty"
     if len(name) > MAX_CHARACTERS or len(name.encode("utf-8", "surrogatepass")) > MAX_BYTES:

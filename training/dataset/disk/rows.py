@@ -1,4 +1,4 @@
-"""One line of `metadata.jsonl` and the file names that follow from a pair's id.
+"""One line of ``metadata.jsonl`` and the file names that follow from a pair's id.
 
 File names are never free text: they are derived from the id, and a row that names anything else is refused. So a row
 cannot point outside its dataset, and cannot pair one picture with another's.
@@ -26,47 +26,74 @@ SPLITS = ("train", "validation")
 
 
 def check_id(pair_id: Any) -> str:
-    """Return `pair_id` if it may name files: ASCII letters, digits and hyphens, no underscore and no dot."""
+    """Checks that an id may name files: ASCII letters, digits and hyphens, no underscore and no dot.
+
+    Returns:
+        The id, unchanged.
+
+    Raises:
+        RowError: it may not.
+    """
     if not isinstance(pair_id, str) or len(pair_id) > MAX_ID or not _ID.match(pair_id) or is_reserved(pair_id):
         raise RowError(
-            f"{pair_id!r} is no pair id: ids are letters, digits and hyphens (no underscore, no dot), "
+            f"{pair_id!r} is not a pair id: ids are letters, digits and hyphens (no underscore, no dot), "
             f"at most {MAX_ID} characters."
         )
     return pair_id
 
 
 def target_file(pair_id: str) -> str:
+    """File of the result."""
     return f"target/{pair_id}.png"
 
 
 def caption_file(pair_id: str) -> str:
+    """File of the plain-language prompt, beside the result."""
     return f"target/{pair_id}.txt"
 
 
 def control_file(pair_id: str, index: int) -> str:
-    """File of condition image `index` (0 = the source, 1… = the references)."""
-    return f"{numbered('control', index)}/{pair_id}.png"
+    """File of condition image ``index`` (0 = the source, 1… = the references)."""
+    return f"{numbered_folder('control', index)}/{pair_id}.png"
 
 
 def mask_file(pair_id: str, index: int) -> str:
-    """File of the mask of condition image `index`."""
-    return f"{numbered('mask', index)}/{pair_id}.png"
+    """File of the mask of condition image ``index``."""
+    return f"{numbered_folder('mask', index)}/{pair_id}.png"
 
 
-def numbered(folder: str, index: int) -> str:
-    """`control` for 0, `control_2` for 1, and so on."""
+def numbered_folder(folder: str, index: int) -> str:
+    """``control`` for 0, ``control_2`` for 1, and so on."""
     return folder if index == 0 else f"{folder}_{index + 1}"
 
 
 @dataclass(frozen=True)
 class PairRow:
-    """One pair's metadata. The first fourteen fields are the format; the last six are ours and may be empty.
+    """One pair's metadata. ``FORMAT_KEYS`` are the format; ``OWN_KEYS`` are ours and may be empty.
 
-    mask_file_names lists only the masks that exist; the folder's number says which image each belongs to.
-    scores holds raw sub-scores by scorer. workflow is the SHA-256 of the graph under `workflows/`.
-    content_hash identifies the pair by its pixels and words, source_hash its source alone, fingerprint is the
-    perceptual hash by which near-duplicates are found. teacher_seconds is the time that the workflow took for this pair,
-    teacher_memory the most bytes it had in use; None where nobody measured it or where a part of it came from a cache.
+    Attributes:
+        id: names the pair's files.
+        target_file_name: the result, relative to the dataset, as all file names.
+        source_file_name: the first condition image, None for text-to-image.
+        instruction: as ACE reads it, with ``{image}`` tokens.
+        prompt: the same in plain words, which is also the caption.
+        created: when the row was written, ISO 8601 in UTC.
+        reference_file_names: the further condition images, in indicator order.
+        mask_file_names: only the masks that exist; the folder's number says which image each belongs to.
+        history: ids of the earlier rounds, oldest first.
+        seed: the teacher's.
+        scores: raw sub-scores by scorer.
+        weight: of the pair in training, at least 0.
+        split: "train" or "validation".
+        workflow: SHA-256 of the graph under ``workflows/``.
+        tags: words to select pairs by.
+        content_hash: identifies the pair by its pixels and words.
+        source_hash: identifies its source alone.
+        fingerprint: the perceptual hash by which near-duplicates are found.
+        teacher_seconds: time that the workflow took for this pair; None where nobody measured it or where a part of it
+            came from a cache.
+        teacher_memory: most bytes that the workflow had in use; None where nobody measured it.
+        extra: keys of other programs, which are kept.
     """
 
     id: str
@@ -117,7 +144,11 @@ class PairRow:
 
     @classmethod
     def from_json(cls, line: str | bytes) -> PairRow:
-        """Parse and check one line. Raises `RowError` saying what is wrong with it."""
+        """Parses and checks one line.
+
+        Raises:
+            RowError: it is no row of this format; the message says what is wrong with it.
+        """
         try:
             data = json.loads(line)
         except (ValueError, RecursionError) as error:

@@ -20,9 +20,15 @@ def export_dataset(
     split: str | None = None,
     options: ExportOptions | None = None,
 ) -> ExportResult:
-    """Export to a folder that is not there yet. Raises `DatasetError` and leaves nothing if it cannot be done.
+    """Exports to a folder that is not there yet. What the trainer cannot take is counted in the result.
 
-    split: only this one; by default both, each in its own files. What a trainer cannot take is counted in the result.
+    Args:
+        output: the new folder.
+        format: one of ``EXPORTS``.
+        split: only this one; by default both, each in its own files.
+
+    Raises:
+        DatasetError: it cannot be done; nothing is left in the output.
     """
     write = find_format(EXPORTS, format).load()
     export = open_export(dataset, output, split, options or ExportOptions())

@@ -13,6 +13,7 @@ _HEADER = """# ai-toolkit job for this dataset. Put it into ai-toolkit's config/
 
 
 def write(export: Export) -> None:
+    """Writes a dataset as ai-toolkit reads it."""
     groups = export.groups(max_images=MAX_CONTROLS)
     paths = {group.name: export.copy_group(group) for group in groups}
     job = {
@@ -23,8 +24,8 @@ def write(export: Export) -> None:
         },
         "meta": {"name": "[name]", "version": "1.0"},
     }
-    export.write("ai_toolkit.yaml", _HEADER.format(path=export.final("ai_toolkit.yaml")) + _yaml(job), config=True)
-    export.remark_losses(masks=_masks(export))
+    export.write("ai_toolkit.yaml", _HEADER.format(path=export.final_path("ai_toolkit.yaml")) + _yaml(job), config=True)
+    export.note_omissions(masks=_masks(export))
     export.notes.insert(0, "Train with ai-toolkit: python run.py ai_toolkit.yaml (sample prompts are held-out pairs).")
 
 
@@ -97,7 +98,7 @@ def _samples(export: Export, groups: list[Group], most: int = 4) -> list[dict[st
         {
             "prompt": row.prompt,
             **{
-                f"ctrl_img_{index + 1}": export.final(f"{group.name}/{name}")
+                f"ctrl_img_{index + 1}": export.final_path(f"{group.name}/{name}")
                 for index, name in enumerate(row.image_files)
             },
         }

@@ -1,4 +1,4 @@
-"""What all exports share: choosing and grouping rows, copying files, appearing whole, explaining."""
+"""What all exports share: choosing and grouping rows, copying files, appearing whole, notes for the user."""
 
 from __future__ import annotations
 
@@ -22,17 +22,21 @@ from ..disk.rows import (
     caption_file,
     control_file,
     mask_file,
-    numbered,
+    numbered_folder,
 )
-from ..disk.storage import explained, safe_file
+from ..disk.storage import as_write_error, safe_file
 from ..store import Dataset
 
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """resolution: side in pixels that the trainer's config asks for. link: hard links instead of copies.
+    """How to export.
 
-    loss_masks: hand masks to trainers that weight the loss by them. shard_pairs: pairs a shard or parquet file.
+    Attributes:
+        resolution: side in pixels that the trainer's configuration asks for.
+        link: hard links instead of copies where possible.
+        loss_masks: hand masks to trainers that weight the loss by them.
+        shard_pairs: pairs a shard or parquet file.
     """
 
     resolution: int = 1024
@@ -47,9 +51,14 @@ class ExportOptions:
 
 @dataclass(frozen=True)
 class ExportResult:
-    """folder: what was made. configs: the trainer's own configuration. explanation: lines for the user.
+    """What was exported.
 
-    pairs: how many were exported. skipped: how many were not, by reason.
+    Attributes:
+        folder: what was made.
+        configs: files of the trainer's own configuration.
+        pairs: how many were exported.
+        skipped: how many were not, by reason.
+        explanation: lines for the user.
     """
 
     folder: Path
@@ -61,7 +70,13 @@ class ExportResult:
 
 @dataclass(frozen=True)
 class Group:
-    """Rows of one split with the same number of condition images: trainers take one list of folders a dataset."""
+    """Rows of one split with the same number of condition images: trainers take one list of folders a dataset.
+
+    Attributes:
+        split: "train" or "validation".
+        images: number of condition images.
+        rows: in the order of writing.
+    """
 
     split: str
     images: int
@@ -69,12 +84,24 @@ class Group:
 
     @property
     def name(self) -> str:
+        """Name of the group's folder."""
         return f"{self.split}-{self.images}-image{'' if self.images == 1 else 's'}"
 
 
 @dataclass
 class Export:
-    """One export under way. It is built beside its final folder and renamed when it is whole."""
+    """One export under way. It is built beside its final folder and renamed when it is whole.
+
+    Attributes:
+        dataset: what is exported.
+        folder: the final folder.
+        options: how.
+        rows: the pairs to export.
+        building: where it is built.
+        configs: names of the configuration files in it.
+        skipped: pairs that the trainer cannot take, by reason.
+        notes: lines for the user.
+    """
 
     dataset: Dataset
     folder: Path
@@ -90,20 +117,26 @@ class Export:
 
     @property
     def training_split(self) -> str:
-        """What the configuration trains on: `train`, unless the user exports the other split alone."""
+        """What the configuration trains on: ``train``, unless the user exports the other split alone."""
         return "train" if any(row.split == "train" for row in self.rows) else "validation"
 
-    def final(self, name: str) -> str:
+    def final_path(self, name: str) -> str:
         """Absolute path that a file of the export will have, with forward slashes as every trainer takes them."""
         return (self.folder / name).absolute().as_posix()
 
-    def stored(self, name: str) -> str:
-        """Absolute path of a file of the dataset, which must be there."""
+    def stored_path(self, name: str) -> str:
+        """Absolute path of a file of the dataset.
+
+        Raises:
+            OSError: it is not there.
+            DatasetError: it is a symbolic link.
+        """
         path = safe_file(self.dataset.folder, name)
         os.stat(path)
         return path.absolute().as_posix()
 
     def write(self, name: str, text: str, *, config: bool = False) -> None:
+        """Writes a text file; config: whether it is one of the trainer's configuration."""
         path = self.building / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -111,7 +144,7 @@ class Export:
             self.configs.append(name)
 
     def copy(self, name: str, destination: str) -> None:
-        """Copy (or link) a file of the dataset to `destination` in the export."""
+        """Copies (or hard-links) a file of the dataset to ``destination`` in the export."""
         source, target = safe_file(self.dataset.folder, name), self.building / destination
         target.parent.mkdir(parents=True, exist_ok=True)
         if self.options.link:
@@ -123,7 +156,15 @@ class Export:
         shutil.copyfile(source, target)
 
     def groups(self, *, max_images: int | None = None, text_to_image: bool = False) -> list[Group]:
-        """The rows by split and number of condition images; what the trainer cannot take is counted as skipped."""
+        """The rows by split and number of condition images; what the trainer cannot take is counted as skipped.
+
+        Args:
+            max_images: most condition images that the trainer takes.
+            text_to_image: whether it takes pairs without any.
+
+        Raises:
+            DatasetError: nothing is left to train on.
+        """
         found: dict[tuple[str, int], list[PairRow]] = {}
         for row in self.rows:
             count = len(row.image_files)
@@ -139,9 +180,10 @@ class Export:
         return [Group(split, images, tuple(rows)) for (split, images), rows in sorted(found.items())]
 
     def copy_group(self, group: Group) -> dict[str, Any]:
-        """Copy a group into folders of equal file names.
+        """Copies a group into folders of equal file names.
 
-        Returns absolute paths: {"target": …, "controls": […], "mask": … or None}.
+        Returns:
+            Absolute paths of the folders: {"target": …, "controls": […], "mask": … or None}.
         """
         base = group.name
         masked = self.options.loss_masks and any(row.mask_file_names for row in group.rows)
@@ -153,9 +195,11 @@ class Export:
             self.copy(caption_file(row.id), f"{base}/{caption_file(row.id)}")
             self.copy(row.target_file_name, f"{base}/{row.target_file_name}")
         return {
-            "target": self.final(f"{base}/target"),
-            "controls": [self.final(f"{base}/{numbered('control', index)}") for index in range(group.images)],
-            "mask": self.final(f"{base}/mask") if masked else None,
+            "target": self.final_path(f"{base}/target"),
+            "controls": [
+                self.final_path(f"{base}/{numbered_folder('control', index)}") for index in range(group.images)
+            ],
+            "mask": self.final_path(f"{base}/mask") if masked else None,
         }
 
     def _loss_mask(self, row: PairRow, destination: str) -> None:
@@ -171,8 +215,14 @@ class Export:
         with open(path, "xb") as file:
             write_png(file, pixels)
 
-    def remark_losses(self, *, weights: bool = False, history: bool = False, masks: str = "") -> None:
-        """Say what of the dataset this trainer has no place for. True or a text means that it has."""
+    def note_omissions(self, *, weights: bool = False, history: bool = False, masks: str = "") -> None:
+        """Notes what of the dataset is left out, because this trainer has no place for it.
+
+        Args:
+            weights: it takes weights of pairs.
+            history: it takes earlier rounds.
+            masks: what it does with masks, in words.
+        """
         if not weights and any(row.weight != 1 for row in self.rows):
             self.notes.append("Per-pair weights are left out: this trainer has none.")
         if not history and any(row.history for row in self.rows):
@@ -181,6 +231,7 @@ class Export:
             self.notes.append(masks or "Masks are left out: this trainer takes none as an input.")
 
     def finish(self) -> ExportResult:
+        """Gives the export its final name."""
         os.rename(self.building, self.folder)
         return ExportResult(
             folder=self.folder,
@@ -192,7 +243,11 @@ class Export:
 
 
 def open_export(dataset: Dataset, output: str | os.PathLike, split: str | None, options: ExportOptions) -> Export:
-    """Check the output folder and choose the rows. Raises `DatasetError` if something is there already."""
+    """Checks the output folder and chooses the rows.
+
+    Raises:
+        DatasetError: something is there already, or there are no pairs.
+    """
     folder = Path(output).absolute()
     if os.path.lexists(folder):
         raise DatasetError(f"{folder} is there already. Choose another output; nothing existing is overwritten.")
@@ -203,11 +258,11 @@ def open_export(dataset: Dataset, output: str | os.PathLike, split: str | None, 
 
 
 def as_dataset_error(error: OSError, export: Export) -> DatasetError:
-    """A failure of the disk in the words of the side on which it happened."""
+    """Turns a failure of the disk into an error that says on which side it happened, dataset or output."""
     name = str(error.filename or "")
     if isinstance(error, FileNotFoundError) and name.startswith(str(export.dataset.folder)):
         return DatasetError(f"{name} is missing. Run `dataset check`, then `dataset repair`.")
-    return explained(error, export.folder)
+    return as_write_error(error, export.folder)
 
 
 def toml_value(value: Any) -> str:
@@ -223,12 +278,19 @@ def toml_value(value: Any) -> str:
 
 
 def toml_table(header: str, values: dict[str, Any]) -> str:
-    """One table with its header line, such as `[general]` or `[[directory]]`."""
+    """One table with its header line, such as ``[general]`` or ``[[directory]]``."""
     return "\n".join([header, *(f"{key} = {toml_value(value)}" for key, value in values.items())]) + "\n"
 
 
-def in_shards(rows: list[PairRow], size: int) -> Iterator[tuple[str, int, int, list[PairRow]]]:
-    """(split, shard number, shards of the split, rows), the splits one after the other."""
+def iter_shards(rows: list[PairRow], size: int) -> Iterator[tuple[str, int, int, list[PairRow]]]:
+    """Divides rows into shards, the splits one after the other.
+
+    Args:
+        size: most rows in a shard.
+
+    Yields:
+        (split, number of the shard, number of shards of the split, rows).
+    """
     for split in sorted({row.split for row in rows}):
         chosen = [row for row in rows if row.split == split]
         count = -(-len(chosen) // size)

@@ -14,6 +14,7 @@ _RUN = """# diffusion-pipe run for this dataset:
 
 
 def write(export: Export) -> None:
+    """Writes a dataset as diffusion-pipe reads it."""
     groups = export.groups(max_images=1, text_to_image=True)
     paths = {group.name: export.copy_group(group) for group in groups}
     trained = [group for group in groups if group.split == export.training_split]
@@ -22,7 +23,7 @@ def write(export: Export) -> None:
     if held_out:
         export.write("dataset_validation.toml", _data(export, held_out, paths), config=True)
     export.write("diffusion_pipe.toml", _run(export, bool(held_out)), config=True)
-    export.remark_losses(
+    export.note_omissions(
         masks="Masks weight the loss (mask_path); they are no input of the model."
         if export.options.loss_masks
         else "Masks are left out: diffusion-pipe would weight the loss by them (ask for that with --loss-masks)."
@@ -51,8 +52,8 @@ def _directory(paths: dict[str, Any]) -> dict[str, str]:
 
 def _run(export: Export, validation: bool) -> str:
     top: dict[str, Any] = {
-        "output_dir": export.final("runs"),
-        "dataset": export.final("dataset.toml"),
+        "output_dir": export.final_path("runs"),
+        "dataset": export.final_path("dataset.toml"),
         "epochs": 100,
         "micro_batch_size_per_gpu": 1,
         "pipeline_stages": 1,
@@ -79,9 +80,9 @@ def _run(export: Export, validation: bool) -> str:
         "transformer_dtype": "float8",
     }
     optimizer = {"type": "adamw_optimi", "lr": 2e-5, "betas": [0.9, 0.99], "weight_decay": 0.01, "eps": 1e-8}
-    parts = [_RUN.format(path=export.final("diffusion_pipe.toml")) + toml_table("", top).lstrip("\n")]
+    parts = [_RUN.format(path=export.final_path("diffusion_pipe.toml")) + toml_table("", top).lstrip("\n")]
     if validation:
-        held_out = {"name": "held_out", "config": export.final("dataset_validation.toml")}
+        held_out = {"name": "held_out", "config": export.final_path("dataset_validation.toml")}
         parts.append(toml_table("[[eval_datasets]]", held_out))
     parts.append(toml_table("[model]", model))
     parts.append(toml_table("[adapter]", {"type": "lora", "rank": 32, "dtype": "bfloat16"}))

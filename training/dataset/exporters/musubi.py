@@ -16,6 +16,7 @@ _HEADER = """# musubi-tuner dataset configuration: pass it as --dataset_config t
 
 
 def write(export: Export) -> None:
+    """Writes a dataset as musubi-tuner reads it."""
     groups = export.groups()
     tables: dict[bool, list[str]] = {True: [], False: []}  # by whether it is trained on
     for group in groups:
@@ -29,7 +30,7 @@ def write(export: Export) -> None:
         if datasets:
             text = "\n".join([_HEADER, toml_table("[general]", general), *datasets])
             export.write(names[trained], text, config=True)
-    export.remark_losses(
+    export.note_omissions(
         masks="Masks are left out: of musubi's trainers only FramePack one-frame takes any, as alpha of the control."
     )
     export.notes.insert(
@@ -40,17 +41,17 @@ def write(export: Export) -> None:
 
 
 def _item(export: Export, row: PairRow) -> dict[str, str]:
-    controls = {f"control_path_{index}": export.stored(name) for index, name in enumerate(row.image_files)}
-    return {"image_path": export.stored(row.target_file_name), **controls, "caption": row.prompt}
+    controls = {f"control_path_{index}": export.stored_path(name) for index, name in enumerate(row.image_files)}
+    return {"image_path": export.stored_path(row.target_file_name), **controls, "caption": row.prompt}
 
 
 def _table(export: Export, group: Group) -> str:
     return toml_table(
         "[[datasets]]",
         {
-            "image_jsonl_file": export.final(f"{group.name}.jsonl"),
+            "image_jsonl_file": export.final_path(f"{group.name}.jsonl"),
             # Every dataset needs a cache of its own.
-            "cache_directory": export.final(f"cache/{group.name}"),
+            "cache_directory": export.final_path(f"cache/{group.name}"),
             "num_repeats": 1,
             "no_resize_control": False,
             "control_resolution": [1024, 1024],  # what the models' own code scales conditions to

@@ -1,4 +1,4 @@
-"""Hugging Face parquet: every column, pictures inside, loadable by `datasets` without a script.
+"""Hugging Face parquet: every column, pictures inside, loadable by ``datasets`` without a script.
 
 The same files serve diffusers' image-to-image LoRA scripts, which take column names on the command line.
 """
@@ -11,7 +11,7 @@ from typing import Any
 from ...errors import DatasetError
 from ..disk.rows import PairRow
 from ..disk.storage import safe_file
-from .base import Export, in_shards
+from .base import Export, iter_shards
 
 _ROW_GROUP = 20
 _IMAGE = {"_type": "Image"}
@@ -75,20 +75,22 @@ accelerate launch train_dreambooth_lora_flux_kontext.py \\
 
 
 def write_huggingface(export: Export) -> None:
+    """Writes all pairs and columns as parquet, with a dataset card."""
     _write_shards(export, export.rows)
     export.notes.insert(0, f'Load with datasets: load_dataset("{export.folder.as_posix()}").')
 
 
 def write_diffusers(export: Export) -> None:
+    """Writes the pairs with one condition image as parquet, with a training command for diffusers."""
     groups = export.groups(max_images=1)
     if not any(group.split == "train" for group in groups):
         raise DatasetError("diffusers' scripts read the split train, and this selection has no pair in it.")
     rows = [row for group in groups for row in group.rows]
     _write_shards(export, rows)
-    path, output = (_quoted(export.final(name)) for name in ("", "runs"))
+    path, output = (_quoted(export.final_path(name)) for name in ("", "runs"))
     command = _COMMAND.format(path=path, output=output, resolution=export.options.resolution)
     export.write("train_diffusers.sh", command, config=True)
-    export.remark_losses()
+    export.note_omissions()
     export.notes.insert(0, "Train with diffusers: run train_diffusers.sh in its examples/dreambooth folder.")
 
 
@@ -96,7 +98,7 @@ def _write_shards(export: Export, rows: list[PairRow]) -> None:
     _, parquet = _pyarrow()
     schema = _schema()
     (export.building / "data").mkdir(parents=True)
-    for split, number, count, chosen in in_shards(rows, export.options.shard_pairs):
+    for split, number, count, chosen in iter_shards(rows, export.options.shard_pairs):
         name = f"data/{split}-{number:05d}-of-{count:05d}.parquet"
         with parquet.ParquetWriter(export.building / name, schema) as writer:
             # A row group is held in memory whole, here and by readers that stream.
@@ -158,7 +160,7 @@ def _schema():
         return getattr(pyarrow, feature["dtype"])()
 
     fields = [(name, arrow(feature)) for name, feature in _FEATURES.items()]
-    # `datasets` reads the column types from this key; without it the pictures would be plain structs.
+    # ``datasets`` reads the column types from this key; without it the pictures would be plain structs.
     info = json.dumps({"info": {"features": _FEATURES}})
     return pyarrow.schema(fields, metadata={"huggingface": info})
 

@@ -11,6 +11,7 @@ MAX_REFERENCES = 3
 
 
 def write(export: Export) -> None:
+    """Writes a dataset as SimpleTuner reads it."""
     groups = export.groups(max_images=MAX_REFERENCES)
     backends: list[dict[str, Any]] = []
     for group in groups:
@@ -21,12 +22,12 @@ def write(export: Export) -> None:
             "type": "local",
             "dataset_type": "text_embeds",
             "default": True,
-            "cache_dir": export.final("cache/text"),
+            "cache_dir": export.final_path("cache/text"),
         }
     )
     export.write("multidatabackend.json", _json(backends), config=True)
     export.write("config.json", _json(_config(export, groups)), config=True)
-    export.remark_losses(
+    export.note_omissions(
         masks="Masks weight the loss (conditioning_type mask); they are no input of the model."
         if export.options.loss_masks
         else "Masks are left out: SimpleTuner would weight the loss by them (ask for that with --loss-masks)."
@@ -47,7 +48,7 @@ def _backends(export: Export, group: Group, paths: dict[str, Any]) -> list[dict[
             "resolution": side,
             "resolution_type": "pixel_area",
             "minimum_image_size": 0,
-            "cache_dir_vae": export.final(f"cache/vae/{group.name}-{kind}"),
+            "cache_dir_vae": export.final_path(f"cache/vae/{group.name}-{kind}"),
         }
 
     conditioning = []
@@ -92,8 +93,8 @@ def _config(export: Export, groups: list[Group]) -> dict[str, Any]:
         "minimum_image_size": 0,
         "flow_schedule_shift": 1.73,
         "conditioning_multidataset_sampling": "combined",
-        "data_backend_config": export.final("multidatabackend.json"),
-        "output_dir": export.final("runs"),
+        "data_backend_config": export.final_path("multidatabackend.json"),
+        "output_dir": export.final_path("runs"),
         "seed": 42,
         "validation_guidance": 4.0,
         "validation_num_inference_steps": 30,

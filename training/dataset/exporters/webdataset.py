@@ -9,7 +9,7 @@ from typing import Any
 
 from ..disk.rows import PairRow
 from ..disk.storage import safe_file
-from .base import Export, in_shards
+from .base import Export, iter_shards
 
 _FIELDS = {
     "source.png": "first condition image",
@@ -22,8 +22,9 @@ _FIELDS = {
 
 
 def write(export: Export) -> None:
+    """Writes a dataset as WebDataset reads it."""
     shards: dict[str, list[dict[str, Any]]] = {}
-    for split, number, _, rows in in_shards(export.rows, export.options.shard_pairs):
+    for split, number, _, rows in iter_shards(export.rows, export.options.shard_pairs):
         name = f"{split}-{number:06d}.tar"
         export.building.mkdir(parents=True, exist_ok=True)
         with tarfile.open(export.building / name, "x", format=tarfile.USTAR_FORMAT) as archive:

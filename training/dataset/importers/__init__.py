@@ -25,11 +25,17 @@ def import_pairs(
     checks: CheckSettings | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> ImportResult:
-    """Import from a file or folder. Bad items are listed in the result; the source is never changed.
+    """Imports from a file or folder. Bad items are listed in the result; the source is never changed.
 
-    dataset: the dataset, or what opens or makes it, called when the first pair has been read.
+    Args:
+        dataset: the dataset, or what opens or makes it, called when the first pair has been read.
+        source: the file or folder.
+        format: one of ``IMPORTS``.
+        checks: quality checks in place of the dataset's own.
+        progress: called with the number of items done.
 
-    Raises `DatasetError` if the source as a whole is not what `format` says, or if the dataset cannot be written.
+    Raises:
+        DatasetError: the source as a whole is not what ``format`` says, or the dataset cannot be written.
     """
     read = find_format(IMPORTS, format).load()
     path = Path(source)

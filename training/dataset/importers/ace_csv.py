@@ -1,4 +1,4 @@
-"""The published ACE csv (`Target:FILE`, `Source:FILE`, `Prompt`) and ACE++'s (delimiter `#;#`)."""
+"""The published ACE csv (``Target:FILE``, ``Source:FILE``, ``Prompt``) and ACE++'s (delimiter ``#;#``)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ _PLUS_DELIMITER = "#;#"
 
 
 def read_ace_csv(base: Path, options: ImportOptions) -> Iterator[Item | Problem]:
-    """A csv file, or a folder with exactly one (or a `train.csv`) in it. Files are named relative to its folder."""
+    """A csv file, or a folder with exactly one (or a ``train.csv``) in it. Files are named relative to its folder.
+
+    Raises:
+        DatasetError: it cannot be read, or is no csv of ACE.
+    """
     path = _table(base)
     try:
         text = path.read_bytes().decode("utf-8-sig")  # not read as text, which would change line breaks inside quotes
@@ -32,11 +36,11 @@ def read_ace_csv(base: Path, options: ImportOptions) -> Iterator[Item | Problem]
             yield Problem(label, row)
             continue
         if needed not in row:
-            raise DatasetError(f"{path} is no ACE csv: it has no column {needed}.")
+            raise DatasetError(f"{path} is not an ACE csv: it has no column {needed}.")
         empty = False
         yield Item(label, lambda row=row: build(row, path.parent, options))
     if empty:
-        raise DatasetError(f"{path} is no ACE csv: it has no rows.")
+        raise DatasetError(f"{path} is not an ACE csv: it has no rows.")
 
 
 def _table(base: Path) -> Path:
@@ -92,9 +96,9 @@ def _tags(row: dict[str, str | None], name: str) -> tuple[str, ...]:
 def _pair(row: dict[str, str | None], folder: Path, options: ImportOptions) -> Pair:
     target, source = _target(row, "Target:FILE", folder), _file(row, "Source:FILE", folder)
     return Pair(
-        source=read_image(source, alpha=options.ground).pixels if source else None,
-        target=read_image(target, alpha=options.ground).pixels,
-        instruction=options.words(row.get("Prompt"), row.get("prompt")),
+        source=read_image(source, alpha=options.alpha_policy).pixels if source else None,
+        target=read_image(target, alpha=options.alpha_policy).pixels,
+        instruction=options.choose_instruction(row.get("Prompt"), row.get("prompt")),
         tags=_tags(row, "Style"),
         name=target.stem,
     )
@@ -104,13 +108,13 @@ def _plus_pair(row: dict[str, str | None], folder: Path, options: ImportOptions)
     """edit_image is the source with edit_mask; ref_image a reference. Without edit_image the reference is the source."""
     target = _target(row, "target_image", folder)
     edit, reference, mask = (_file(row, name, folder) for name in ("edit_image", "ref_image", "edit_mask"))
-    images = [read_image(file, alpha=options.ground).pixels for file in (edit, reference) if file is not None]
+    images = [read_image(file, alpha=options.alpha_policy).pixels for file in (edit, reference) if file is not None]
     return Pair(
         source=images[0] if images else None,
         references=tuple(images[1:]),
         masks=(read_mask(mask).pixels,) if mask and edit else (),
-        target=read_image(target, alpha=options.ground).pixels,
-        instruction=options.words(row.get("prompt")),
+        target=read_image(target, alpha=options.alpha_policy).pixels,
+        instruction=options.choose_instruction(row.get("prompt")),
         tags=_tags(row, "data_type"),
         name=target.stem,
     )

@@ -18,9 +18,14 @@ from ..store import Dataset
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """instruction: for pairs without words of their own. source, target, mask: names of folders or columns where they
-    are not the usual ones; references likewise, in order. tags: given to every pair. alpha: what stands behind
-    transparent pixels; None is as the dataset has it.
+    """How to import.
+
+    Attributes:
+        instruction: for pairs without one of their own.
+        source, target, mask: names of folders or columns where they are not the usual ones.
+        references: likewise, in order.
+        tags: given to every pair.
+        alpha: what stands behind transparent pixels; None is as the dataset has it.
     """
 
     instruction: str = ""
@@ -32,20 +37,25 @@ class ImportOptions:
     alpha: AlphaPolicy | None = None
 
     @property
-    def ground(self) -> AlphaPolicy:
+    def alpha_policy(self) -> AlphaPolicy:
+        """What stands behind transparent pixels."""
         return self.alpha or "white"
 
-    def words(self, *given: Any) -> str:
-        """The first of a table's texts that is one, else the instruction for pairs without any."""
+    def choose_instruction(self, *given: Any) -> str:
+        """The first of the values that is a text with words in it, else the instruction for pairs without one."""
         texts = (one_line(text) for text in given if isinstance(text, str))
         return next((text for text in texts if text), self.instruction)
 
 
 @dataclass(frozen=True)
 class Item:
-    """One pair to import. build decodes it; key and follows tie the rounds of one picture together.
+    """One pair to import.
 
-    follows: keys of the earlier rounds, oldest first.
+    Attributes:
+        label: what messages call it.
+        build: decodes it.
+        key: identifies a round, for later rounds of the same picture.
+        follows: keys of the earlier rounds, oldest first.
     """
 
     label: str
@@ -71,9 +81,13 @@ class Note:
 
 @dataclass
 class ImportResult:
-    """stored, duplicates, rejected: how many; by_check: what they were rejected for.
+    """What was imported.
 
-    failed: (label, reason) of what could not be read or made no sense.
+    Attributes:
+        stored, duplicates, rejected: how many pairs.
+        by_check: rejections by the check that rejected them.
+        failed: (label, reason) of what could not be read or made no sense.
+        notes: what the person who imports should know.
     """
 
     stored: int = 0
@@ -92,9 +106,16 @@ def run_import(
     tags: tuple[str, ...] = (),
     progress: Callable[[int], None] | None = None,
 ) -> ImportResult:
-    """Append item after item. A bad one is listed and passed over; running the same import again adds nothing twice.
+    """Appends item after item. A bad one is listed and skipped; running the same import again adds nothing twice.
 
-    dataset: opens or makes it; called once there is a pair, so that an import that fails leaves no empty dataset.
+    Args:
+        dataset: opens or makes it; called once there is a pair, so that an import that fails leaves no empty dataset.
+        checks: quality checks in place of the dataset's own.
+        tags: given to every pair.
+        progress: called with the number of items done.
+
+    Raises:
+        DatasetError: the source as a whole cannot be read, or the dataset cannot be written.
     """
     result = ImportResult()
     ids: dict[str, str] = {}
@@ -131,27 +152,31 @@ def run_import(
     return result
 
 
-def pictures_in(folder: Path) -> dict[str, Path]:
-    """Picture files by stem, sorted. Of two files with one stem neither can be meant: that is an error.
+def list_pictures(folder: Path) -> dict[str, Path]:
+    """Picture files by stem, sorted.
 
     Stems are composed (NFC): what is one name to people may be two spellings of it, by the system it was copied from.
+
+    Raises:
+        DatasetError: two files have one stem, so that it is unclear which is meant.
     """
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
-            stem = plain_stem(path)
+            stem = normalized_stem(path)
             if stem in found:
                 raise DatasetError(f"{folder} has two pictures named {stem!r}: keep one of them.")
             found[stem] = path
     return found
 
 
-def plain_stem(path: Path) -> str:
+def normalized_stem(path: Path) -> str:
+    """Stem of a file name, composed (NFC)."""
     return unicodedata.normalize("NFC", path.stem)
 
 
-def caption_beside(*paths: Path | None, extension: str = ".txt") -> str:
-    """The words in the text file beside the first of these pictures that has one, on one line; "" if none has."""
+def read_caption(*paths: Path | None, extension: str = ".txt") -> str:
+    """Caption in the text file beside the first of these pictures that has one, on one line; "" if none has."""
     for path in paths:
         if path is not None and path.with_suffix(extension).is_file():
             return one_line(path.with_suffix(extension).read_text(encoding="utf-8-sig", errors="replace"))

@@ -9,7 +9,7 @@ from pathlib import Path
 from ...errors import DatasetError
 from ..disk.images import AlphaPolicy, read_image, read_mask
 from ..intake.prepare import Pair
-from .base import ImportOptions, Item, Note, Problem, caption_beside, pictures_in
+from .base import ImportOptions, Item, Note, Problem, list_pictures, read_caption
 
 SOURCE_FOLDERS = ("before", "source", "sources", "control", "control_1", "control1", "input", "inputs", "original")
 TARGET_FOLDERS = ("after", "target", "targets", "result", "results", "output", "outputs", "edited", "image", "images")
@@ -27,9 +27,13 @@ SUFFIXES = (
 
 
 def read_folders(base: Path, options: ImportOptions) -> Iterator[Item | Problem | Note]:
-    """Pairs from subfolders with the same stems, or from one folder with suffixes such as `_before` and `_after`."""
+    """Pairs from subfolders with the same stems, or from one folder with suffixes such as ``_before`` and ``_after``.
+
+    Raises:
+        DatasetError: the folder has neither.
+    """
     if not base.is_dir():
-        raise DatasetError(f"{base} is no folder.")
+        raise DatasetError(f"{base} is not a folder.")
     target = _subfolder(base, options.target, TARGET_FOLDERS)
     source = _subfolder(base, options.source, SOURCE_FOLDERS)
     if target is None or source is None:
@@ -39,18 +43,24 @@ def read_folders(base: Path, options: ImportOptions) -> Iterator[Item | Problem 
         return
     references = [_named(base, name) for name in options.references] or _reference_folders(base)
     mask = _subfolder(base, options.mask, MASK_FOLDERS)
-    yield from from_folders(target, [source, *references], mask, options)
+    yield from pair_folders(target, [source, *references], mask, options)
 
 
-def from_folders(
+def pair_folders(
     target: Path, controls: list[Path], mask: Path | None, options: ImportOptions, extension: str = ".txt"
 ) -> Iterator[Item | Problem | Note]:
     """Pairs by stem: a target, its first control, those further controls that there are, a mask of the source.
 
     What lies in any of the folders and belongs to no pair is a problem, since it was meant for one.
+
+    Args:
+        target: folder of the results.
+        controls: folders of the condition images, the source's first.
+        mask: folder of the source's masks.
+        extension: of the captions beside the pictures.
     """
-    targets, pictures = pictures_in(target), [pictures_in(folder) for folder in controls]
-    masks = pictures_in(mask) if mask is not None else {}
+    targets, pictures = list_pictures(target), [list_pictures(folder) for folder in controls]
+    masks = list_pictures(mask) if mask is not None else {}
     bare: list[str] = []
     for stem, path in targets.items():
         present = [found.get(stem) for found in pictures]
@@ -71,29 +81,40 @@ def from_folders(
         yield Note(f"{len(bare)} pair(s) have no mask in {mask} and come without one: {shown}")
 
 
-def build_pair(target: Path, sources: list[Path], mask: Path | None, words: str, name: str, alpha: AlphaPolicy) -> Pair:
-    """Decode the files of one pair."""
+def build_pair(
+    target: Path, sources: list[Path], mask: Path | None, instruction: str, name: str, alpha: AlphaPolicy
+) -> Pair:
+    """Decodes the files of one pair.
+
+    Args:
+        sources: the condition images, the source first.
+        instruction: of the pair.
+        name: a hint from which the id is made.
+
+    Raises:
+        ImageError: a picture cannot be read.
+    """
     images = [read_image(path, alpha=alpha).pixels for path in sources]
     return Pair(
         target=read_image(target, alpha=alpha).pixels,
         source=images[0] if images else None,
         references=tuple(images[1:]),
         masks=() if mask is None else (read_mask(mask).pixels,),
-        instruction=words,
+        instruction=instruction,
         name=name,
     )
 
 
 def _item(target: Path, sources: list[Path], mask: Path | None, options: ImportOptions, extension: str) -> Item:
     def build() -> Pair:
-        words = caption_beside(target, *sources, extension=extension) or options.instruction
-        return build_pair(target, sources, mask, words, target.stem, options.ground)
+        instruction = read_caption(target, *sources, extension=extension) or options.instruction
+        return build_pair(target, sources, mask, instruction, target.stem, options.alpha_policy)
 
     return Item(target.name, build)
 
 
 def _by_suffix(base: Path, options: ImportOptions) -> Iterator[Item | Problem]:
-    pictures = pictures_in(base)
+    pictures = list_pictures(base)
     for before, after in SUFFIXES:
         stems = [stem.removesuffix(after) for stem in pictures if stem.endswith(after)]
         if any(stem + before in pictures for stem in stems):
@@ -109,8 +130,8 @@ def _by_suffix(base: Path, options: ImportOptions) -> Iterator[Item | Problem]:
         if stem.endswith(after) and name + before in pictures:
             source, mask = pictures[name + before], pictures.get(f"{name}_mask")
             plain = path.with_name(f"{path.stem.removesuffix(after)}.txt")
-            words = caption_beside(path, source, plain) or options.instruction
-            files = (path, [source], mask, words, name, options.ground)
+            instruction = read_caption(path, source, plain) or options.instruction
+            files = (path, [source], mask, instruction, name, options.alpha_policy)
             yield Item(path.name, lambda files=files: build_pair(*files))
         elif stem.endswith("_mask"):
             if not {stem.removesuffix("_mask") + part for part in (before, after)} <= pictures.keys():
@@ -134,7 +155,7 @@ def _named(base: Path, name: str) -> Path:
 
 
 def _reference_folders(base: Path) -> list[Path]:
-    """`control_2`, `control_3` … or `reference`, `reference_2` …, in the order of their numbers."""
+    """``control_2``, ``control_3`` … or ``reference``, ``reference_2`` …, in the order of their numbers."""
     found = []
     for path in base.iterdir():
         match = re.fullmatch(r"(?:control|references?)_?(\d*)", path.name.lower())

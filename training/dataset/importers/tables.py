@@ -1,4 +1,4 @@
-"""Published data sets in parquet (or saved by `datasets`): MagicBrush, InstructPix2Pix, OmniEdit, or named columns."""
+"""Published data sets in parquet (or saved by ``datasets``): MagicBrush, InstructPix2Pix, OmniEdit, or named columns."""
 
 from __future__ import annotations
 
@@ -21,9 +21,12 @@ Reader = Callable[[Row, Path], Pair]
 
 
 def read_magicbrush(base: Path, options: ImportOptions) -> Iterator[Item | Problem]:
-    """img_id, turn_index, source_img, mask_img (transparent where the edit is), instruction, target_img.
+    """MagicBrush: img_id, turn_index, source_img, mask_img (transparent where the edit is), instruction, target_img.
 
     The turns of one picture become rounds of a history.
+
+    Raises:
+        DatasetError: there is no such table.
     """
     turns: dict[str, list[str]] = {}
     for label, row in _rows(base, ("source_img", "target_img", "instruction")):
@@ -35,19 +38,31 @@ def read_magicbrush(base: Path, options: ImportOptions) -> Iterator[Item | Probl
 
 
 def read_instructpix2pix(base: Path, options: ImportOptions) -> Iterator[Item | Problem]:
-    """original_image (or input_image), edit_prompt, edited_image."""
+    """InstructPix2Pix: original_image (or input_image), edit_prompt, edited_image.
+
+    Raises:
+        DatasetError: there is no such table.
+    """
     for label, row in _rows(base, ("edited_image", "edit_prompt")):
         yield Item(label, lambda row=row, label=label: _instructpix2pix(row, base, label, options))
 
 
 def read_omniedit(base: Path, options: ImportOptions) -> Iterator[Item | Problem]:
-    """src_img, edited_img, edited_prompt_list (the first is taken), task, and the scores of the two judges."""
+    """OmniEdit: src_img, edited_img, edited_prompt_list (the first is taken), task, and the scores of the two judges.
+
+    Raises:
+        DatasetError: there is no such table.
+    """
     for label, row in _rows(base, ("src_img", "edited_img", "edited_prompt_list")):
         yield Item(label, lambda row=row: _omniedit(row, base, options))
 
 
 def read_columns(base: Path, options: ImportOptions) -> Iterator[Item | Problem]:
-    """Any parquet: the usual names of columns, or those given."""
+    """Any parquet: the usual names of columns, or those given.
+
+    Raises:
+        DatasetError: there is no table with these columns.
+    """
     source = options.source or "source"
     target = options.target or "target"
     for label, row in _rows(base, (source, target)):
@@ -55,13 +70,13 @@ def read_columns(base: Path, options: ImportOptions) -> Iterator[Item | Problem]
 
 
 def _magicbrush(row: Row, folder: Path, options: ImportOptions) -> Pair:
-    source = read_cell(row["source_img"], folder, options.ground)
+    source = read_cell(row["source_img"], folder, options.alpha_policy)
     mask = _magicbrush_mask(row.get("mask_img"), folder)
     return Pair(
         source=source,
-        target=read_cell(row["target_img"], folder, options.ground),
-        masks=() if mask is None else (_fitted(mask, source),),
-        instruction=options.words(row["instruction"]),
+        target=read_cell(row["target_img"], folder, options.alpha_policy),
+        masks=() if mask is None else (_resized(mask, source),),
+        instruction=options.choose_instruction(row["instruction"]),
         tags=("magicbrush",),
         name=f"magicbrush-{row.get('img_id', '')}-{row.get('turn_index', '')}",
     )
@@ -75,7 +90,8 @@ def _magicbrush_mask(cell: Any, folder: Path) -> np.ndarray | None:
     return None if opacity is None else np.where(opacity < 128, 255, 0).astype(np.uint8)
 
 
-def _fitted(mask: np.ndarray, picture: np.ndarray) -> np.ndarray:
+def _resized(mask: np.ndarray, picture: np.ndarray) -> np.ndarray:
+    """A mask (h, w) at the size of a picture (H, W, 3), by nearest pixels."""
     height, width = picture.shape[:2]
     if mask.shape == (height, width):
         return mask
@@ -87,9 +103,9 @@ def _instructpix2pix(row: Row, folder: Path, label: str, options: ImportOptions)
     if source is None:
         raise PairError(f"{label} has neither original_image nor input_image")
     return Pair(
-        source=read_cell(source, folder, options.ground),
-        target=read_cell(row["edited_image"], folder, options.ground),
-        instruction=options.words(row["edit_prompt"]),
+        source=read_cell(source, folder, options.alpha_policy),
+        target=read_cell(row["edited_image"], folder, options.alpha_policy),
+        instruction=options.choose_instruction(row["edit_prompt"]),
         tags=("instructpix2pix",),
         name="ip2p",
     )
@@ -103,9 +119,9 @@ def _omniedit(row: Row, folder: Path, options: ImportOptions) -> Pair:
     scores = {name: float(row[name]) for name in names if row.get(name) is not None}
     task = one_line(row.get("task") or "")
     return Pair(
-        source=read_cell(row["src_img"], folder, options.ground),
-        target=read_cell(row["edited_img"], folder, options.ground),
-        instruction=options.words(*texts),
+        source=read_cell(row["src_img"], folder, options.alpha_policy),
+        target=read_cell(row["edited_img"], folder, options.alpha_policy),
+        instruction=options.choose_instruction(*texts),
         tags=tuple(tag for tag in ("omniedit", task) if tag),
         scores={"omniedit": scores} if scores else {},
         name=f"omniedit-{row.get('omni_edit_id', '')}",
@@ -115,9 +131,9 @@ def _omniedit(row: Row, folder: Path, options: ImportOptions) -> Pair:
 def _columns(row: Row, folder: Path, label: str, source: str, target: str, options: ImportOptions) -> Pair:
     texts = (row.get(name) for name in ("instruction", "prompt", "edit_prompt", "caption", "text"))
     masks: tuple = ()
-    pictures = [read_cell(row[source], folder, options.ground)] if row[source] is not None else []
+    pictures = [read_cell(row[source], folder, options.alpha_policy)] if row[source] is not None else []
     extra = [row[name] for name in options.references] or list(row.get("references") or ())
-    pictures += [read_cell(cell, folder, options.ground) for cell in extra]
+    pictures += [read_cell(cell, folder, options.alpha_policy) for cell in extra]
     if options.mask:
         masks = (_mask_cell(row[options.mask], folder),)
     elif row.get("masks"):
@@ -126,9 +142,9 @@ def _columns(row: Row, folder: Path, label: str, source: str, target: str, optio
     return Pair(
         source=pictures[0] if pictures else None,
         references=tuple(pictures[1:]),
-        target=read_cell(row[target], folder, options.ground),
+        target=read_cell(row[target], folder, options.alpha_policy),
         masks=masks,
-        instruction=options.words(*texts),
+        instruction=options.choose_instruction(*texts),
         seed=row.get("seed"),
         weight=1.0 if row.get("weight") is None else float(row["weight"]),
         scores=_parsed_scores(row.get("scores")),
@@ -144,7 +160,19 @@ def _parsed_scores(scores: Any) -> Row:
 
 
 def read_cell(cell: Any, folder: Path, alpha: AlphaPolicy = "white") -> np.ndarray:
-    """A picture in a table: {"bytes", "path"}, plain bytes, a path beside the table, or a PIL image."""
+    """Decodes a picture in a table.
+
+    Args:
+        cell: {"bytes", "path"}, plain bytes, a path beside the table, or a PIL image.
+        folder: of the table.
+
+    Returns:
+        (H, W, 3) uint8.
+
+    Raises:
+        PairError: there is no picture in the cell.
+        ImageError: it cannot be read.
+    """
     return read_image(_file(cell, folder), alpha=alpha).pixels
 
 
@@ -189,7 +217,7 @@ def _rows(base: Path, needed: tuple[str, ...]) -> Iterator[tuple[str, Row]]:
         try:
             table = parquet.ParquetFile(path)
         except (ArrowException, OSError) as error:
-            raise DatasetError(f"{path} is no parquet file: {error}.") from error
+            raise DatasetError(f"{path} is not a parquet file: {error}.") from error
         _check_columns(path, table.schema_arrow.names, needed)
         number = 0
         batches = table.iter_batches(batch_size=8)

@@ -12,14 +12,17 @@ from typing import Any
 from ...errors import DatasetError
 from ..disk.images import IMAGE_SUFFIXES
 from ..intake.prepare import one_line
-from .base import ImportOptions, Item, Note, Problem, caption_beside, pictures_in, plain_stem
-from .folders import build_pair, from_folders, read_folders
+from .base import ImportOptions, Item, Note, Problem, list_pictures, normalized_stem, read_caption
+from .folders import build_pair, pair_folders, read_folders
 
 
 def read_ai_toolkit(base: Path, options: ImportOptions) -> Iterator[Item | Problem | Note]:
-    """A job file (YAML or JSON) with its `datasets`, or a folder with `target` and `control…` in it.
+    """A job file (YAML or JSON) with its ``datasets``, or a folder with ``target`` and ``control…`` in it.
 
-    `mask_path` is left out: it weights ai-toolkit's loss and is no input of the edit.
+    ``mask_path`` is left out: it weights ai-toolkit's loss and is no input of the edit.
+
+    Raises:
+        DatasetError: the file cannot be read, or names no pairs.
     """
     if base.is_dir():
         yield from read_folders(base, options)
@@ -35,13 +38,17 @@ def read_ai_toolkit(base: Path, options: ImportOptions) -> Iterator[Item | Probl
         extension = "." + str(entry.get("caption_ext", "txt")).lstrip(".")
         chosen = replace(options, instruction=options.instruction or one_line(entry.get("default_caption") or ""))
         folders = [_folder(base, path) for path in controls]
-        yield from from_folders(_folder(base, entry["folder_path"]), folders, None, chosen, extension)
+        yield from pair_folders(_folder(base, entry["folder_path"]), folders, None, chosen, extension)
     if not found:
         raise DatasetError(f"{base} names no dataset with folder_path and control_path.")
 
 
 def read_musubi(base: Path, options: ImportOptions) -> Iterator[Item | Problem | Note]:
-    """A dataset TOML, a jsonl file, or a folder with images and controls in it."""
+    """A dataset TOML, a jsonl file, or a folder with images and controls in it.
+
+    Raises:
+        DatasetError: the file cannot be read, or names folders that are not there.
+    """
     if base.is_dir():
         yield from read_folders(base, options)
     elif base.suffix.lower() == ".jsonl":
@@ -65,21 +72,21 @@ def read_musubi(base: Path, options: ImportOptions) -> Iterator[Item | Problem |
 
 
 def _directories(images: Path, controls: Path, extension: str, options: ImportOptions) -> Iterator[Item | Problem]:
-    """musubi's rule: the controls of `x.png` are `x.*` and `x_0.*`, `x_1.*` …; longer names claim theirs first."""
+    """musubi's rule: the controls of ``x.png`` are ``x.*`` and ``x_0.*``, ``x_1.*`` …; longer names claim theirs first."""
     free = {path for path in controls.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES}
     claimed: dict[str, list[Path]] = {}
-    targets = pictures_in(images)
+    targets = list_pictures(images)
     for stem in sorted(targets, key=len, reverse=True):
-        own = [path for path in free if re.fullmatch(re.escape(stem) + r"(_\d+)?", plain_stem(path))]
+        own = [path for path in free if re.fullmatch(re.escape(stem) + r"(_\d+)?", normalized_stem(path))]
         free.difference_update(own)
-        claimed[stem] = sorted(own, key=lambda path: (plain_stem(path) != stem, _number(path.stem), path.name))
+        claimed[stem] = sorted(own, key=lambda path: (normalized_stem(path) != stem, _number(path.stem), path.name))
     for stem, target in targets.items():
         sources = claimed[stem]
         if not sources:
             yield Problem(target.name, f"no control picture {stem}.* or {stem}_0.* in {controls}")
             continue
-        words = caption_beside(target, extension=extension) or options.instruction
-        files = (target, sources, None, words, target.stem, options.ground)
+        instruction = read_caption(target, extension=extension) or options.instruction
+        files = (target, sources, None, instruction, target.stem, options.alpha_policy)
         yield Item(target.name, lambda files=files: build_pair(*files))
     for path in sorted(free):
         yield Problem(path.name, f"in {controls}, but belongs to no picture in {images}")
@@ -105,19 +112,19 @@ def _jsonl(path: Path, options: ImportOptions) -> Iterator[Item | Problem]:
             target = _path(path, entry["image_path"])
             keys = [key for key in entry if re.fullmatch(r"control_path(_\d+)?", key)]
             sources = [_path(path, entry[key]) for key in sorted(keys, key=_number)]
-            words = options.words(entry.get("caption"))
+            instruction = options.choose_instruction(entry.get("caption"))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             yield Problem(label, f"not a line with image_path, control_path and caption ({error!r})")
             continue
         if not sources:
             yield Problem(label, "no control_path")
             continue
-        files = (target, sources, None, words, target.stem, options.ground)
+        files = (target, sources, None, instruction, target.stem, options.alpha_policy)
         yield Item(label, lambda files=files: build_pair(*files))
 
 
 def _entries(value: Any, key: str) -> Iterator[dict[str, Any]]:
-    """All objects with `key` in a nested configuration."""
+    """All objects with ``key`` in a nested configuration."""
     if isinstance(value, dict):
         if isinstance(value.get(key), str):
             yield value

@@ -1,6 +1,6 @@
 """What a pair must pass before it is stored.
 
-prepare      one pair brought to the form in which it is stored
+prepare      ``Pair``, and one brought to the form in which it is stored
 checks       no-ops, geometry, duplicates, near-duplicates
 rejections   what was rejected, and why
 """

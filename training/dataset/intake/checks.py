@@ -1,7 +1,7 @@
-"""Checks at the door: what a pair must pass before it is kept, each with a number and a switch.
+"""Quality checks: what a pair must pass before it is stored, each with a threshold and a switch.
 
-A finding carries the measured value beside the limit, so that an artist can see by how much a pair failed and turn the
-right screw.
+A finding carries the measured value beside the threshold, so that an artist can see by how much a pair failed and what
+to change.
 """
 
 from __future__ import annotations
@@ -27,41 +27,50 @@ _MOST_COMPARED = 32  # kept results of the same source, each of which is decoded
 
 
 class CheckSettings(BaseModel):
-    """Switches and numbers of the checks. Unknown names are refused.
+    """Switches and thresholds of the checks. Unknown names are refused.
 
     Picture differences are in levels of 0..255, sizes are relative, hash distances in bits of 128.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    no_op: bool = Field(True, description="Turn down a result that equals its source.")
+    no_op: bool = Field(True, description="Reject a result that equals its source.")
     no_op_mean: float = Field(1.0, ge=0, description="Equal when the mean difference is below this …")
     no_op_block: float = Field(8.0, ge=0, description="… and no 16x16 block differs by more than this on average.")
-    size: bool = Field(True, description="Turn down a result of another size than its source.")
+    size: bool = Field(True, description="Reject a result of another size than its source.")
     size_tolerance: float = Field(0.02, ge=0, description="Relative difference of width or height that passes.")
-    aspect: bool = Field(True, description="Turn down a result of another aspect ratio than its source.")
+    aspect: bool = Field(True, description="Reject a result of another aspect ratio than its source.")
     aspect_tolerance: float = Field(0.02, ge=0, description="Relative difference of the ratios that passes.")
-    near_duplicate: bool = Field(True, description="Turn down a pair that looks like one already kept.")
-    near_duplicate_bits: int = Field(2, ge=0, le=128, description="Alike when source and target both differ by at most")
+    near_duplicate: bool = Field(True, description="Reject a pair that looks like one already kept.")
+    near_duplicate_bits: int = Field(
+        2, ge=0, le=128, description="Similar when source and target both differ by at most"
+    )
     near_duplicate_colour: float = Field(3.0, ge=0, description="… and their mean colours by at most this …")
     near_duplicate_block: float = Field(
         8.0, ge=0, description="… and, for two results of one source, no 16x16 block by more than this on average."
     )
-    blank: bool = Field(True, description="Turn down pairs with a picture of one colour.")
+    blank: bool = Field(True, description="Reject pairs with a picture of one colour.")
     blank_std: float = Field(1.0, ge=0, description="Blank when the standard deviation is below this.")
-    non_finite: bool = Field(True, description="Turn down pictures with NaN or infinite values.")
+    non_finite: bool = Field(True, description="Reject pictures with NaN or infinite values.")
     non_finite_share: float = Field(0.0, ge=0, le=1, description="Share of such values that passes.")
-    mask: bool = Field(True, description="Turn down results that changed outside the mask rather than inside.")
+    mask: bool = Field(True, description="Reject results that changed outside the mask rather than inside.")
     mask_ratio: float = Field(2.0, ge=0, description="Mean change outside over mean change inside that passes.")
 
     def changes(self) -> dict[str, bool | int | float]:
-        """What differs from the checks as they are by themselves."""
+        """The settings that differ from the defaults."""
         return self.model_dump(exclude_defaults=True)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One reason against a pair. value and limit are in the units of the check's setting."""
+    """One reason against a pair.
+
+    Attributes:
+        check: name of the check.
+        value: what was measured, in the units of the check's setting.
+        limit: what would have passed, in the same units.
+        message: both in words.
+    """
 
     check: str
     value: float
@@ -69,11 +78,16 @@ class Finding:
     message: str
 
     def to_dict(self) -> dict[str, object]:
+        """As ``rejected.jsonl`` holds it."""
         return {"check": self.check, "value": self.value, "limit": self.limit, "message": self.message}
 
 
 def parse_checks(given: Iterable[str]) -> CheckSettings:
-    """Settings from texts such as "no_op=off" and "size_tolerance=0.1". Raises `CheckError`."""
+    """Settings from texts such as "no_op=off" and "size_tolerance=0.1".
+
+    Raises:
+        CheckError: a text has another form, there is no such check, or it cannot have this value.
+    """
     values = {}
     for text in given:
         name, equals, value = text.partition("=")
@@ -89,7 +103,14 @@ def parse_checks(given: Iterable[str]) -> CheckSettings:
 
 
 def run_checks(pair: PreparedPair, settings: CheckSettings, index: PairIndex | None = None) -> tuple[Finding, ...]:
-    """All findings against a pair, cheapest checks first. `index` holds the kept pairs; None skips near-duplicates."""
+    """Runs the checks that are switched on, the cheapest first.
+
+    Args:
+        index: of the stored pairs; None skips the search for near-duplicates.
+
+    Returns:
+        All findings against the pair.
+    """
     findings = [*_mask_sizes(pair)]
     if settings.non_finite:
         findings += _non_finite(pair, settings)
@@ -103,14 +124,20 @@ def run_checks(pair: PreparedPair, settings: CheckSettings, index: PairIndex | N
         if settings.mask and pair.masks[0] is not None and not any(f.check == "mask_size" for f in findings):
             findings += _outside_mask(difference, pair.masks[0], settings)
     if settings.near_duplicate and index is not None:
-        findings += near_duplicate(pair, settings, index)
+        findings += find_near_duplicate(pair, settings, index)
     return tuple(findings)
 
 
-def near_duplicate(pair: PreparedPair, settings: CheckSettings, index: PairIndex) -> list[Finding]:
-    """The one check that depends on the other pairs. Of very many that look alike the most alike are looked at."""
+def find_near_duplicate(pair: PreparedPair, settings: CheckSettings, index: PairIndex) -> list[Finding]:
+    """Searches the stored pairs for a near-duplicate: the one check that depends on other pairs.
+
+    Of very many similar pairs only the most similar are compared.
+
+    Returns:
+        One finding or none.
+    """
     limits = settings.near_duplicate_bits, settings.near_duplicate_colour
-    for kept, bits in index.alike(pair.fingerprint, *limits)[:_MOST_COMPARED]:
+    for kept, bits in index.find_similar(pair.perceptual_hash, *limits)[:_MOST_COMPARED]:
         if not _other_variant(pair, kept, settings, index):
             message = f"looks like the kept pair {kept} ({bits} of 128 bits differ, at most {limits[0]})"
             return [Finding("near_duplicate", float(bits), float(limits[0]), message)]
@@ -118,10 +145,10 @@ def near_duplicate(pair: PreparedPair, settings: CheckSettings, index: PairIndex
 
 
 def _other_variant(pair: PreparedPair, kept: str, settings: CheckSettings, index: PairIndex) -> bool:
-    """Whether a kept pair is of the very same source and its result differs somewhere.
+    """Whether a stored pair has the very same source and its result differs somewhere.
 
-    The fingerprint sees a picture as a whole: two results of one seed each that put another small thing into the same
-    place look alike to it, and the difference is all that a student could learn from them.
+    The perceptual hash sees a picture as a whole: two results of one seed each that put another small thing into the same
+    place look the same to it, and the difference is all that a student could learn from them.
     """
     try:
         row = index.row(kept)
@@ -131,7 +158,7 @@ def _other_variant(pair: PreparedPair, kept: str, settings: CheckSettings, index
             return False
         target = read_image(safe_file(index.folder, row.target_file_name)).pixels
     except DatasetError:
-        return False  # damaged meanwhile, which is for `check` to tell
+        return False  # damaged meanwhile, which is for ``check`` to tell
     return target.shape != pair.target.shape or _largest_block(_difference(target, pair.target)) > (
         settings.near_duplicate_block
     )
@@ -162,15 +189,18 @@ def _blank(pair: PreparedPair, settings: CheckSettings) -> list[Finding]:
     named = [*zip(image_labels(len(pair.images)), pair.images, strict=True), ("target", pair.target)]
     findings = []
     for label, pixels in named:
-        spread = _spread(pixels)
-        if spread < settings.blank_std:
-            message = f"the {label} is blank (standard deviation {spread:.2f}, at least {settings.blank_std:g})"
-            findings.append(Finding("blank", spread, settings.blank_std, message))
+        deviation = _standard_deviation(pixels)
+        if deviation < settings.blank_std:
+            message = f"the {label} is blank (standard deviation {deviation:.2f}, at least {settings.blank_std:g})"
+            findings.append(Finding("blank", deviation, settings.blank_std, message))
     return findings
 
 
-def _spread(pixels: np.ndarray) -> float:
-    """Largest standard deviation of the three colours, from histograms (no float copy of the picture)."""
+def _standard_deviation(pixels: np.ndarray) -> float:
+    """Largest standard deviation of the three colours of (H, W, 3) uint8, in levels.
+
+    Computed from histograms, which takes no float copy of the picture.
+    """
     counts = np.array(Image.fromarray(pixels).histogram(), dtype=np.float64).reshape(3, 256)
     share = counts / counts.sum(axis=1, keepdims=True)
     levels = np.arange(256)
@@ -195,8 +225,10 @@ def _geometry(pair: PreparedPair, settings: CheckSettings) -> list[Finding]:
 
 
 def _difference(source: np.ndarray, target: np.ndarray) -> Image.Image:
-    """Absolute difference as an RGB image at the source's size. Pillow does this and the statistics below in C on the
-    bytes themselves: numpy would take several times as long and a float copy of the pictures.
+    """Absolute difference of two (H, W, 3) uint8 as an RGB image at the source's size.
+
+    Pillow does this and the statistics below in C on the bytes themselves: numpy would take several times as long and a
+    float copy of the pictures.
     """
     before, after = Image.fromarray(source), Image.fromarray(target)
     if before.size != after.size:
@@ -205,7 +237,7 @@ def _difference(source: np.ndarray, target: np.ndarray) -> Image.Image:
 
 
 def _mean(difference: Image.Image, where: Image.Image | None = None) -> float:
-    """Mean over pixels (of those where `where` is not black) and colours, in levels."""
+    """Mean over colours and pixels, or those pixels where ``where`` is not black, in levels."""
     counts = np.array(difference.histogram(where), dtype=np.float64).reshape(3, 256)
     return float((counts @ np.arange(256)).sum() / max(counts.sum(), 1))
 

@@ -1,4 +1,4 @@
-"""From what a caller hands over to what is stored: 8-bit arrays, one-line words, hashes."""
+"""From what a caller hands over to what is stored: 8-bit arrays, one-line texts, hashes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ..disk.images import (
     pixel_hash,
 )
 from ..disk.names import slug
-from ..disk.perceptual_hash import PairFingerprint, pair_fingerprint
+from ..disk.perceptual_hash import PairPerceptualHash, pair_perceptual_hash
 from ..disk.rows import (
     MAX_IMAGES,
     check_id,
@@ -38,21 +38,28 @@ _MAX_TEXT = 20_000
 
 @dataclass(frozen=True)
 class Pair:
-    """One training example: the condition images, the words, and the result they should give.
+    """One training example: the condition images, the instruction, and the result they should give.
 
     Pictures may be PIL images, numpy arrays or tensors: (H, W), (H, W, C) or (1, H, W, C); uint8, uint16 or floats in
     0..1. Masks are (H, W), white (255 or 1.0) = may change.
 
-    source: the first condition image, None for text-to-image.
-    references: the further condition images, in indicator order.
-    masks: one entry an image in the order (source, *references), None = no mask; may be shorter.
-    instruction: as ACE reads it, with `{image}` tokens; prompt: the same in plain words (made from the instruction if
-    left out).
-    history: ids of the earlier rounds, oldest first. seed: the teacher's. scores: raw sub-scores by scorer.
-    teacher_seconds, teacher_memory: what the teacher took for this pair, and the most bytes it had in use, if that was
-    measured; they have no part in the content's hash.
-    workflow: hash of a graph saved by `provenance.save_graph`. name: a hint from which the id is made.
-    id, split and created are filled in when a stored pair is loaded; `append` ignores them.
+    Attributes:
+        target: the result.
+        source: the first condition image, None for text-to-image.
+        references: the further condition images, in indicator order.
+        masks: one entry an image in the order (source, *references), None = no mask; may be shorter.
+        instruction: as ACE reads it, with ``{image}`` tokens.
+        prompt: the same in plain words; made from the instruction if left out.
+        history: ids of the earlier rounds, oldest first.
+        seed: the teacher's.
+        tags: words to select pairs by.
+        scores: raw sub-scores by scorer.
+        weight: of the pair in training, at least 0.
+        workflow: hash of a graph saved by ``provenance.save_graph``.
+        teacher_seconds: what the teacher took for this pair, if that was measured; not part of the content's hash.
+        teacher_memory: most bytes that the teacher had in use, likewise.
+        name: a hint from which the id is made.
+        id, split, created: filled in when a stored pair is loaded; ``append`` ignores them.
     """
 
     target: Any
@@ -82,7 +89,18 @@ class Pair:
 
 @dataclass(frozen=True)
 class PreparedPair:
-    """A pair as it will be stored. images, target: (H, W, 3) uint8; masks: (h, w) uint8 or None, one an image."""
+    """A pair as it will be stored; attributes that are not listed are those of ``Pair``.
+
+    Attributes:
+        images: the condition images, (H, W, 3) uint8 each.
+        masks: (H, W) uint8 or None, one an image.
+        target: (H, W, 3) uint8.
+        content_hash: of all that makes a pair what it is; see ``content_hash``.
+        source_hash: of the source's pixels, or of the target's where there is no source.
+        perceptual_hash: by which near-duplicates are found.
+        notes: what was converted, in words.
+        non_finite: share of NaN and infinite values, 0 to 1, by name of the picture.
+    """
 
     images: tuple[np.ndarray, ...]
     masks: tuple[np.ndarray | None, ...]
@@ -100,17 +118,26 @@ class PreparedPair:
     name: str
     content_hash: str
     source_hash: str
-    fingerprint: PairFingerprint
+    perceptual_hash: PairPerceptualHash
     notes: tuple[str, ...]
     non_finite: dict[str, float]
 
     @property
     def source(self) -> np.ndarray | None:
+        """The first condition image, (H, W, 3) uint8."""
         return self.images[0] if self.images else None
 
 
 def prepare(pair: Pair, *, alpha: AlphaPolicy = "white") -> PreparedPair:
-    """Convert and hash a pair. Raises `PairError` or `ImageError` on what no check could judge."""
+    """Converts and hashes a pair.
+
+    Args:
+        alpha: what stands behind transparent pixels.
+
+    Raises:
+        PairError: the pair was put together wrongly.
+        ImageError: a picture or a mask cannot be read, or has values that fit no range.
+    """
     if pair.source is None and pair.references:
         raise PairError("The pair has references but no source. The first condition image is the source.")
     if len(pair.images) > MAX_IMAGES:
@@ -151,7 +178,7 @@ def prepare(pair: Pair, *, alpha: AlphaPolicy = "white") -> PreparedPair:
         name=slug(pair.name),
         content_hash=content_hash(hashes, mask_hashes, target_hash, instruction, history),
         source_hash=hashes[0] if hashes else target_hash,
-        fingerprint=pair_fingerprint(
+        perceptual_hash=pair_perceptual_hash(
             arrays[0] if arrays else None, target.pixels, instruction, [*hashes[1:], *mask_hashes], history
         ),
         notes=_notes(named),
@@ -160,20 +187,27 @@ def prepare(pair: Pair, *, alpha: AlphaPolicy = "white") -> PreparedPair:
 
 
 def image_labels(count: int) -> list[str]:
-    """What messages call the condition images."""
+    """Names of the condition images in messages: "source", "reference 1" …"""
     return ["source", *(f"reference {number}" for number in range(1, count))][:count]
 
 
 def content_hash(
     images: Sequence[str], masks: Sequence[str], target: str, instruction: str, history: Sequence[str]
 ) -> str:
-    """One hash for all that makes a pair what it is: the pixel hashes ("" = no mask), the words, the history."""
+    """SHA-256 of all that makes a pair what it is.
+
+    Args:
+        images: pixel hashes of the condition images.
+        masks: pixel hashes of their masks, "" where there is none.
+        target: pixel hash of the result.
+        history: ids of the earlier rounds.
+    """
     parts = [f"images={len(images)}", *images, *masks, target, instruction, *history]
     return hashlib.sha256("\x00".join(parts).encode()).hexdigest()
 
 
 def one_line(text: str) -> str:
-    """White space, line breaks included, collapsed: captions are read line by line by some trainers.
+    """Collapses white space, line breaks included: captions are read line by line by some trainers.
 
     Control characters and halves of surrogate pairs, which no text file should hold, are dropped or replaced.
     """
@@ -184,7 +218,7 @@ def one_line(text: str) -> str:
 def plain_prompt(instruction: str, images: int) -> str:
     """The instruction without tokens that only ACE knows.
 
-    With one picture a leading `{image}` is dropped and any other becomes "the image"; with several they become
+    With one picture a leading ``{image}`` is dropped and any other becomes "the image"; with several they become
     "image 1", "image 2" and so on, as other edit models are addressed.
     """
     if images <= 1:
@@ -194,18 +228,27 @@ def plain_prompt(instruction: str, images: int) -> str:
 
 
 def trigger_instruction(dataset: str, images: int) -> str:
-    """Words for pairs that come without any: the names of the condition images and a trigger made of the dataset's."""
+    """Instruction for pairs that come without any: the indicators of the images and a trigger word.
+
+    Args:
+        dataset: its name, of which the trigger word is made.
+        images: number of condition images.
+    """
     names = [indicator(index) for index in range(images)]
     return " ".join([*names, slug(dataset, fallback="trigger")])
 
 
 def indicators(instruction: str) -> set[int]:
-    """Indices of the images that an instruction names: 0 for `{image}`, 1 for `{image1}` …"""
+    """Indices of the images that an instruction names: 0 for ``{image}``, 1 for ``{image1}`` …"""
     return {int(match.group(1) or 0) for match in _INDICATOR.finditer(instruction)}
 
 
 def check_instruction(instruction: str, images: int) -> None:
-    """Raise `PairError` unless words can stand in a pair with so many condition images (and no history)."""
+    """Checks that an instruction fits a pair with so many condition images (and no history).
+
+    Raises:
+        PairError: it is too long, or names an image that the pair does not have.
+    """
     if len(instruction) > _MAX_TEXT:
         raise PairError(f"The instruction has {len(instruction)} characters, at most {_MAX_TEXT}.")
     missing = sorted(index for index in indicators(instruction) if index >= max(images, 1))

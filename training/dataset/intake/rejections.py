@@ -1,4 +1,4 @@
-"""The side list: every pair that was turned down, with the reason, the numbers and a small picture."""
+"""The list of rejections: every pair that was rejected, with the reason, the numbers and a thumbnail."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from ..disk.files import append_line, make_folder, write_atomic
 from ..disk.line_tail import LineTail
 from ..disk.names import slug
-from ..disk.storage import append_line, make_folder, write_atomic
 
 if TYPE_CHECKING:
     from ...errors import ImageError, PairError
@@ -27,14 +27,23 @@ if TYPE_CHECKING:
 REJECTED = "rejected.jsonl"
 THUMBNAILS = "rejected"
 THUMBNAIL_SIDE = 128
-UNFIT = "unfit"  # stands for a check's name where a pair makes no sense, so that no check could judge it
+INVALID_PAIR = "unfit"  # stands for a check's name where a pair is invalid, so that no check could judge it
 
 
 @dataclass(frozen=True)
 class Rejection:
-    """One pair that was not kept. findings: dictionaries with check, value, limit and message.
+    """One pair that was not stored.
 
-    A pair that makes no sense has the one check `UNFIT` with nothing but a message, and no thumbnail.
+    Attributes:
+        created: when, ISO 8601 in UTC.
+        name: the hint from which its id would have been made.
+        reason: the findings in words.
+        findings: dictionaries with check, value, limit and message. A pair that makes no sense has the one check
+            ``INVALID_PAIR`` with nothing but a message.
+        instruction, seed, tags, workflow: as in ``Pair``.
+        source_hash: of its source; "" for a pair that makes no sense.
+        content_hash: by which the same pair is recognised.
+        thumbnail: file in the dataset with source and result side by side; None for a pair that makes no sense.
     """
 
     created: str
@@ -51,7 +60,7 @@ class Rejection:
 
 
 class RejectionList:
-    """`rejected.jsonl` of one dataset. The same pair turned down for the same reasons is listed once."""
+    """``rejected.jsonl`` of one dataset. The same pair rejected for the same reasons is listed once."""
 
     def __init__(self, folder: Path):
         self._folder = folder
@@ -63,6 +72,7 @@ class RejectionList:
         return len(self._known)
 
     def refresh(self) -> None:
+        """Reads what other processes have added since the last call."""
         restarted, lines = self._tail.read()
         if restarted:
             self._known.clear()
@@ -74,7 +84,11 @@ class RejectionList:
                 self.by_check.update({finding["check"] for finding in entry.findings})
 
     def add(self, pair: PreparedPair, findings: tuple[Finding, ...]) -> Rejection:
-        """Record a rejection. The dataset's lock must be held."""
+        """Records a rejection by checks. The dataset's lock must be held.
+
+        Raises:
+            OSError: the disk refuses.
+        """
         entry = Rejection(
             created=_now(),
             name=pair.name,
@@ -97,14 +111,18 @@ class RejectionList:
             write_atomic(picture, _thumbnail(pair.source, pair.target))
         return self._append(entry)
 
-    def add_unfit(self, pair: Pair, error: PairError | ImageError) -> Rejection:
-        """Record a pair that could not be prepared. The dataset's lock must be held."""
+    def add_invalid(self, pair: Pair, error: PairError | ImageError) -> Rejection:
+        """Records a pair that could not be prepared. The dataset's lock must be held.
+
+        Raises:
+            OSError: the disk refuses.
+        """
         content = _given_hash(pair, str(error))
         entry = Rejection(
             created=_now(),
             name=slug(pair.name),
             reason=str(error),
-            findings=({"check": UNFIT, "message": str(error)},),
+            findings=({"check": INVALID_PAIR, "message": str(error)},),
             instruction=str(pair.instruction),
             seed=pair.seed if isinstance(pair.seed, int) else None,
             tags=tuple(map(str, pair.tags)),
@@ -122,7 +140,7 @@ class RejectionList:
         return entry
 
     def __iter__(self) -> Iterator[Rejection]:
-        """Oldest first; lines that cannot be read are passed over."""
+        """Oldest first; lines that cannot be read are skipped."""
         try:
             file = open(self._folder / REJECTED, "rb")  # noqa: SIM115
         except FileNotFoundError:
@@ -136,7 +154,7 @@ def _now() -> str:
 
 
 def _given_hash(pair: Pair, reason: str) -> str:
-    """Tells pairs that were not prepared from each other, by what was handed over."""
+    """A hash for pairs that could not be prepared, of what was handed over."""
     digest = hashlib.sha256(f"{reason}\x00{pair.instruction}\x00{pair.name}".encode())
     for picture in (pair.target, *pair.images, *pair.masks):
         digest.update(_given_bytes(picture))

@@ -1,6 +1,6 @@
 """Where a pair comes from: the graph that made it, stored once, without secrets, with the models it names.
 
-`workflows/SHA256.json` is the graph in API format, as ComfyUI takes it; `workflows/SHA256.info.json` beside it lists
+``workflows/SHA256.json`` is the graph in API format, as ComfyUI takes it; ``workflows/SHA256.info.json`` beside it lists
 the models, the node types with their versions where the host told them, and the fields that were left out.
 """
 
@@ -15,13 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import DatasetError
-from ..disk.storage import (
-    explained,
-    locked,
-    make_folder,
-    safe_file,
-    write_atomic,
-)
+from ..disk.files import make_folder, write_atomic
+from ..disk.storage import as_write_error, locked, safe_file
 from .redaction import is_link, redact_graph
 
 WORKFLOWS = "workflows"
@@ -44,7 +39,14 @@ _MAX_GRAPH_BYTES = 32 << 20
 
 @dataclass(frozen=True)
 class SavedGraph:
-    """hash: SHA-256 of the canonical text. models: files named in it. removed: fields (`node.input`) left out."""
+    """A graph that is stored in a dataset.
+
+    Attributes:
+        hash: SHA-256 of its canonical JSON.
+        models: model files that it names.
+        removed: fields (``node.input``) whose secrets were left out.
+        path: where it is.
+    """
 
     hash: str
     models: tuple[str, ...]
@@ -59,16 +61,24 @@ def save_graph(
     varying: Iterable[tuple[str, str]] = (),
     host: Mapping[str, Any] | None = None,
 ) -> SavedGraph:
-    """Store a graph in the dataset at `folder`, unless it is there already, and return its hash for `Pair.workflow`.
+    """Stores a graph in a dataset without its secrets, unless it is there already.
 
-    graph: API format ({node id: {class_type, inputs}}).
-    varying: (node id, input) whose values differ from pair to pair, such as the seed and the input file of a sweep;
-    they are stored as "[varies]", so that a sweep over ten thousand files has one graph. See `varying_inputs`.
-    host: versions as the host knows them, for example {"comfyui": "0.8.0", "nodes": {"MyPack": "1.2"}}.
+    Args:
+        folder: of the dataset.
+        graph: API format ({node id: {class_type, inputs}}).
+        varying: (node id, input) whose values differ from pair to pair, such as the seed and the input file of a sweep;
+            they are stored as "[varies]", so that a sweep over ten thousand files has one graph. See ``varying_inputs``.
+        host: versions as the host knows them, for example {"comfyui": "0.8.0", "nodes": {"MyPack": "1.2"}}.
+
+    Returns:
+        Among others the hash, for ``Pair.workflow``.
+
+    Raises:
+        DatasetError: it is no graph in API format or too large, or it cannot be written.
     """
     check_graph(graph)
     clean, removed = redact_graph(_with_placeholders(graph, varying))
-    text = canonical(clean)
+    text = canonical_json(clean)
     if len(text) > _MAX_GRAPH_BYTES:
         raise DatasetError(f"The graph has {len(text) / 1e6:.0f} MB as text, at most {_MAX_GRAPH_BYTES >> 20} MB.")
     digest = hashlib.sha256(text).hexdigest()
@@ -83,15 +93,19 @@ def save_graph(
     with locked(base):
         try:
             make_folder(base, WORKFLOWS)
-            write_atomic(path.with_suffix(".info.json"), canonical(_redacted_info(info)))
+            write_atomic(path.with_suffix(".info.json"), canonical_json(_redacted_info(info)))
             write_atomic(path, text)  # last, because its presence says that both are there
         except OSError as error:
-            raise explained(error, base) from error
+            raise as_write_error(error, base) from error
     return saved
 
 
 def load_graph(folder: str | os.PathLike, digest: str) -> dict[str, Any]:
-    """The stored graph, checked against its hash."""
+    """Reads a stored graph and checks it against its hash.
+
+    Raises:
+        DatasetError: it is not there, or was changed.
+    """
     path = safe_file(Path(folder), f"{WORKFLOWS}/{digest}.json")
     try:
         text = path.read_bytes()
@@ -103,13 +117,24 @@ def load_graph(folder: str | os.PathLike, digest: str) -> dict[str, Any]:
 
 
 def graph_hash(graph: Mapping[str, Any], *, varying: Iterable[tuple[str, str]] = ()) -> str:
-    """The hash under which `save_graph` would store a graph."""
+    """The hash under which ``save_graph`` would store a graph.
+
+    Raises:
+        DatasetError: it is no graph in API format.
+    """
     check_graph(graph)
-    return hashlib.sha256(canonical(redact_graph(_with_placeholders(graph, varying))[0])).hexdigest()
+    return hashlib.sha256(canonical_json(redact_graph(_with_placeholders(graph, varying))[0])).hexdigest()
 
 
 def varying_inputs(graph: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The inputs that usually differ from pair to pair: seeds, and the files of image loaders."""
+    """The inputs that usually differ from pair to pair: seeds, and the files of image loaders.
+
+    Returns:
+        (node id, input) of each.
+
+    Raises:
+        DatasetError: it is no graph in API format.
+    """
     check_graph(graph)
     found = []
     for node_id, node in graph.items():
@@ -142,16 +167,14 @@ def models_in_graph(graph: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def check_graph(graph: Any) -> None:
-    """Raise `DatasetError` unless `graph` is in API format."""
+    """Checks that a graph is in API format.
+
+    Raises:
+        DatasetError: it is not; the message says how to get it.
+    """
     if isinstance(graph, Mapping) and isinstance(graph.get("nodes"), list):
         raise DatasetError("This is a workflow in UI format. Export it in API format (File > Export (API)).")
-    valid = isinstance(graph, Mapping) and all(
-        isinstance(node, Mapping)
-        and isinstance(node.get("class_type"), str)
-        and isinstance(node.get("inputs"), Mapping)
-        for node in graph.values()
-    )
-    if not valid or not graph:
+    if not isinstance(graph, Mapping) or not graph or not all(map(_is_node, graph.values())):
         raise DatasetError("A graph in API format maps node ids to objects with class_type and inputs.")
 
 
@@ -163,8 +186,12 @@ def _is_node(node: Any) -> bool:
     )
 
 
-def canonical(value: Any) -> bytes:
-    """JSON text that depends on the content alone: sorted keys, no white space, ASCII, no NaN."""
+def canonical_json(value: Any) -> bytes:
+    """JSON text that depends on the content alone: sorted keys, no white space, ASCII, no NaN.
+
+    Raises:
+        DatasetError: JSON cannot hold the value.
+    """
     try:
         text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError) as error:

@@ -1,9 +1,9 @@
 """Secrets that stand in a graph's widgets: recognised and left out before a graph is written anywhere.
 
-Three signs are used: the name of the field, the shape of the value, and the wire (a text box whose output runs into a
-field called `api_key` holds a key, whatever the box is called; one that runs into `token` holds one if it looks random).
-What is taken for a secret and is none costs a widget
-value in a record; the reverse costs somebody an account. So doubt counts as a secret.
+Three signs are used: the name of the field, the shape of the value, and the link (a text box whose output runs into a
+field called ``api_key`` holds a key, whatever the box is called; one that runs into ``token`` holds one if it looks
+random). What is taken for a secret and is none costs a widget value in a record; the reverse costs somebody an account.
+So doubt counts as a secret.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _SECRET_FIELD = re.compile(
     r"|(access|auth|api|refresh|session|id|bot|user|hf|hugging[ _-]?face|civitai|github|personal)[ _-]?token|cookie",
     re.IGNORECASE,
 )
-# Text in such a field is a secret only if it looks random: `token` is also a trigger word, `key` also a column.
+# Text in such a field is a secret only if it looks random: ``token`` is also a trigger word, ``key`` also a column.
 _DOUBTFUL_FIELD = re.compile(
     r"(^|[ _-])(key|token|auth|pass|pat|sig|signature)s?($|[ _-])"
-    # Named like a service alone; `civitai_hash` and `openai_model` are what they say.
+    # Named like a service alone; ``civitai_hash`` and ``openai_model`` are what they say.
     r"|^(civitai|hugging[ _-]?face|hf|openai|anthropic|claude|gemini|replicate|stability|runpod|fal|groq|deepl"
     r"|elevenlabs|openrouter|github|aws)$",
     re.IGNORECASE,
@@ -84,14 +84,21 @@ _FORTY_ENTROPY = 4.4  # bits a character; paths and words in camel case have abo
 
 
 def redact_graph(graph: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """A copy of an API-format graph without secrets, and where they stood (`node.input`), never what they were."""
-    wired, doubtful = (_wired_to(graph, field) for field in (_SECRET_FIELD, _DOUBTFUL_FIELD))
+    """Leaves the secrets out of a graph.
+
+    Args:
+        graph: API format.
+
+    Returns:
+        A copy without secrets, and where they stood (``node.input``), never what they were.
+    """
+    secret, doubtful = (_linked_to(graph, field) for field in (_SECRET_FIELD, _DOUBTFUL_FIELD))
     redactor = _Redactor(graph)
     clean = {}
     for node_id, node in graph.items():
         inputs = {
             str(name): redactor.clean(
-                value, str(name), f"{node_id}.{name}", secret=node_id in wired, doubtful=node_id in doubtful
+                value, str(name), f"{node_id}.{name}", secret=node_id in secret, doubtful=node_id in doubtful
             )
             for name, value in node["inputs"].items()
         }
@@ -105,14 +112,14 @@ def redact_graph(graph: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, .
 
 
 def redact_text(text: str) -> str:
-    """`text` with everything that has the shape of a secret replaced."""
+    """Replaces everything in a text that has the shape of a secret."""
     for pattern in _KEEP_PREFIX:
         text = pattern.sub(lambda match: match.group(1) + REMOVED, text)
     return _FORTY.sub(_unless_plain, _SECRET_VALUE.sub(REMOVED, text))
 
 
 def is_link(value: Any, graph: Mapping[str, Any]) -> bool:
-    """Whether an input is a wire: [id of a node of the graph, output index]."""
+    """Whether an input is a link: [id of a node of the graph, output index]."""
     return (
         isinstance(value, list)
         and len(value) == 2
@@ -123,14 +130,21 @@ def is_link(value: Any, graph: Mapping[str, Any]) -> bool:
 
 
 class _Redactor:
-    """Walks nested values; `removed` collects the places where something was left out."""
+    """Walks nested values; ``removed`` collects the places where something was left out."""
 
     def __init__(self, graph: Mapping[str, Any]):
         self._graph = graph
         self.removed: list[str] = []
 
     def clean(self, value: Any, field: str, place: str, *, secret: bool = False, doubtful: bool = False) -> Any:
-        """secret, doubtful: whether the node's output runs into a field that is named so."""
+        """A copy of a value of any depth without secrets.
+
+        Args:
+            field: name of the field that holds it.
+            place: where that is, for ``removed``.
+            secret: whether the node's output runs into a field that is named like a secret.
+            doubtful: the same for a name that may mean one.
+        """
         if is_link(value, self._graph):
             return value
         if isinstance(value, Mapping):
@@ -179,11 +193,11 @@ def _unless_plain(match: re.Match[str]) -> str:
 
 
 def _split_camel(field: str) -> str:
-    """`apiKey` and `HFToken` read as `api_Key` and `HF_Token`."""
+    """``apiKey`` and ``HFToken`` read as ``api_Key`` and ``HF_Token``."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", field)
 
 
-def _wired_to(graph: Mapping[str, Any], field: re.Pattern[str]) -> set[str]:
+def _linked_to(graph: Mapping[str, Any], field: re.Pattern[str]) -> set[str]:
     """Ids of the nodes whose output runs, through any number of others, into a field with such a name."""
     waiting = [
         value[0]

@@ -1,7 +1,7 @@
-"""Datasets that are already there: are they sound, can they be mended, what is in them.
+"""Maintenance of datasets: what is wrong with them, its repair, what is in them.
 
 verify   every fault of a dataset
-repair   those that can be mended without losing anything
+repair   of those faults, without losing anything
 report   a page with numbers and pictures
 """
 

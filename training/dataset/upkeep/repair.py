@@ -1,6 +1,6 @@
-"""`dataset repair`: make a dataset consistent again without deleting anything.
+"""``dataset repair``: makes a dataset consistent again without deleting anything.
 
-What cannot stay goes to the side folder `orphans/`: lines that are no rows, rows whose pictures are gone or damaged,
+What cannot stay goes to the folder ``orphans/``: lines that are no rows, rows whose pictures are gone or damaged,
 files without a row, old temporary files.
 """
 
@@ -13,21 +13,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ...errors import DatasetError
+from ..disk.files import DROPPED_ROWS, ORPHANS, TORN_LINES, append_lines, make_folder, write_atomic
 from ..disk.images import pixel_hash
-from ..disk.perceptual_hash import pair_fingerprint
+from ..disk.perceptual_hash import pair_perceptual_hash
 from ..disk.rows import PairRow, caption_file
-from ..disk.storage import (
-    DROPPED_ROWS,
-    METADATA,
-    ORPHANS,
-    TORN_LINES,
-    append_lines,
-    aside,
-    explained,
-    locked,
-    make_folder,
-    write_atomic,
-)
+from ..disk.storage import METADATA, as_write_error, locked, move_to_orphans
 from ..intake.prepare import content_hash, one_line
 from ..reader import load_pair
 from ..settings import SETTINGS, DatasetSettings
@@ -35,12 +25,12 @@ from ..splits import split_groups
 from .verify import (
     Fault,
     Snapshot,
-    across_rows,
+    check_orphans,
+    check_pair,
+    check_rows,
     check_settings,
     check_workflows,
-    examine,
-    orphan_faults,
-    parallel,
+    parallel_map,
     read_snapshot,
 )
 
@@ -49,8 +39,14 @@ _UNUSABLE = {"missing", "damaged", "format", "link", "mask_size", "instruction"}
 
 
 @dataclass
-class Repair:
-    """What was done (or would be, in a dry run), in words; kept and set_aside count rows."""
+class RepairResult:
+    """What was done, or would be in a dry run.
+
+    Attributes:
+        actions: each in words.
+        kept: number of rows that stay.
+        set_aside: number of rows that went to ``orphans/``.
+    """
 
     actions: list[str] = field(default_factory=list)
     kept: int = 0
@@ -64,28 +60,35 @@ def repair(
     dry_run: bool = False,
     stale_seconds: float = STALE_SECONDS,
     progress: Callable[[int, int], None] | None = None,
-) -> Repair:
-    """Repair a dataset; afterwards `verify` finds no fault.
+) -> RepairResult:
+    """Repairs a dataset; afterwards ``verify`` finds no fault.
 
-    accept_changes: pictures and captions that somebody edited on purpose stay, and the rows follow them; otherwise
-    changed pairs are set aside and captions are written anew. stale_seconds: temporary files younger than this may
-    belong to a running writer and are left alone.
+    Args:
+        folder: of the dataset.
+        accept_changes: pictures and captions that somebody edited on purpose stay, and the rows follow them; otherwise
+            changed pairs are set aside and captions are written anew.
+        dry_run: only say what would be done.
+        stale_seconds: temporary files younger than this may belong to a running writer and are left alone.
+        progress: called with (pairs done, pairs in all).
+
+    Raises:
+        DatasetError: there is no dataset, or the disk refuses.
     """
     base = Path(folder)
     if not (base / METADATA).is_file():
-        raise DatasetError(f"{base} is no dataset: it has no {METADATA}.")
+        raise DatasetError(f"{base} is not a dataset: it has no {METADATA}.")
     with locked(base):  # all the time: a repair against a moving dataset would undo what others do
         snapshot = read_snapshot(base)
         work = _Repairer(base, snapshot, accept_changes, dry_run)
-        examined = parallel(lambda row: examine(base, row), snapshot.rows)
+        examined = parallel_map(lambda row: check_pair(base, row), snapshot.rows)
         for done, (row, faults) in enumerate(zip(snapshot.rows, examined, strict=True), 1):
-            work.judge(row, faults)
+            work.decide(row, faults)
             if progress is not None:
                 progress(done, len(snapshot.rows))
         try:
             work.finish(stale_seconds)
         except OSError as error:
-            raise explained(error, base) from error
+            raise as_write_error(error, base) from error
     return work.result
 
 
@@ -95,13 +98,13 @@ class _Repairer:
     def __init__(self, folder: Path, snapshot: Snapshot, accept_changes: bool, dry_run: bool):
         self.folder, self.snapshot = folder, snapshot
         self.accept_changes, self.dry_run = accept_changes, dry_run
-        self.result = Repair()
+        self.result = RepairResult()
         self._kept: list[PairRow] = []
         self._dropped: list[PairRow] = []
         self._captions: list[PairRow] = []
 
-    def judge(self, row: PairRow, faults: list[Fault]) -> None:
-        """Decide on one row by the faults of its files."""
+    def decide(self, row: PairRow, faults: list[Fault]) -> None:
+        """Decides on one row by the faults of its files."""
         kinds = {fault.kind for fault in faults}
         changed = "changed" in kinds
         if kinds & _UNUSABLE or (changed and not self.accept_changes):
@@ -110,14 +113,15 @@ class _Repairer:
             return
         if changed:
             row = _rehashed(self.folder, row)
-            self._say(f"{row.id}: changed pictures or words accepted")
+            self._say(f"{row.id}: changed pictures or instruction accepted")
         if "caption" in kinds:
             row = self._caption(row)
         self._kept.append(row)
 
     def finish(self, stale_seconds: float) -> None:
-        self._own_files()
-        self._across()
+        """Carries out what was decided, and repairs everything that is not about a single row."""
+        self._replace_links()
+        self._repair_across_rows()
         self._workflows()
         self._settings()
         self._write_rows()
@@ -144,25 +148,25 @@ class _Repairer:
         self._captions.append(row)
         return row
 
-    def _own_files(self) -> None:
-        """First of all, because what follows writes to them."""
-        for fault in self.snapshot.own_faults:
+    def _replace_links(self) -> None:
+        """Replaces symbolic links among the dataset's own files; first of all, because what follows writes to them."""
+        for fault in self.snapshot.link_faults:
             if fault.place in (METADATA, SETTINGS) and (self.folder / fault.place).is_file():
-                self._say(f"{fault.place}: what the link leads to is copied into its place")
+                self._say(f"{fault.place}: what the symbolic link leads to is copied into its place")
                 if not self.dry_run:
                     write_atomic(self.folder / fault.place, (self.folder / fault.place).read_bytes())
             else:
-                self._aside(fault.place, fault.message)
+                self._move_to_orphans(fault.place, fault.message)
 
-    def _across(self) -> None:
-        """Set aside second copies and rounds without their past, then let variants of a source follow the first."""
+    def _repair_across_rows(self) -> None:
+        """Sets aside second copies and rounds without their history, then lets variants of a source follow the first."""
         kept: dict[str, PairRow] = {}
         for row in self._kept:
             if row.id in kept:
                 self._drop(row, "this id has more than one row; the first keeps the files")
             else:
                 kept[row.id] = row
-        while faults := [f for f in across_rows(list(kept.values())) if f.kind in ("duplicate_content", "history")]:
+        while faults := [f for f in check_rows(list(kept.values())) if f.kind in ("duplicate_content", "history")]:
             for fault in faults:
                 if fault.place in kept:  # one row can have two faults
                     self._drop(kept.pop(fault.place), fault.message)
@@ -184,11 +188,11 @@ class _Repairer:
                 self._say(f"{row.id}: its graph {row.workflow[:12]}… is lost; the row no longer names it")
         for fault in faults:
             if (self.folder / fault.place).exists():
-                self._aside(fault.place, "the graph's file was changed")
+                self._move_to_orphans(fault.place, "the graph's file was changed")
 
     def _settings(self) -> None:
         if check_settings(self.folder):
-            self._aside(SETTINGS, "it cannot be read")
+            self._move_to_orphans(SETTINGS, "it cannot be read")
             if not self.dry_run:
                 write_atomic(self.folder / SETTINGS, DatasetSettings().to_json())
 
@@ -210,16 +214,16 @@ class _Repairer:
         if path.is_file() and path.read_bytes() == row.prompt.encode():
             return
         if path.exists() or path.is_symlink():
-            self._aside(name, "it differs from the row's prompt")
+            self._move_to_orphans(name, "it differs from the row's prompt")
         self._say(f"{name}: written from the row")
         if not self.dry_run:
             write_atomic(path, row.prompt.encode())
 
     def _orphans(self) -> None:
         snapshot = replace(self.snapshot, rows=self._kept)
-        for fault in orphan_faults(snapshot):
+        for fault in check_orphans(snapshot):
             if os.path.lexists(self.folder / fault.place):
-                self._aside(fault.place, "it belongs to no row")
+                self._move_to_orphans(fault.place, "it belongs to no row")
 
     def _parts(self, stale_seconds: float) -> None:
         young = 0
@@ -229,16 +233,16 @@ class _Repairer:
             except FileNotFoundError:
                 continue  # its writer has finished
             if age >= stale_seconds:
-                self._aside(name, "an unfinished file")
+                self._move_to_orphans(name, "an unfinished file")
             else:
                 young += 1
         if young:
             self._say(f"{young} unfinished file(s) left alone: younger than {stale_seconds:.0f} s, perhaps in use")
 
-    def _aside(self, name: str, reason: str) -> None:
+    def _move_to_orphans(self, name: str, reason: str) -> None:
         self._say(f"{name}: to {ORPHANS}/ ({reason})")
         if not self.dry_run:
-            aside(self.folder, name)
+            move_to_orphans(self.folder, name)
 
 
 def _rehashed(folder: Path, row: PairRow) -> PairRow:
@@ -247,10 +251,10 @@ def _rehashed(folder: Path, row: PairRow) -> PairRow:
     hashes = [pixel_hash(image) for image in pair.images]
     masks = ["" if mask is None else pixel_hash(mask) for mask in pair.masks]
     target = pixel_hash(pair.target)
-    looks = pair_fingerprint(pair.source, pair.target, row.instruction, [*hashes[1:], *masks], row.history)
+    perceptual = pair_perceptual_hash(pair.source, pair.target, row.instruction, [*hashes[1:], *masks], row.history)
     return replace(
         row,
         content_hash=content_hash(hashes, masks, target, row.instruction, row.history),
         source_hash=hashes[0] if hashes else target,
-        fingerprint=looks.to_text(),
+        fingerprint=perceptual.to_text(),
     )

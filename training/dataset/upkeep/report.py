@@ -1,4 +1,4 @@
-"""`dataset report`: pages that show the pairs side by side, to be looked at in any browser without a network.
+"""``dataset report``: pages that show the pairs side by side, for any browser, without a network.
 
 Every page carries its own thumbnails and style; large datasets get several pages, so that none is slow to open.
 """
@@ -18,13 +18,14 @@ from pathlib import Path
 from PIL import Image
 
 from ...errors import DatasetError, ImageError
-from ...pages import facts_table, inline_picture, whole_page
+from ...pages import facts_table, html_page, inline_picture
+from ..disk.files import PART
 from ..disk.images import image_size, read_image
 from ..disk.rows import PairRow
-from ..disk.storage import PART, explained, safe_file
+from ..disk.storage import as_write_error, safe_file
 from ..intake.rejections import Rejection
 from ..store import Dataset
-from .verify import parallel
+from .verify import parallel_map
 
 PAGE_SIZE = 100
 
@@ -45,9 +46,18 @@ def write_report(
     page_size: int = PAGE_SIZE,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Write the pages into a new folder and return the first page.
+    """Writes the pages into a new folder.
 
-    output: a folder that is not there yet; by default `report` (or `report-2` …) inside the dataset.
+    Args:
+        output: a folder that is not there yet; by default ``report`` (or ``report-2`` …) inside the dataset.
+        page_size: pairs on a page.
+        progress: called with (pairs done, pairs in all).
+
+    Returns:
+        The first page.
+
+    Raises:
+        DatasetError: the output is there already, or the disk refuses.
     """
     folder = _new_folder(dataset.folder, output)
     try:
@@ -55,12 +65,12 @@ def write_report(
         building = folder.with_name(f".{uuid.uuid4().hex[:12]}{PART}")  # renamed when it is whole
         building.mkdir()
     except OSError as error:
-        raise explained(error, folder) from error
+        raise as_write_error(error, folder) from error
     try:
         _write_pages(dataset, building, page_size, progress)
         os.rename(building, folder)
     except OSError as error:
-        raise explained(error, folder) from error
+        raise as_write_error(error, folder) from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return folder / "index.html"
@@ -75,7 +85,7 @@ def _write_pages(dataset: Dataset, folder: Path, page_size: int, progress: Calla
     for page in range(1, pages + 1):
         cards = []
         chunk = list(islice(rows, page_size))
-        for row, card in zip(chunk, parallel(lambda r: _card(dataset.folder, folder, r), chunk), strict=True):
+        for row, card in zip(chunk, parallel_map(lambda r: _card(dataset.folder, folder, r), chunk), strict=True):
             cards.append(card.html)
             summary.add(row, card.size)
             done += 1
@@ -106,7 +116,7 @@ _FIND = '<p><input id="find" placeholder="Show only pairs with these words" auto
 
 
 def _write(path: Path, title: str, *parts: str) -> None:
-    path.write_text(whole_page(title, *parts, script=_FILTER if _FIND in parts else ""), encoding="utf-8")
+    path.write_text(html_page(title, *parts, script=_FILTER if _FIND in parts else ""), encoding="utf-8")
 
 
 def _navigation(current: int, pages: int) -> str:
@@ -219,7 +229,7 @@ class _Summary:
             "later rounds": str(self.rounds),
             "sizes of results": _counted(self.sizes),
             "tags": _counted(self.tags) or "none",
-            "turned down": f"{counts.rejected} ({_counted(Counter(counts.by_check))})" if counts.rejected else "none",
+            "rejected": f"{counts.rejected} ({_counted(Counter(counts.by_check))})" if counts.rejected else "none",
             "written": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         }
         for name, values in self.scores.items():
@@ -245,13 +255,13 @@ def _counted(counter: Counter, most: int = 12) -> str:
 
 
 def _rejected(dataset: Dataset, most: int = 200) -> list[str]:
-    """The latest of the side list; all of it is in `rejected.jsonl`."""
+    """The latest rejections; all of them are in ``rejected.jsonl``."""
     entries = list(dataset.rejected())
     if not entries:
         return []
     cards = [_rejected_card(dataset.folder, entry) for entry in reversed(entries[-most:])]
     shown = f", the latest {most} of them" if len(entries) > most else ""
-    return [f"<h2>Turned down: {len(entries)}{shown}</h2>", *cards]
+    return [f"<h2>Rejected: {len(entries)}{shown}</h2>", *cards]
 
 
 def _rejected_card(base: Path, entry: Rejection) -> str:

@@ -1,6 +1,6 @@
-"""`dataset check`: every file, every row, every pairing, and a list of what is wrong.
+"""``dataset check``: every file, every row, every pairing, and a list of what is wrong.
 
-A fault has a kind, so that `repair` knows what to do about it, and a message for people.
+A fault has a kind, so that ``repair`` knows what to do about it, and a message for people.
 """
 
 from __future__ import annotations
@@ -17,24 +17,16 @@ from typing import TypeVar
 import numpy as np
 
 from ...errors import DatasetError, ImageError, RowError
+from ..disk.files import DROPPED_ROWS, ORPHANS, PART, TORN_LINES
 from ..disk.images import (
     IMAGE_SUFFIXES,
-    image_kind,
+    image_format,
     pixel_hash,
     read_image,
     read_mask,
 )
 from ..disk.rows import PairRow, caption_file
-from ..disk.storage import (
-    DROPPED_ROWS,
-    METADATA,
-    ORPHANS,
-    PART,
-    TORN_LINES,
-    locked,
-    pending_files,
-    safe_file,
-)
+from ..disk.storage import METADATA, locked, pending_files, safe_file
 from ..intake.checks import CheckSettings, run_checks
 from ..intake.prepare import (
     Pair,
@@ -54,7 +46,13 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True)
 class Fault:
-    """kind: a short code; place: line, file or pair; message: what is wrong and, where it is not plain, what to do."""
+    """Something that is wrong with a dataset.
+
+    Attributes:
+        kind: a short code.
+        place: line, file or pair.
+        message: what is wrong and, where it is not plain, what to do.
+    """
 
     kind: str
     place: str
@@ -66,7 +64,13 @@ class Fault:
 
 @dataclass
 class Verification:
-    """pairs: rows that could be read. notes: worth knowing, but nothing wrong."""
+    """What a check of a dataset has found.
+
+    Attributes:
+        pairs: number of rows that could be read.
+        faults: what is wrong.
+        notes: what is worth knowing, but nothing wrong.
+    """
 
     pairs: int = 0
     faults: list[Fault] = field(default_factory=list)
@@ -74,14 +78,22 @@ class Verification:
 
     @property
     def ok(self) -> bool:
+        """Whether nothing is wrong."""
         return not self.faults
 
 
 @dataclass
 class Snapshot:
-    """A dataset's rows and files at one moment. bad_lines: (number, line, reason); files: relative names, no parts.
+    """A dataset's rows and files at one moment.
 
-    own_faults: of what lies beside the pairs.
+    Attributes:
+        rows: those that could be read.
+        bad_lines: (number, line, reason) of each other line.
+        files: relative names in the folders of pairs, without temporary files.
+        parts: relative names of temporary files.
+        pending: final names that an unfinished commit is about to fill.
+        notes: what is worth knowing, but nothing wrong.
+        link_faults: symbolic links among the files that the dataset itself writes to.
     """
 
     rows: list[PairRow]
@@ -90,7 +102,7 @@ class Snapshot:
     parts: list[str]
     pending: set[str]
     notes: list[str]
-    own_faults: list[Fault]
+    link_faults: list[Fault]
 
 
 def verify(
@@ -99,9 +111,15 @@ def verify(
     strict: CheckSettings | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Verification:
-    """Check a dataset. Nothing is changed, except that a commit interrupted by a crash is completed first.
+    """Checks a dataset. Nothing is changed, except that a commit interrupted by a crash is completed first.
 
-    strict: also run these checks at the door on every kept pair. progress: called with (pairs done, pairs in all).
+    Args:
+        folder: of the dataset.
+        strict: quality checks to run on every stored pair, too.
+        progress: called with (pairs done, pairs in all).
+
+    Raises:
+        DatasetError: there is no dataset.
     """
     base = Path(folder)
     result = Verification()
@@ -113,21 +131,25 @@ def verify(
         Fault("row", f"{METADATA} line {number}", f"{reason}. `repair` moves it to {ORPHANS}/.")
         for number, _, reason in snapshot.bad_lines
     ]
-    result.faults += snapshot.own_faults
-    result.faults += across_rows(snapshot.rows)
+    result.faults += snapshot.link_faults
+    result.faults += check_rows(snapshot.rows)
     result.faults += check_workflows(base, snapshot.rows)
-    for done, faults in enumerate(parallel(lambda row: examine(base, row, strict), snapshot.rows), 1):
+    for done, faults in enumerate(parallel_map(lambda row: check_pair(base, row, strict), snapshot.rows), 1):
         result.faults += faults
         if progress is not None:
             progress(done, len(snapshot.rows))
-    result.faults += orphan_faults(snapshot)
+    result.faults += check_orphans(snapshot)
     return result
 
 
 def take_snapshot(folder: Path) -> Snapshot:
-    """Rows and files as no writer is between two of its steps; without the lock where the folder is read-only."""
+    """Rows and files while no writer is between two of its steps; without the lock where the folder is read-only.
+
+    Raises:
+        DatasetError: there is no dataset.
+    """
     if not (folder / METADATA).is_file():
-        raise DatasetError(f"{folder} is no dataset: it has no {METADATA}.")
+        raise DatasetError(f"{folder} is not a dataset: it has no {METADATA}.")
     try:
         with locked(folder):
             return read_snapshot(folder)
@@ -138,7 +160,7 @@ def take_snapshot(folder: Path) -> Snapshot:
 
 
 def read_snapshot(folder: Path) -> Snapshot:
-    """`take_snapshot` for callers that hold the lock."""
+    """``take_snapshot`` for callers that hold the lock."""
     notes: list[str] = []
     pending = pending_files(folder)
     files, parts = _list_files(folder)
@@ -147,14 +169,14 @@ def read_snapshot(folder: Path) -> Snapshot:
         notes.append(f"{len(parts)} unfinished file(s) of interrupted or running writers; `repair` moves old ones away")
     if pending:
         notes.append("one commit is unfinished; the next writer or `repair` completes it")
-    return Snapshot(rows, bad, files, parts, pending, notes, _own_faults(folder))
+    return Snapshot(rows, bad, files, parts, pending, notes, _find_links(folder))
 
 
-def _own_faults(folder: Path) -> list[Fault]:
-    """Links among what the dataset itself writes to: they lead the writing to another place."""
+def _find_links(folder: Path) -> list[Fault]:
+    """Symbolic links among what the dataset itself writes to: they lead the writing to another place."""
     names = [entry.name for entry in os.scandir(folder) if entry.is_symlink()]
     names += [f"{ORPHANS}/{name}" for name in (TORN_LINES, DROPPED_ROWS) if (folder / ORPHANS / name).is_symlink()]
-    message = "is a link. Datasets keep real files: copy what it points to, or remove it"
+    message = "is a symbolic link. Datasets keep real files: copy what it points to, or remove it"
     return [Fault("link", name, message) for name in sorted(names)]
 
 
@@ -187,6 +209,7 @@ def _list_files(folder: Path) -> tuple[set[str], list[str]]:
 
 
 def check_settings(folder: Path) -> list[Fault]:
+    """Whether ``dataset.json`` can be read."""
     try:
         DatasetSettings.read(folder)
     except DatasetError as error:
@@ -194,7 +217,7 @@ def check_settings(folder: Path) -> list[Fault]:
     return []
 
 
-def across_rows(rows: list[PairRow]) -> list[Fault]:
+def check_rows(rows: list[PairRow]) -> list[Fault]:
     """Faults that no row shows alone: ids and contents twice, broken histories, sources on both sides of the split."""
     faults = []
     by_id: dict[str, PairRow] = {}
@@ -220,7 +243,7 @@ def across_rows(rows: list[PairRow]) -> list[Fault]:
 
 
 def check_workflows(folder: Path, rows: list[PairRow]) -> list[Fault]:
-    """Every graph that a row names is there and unchanged."""
+    """Whether every graph that a row names is there and unchanged."""
     faults = []
     for digest in sorted({row.workflow for row in rows if row.workflow}):
         try:
@@ -230,7 +253,7 @@ def check_workflows(folder: Path, rows: list[PairRow]) -> list[Fault]:
     return faults
 
 
-def orphan_faults(snapshot: Snapshot) -> list[Fault]:
+def check_orphans(snapshot: Snapshot) -> list[Fault]:
     """Pictures and captions in the pairs' folders that belong to no row: trainers would read them all the same."""
     owned = {name for row in snapshot.rows for name in row.all_files} | snapshot.pending
     faults = []
@@ -241,8 +264,13 @@ def orphan_faults(snapshot: Snapshot) -> list[Fault]:
     return faults
 
 
-def examine(folder: Path, row: PairRow, strict: CheckSettings | None = None) -> list[Fault]:
-    """Everything about one pair: its files, their kind and size, and that they are the ones the row was written for."""
+def check_pair(folder: Path, row: PairRow, strict: CheckSettings | None = None) -> list[Fault]:
+    """Everything about one pair: its files, their format and size, and that they are those the row was written for.
+
+    Args:
+        folder: of the dataset.
+        strict: quality checks to run, too, if nothing else is wrong.
+    """
     faults: list[Fault] = []
     images = [_picture(folder, name, "RGB", faults) for name in row.image_files]
     masks = {index: _picture(folder, name, "L", faults) for index, name in row.masks_by_index.items()}
@@ -257,7 +285,7 @@ def examine(folder: Path, row: PairRow, strict: CheckSettings | None = None) -> 
             faults.append(Fault("mask_size", row.masks_by_index[index], f"is {size}, its picture is {wanted}"))
     faults += _content(row, images, masks, target)
     if strict is not None and not faults:
-        faults += _door(row, images, masks, target, strict)
+        faults += _check_quality(row, images, masks, target, strict)
     return faults
 
 
@@ -267,7 +295,7 @@ def _picture(folder: Path, name: str, mode: str, faults: list[Fault]) -> np.ndar
         if not path.exists():
             faults.append(Fault("missing", name, "the file is missing"))
             return None
-        kind = image_kind(path)
+        kind = image_format(path)
         loaded = read_image(path) if mode == "RGB" else read_mask(path)
     except (ImageError, OSError) as error:
         faults.append(Fault("damaged", name, str(error)))
@@ -316,11 +344,11 @@ def _content(row: PairRow, images: list[np.ndarray], masks: dict[int, np.ndarray
     if found == row.content_hash:
         return []
     what = row.source_file_name if hashes and row.source_hash not in ("", hashes[0]) else "a file"
-    message = f"the pictures or words are not those that were stored together ({what} was changed)"
+    message = f"the pictures or the instruction are not those that were stored together ({what} was changed)"
     return [Fault("changed", row.id, message)]
 
 
-def _door(row: PairRow, images: list, masks: dict, target: np.ndarray, settings: CheckSettings) -> list[Fault]:
+def _check_quality(row: PairRow, images: list, masks: dict, target: np.ndarray, settings: CheckSettings) -> list[Fault]:
     pair = Pair(
         target=target,
         source=images[0] if images else None,
@@ -333,8 +361,8 @@ def _door(row: PairRow, images: list, masks: dict, target: np.ndarray, settings:
     return [Fault(f"check_{f.check}", row.id, f.message) for f in run_checks(prepare(pair), settings)]
 
 
-def parallel(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
-    """`map` on threads (decoding releases the interpreter's lock), in order, with a bounded number under way."""
+def parallel_map(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
+    """``map`` on threads (decoding releases the interpreter's lock), in order, with a bounded number under way."""
     source = iter(items)
     with ThreadPoolExecutor(max_workers=min(8, (os.cpu_count() or 1) + 1)) as pool:
         while chunk := list(islice(source, _CHUNK)):
