@@ -3,13 +3,22 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready-$(shell cksum < pyproject.toml | cut -d' ' -f1)
 
-.PHONY: demo test lint bench clean
+# Tests run side by side, a thread each: more threads than cores only wait for each other.
+JOBS ?= $(shell $(PYTHON) -c 'import os; print(min(4, os.cpu_count() or 1))')
+
+.PHONY: demo env test test-hosts lint bench clean
 
 demo: $(READY)
 	$(BIN)/comfyui-ace demo
 
+env: $(READY)
+
 test: $(READY)
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
+
+# The tests that need a ComfyUI, in every one that is found (or that COMFYUI_DIR names), one after the other.
+test-hosts: $(READY)
+	cd tests && OMP_NUM_THREADS=1 ../$(BIN)/python -m host.harness.hosts -q -n $(JOBS) --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .

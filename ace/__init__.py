@@ -10,14 +10,19 @@ lcu            what the artist means: units, indicators, rounds
 pictures       everything done to pixels and masks
 instructions   the paper's tasks, and sentences that ask for them
 preview        what the model will see, drawn
+plus           ACE++: the same unit as channels of FLUX Fill
 text, vae      words and pictures -> tensors
 encode         a long context -> a `Conditioning`
 model          the network and its sampler
 weights        files with weights
+detail         what the VAE took of a picture, given back to its edit
 bundles        whole models in a folder
 pipeline       all of it: a long context in, pictures out
 files          atomic writes, checksums
+text_files     text in any encoding
+devices        where a model can run, and how precisely
 notices        how functions say what they changed
+packages       what to do about Python packages that are missing
 """
 
 from __future__ import annotations
@@ -53,6 +58,8 @@ __all__ = [
     "Conditioning",
     "LongContext",
     "bundles",
+    "detail",
+    "devices",
     "encode",
     "files",
     "find_bundle",
@@ -62,12 +69,15 @@ __all__ = [
     "load_picture",
     "model",
     "notices",
+    "packages",
     "pictures",
     "pipeline",
+    "plus",
     "preview",
     "sample",
     "save_picture",
     "text",
+    "text_files",
     "vae",
     "weights",
 ]

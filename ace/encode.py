@@ -67,7 +67,9 @@ def encode(
         target = fitted[resolved.target]
         size, target_mask, target_fit = tuple(latents[resolved.target].shape[-2:]), target.mask, target.fit
     texts, negative_texts = branch_texts(resolved, negative_prompt)
-    embedded = {text: encode_text(text, text_encoder, notify) for text in dict.fromkeys([*texts, negative_prompt])}
+    embedded = {text: encode_text(text, text_encoder, notify) for text in dict.fromkeys(texts)}
+    if negative_prompt not in embedded:
+        embedded[negative_prompt] = encode_text(negative_prompt, text_encoder, notify, "the negative prompt")
     positive = Conditioning(
         context=[embedded[text] for text in texts],
         indicator_embeddings=encode_indicators(text_encoder, max(len(fitted) + 1, MAX_IMAGES)),
@@ -102,9 +104,18 @@ def noise_shape(encoded: EncodedContext, batch_size: int) -> tuple[int, int, int
         ValueError: the context holds a batch of pictures and variants were asked for as well.
     """
     batch, *rest = encoded.latent_shape
+    return (variants(batch, batch_size), *rest)
+
+
+def variants(batch: int, batch_size: int) -> int:
+    """How many results there are for a batch of pictures, or for so many variants of one.
+
+    Raises:
+        ValueError: both were asked for.
+    """
     if batch > 1 and batch_size not in (1, batch):
         raise ValueError(
             f"the condition images are a batch of {batch}, which makes {batch} results; a batch size of {batch_size} "
             "does not fit: set it to 1"
         )
-    return (max(batch, batch_size), *rest)
+    return max(batch, batch_size)

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from .bundles.bundle import Bundle
+from .detail import keep_source_detail
+from .devices import half_precision
 from .encode import encode, noise_shape
 from .lcu.units import LongContext
-from .model.sampler import StepCallback, draw_noise, sample
+from .model.sampler import StepCallback, check_finite, check_settings, draw_noise, sample
 from .model.transformer import ACEModel
 from .notices import Notify, silent
 from .pictures.fit import Fit
+from .pictures.keep_detail import KeepDetail
 from .pictures.resolution import Resolution
 from .text import T5TextEncoder, TextEncoder
 from .vae import DiffusersVAE, ImageVAE
 from .weights.checkpoint import load_model
+from .weights.lora import Lora, merge_lora
 from .weights.presets import BundleDefaults
 
 
@@ -26,7 +30,8 @@ class Result:
     """Pictures made by :class:`ACEPipeline`.
 
     Attributes:
-        images: (B, H, W, 3) float32, 0 … 1, in the size the model worked at.
+        images: (B, H, W, 3) float32, 0 … 1, in the size the model worked at; with detail kept, at the scale of the edited
+            picture, the part of it that ``fit`` keeps.
         latents: (B, 4, H/8, W/8) float32, scaled.
         fit: how the edited picture was cropped and scaled; None for pictures made from text alone.
     """
@@ -61,22 +66,52 @@ class ACEPipeline:
         Args:
             bundle: of :func:`ace.bundles.bundle.find_bundle`.
             device: for all parts.
-            dtype: of the transformer; the text encoder runs in bfloat16 on an accelerator and the VAE in float32.
+            dtype: of the transformer; the text encoder runs in bfloat16 on an accelerator that has it, and the VAE in
+                float32.
 
         Raises:
             ValueError: a part cannot be read.
         """
-        on_cpu = torch.device(device).type == "cpu"
         return cls(
             load_model(bundle.dit, dtype=dtype, device=device).requires_grad_(False),
             T5TextEncoder.load(
                 bundle.text_encoder,
                 bundle.tokenizer,
-                dtype=torch.float32 if on_cpu else torch.bfloat16,
+                dtype=half_precision(device),
                 device=device,
             ),
             DiffusersVAE.load(bundle.vae, device=device),
             bundle.defaults,
+        )
+
+    def with_loras(self, loras: Sequence[tuple[Lora, float]], *, notify: Notify = silent) -> ACEPipeline:
+        """Merges LoRAs into the model, which is changed in place.
+
+        Args:
+            loras: each with its strength; 1 is as trained.
+            notify: told if the LoRA recommends something.
+
+        Returns:
+            The pipeline with the steps and the guidance that the LoRA recommends as its defaults, if it is the only one
+            and at full strength; how several do together nobody has measured.
+
+        Raises:
+            LoraError, ValueError: see :func:`ace.weights.lora.merge_lora`.
+        """
+        for lora, strength in loras:
+            merge_lora(self.model, lora, strength)
+        found = loras[0][0].sampling if len(loras) == 1 and loras[0][1] == 1 else None
+        if found is None:
+            return self
+        notify(f"{loras[0][0].path.name} recommends to sample {found}; so it is done where nothing else is asked for")
+        return replace(
+            self,
+            defaults=replace(
+                self.defaults,
+                steps=found.steps,
+                guidance_scale=found.guidance_scale,
+                guidance_rescale=found.guidance_rescale,
+            ),
         )
 
     def __call__(
@@ -90,6 +125,7 @@ class ACEPipeline:
         steps: int | None = None,
         guidance_scale: float | None = None,
         guidance_rescale: float | None = None,
+        keep_detail: KeepDetail | None = None,
         callback: StepCallback | None = None,
         notify: Notify = silent,
     ) -> Result:
@@ -104,20 +140,21 @@ class ACEPipeline:
             steps: of the sampler; None takes the bundle's.
             guidance_scale: strength of classifier-free guidance; None takes the bundle's, 1 switches it off.
             guidance_rescale: 0 … 1, see :func:`ace.model.sampler.apply_guidance`; None takes the bundle's.
+            keep_detail: gives back what the VAE took of the edited picture, at that picture's own scale.
             callback: called after each step; raising in it cancels.
             notify: told about whatever is changed or dropped.
 
         Raises:
             ValueError: a wrong setting, or a context that the model cannot take; the message says what to do.
+            NotFiniteError: the result is no picture, such as after an overflow of float16.
         """
         defaults = self.defaults
+        guidance_scale = defaults.guidance_scale if guidance_scale is None else guidance_scale
+        guidance_rescale = defaults.guidance_rescale if guidance_rescale is None else guidance_rescale
+        check_settings(guidance_scale, guidance_rescale)  # before the text encoder takes its time
+        resolution = resolution or Resolution.published(defaults.max_tokens)
         encoded = encode(
-            context,
-            self.text_encoder,
-            self.vae,
-            resolution=resolution or Resolution.published(defaults.max_tokens),
-            negative_prompt=negative_prompt,
-            notify=notify,
+            context, self.text_encoder, self.vae, resolution=resolution, negative_prompt=negative_prompt, notify=notify
         )
         shape = noise_shape(encoded, batch_size if isinstance(seed, int) else len(seed))
         latents = sample(
@@ -126,8 +163,12 @@ class ACEPipeline:
             encoded.positive,
             encoded.negative,
             steps=defaults.steps if steps is None else steps,
-            guidance_scale=defaults.guidance_scale if guidance_scale is None else guidance_scale,
-            guidance_rescale=defaults.guidance_rescale if guidance_rescale is None else guidance_rescale,
+            guidance_scale=guidance_scale,
+            guidance_rescale=guidance_rescale,
             callback=callback,
         )
-        return Result(self.vae.decode(latents), latents, encoded.target_fit)
+        images = self.vae.decode(latents)
+        check_finite(images, "the decoded picture")
+        if keep_detail is not None:
+            images = keep_source_detail(images, encoded, self.vae, keep_detail, own_scale=True, notify=notify)
+        return Result(images, latents, encoded.target_fit)

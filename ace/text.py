@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from .notices import Notify, silent
 
 MAX_TOKENS = 120  # including the end token
 END_TOKEN = 1
+_SHOWN_LETTERS = 12
 # Plain T5 tokenizers end at 32099; T5's embedding table has 32128 rows.
 _FIRST_SPECIAL_ID = 32100
 
@@ -46,8 +47,16 @@ def special_token_ids(tokenizer: Any) -> dict[str, int]:
     return {token: vocabulary.get(token, _FIRST_SPECIAL_ID + k) for k, token in enumerate(SPECIAL_TOKENS)}
 
 
-def tokenize(text: str, tokenizer: Any, notify: Notify = silent) -> list[int]:
-    """Instruction -> at most 120 token ids, the last one the end token.
+def tokenize(
+    text: str,
+    tokenizer: Any,
+    notify: Notify = silent,
+    name: str = "the instruction",
+    *,
+    special: Mapping[str, int] | None = None,
+    max_tokens: int = MAX_TOKENS,
+) -> list[int]:
+    """Instruction -> at most ``max_tokens`` token ids, the last one the end token.
 
     The pieces between special tokens are tokenized one by one, so that any T5 tokenizer gives the same ids whether or
     not it knows the special tokens.
@@ -55,27 +64,46 @@ def tokenize(text: str, tokenizer: Any, notify: Notify = silent) -> list[int]:
     Args:
         text: as the artist wrote it.
         tokenizer: a Hugging Face tokenizer of the T5 family.
-        notify: told which end of a long instruction is left out.
+        notify: told which end of a long instruction is left out, and which letters are unknown.
+        name: what messages call the text.
+        special: ids of the special tokens; None for those of ACE.
+        max_tokens: that the model reads, including the end token.
     """
-    special = special_token_ids(tokenizer)
+    special = special_token_ids(tokenizer) if special is None else special
+    text = clean_text(text)
     ids: list[int] = []
-    for piece in split_special_tokens(clean_text(text)):
+    if lost := unknown_letters(text, tokenizer):
+        notify(
+            f"{name} has letters that the text encoder does not know, and does not see: {' '.join(lost[:_SHOWN_LETTERS])}"
+            f"{' …' if len(lost) > _SHOWN_LETTERS else ''}. Write it in English, which ACE was trained on; a word that "
+            "was learned as a trigger has to be in Latin letters"
+        )
+    for piece in split_special_tokens(text):
         if piece in special:
             ids.append(special[piece])
         else:
             ids += [token for token in tokenizer(piece)["input_ids"] if token != END_TOKEN]
-    if len(ids) >= MAX_TOKENS:
-        dropped = tokenizer.decode(ids[MAX_TOKENS - 1 :])
-        notify(
-            f"the instruction is {len(ids) + 1} tokens long and ACE reads {MAX_TOKENS}; this end was left out: «{dropped}»"
-        )
-        ids = ids[: MAX_TOKENS - 1]
+    if len(ids) >= max_tokens:
+        dropped = tokenizer.decode(ids[max_tokens - 1 :])
+        notify(f"{name} is {len(ids) + 1} tokens long and ACE reads {max_tokens}; this end was left out: «{dropped}»")
+        ids = ids[: max_tokens - 1]
     return [*ids, END_TOKEN]
 
 
-def encode_text(text: str, encoder: TextEncoder, notify: Notify = silent) -> torch.Tensor:
-    """Instruction -> (1, L, Y), L at most 120; ``notify`` as in :func:`tokenize`."""
-    return encoder.embed([tokenize(text, encoder.tokenizer, notify)])
+def unknown_letters(text: str, tokenizer: Any) -> list[str]:
+    """The characters of a cleaned text for which a tokenizer has no token, each once, in order."""
+    unknown = getattr(tokenizer, "unk_token_id", None)
+    if unknown is None or text.isascii():
+        return []
+    letters = dict.fromkeys(letter for letter in text if not letter.isascii() and not letter.isspace())
+    return [letter for letter in letters if unknown in tokenizer(letter)["input_ids"]]
+
+
+def encode_text(
+    text: str, encoder: TextEncoder, notify: Notify = silent, name: str = "the instruction"
+) -> torch.Tensor:
+    """Instruction -> (1, L, Y), L at most 120; ``notify`` and ``name`` as in :func:`tokenize`."""
+    return encoder.embed([tokenize(text, encoder.tokenizer, notify, name)])
 
 
 def encode_indicators(encoder: TextEncoder, count: int = len(INDICATORS)) -> torch.Tensor:

@@ -3,4 +3,4 @@
 Results with a description of the machine are in RESULTS.md.
 """
 
-__all__ = ["subject", "suite"]
+__all__ = ["suite", "workload"]

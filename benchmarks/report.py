@@ -27,6 +27,7 @@ class Table:
     notes: tuple[str, ...] = ()
 
     def markdown(self) -> str:
+        """A heading, the table and the notes."""
         lines = [f"## {self.title}", "", _line(self.columns), _line(["---"] * len(self.columns))]
         lines += [_line([_show(cell) for cell in row]) for row in self.rows]
         lines += ["", *self.notes] if self.notes else []

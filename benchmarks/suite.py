@@ -16,10 +16,10 @@ from .model import (
     pixart,
     preparation,
 )
-from .model.matmul import square_rate
+from .model.matmul import matmul_rate
 from .report import Table
-from .subject import Setting
 from .training import training, training_memory
+from .workload import Setting
 
 BENCHMARKS: dict[str, Callable[[Setting], Table]] = {
     "forward": forward.run,
@@ -43,7 +43,7 @@ def describe_machine(setting: Setting) -> str:
     else:
         what = setting.device.type
     dtype = str(setting.dtype).removeprefix("torch.")
-    return f"{what}; {dtype}; PyTorch {torch.__version__}; 4096³ matrix product: {square_rate(setting):.0f} GFLOP/s"
+    return f"{what}; {dtype}; PyTorch {torch.__version__}; 4096³ matrix product: {matmul_rate(setting):.0f} GFLOP/s"
 
 
 def _threads() -> str:

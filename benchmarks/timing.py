@@ -1,4 +1,4 @@
-"""Timing of alternatives in turns, so that a busy or throttled machine changes all of them alike."""
+"""Interleaved timing of alternatives, so that a busy or throttled machine changes all of them alike."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ class Estimate:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Estimate:
+        """The estimate that some measurements give."""
         return cls(statistics.median(values), min(values), max(values))
 
     def __format__(self, spec: str) -> str:
@@ -28,7 +29,7 @@ class Estimate:
         return f"{self.median:{spec}} ({self.low:{spec}} – {self.high:{spec}})"
 
 
-def synchronise(device: torch.device) -> None:
+def synchronize(device: torch.device) -> None:
     """Waits until the device has done all it was given."""
     if device.type != "cpu":
         torch.accelerator.synchronize()
@@ -46,14 +47,14 @@ def clock(device: torch.device) -> Callable[[], float]:
 def seconds(function: Callable[[], object], device: torch.device) -> float:
     """Time of one call, by :func:`clock`."""
     now = clock(device)
-    synchronise(device)
+    synchronize(device)
     start = now()
     function()
-    synchronise(device)
+    synchronize(device)
     return now() - start
 
 
-def in_turns(
+def time_interleaved(
     functions: Mapping[str, Callable[[], object]],
     device: torch.device,
     *,
@@ -65,6 +66,7 @@ def in_turns(
 
     Args:
         functions: what to time, by name.
+        device: where they compute.
         rounds: rounds wanted.
         budget: seconds (see :func:`clock`) after which no further round starts, except that there are always two.
         warm_up: a round that is not counted goes before.

@@ -6,13 +6,14 @@ import argparse
 import json
 import sys
 
-from .common import parse_device, parse_dtype
+from .common import DTYPES, parse_device, parse_dtype
 
 # Named here, too, so that `--help` does not import what measures.
 _NAMES = ("forward", "edit", "pixart", "growth", "batching", "prepare", "import", "training", "training-memory")
 
 
 def add_parsers(subparsers) -> None:
+    """Adds ``comfyui-ace benchmark``."""
     benchmark = subparsers.add_parser(
         "benchmark",
         help="measure speed and memory on this machine",
@@ -22,7 +23,7 @@ def add_parsers(subparsers) -> None:
     )
     benchmark.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(_NAMES)} (default: all)")
     benchmark.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps (default: the best there is)")
-    benchmark.add_argument("--dtype", choices=("auto", "fp32", "bf16", "fp16"), default="auto")
+    benchmark.add_argument("--dtype", choices=DTYPES, default="auto")
     benchmark.add_argument(
         "--threads", type=int, metavar="N", help="CPU threads; with 1, CPU time is taken: for a machine in use"
     )
@@ -32,12 +33,21 @@ def add_parsers(subparsers) -> None:
 
 
 def run_benchmark(arguments: argparse.Namespace) -> int:
+    """Measures and prints the tables; returns the exit code."""
     if unknown := [name for name in arguments.names if name not in _NAMES]:
         raise ValueError(f"there is no benchmark {', '.join(unknown)}; choose from {', '.join(_NAMES)}")
     import torch
 
-    from ..benchmarks.subject import Setting
-    from ..benchmarks.suite import BENCHMARKS, describe_machine
+    try:
+        from ..benchmarks.suite import BENCHMARKS, describe_machine
+        from ..benchmarks.workload import Setting
+    except ModuleNotFoundError as error:
+        if not (error.name or "").endswith(".benchmarks"):
+            raise
+        raise ValueError(
+            "the benchmarks are not part of what ComfyUI-Manager installs; clone https://github.com/ace-edit/ace-edit and "
+            "run this command there"
+        ) from None
 
     device = parse_device(arguments.device)
     setting = Setting(device, parse_dtype(arguments.dtype, device), arguments.quick)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
-import signal
 import sys
 from pathlib import Path
+
+from ..training.arguments import add_mask_from, bounded_float
+from .common import call_on_stop
 
 _MAX_PICTURES = 10
 
@@ -27,7 +28,9 @@ def add_parsers(subparsers) -> None:
         "Exit code 0: every input was captured, or rejected by a check. 1: stopped, or some inputs were set aside "
         "(each with its reason). 2: a question about the workflow needs an answer, or bad usage.",
     )
-    parser.add_argument("workflow", type=Path, metavar="WORKFLOW.json", help="UI format or API format")
+    parser.add_argument(
+        "workflow", type=Path, metavar="WORKFLOW.json", help="UI format or API format, or a picture with its workflow"
+    )
     _add_inputs(parser)
     _add_roles(parser)
     _add_running(parser)
@@ -38,6 +41,10 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("inputs and dataset")
     group.add_argument("--inputs", type=Path, required=True, metavar="DIR", help="the pictures to edit, {image}")
     group.add_argument("--masks", type=Path, metavar="DIR", help="their masks, white = may change; same file stems")
+    group.add_argument(
+        "--subfolders", action="store_true", help="pictures in subfolders count, too; matched by their paths"
+    )
+    add_mask_from(group)
     for index in range(1, _MAX_PICTURES):
         help_ = "pictures for {image1} … {image9} and their masks; same file stems" if index == 1 else argparse.SUPPRESS
         group.add_argument(f"--inputs-{index}", type=Path, metavar="DIR", help=help_)
@@ -103,7 +110,11 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--retries", type=int, default=3, metavar="N", help="further attempts (default: %(default)s)")
     group.add_argument(
-        "--wait", type=float, default=600.0, metavar="SECONDS", help="without any server (default: %(default)s)"
+        "--wait",
+        type=bounded_float(0),
+        default=600.0,
+        metavar="SECONDS",
+        help="without any server (default: %(default)s)",
     )
     group.add_argument("--retry-quarantined", action="store_true", help="try inputs again that were set aside earlier")
     group.add_argument("--dry-run", action="store_true", help="say what would be run; nothing is written or queued")
@@ -150,9 +161,7 @@ async def _run(settings, report, *, can_ask: bool):
 
     def on_event(event: str, data: dict) -> None:
         if event == "start" and not settings.dry_run:  # until then an interrupt ends the program at once
-            for number in (signal.SIGINT, signal.SIGTERM):
-                with contextlib.suppress(NotImplementedError):  # Windows; the interrupt arrives as an exception there
-                    loop.add_signal_handler(number, stop.set)
+            call_on_stop(loop, stop.set)
         report(event, data)
 
     can_ask = can_ask and sys.stdin.isatty() and sys.stderr.isatty()
@@ -189,6 +198,8 @@ def _settings(arguments: argparse.Namespace):
         first_seed=arguments.first_seed,
         in_flight=max(1, arguments.in_flight),
         checks=_checks(arguments.check),
+        mask_from=arguments.mask_from,
+        subfolders=arguments.subfolders,
         limits=Limits(retries=max(0, arguments.retries), wait=arguments.wait),
         retry_quarantined=arguments.retry_quarantined,
         dry_run=arguments.dry_run,

@@ -6,15 +6,17 @@ import argparse
 import sys
 from pathlib import Path
 
-from ..training.arguments import bounded_int
-from .edit import choose_bundle
-from .train import JsonDisplay, StopOnSignal, TextDisplay
+from ..training.arguments import bounded_float, bounded_int
+from .common import StopOnSignal, choose_bundle
+from .judge import add_judge_arguments
+from .train import JsonDisplay, TextDisplay
 
 _EPILOG = """The same command again continues a run that was stopped or killed. Ctrl+C (or SIGTERM, or a file named
 stop_now in the output folder) saves, writes LoRA and workflow as they are, and stops."""
 
 
 def add_parsers(subparsers) -> None:
+    """Adds ``comfyui-ace distil``."""
     distil = subparsers.add_parser(
         "distil",
         help="turn a dataset into a LoRA, a report and a replacement workflow",
@@ -30,7 +32,7 @@ def add_parsers(subparsers) -> None:
     )
     distil.add_argument("--steps", type=bounded_int(1), help="optimiser steps")
     distil.add_argument("--rank", type=bounded_int(1), help="of the LoRA")
-    distil.add_argument("--learning-rate", type=float, metavar="RATE", help="at its highest")
+    distil.add_argument("--learning-rate", type=bounded_float(0), metavar="RATE", help="at its highest")
     distil.add_argument("--batch-size", type=bounded_int(1), metavar="N", help="pairs in one forward pass")
     distil.add_argument("--seed", type=bounded_int(0), help="decides starting weights, order and noise")
     distil.add_argument(
@@ -47,6 +49,13 @@ def add_parsers(subparsers) -> None:
     distil.add_argument(
         "--inputs", type=Path, metavar="FOLDER", help="where to put the workflow's example pictures (ComfyUI's input)"
     )
+    _add_evaluation_arguments(distil)
+    distil.add_argument("--json", action="store_true", help="report by one JSON object a line on standard output")
+    distil.set_defaults(run=run_distil)
+
+
+def _add_evaluation_arguments(distil: argparse.ArgumentParser) -> None:
+    """How the student is measured, and what follows from that for the workflow."""
     distil.add_argument(
         "--pairs",
         type=bounded_int(0),
@@ -57,14 +66,30 @@ def add_parsers(subparsers) -> None:
     distil.add_argument(
         "--train-only", action="store_true", help="only train; the whole model, too, if --config says so"
     )
-    distil.add_argument("--json", action="store_true", help="report by one JSON object a line on standard output")
-    distil.set_defaults(run=run_distil)
+    add_judge_arguments(distil, "the student's and the teacher's results")
+    distil.add_argument(
+        "--keep-detail",
+        choices=("auto", "on", "off"),
+        default="auto",
+        help="in the workflow, give back what the VAE took of the source: where held-out pairs come out better, always, or "
+        "never (default: %(default)s)",
+    )
+    distil.add_argument(
+        "--speed-loss",
+        type=bounded_float(0, 0.5),
+        default=0.05,
+        metavar="SHARE",
+        help="of the score that may be given up for fewer steps and no guidance, as measured on held-out pairs; 0: sample "
+        "as the model does (default: %(default)s)",
+    )
 
 
 def run_distil(arguments: argparse.Namespace) -> int:
+    """Distils, or goes on with it; returns the exit code."""
     from ..training.dataset.disk.names import check_dataset_name
-    from ..training.distil import DistilSettings, distil
-    from ..training.trainer.config_file import overrides_table
+    from ..training.distil import distil
+    from ..training.distil_config import DistilSettings
+    from ..training.trainer.config_file import parse_overrides
 
     name = check_dataset_name(arguments.name or arguments.datasets[0].resolve().name, "name")
     settings = DistilSettings(
@@ -78,11 +103,15 @@ def run_distil(arguments: argparse.Namespace) -> int:
         batch_size=arguments.batch_size,
         seed=arguments.seed,
         config=arguments.config,
-        changes=overrides_table(arguments.set),
+        overrides=parse_overrides(arguments.set),
         device=arguments.device,
         inputs=arguments.inputs,
         pairs=arguments.pairs,
+        keep_detail=arguments.keep_detail,
         train_only=arguments.train_only,
+        judge_server=arguments.judge_server,
+        judge_model=arguments.judge_model,
+        speed_loss=arguments.speed_loss,
     )
     display = JsonDisplay() if arguments.json else DistilDisplay()
     try:

@@ -10,6 +10,7 @@ from .common import bundle_roots
 
 
 def add_parsers(subparsers) -> None:
+    """Adds ``comfyui-ace download`` and ``comfyui-ace convert``."""
     fetch = subparsers.add_parser(
         "download",
         help="fetch a published model from Hugging Face",
@@ -53,6 +54,7 @@ def add_parsers(subparsers) -> None:
 
 
 def run_download(arguments: argparse.Namespace) -> int:
+    """Downloads a model; returns the exit code."""
     from ..ace.bundles.download import download
 
     destination = arguments.to or bundle_roots()[0]
@@ -62,6 +64,7 @@ def run_download(arguments: argparse.Namespace) -> int:
 
 
 def run_convert(arguments: argparse.Namespace) -> int:
+    """Converts a checkpoint; returns the exit code."""
     import torch
 
     from ..ace.files import format_size

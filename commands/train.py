@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 from pathlib import Path
 from typing import Any
+
+from .common import StopOnSignal
 
 _EPILOG = """The same command again continues a run that was stopped or killed. Ctrl+C (or SIGTERM, or a file named
 stop_now in the output folder) saves and stops; a file named save_now writes a checkpoint and goes on.
@@ -15,6 +16,7 @@ Several devices: accelerate launch -m comfyui_ace.cli train CONFIG.toml"""
 
 
 def add_parsers(subparsers) -> None:
+    """Adds ``comfyui-ace train``."""
     train = subparsers.add_parser(
         "train",
         help="train a LoRA or a whole model on pairs",
@@ -44,6 +46,7 @@ def add_parsers(subparsers) -> None:
 
 
 def run_train(arguments: argparse.Namespace) -> int:
+    """Trains, or goes on with it, or inspects the run; returns the exit code."""
     from ..training.trainer import inspect_run
     from ..training.trainer.config_file import load_config
     from ..training.trainer.run import train
@@ -69,35 +72,11 @@ def run_train(arguments: argparse.Namespace) -> int:
     return 0
 
 
-class StopOnSignal:
-    """Turns the first SIGINT or SIGTERM into a request to save and stop; a second SIGINT interrupts at once."""
-
-    def __init__(self) -> None:
-        self._requested = False
-        self._before: dict[int, Any] = {}
-
-    def requested(self) -> bool:
-        return self._requested
-
-    def __enter__(self) -> StopOnSignal:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._hear)
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _hear(self, number: int, _frame: object) -> None:
-        print("stopping: the run is saved first (Ctrl+C again breaks off)", file=sys.stderr)
-        self._requested = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
 class JsonDisplay:
     """One JSON object a line, for a program that runs this command."""
 
     def __call__(self, event: dict[str, Any]) -> None:
+        """Prints an event."""
         print(json.dumps(event, default=str), flush=True)
 
     def close(self) -> None:
@@ -113,9 +92,11 @@ class TextDisplay:
         self._held_out: float | None = None
 
     def __call__(self, event: dict[str, Any]) -> None:
+        """Shows an event."""
         getattr(self, f"_on_{event['event']}", self._on_other)(event)
 
     def close(self) -> None:
+        """Takes the progress bar down."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
@@ -128,7 +109,7 @@ class TextDisplay:
             self._bar, self._what = tqdm(total=total, initial=initial, desc=what, unit="", dynamic_ncols=True), what
         return self._bar
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         from tqdm import tqdm
 
         tqdm.write(text, file=sys.stderr)
@@ -140,13 +121,13 @@ class TextDisplay:
     def _on_start(self, event: dict[str, Any]) -> None:
         self.close()
         left_out = "".join(f"; left out: {number} ({reason})" for reason, number in event["left_out"].items())
-        self._say(
+        self._print(
             f"{event['pairs']} pairs in {event['layouts']} layouts, {event['held_out']} held out{left_out}\n"
             f"{event['trained_parameters'] / 1e6:.2f} M parameters are trained on {event['device']}, "
             f"{event['processes']} process{'es' if event['processes'] > 1 else ''}; output in {event['output']}"
         )
         if event["step"]:
-            self._say(f"going on from step {event['step']}")
+            self._print(f"going on from step {event['step']}")
         self._bar_for("training", event["steps"], event["step"])
 
     def _on_step(self, event: dict[str, Any]) -> None:
@@ -161,21 +142,21 @@ class TextDisplay:
     def _on_validation(self, event: dict[str, Any]) -> None:
         self._held_out = event["loss"]
         ranges = ", ".join(f"{name}: {value:.4f}" for name, value in event["by_timestep"].items())
-        self._say(f"step {event['step']}: held-out loss {event['loss']:.4f} ({ranges})")
+        self._print(f"step {event['step']}: held-out loss {event['loss']:.4f} ({ranges})")
 
     def _on_samples(self, event: dict[str, Any]) -> None:
-        self._say(f"step {event['step']}: samples in {event['path']}")
+        self._print(f"step {event['step']}: samples in {event['path']}")
 
     def _on_checkpoint(self, event: dict[str, Any]) -> None:
-        self._say(f"step {event['step']}: saved in {event['path']}")
+        self._print(f"step {event['step']}: saved in {event['path']}")
 
     def _on_notice(self, event: dict[str, Any]) -> None:
-        self._say(f"note: {event['text']}")
+        self._print(f"note: {event['text']}")
 
     def _on_end(self, event: dict[str, Any]) -> None:
         self.close()
         if not event["finished"]:
-            self._say(f"stopped at step {event['step']}; the same command goes on from there")
+            self._print(f"stopped at step {event['step']}; the same command goes on from there")
         print(event["path"])
 
     def _on_other(self, event: dict[str, Any]) -> None:

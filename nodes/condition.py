@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from comfy_api.latest import io
+from comfy_execution.graph_utils import ExecutionBlocker
 
-from ..ace.lcu.indicators import INDICATORS, MAX_IMAGES
+from ..ace.lcu.indicators import AUTO, INDICATORS, MAX_IMAGES
 from ..ace.lcu.intake import condition_image
 from ..ace.lcu.units import ConditionUnit, LongContext
+from .host.masks import given_mask
 from .host.messages import Messages
+from .host.node import Node
 from .host.types import (
     MIN_SOCKETS,
     AceContext,
@@ -17,19 +20,24 @@ from .host.types import (
 )
 
 _FIRST = "first image"
+_NO_WORD_YET = ExecutionBlocker(
+    "with “auto” this picture gets its word from the Condition Unit it is plugged into: choose a word on Image to build an "
+    "instruction with it"
+)
 
 
 def indicator_input() -> io.Combo.Input:
     """The widget for a picture's word, the same on all nodes that make an ACE_IMAGE."""
     return io.Combo.Input(
         "indicator",
-        options=list(INDICATORS),
-        tooltip="The word that means this picture in the instruction. The first picture is {image}, the next {image1}, "
-        "and so on. It belongs to the picture, not to the socket it is plugged into.",
+        options=[AUTO, *INDICATORS],
+        default=AUTO,
+        tooltip="The word that means this picture in the instruction. “auto” follows the order of the sockets: the first "
+        "picture is {image}, the next {image1}, and so on. A word that you choose belongs to the picture and never moves.",
     )
 
 
-class ImageNode(io.ComfyNode):
+class ImageNode(Node):
     """IMAGE and MASK -> ACE_IMAGE."""
 
     @classmethod
@@ -51,18 +59,21 @@ class ImageNode(io.ComfyNode):
             ],
             outputs=[
                 AceImage.Output(display_name="ace_image", tooltip="For a Condition Unit."),
-                io.String.Output(display_name="indicator", tooltip="The word, to build instructions with."),
+                io.String.Output(
+                    display_name="indicator",
+                    tooltip="The word that you chose, to build instructions with; not for “auto”.",
+                ),
             ],
             hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
     def execute(cls, image, indicator, mask=None) -> io.NodeOutput:
-        condition = condition_image(image, mask, indicator, Messages(cls.hidden.unique_id))
-        return io.NodeOutput(condition, condition.indicator)
+        condition = condition_image(image, given_mask(mask), indicator, Messages(cls.hidden.unique_id))
+        return io.NodeOutput(condition, _NO_WORD_YET if indicator == AUTO else condition.indicator)
 
 
-class ConditionUnitNode(io.ComfyNode):
+class ConditionUnitNode(Node):
     """Instruction and ACE_IMAGEs -> ACE_UNIT."""
 
     @classmethod
@@ -109,7 +120,7 @@ class ConditionUnitNode(io.ComfyNode):
         return io.NodeOutput(ConditionUnit(instruction, images, None if edit == _FIRST else edit))
 
 
-class LongContextNode(io.ComfyNode):
+class LongContextNode(Node):
     """ACE_UNIT and earlier rounds -> ACE_CONTEXT."""
 
     @classmethod

@@ -2,46 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 from comfy_api.latest import io
 
-from ..ace.pictures.condition_images import CONDITION_IMAGES, ConditionImageKind, make_condition_image
+from ..ace.pictures.condition_images import CONDITION_IMAGES, make_condition_image
 from .host.choices import require_choice
 from .host.messages import Messages
+from .host.node import Node
+from .host.parameters import parameter_inputs
 from .host.types import schema
 
 _NAMES = {kind.label: name for name, kind in CONDITION_IMAGES.items()}
 
 
-def _inputs(kind: ConditionImageKind) -> list[io.Input]:
-    """A widget for each parameter of a kind."""
-    widgets = []
-    for field in fields(kind.parameters):
-        help_, bounds = field.metadata["help"], field.metadata
-        if isinstance(field.default, bool):
-            widgets.append(io.Boolean.Input(field.name, default=field.default, tooltip=help_))
-            continue
-        number = io.Int if isinstance(field.default, int) else io.Float
-        widgets.append(
-            number.Input(
-                field.name,
-                default=field.default,
-                min=bounds["min"],
-                max=bounds["max"],
-                step=bounds["step"],
-                tooltip=help_,
-            )
-        )
-    return widgets
-
-
-class ConditionImageNode(io.ComfyNode):
+class ConditionImageNode(Node):
     """IMAGE -> IMAGE that steers controllable generation."""
 
     @classmethod
     def define_schema(cls):
-        kinds = " ".join(f"{kind.label}: {kind.description}" for kind in CONDITION_IMAGES.values())
+        kinds = CONDITION_IMAGES.values()
         return schema(
             node_id="ACEConditionImage",
             display_name="ACE Edit: Condition Image",
@@ -66,8 +44,8 @@ class ConditionImageNode(io.ComfyNode):
                 io.Image.Input("image", tooltip="The picture to take shapes or colours from."),
                 io.DynamicCombo.Input(
                     "kind",
-                    options=[io.DynamicCombo.Option(kind.label, _inputs(kind)) for kind in CONDITION_IMAGES.values()],
-                    tooltip=kinds,
+                    options=[io.DynamicCombo.Option(kind.label, parameter_inputs(kind.parameters)) for kind in kinds],
+                    tooltip=" ".join(f"{kind.label}: {kind.description}" for kind in kinds),
                 ),
             ],
             outputs=[

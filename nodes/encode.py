@@ -19,6 +19,7 @@ from .host.model import (
     TARGET_MASK,
     TEXT_LENGTHS,
 )
+from .host.node import Node
 from .host.text_encoder import HostTextEncoder
 from .host.types import (
     AceContext,
@@ -46,7 +47,7 @@ def negative_input() -> io.String.Input:
         multiline=True,
         default="",
         placeholder="what to avoid (may stay empty)",
-        tooltip="Takes the place of the instruction in the branch that guidance moves away from.",
+        tooltip="What you do not want to see in the result. Counts only where cfg is not 1.",
     )
 
 
@@ -114,7 +115,7 @@ def empty_latent(encoded: EncodedContext, batch_size: int) -> dict:
     return {"samples": torch.zeros(shape, device=comfy.model_management.intermediate_device())}
 
 
-class EncodeNode(io.ComfyNode):
+class EncodeNode(Node):
     """For KSampler and everything else that takes CONDITIONING."""
 
     @classmethod

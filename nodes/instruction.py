@@ -7,6 +7,7 @@ from comfy_api.latest import io
 from ..ace import instructions
 from .host.choices import require_choice
 from .host.messages import Messages
+from .host.node import Node
 from .host.types import schema
 
 _LANGUAGES = {"English": "en", "中文": "zh"}
@@ -44,7 +45,7 @@ def _slot_inputs(subtask: str) -> list[io.Input]:
     return widgets
 
 
-class InstructionNode(io.ComfyNode):
+class InstructionNode(Node):
     """Task and words -> an instruction as ACE was trained with."""
 
     @classmethod

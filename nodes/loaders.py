@@ -16,6 +16,7 @@ from ..ace.weights.presets import BundleDefaults, preset_by_name
 from .host import paths
 from .host.messages import Messages
 from .host.model import load_patcher
+from .host.node import Node
 from .host.text_encoder import load_clip_file, load_clip_folder
 from .host.types import schema
 from .host.vae import load_vae
@@ -29,6 +30,7 @@ _WEIGHT_DTYPES = {
     "fp32": torch.float32,
 }
 _NOTHING_YET = "(none: put ACE models into models/ace)"
+_NO_ENCODER_YET = "(none: put a t5xxl file into models/text_encoders)"
 
 
 def _weight_dtype_input() -> io.Combo.Input:
@@ -51,7 +53,7 @@ def _defaults(checkpoint: Checkpoint, name: str, messages: Messages) -> BundleDe
     return replace(preset, max_tokens=checkpoint.max_tokens or preset.max_tokens)
 
 
-class LoadModelNode(io.ComfyNode):
+class LoadModelNode(Node):
     """File in models/ace -> MODEL."""
 
     @classmethod
@@ -86,7 +88,7 @@ class LoadModelNode(io.ComfyNode):
         return io.NodeOutput(load_patcher(checkpoint, defaults, _WEIGHT_DTYPES[weight_dtype]))
 
 
-class LoadTextEncoderNode(io.ComfyNode):
+class LoadTextEncoderNode(Node):
     """File in models/text_encoders -> CLIP."""
 
     @classmethod
@@ -101,7 +103,7 @@ class LoadTextEncoderNode(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "text_encoder_name",
-                    options=folder_paths.get_filename_list("text_encoders"),
+                    options=folder_paths.get_filename_list("text_encoders") or [_NO_ENCODER_YET],
                     tooltip="A t5xxl file in models/text_encoders, for example t5xxl_fp8_e4m3fn.safetensors.",
                 )
             ],
@@ -110,10 +112,16 @@ class LoadTextEncoderNode(io.ComfyNode):
 
     @classmethod
     def execute(cls, text_encoder_name) -> io.NodeOutput:
+        if text_encoder_name == _NO_ENCODER_YET:
+            folder = folder_paths.get_folder_paths("text_encoders")[0]
+            raise ValueError(
+                "there is no text encoder yet. Put t5xxl_fp16.safetensors or another t5xxl file into "
+                f"{folder}, then refresh (R)"
+            )
         return io.NodeOutput(load_clip_file(folder_paths.get_full_path_or_raise("text_encoders", text_encoder_name)))
 
 
-class LoadBundleNode(io.ComfyNode):
+class LoadBundleNode(Node):
     """Folder in models/ace -> MODEL, CLIP, VAE."""
 
     @classmethod
@@ -134,8 +142,8 @@ class LoadBundleNode(io.ComfyNode):
                 io.Boolean.Input(
                     "download",
                     default=False,
-                    label_on="download if missing",
-                    label_off="never download",
+                    label_on="if missing",
+                    label_off="never",
                     tooltip="Only if this is on, a published model that is not on disk is fetched from Hugging Face "
                     "(about 20 GB, most of it the text encoder). Can be interrupted and resumed.",
                 ),

@@ -13,8 +13,8 @@ _MEGAPIXELS, _EXACT, _SOURCE = "megapixels", "exact size", "source size"
 _PUBLISHED_TOKENS = {_SMALL: 1024, _LARGE: 4096}
 
 
-def resolution_input() -> io.DynamicCombo.Input:
-    """The widget for the size that the model works at."""
+def resolution_input(*more: io.DynamicCombo.Option) -> io.DynamicCombo.Input:
+    """The widget for the size that the model works at, with further options at the end."""
     side = {"min": 16, "max": 8192, "step": 16}
     return io.DynamicCombo.Input(
         "resolution",
@@ -43,6 +43,7 @@ def resolution_input() -> io.DynamicCombo.Input:
                 ],
             ),
             io.DynamicCombo.Option(_SOURCE, []),
+            *more,
         ],
         tooltip="Size the model works at. “as the model”: pictures are scaled down to the size it was trained at, never "
         "up. “exact size” also sets the size of pictures made from text alone. “source size”: every picture keeps its own "

@@ -7,11 +7,13 @@ from comfy_api.latest import io
 from ..ace.lcu.intake import condition_image
 from .condition import as_context
 from .encode import context_input
+from .host.masks import given_mask
 from .host.messages import Messages
+from .host.node import Node
 from .host.types import AceContext, AceImage, schema
 
 
-class RoundNode(io.ComfyNode):
+class RoundNode(Node):
     """What was asked and what came of it -> history and the picture to go on with."""
 
     @classmethod
@@ -41,4 +43,5 @@ class RoundNode(io.ComfyNode):
 
     @classmethod
     def execute(cls, context, result, mask=None) -> io.NodeOutput:
-        return io.NodeOutput(as_context(context), condition_image(result, mask, notify=Messages(cls.hidden.unique_id)))
+        image = condition_image(result, given_mask(mask), notify=Messages(cls.hidden.unique_id))
+        return io.NodeOutput(as_context(context), image)

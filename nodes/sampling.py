@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import comfy.sample
 import latent_preview
-import torch
 from comfy_api.latest import io
 
-from ..ace.model.sampler import apply_guidance
-from ..ace.notices import Notify
+from ..ace.detail import keep_source_detail
+from ..ace.model.sampler import apply_guidance, check_finite, check_settings
 from ..ace.pictures.fit import Fit
+from ..ace.pictures.keep_detail import KeepDetail
 from ..ace.pictures.preprocess import undo_fit
 from ..ace.vae import SCALING_FACTOR
+from ..ace.weights.presets import BundleDefaults
 from .encode import (
     batch_size_input,
     context_input,
@@ -23,6 +24,7 @@ from .encode import (
 )
 from .host.messages import Messages
 from .host.model import require_ace
+from .host.node import Node
 from .host.types import schema
 from .host.vae import HostVAE
 from .resolution import resolution_input
@@ -32,11 +34,11 @@ _SAMPLER, _SCHEDULER = "ddim", "simple"
 _AS_SAMPLED, _AS_SOURCE = "as sampled", "as the source"
 
 
-def rescale_input() -> io.Float.Input:
-    """The widget for the guidance rescale."""
+def rescale_input(default: float = 0.5) -> io.Float.Input:
+    """The widget for the guidance rescale, and the value that it starts with."""
     return io.Float.Input(
         "guidance_rescale",
-        default=0.5,
+        default=default,
         min=0.0,
         max=1.0,
         step=0.05,
@@ -58,7 +60,7 @@ def with_guidance_rescale(model, guidance_rescale: float):
     return model
 
 
-class GuidanceRescaleNode(io.ComfyNode):
+class GuidanceRescaleNode(Node):
     """MODEL -> MODEL."""
 
     @classmethod
@@ -79,11 +81,12 @@ class GuidanceRescaleNode(io.ComfyNode):
         return io.NodeOutput(with_guidance_rescale(model, guidance_rescale))
 
 
-class SamplerNode(io.ComfyNode):
+class SamplerNode(Node):
     """MODEL, CLIP, VAE and what is to be done -> IMAGE, LATENT."""
 
     @classmethod
     def define_schema(cls):
+        start = BundleDefaults()  # of the published models; a page shows those of the bundle that is connected
         return schema(
             node_id="ACESampler",
             display_name="ACE Edit: Sampler",
@@ -105,21 +108,22 @@ class SamplerNode(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "steps",
-                    default=20,
+                    default=start.steps,
                     min=1,
                     max=1000,
-                    tooltip="20 for the 512 px model, 50 for the 1024 px model.",
+                    tooltip="Starts with what the bundle recommends: 20 for the 512 px model, 50 for the 1024 px model.",
                 ),
                 io.Float.Input(
                     "cfg",
-                    default=4.5,
+                    default=start.guidance_scale,
                     min=0.0,
                     max=30.0,
                     step=0.1,
-                    tooltip="Guidance scale: how closely the instruction is followed; 4.5 for the published models. 0 takes "
-                    "what the model recommends. 1 switches guidance off, which takes half the time.",
+                    tooltip="Guidance scale: how closely the instruction is followed. Starts with what the bundle "
+                    "recommends: 4.5 for the published models. 0 takes what the model at hand recommends. 1 switches "
+                    "guidance off, which takes half the time.",
                 ),
-                rescale_input(),
+                rescale_input(start.guidance_rescale),
                 resolution_input(),
                 batch_size_input(),
                 io.Combo.Input(
@@ -129,6 +133,16 @@ class SamplerNode(io.ComfyNode):
                     optional=True,
                     tooltip="“as the source” scales the result back to the scale of the edited picture. Where that had to "
                     "be cropped, the result shows the part that was kept; Paste Back puts it into the whole.",
+                ),
+                io.Float.Input(
+                    "keep_detail",
+                    default=0.0,
+                    min=0.0,
+                    max=2.0,
+                    step=0.05,
+                    optional=True,
+                    tooltip="Gives back what the VAE took of the edited picture: grain, fur, small text, as far as the "
+                    "result follows it. 1 is all of it, 0 nothing. Most is won with the result_size “as the source”.",
                 ),
             ],
             outputs=[
@@ -155,9 +169,11 @@ class SamplerNode(io.ComfyNode):
         batch_size,
         resolution=None,
         result_size=_AS_SAMPLED,
+        keep_detail=0.0,
     ) -> io.NodeOutput:
         recommended = require_ace(model).ace_defaults
         messages = Messages(cls.hidden.unique_id)
+        check_settings(cfg, guidance_rescale)
         encoded = encode_context(clip, vae, context, resolution, negative, model, messages)
         latent = empty_latent(encoded, batch_size)["samples"]
         samples = comfy.sample.sample(
@@ -173,17 +189,22 @@ class SamplerNode(io.ComfyNode):
             callback=latent_preview.prepare_callback(model, steps),
             seed=seed,
         )
+        check_finite(samples, "the result")
         image, fit = HostVAE(vae).decode(samples * SCALING_FACTOR), encoded.target_fit
-        if result_size == _AS_SOURCE and fit is not None:
-            image = _at_source_scale(image, fit, messages)
+        check_finite(image, "the result decoded by the VAE")
+        own_scale = result_size == _AS_SOURCE and fit is not None
+        if keep_detail:
+            settings = KeepDetail(strength=keep_detail)
+            image = keep_source_detail(image, encoded, HostVAE(vae), settings, own_scale=own_scale, notify=messages)
+        elif own_scale:
+            image, _ = undo_fit(image, fit)
+        if own_scale and fit.crops:
+            messages(_describe_crop(fit))
         return io.NodeOutput(image, {"samples": samples}, fit)
 
 
-def _at_source_scale(image: torch.Tensor, fit: Fit, notify: Notify) -> torch.Tensor:
-    image, box = undo_fit(image, fit)
-    if fit.crops:
-        notify(
-            f"the result is {box.width}x{box.height}, the part of the {fit.source_width}x{fit.source_height} picture that "
-            "the model was given; Paste Back puts it into the whole"
-        )
-    return image
+def _describe_crop(fit: Fit) -> str:
+    return (
+        f"the result is {fit.crop.width}x{fit.crop.height}, the part of the {fit.source_width}x{fit.source_height} picture "
+        "that the model was given; Paste Back puts it into the whole"
+    )

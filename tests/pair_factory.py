@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 from comfyui_ace.training.dataset.store import Pair
+from PIL import Image
 
 
 def picture(seed: int, height: int = 24, width: int = 32) -> np.ndarray:
@@ -16,6 +19,13 @@ def half_mask(height: int = 24, width: int = 32) -> np.ndarray:
     mask = np.zeros((height, width), dtype=np.uint8)
     mask[:, : width // 2] = 255
     return mask
+
+
+def encoded(image: Image.Image | np.ndarray, format: str = "PNG", **options) -> bytes:
+    """The picture as a file."""
+    buffer = io.BytesIO()
+    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(buffer, format, **options)
+    return buffer.getvalue()
 
 
 def pair(seed: int, /, **changes) -> Pair:

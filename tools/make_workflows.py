@@ -1,119 +1,138 @@
-"""Makes the files in ``workflows/``: lays each graph out in the real front end, runs it and keeps the result as thumbnail.
+"""Makes the files in ``workflows/``: opens each graph in the real front end, lays it out, and looks at it after a run.
 
-    .venv/bin/python tools/make_workflows.py [NAME-PART …]
+    .venv/bin/python tools/make_workflows.py [--no-run] [NAME-PART …]
 
-Needs a ComfyUI as for the host tests, and Chromium. Of a workflow that needs something the pack does not bring, a stand-in
-is run for the thumbnail.
+Needs a ComfyUI as for the host tests, and Chromium. Nodes that are larger after a run than training/workflows/node_sizes.py
+says are named, in both of the front end's renderings. Those in folders of
+their own need models that are not here, and are not run. Thumbnails are made by make_thumbnails.py.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 import sys
+import uuid
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tools")]
 
-from comfyui_ace.training.workflows.bench import PICTURE  # noqa: E402
+from comfyui_ace.training.workflows.layout import Wire, lay_out  # noqa: E402
+from comfyui_ace.training.workflows.node_sizes import node_size  # noqa: E402
+from comfyui_ace.training.workflows.ui_file import READABLE  # noqa: E402
 from host.harness.browser import ComfyPage, launch_chromium  # noqa: E402
 from host.harness.comfy_server import ComfyServer  # noqa: E402
-from PIL import Image, ImageOps  # noqa: E402
-from workflow_graphs import FOLDER, WORKFLOWS, Workflow  # noqa: E402
+from host.harness.node_boxes import node_boxes  # noqa: E402
+from plus_graphs import PLUS_WORKFLOWS, models_of  # noqa: E402
+from workflow_graphs import WORKFLOWS, Workflow  # noqa: E402
 
 WORKFLOW_FOLDER = ROOT / "workflows"
-# A workflow may wire in a node of another pack; the tests bring a stand-in for it.
-PACKS = {"ace-edit": ROOT, "stand-ins": ROOT / "tests" / "host" / "probe_pack"}
-THUMBNAIL = 400  # pixels on the longer side
+_NOTE, _NOTE_ID = (340, 300), "note"
+_PACK, _CORE = "ace-edit", "comfy-core"
+# What runs long and makes files; a workflow that has one is looked at without them.
+_LONG = ("ACESweep", "ACEDistil")
 
-# Columns by distance from the loaders, nodes of a column one under the other, and a note above it all.
-_LAY_OUT = """note => {
-    const graph = app.graph, column = new Map();
-    const depth = node => {
-        if (!column.has(node.id)) {
-            column.set(node.id, 0);
-            const before = (node.inputs ?? []).map(input => graph.links.get(input.link)?.origin_id)
-                .filter(id => id !== undefined).map(id => depth(graph.getNodeById(id)) + 1);
-            column.set(node.id, Math.max(0, ...before));
-        }
-        return column.get(node.id);
-    };
-    const nodes = [...graph.nodes].sort((a, b) => a.id - b.id);
-    nodes.forEach(depth);
-    for (const node of nodes) {
-        node.title = node.constructor.title;
+_READ = """() => ({
+    types: Object.fromEntries(app.graph.nodes.map(node => [node.id, node.type])),
+    links: [...app.graph.links.values()].map(l => [l.origin_id, l.target_id, l.origin_slot, l.target_slot]),
+})"""
+_PLACE = """([places, note]) => {
+    const text = LiteGraph.createNode("MarkdownNote");
+    text.title = "Note";
+    app.graph.add(text);
+    // Not before: front end 1.49 then takes the text of the last graph's node of that number.
+    text.widgets[0].value = note;
+    for (const node of app.graph.nodes) {
+        const [x, y, width, height] = places[node === text ? "note" : node.id];
+        if (node !== text) node.title = node.constructor.title;
+        node.pos = [x, y];
+        node.setSize([width, height]);
         // A shared workflow shows what its thumbnail shows until the artist changes something.
         for (const widget of node.widgets ?? []) if (widget.name === "control_after_generate") widget.value = "fixed";
     }
-    // A loader stands just before what first uses it.
-    for (const node of nodes) {
-        const users = (node.outputs ?? []).flatMap(output => output.links ?? [])
-            .map(link => column.get(graph.links.get(link).target_id));
-        if (users.length && !(node.inputs ?? []).some(input => input.link != null))
-            column.set(node.id, Math.min(...users) - 1);
-    }
-    const least = Math.min(...column.values()), top = 280;
-    let x = 0;
-    for (let at = least; at <= Math.max(...column.values()); at++) {
-        let y = top, width = 0;
-        for (const node of nodes.filter(node => column.get(node.id) === at)) {
-            const size = node.computeSize();
-            node.setSize([Math.max(300, size[0], node.size[0]), Math.max(size[1], Math.min(node.size[1], 560))]);
-            node.pos = [x, y];
-            y += node.size[1] + 70;
-            width = Math.max(width, node.size[0]);
-        }
-        if (width) x += width + 70;
-    }
-    const text = LiteGraph.createNode("MarkdownNote");
-    text.title = "Note";
-    text.widgets[0].value = note;
-    graph.add(text);
-    text.pos = [0, 0];
-    text.setSize([640, 210]);
-    graph.setDirtyCanvas(true, true);
+    app.canvas.deselectAll();
+    app.graph.setDirtyCanvas(true, true);
 }"""
 
 
-def write(page: ComfyPage, workflow: Workflow) -> None:
-    """Opens, lays out, saves and, where it can, runs one workflow."""
+def write(page: ComfyPage, workflow: Workflow) -> Path:
+    """Opens, lays out and saves one workflow; returns its file."""
     page.load_prompt(workflow.build(), f"{workflow.name}.json")
-    page.page.evaluate(_LAY_OUT, workflow.note)
+    page.page.evaluate(_PLACE, [_places(page.page.evaluate(_READ)), workflow.note])
     page.page.evaluate("() => app.extensionManager.command.execute('Comfy.Canvas.FitView')")
     page.settle()
     page.page.wait_for_timeout(1000)  # the view glides into place
-    path = WORKFLOW_FOLDER / f"{workflow.name}.json"
-    path.write_text(json.dumps(page.save_workflow_json(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    page.screenshot(f"workflow-{workflow.name}")
-    if workflow.stand_in:
-        page.load_prompt(workflow.stand_in())
-    result = page.queue(timeout=600)
-    prompt = page.export_prompt()
-    saved = [images for node, images in result.images.items() if prompt[node]["class_type"] == "SaveImage"]
-    picture = ImageOps.contain(saved[0][0].convert("RGB"), (THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
-    picture.save(path.with_suffix(".jpg"), quality=88)
+    path = WORKFLOW_FOLDER / workflow.folder / f"{workflow.name}.json"
+    path.parent.mkdir(exist_ok=True)
+    text = json.dumps(_shared(page.save_workflow_json(), workflow), indent=1, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
+    return path
 
 
-def provide_inputs(server: ComfyServer) -> None:
-    """The input folder as a fresh ComfyUI has it, and a folder with a picture."""
-    folder = server.base_dir / "input"
-    (folder / FOLDER).mkdir(parents=True, exist_ok=True)
-    source = server.host.directory / "input" / PICTURE
-    shutil.copy(source, folder / PICTURE)
-    shutil.copy(source, folder / FOLDER / PICTURE)
+def _places(graph: dict[str, Any]) -> dict[str, list[int]]:
+    """[x, y, width, height] of each node."""
+    sizes = {_NOTE_ID: _NOTE, **{id_: node_size(kind) for id_, kind in graph["types"].items()}}
+    wires = [Wire(str(link[0]), str(link[1]), link[2], link[3]) for link in graph["links"]]
+    by_kind = {kind: id_ for id_, kind in graph["types"].items()}
+    if "ACEDistil" in by_kind:
+        wires.append(Wire(by_kind["ACESweep"], by_kind["ACEDistil"], drawn=False))
+    return {id_: [*corner, *sizes[id_]] for id_, corner in lay_out(sizes, wires, _NOTE_ID).items()}
 
 
-def main(parts: list[str]) -> None:
-    chosen = [workflow for workflow in WORKFLOWS if not parts or any(part in workflow.name for part in parts)]
+def _shared(saved: dict[str, Any], workflow: Workflow) -> dict[str, Any]:
+    """The file for others: an id that stays when it is made again, and what each node comes from."""
+    for node in saved["nodes"]:
+        node["properties"]["cnr_id"] = _PACK if node["type"].startswith("ACE") else _CORE
+        node["properties"].pop("aux_id", None)
+        node["properties"].pop("ver", None)
+        if models := models_of(node.get("widgets_values", [])):
+            node["properties"]["models"] = models
+    extra = {**saved.get("extra", {}), READABLE: True}
+    return {**saved, "extra": extra, "id": str(uuid.uuid5(uuid.NAMESPACE_OID, workflow.name)), "revision": 0}
+
+
+def look(page: ComfyPage, path: Path, rendering: str) -> None:
+    """Runs a written workflow, and says which nodes have become larger than they were laid out for."""
+    workflow = json.loads(path.read_text(encoding="utf-8"))
+    page.load_workflow(workflow)
+    page.page.evaluate(
+        "types => app.graph.nodes.filter(n => types.includes(n.type)).forEach(n => { n.mode = 2 })", _LONG
+    )
+    page.queue(timeout=1200)
+    page.screenshot(f"{path.stem}-{rendering}")
+    for box in node_boxes(page):
+        if box.kind != "MarkdownNote":
+            width, height = node_size(box.kind)
+            if box.width > width + 1 or box.height > height + 1:
+                print(
+                    f"  {rendering}: {box.kind} is {box.width:.0f} x {box.height:.0f}, laid out for {width} x {height}"
+                )
+    for error in page.errors:
+        print("  error:", error)
+
+
+def main(arguments: list[str]) -> None:
+    """Makes the workflows whose names contain one of the parts; without any part, all."""
+    parts = [argument for argument in arguments if argument != "--no-run"]
+    chosen = [
+        workflow
+        for workflow in (*WORKFLOWS, *PLUS_WORKFLOWS)
+        if not parts or any(part in workflow.name for part in parts)
+    ]
     WORKFLOW_FOLDER.mkdir(exist_ok=True)
-    with ComfyServer(packs=PACKS) as server, launch_chromium() as chromium:
-        provide_inputs(server)
+    with ComfyServer(start_timeout=600) as server, launch_chromium() as chromium:
         for workflow in chosen:
-            page = ComfyPage(chromium, server)
-            write(page, workflow)
+            server.fetch("/ace/examples", "POST", json=workflow.build().prompt())
+        page = ComfyPage(chromium, server)
+        paths = [write(page, workflow) for workflow in chosen]
+        page.close()
+        for rendering in () if "--no-run" in arguments else ("canvas", "nodes-2"):
+            page = ComfyPage(chromium, server, nodes_2=rendering == "nodes-2")
+            for path in (path for path in paths if path.parent == WORKFLOW_FOLDER):
+                print(path.stem)
+                look(page, path, rendering)
             page.close()
-            print(workflow.name, "with errors:" if page.errors else "", *page.errors)
 
 
 if __name__ == "__main__":

@@ -6,102 +6,43 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from ..ace.bundles.bundle import SHIPPED_BUNDLES, find_bundle
+from ..ace.bundles.bundle import Bundle, find_bundle
 from ..ace.files import atomic_write
 from ..ace.pipeline import ACEPipeline
 from ..ace.weights.lora import merge_lora, read_lora
+from ..ace.weights.presets import RecommendedSampling
 from .dataset.store import Dataset
+from .distil_config import DistilSettings, make_train_config
 from .evaluate.cases import CaseSettings
 from .evaluate.evaluation import Evaluation
+from .evaluate.few_steps import FewStepSearch, find_fewest_steps
 from .evaluate.page import describe, write_page
-from .evaluate.run import evaluate
+from .evaluate.run import SamplerSettings, evaluate
+from .evaluate.verdict import give_verdict
+from .judge.judges import Judge
+from .judge.opening import FaultTolerantJudge, open_judge, where_pictures_go
+from .trainer.base_model import make_resolution
 from .trainer.config import TrainConfig
-from .trainer.config_file import make_config, read_table
 from .trainer.engine.loop import STOP_NOW
-from .trainer.errors import ConfigError, TrainError
-from .trainer.preparation import never
-from .trainer.reporting import OnEvent, silent_event, touched
-from .trainer.start import make_resolution
+from .trainer.errors import TrainError
+from .trainer.export import add_metadata
+from .trainer.preparation import never_stop
+from .trainer.reporting import OnEvent, pop_flag_file, silent_event
 from .workflows.replacement import Replacement, choose_example, sampler_resolution, write_rounds
 from .workflows.ui_file import ui_workflow
-
-STANDARD = Path(__file__).parent / "configs" / "distil-lora.toml"
-_EVALUATED = 16  # pairs
-
-
-@dataclass(frozen=True)
-class DistilSettings:
-    """What is distilled, from what, and where to.
-
-    Attributes:
-        datasets: folders of pairs.
-        bundle: folder of the base model.
-        output: folder of the run; the same call with the same folder goes on.
-        name: of the LoRA, the workflow and the pictures it saves.
-        steps, rank, learning_rate, batch_size, seed: see :class:`TrainConfig`; None leaves what the configuration says.
-        config: file of everything else; the shipped ``distil-lora.toml`` if left out.
-        changes: single settings of it, nested as in the file.
-        device: "auto" or "cpu".
-        inputs: folder for the pictures that the workflow opens; None takes ``inputs`` in the output folder.
-        pairs: held-out pairs to evaluate on; 0 leaves the evaluation out.
-        train_only: no evaluation and no workflow; the whole model may be trained, too.
-    """
-
-    datasets: Sequence[Path]
-    bundle: Path
-    output: Path
-    name: str
-    steps: int | None = None
-    rank: int | None = None
-    learning_rate: float | None = None
-    batch_size: int | None = None
-    seed: int | None = None
-    config: Path | None = None
-    changes: dict[str, Any] | None = None
-    device: str = "auto"
-    inputs: Path | None = None
-    pairs: int = _EVALUATED
-    train_only: bool = False
-
-
-def small_model_settings(
-    datasets: Sequence[Path], output: Path, name: str, *, steps: int, pairs: int, validate_every: int = 0
-) -> DistilSettings:
-    """What suits ace-tiny on a CPU: it learns fast and needs no guidance."""
-    return DistilSettings(
-        datasets=datasets,
-        bundle=SHIPPED_BUNDLES / "ace-tiny",
-        output=output,
-        name=name,
-        steps=steps,
-        rank=64,
-        learning_rate=4e-3,
-        batch_size=8,
-        seed=0,
-        changes={
-            "tensorboard": False,
-            "objective": {"timesteps": "stratified", "weighting": "velocity", "instruction_dropout": 0.0},
-            "validation": {"every": validate_every},
-            "samples": {"every": 0},
-            "checkpoints": {"export": False},
-        },
-        device="cpu",
-        pairs=pairs,
-    )
 
 
 @dataclass(frozen=True)
 class DistilResult:
-    """What a distillation has come to.
+    """What came out of a distillation.
 
     Attributes:
         trained: the LoRA, or the whole model.
         workflow: the replacement, in UI format; None if only training was wanted.
-        report: the page; None if it was not wanted, or the run was stopped before it.
+        report: the HTML page; None if it was not wanted, or the run was stopped before it.
         evaluation: the numbers on it.
         step: optimiser steps done.
         finished: False if somebody asked to stop, be it during the evaluation; the same call goes on from there.
@@ -115,60 +56,6 @@ class DistilResult:
     finished: bool
 
 
-def make_train_config(settings: DistilSettings) -> TrainConfig:
-    """The trainer's configuration.
-
-    Raises:
-        ConfigError: the file or a setting is wrong, or it is not one for a LoRA.
-    """
-    if settings.pairs < 0:
-        raise ConfigError(f"{settings.pairs} pairs cannot be evaluated on; expected 0 (no evaluation) or more")
-    table = read_table(settings.config or STANDARD)
-    if settings.config is None:
-        _scale_to(table, settings)
-    if settings.device == "cpu" or not torch.accelerator.is_available():
-        table |= {"device": "cpu", "precision": "fp32"}  # bf16 is slower there, and nothing is gained
-    given = {
-        "output": str(settings.output),
-        "steps": settings.steps,
-        "batch_size": settings.batch_size,
-        "seed": settings.seed,
-        "model": {"bundle": str(settings.bundle)},
-        "data": {"datasets": [str(folder) for folder in settings.datasets]},
-        "lora": {"rank": settings.rank},
-        "optimizer": {"learning_rate": settings.learning_rate},
-        "export": {"name": settings.name},
-    }
-    table = _merged(_merged(table, given), settings.changes or {})
-    config = make_config(table, str(settings.config or "the distillation"))
-    if config.method != "lora" and not settings.train_only:
-        raise ConfigError(
-            f'{settings.config} trains the whole model (method = "{config.method}"). A distillation makes a LoRA: choose '
-            'a configuration with method = "lora", or train with `comfyui-ace train`'
-        )
-    return config
-
-
-def _scale_to(table: dict[str, Any], settings: DistilSettings) -> None:
-    """Fits the shipped file's intervals to the number of steps, and puts the cache beside the run."""
-    steps = settings.steps or table["steps"]
-    table["data"]["cache"] = str(settings.output.parent / "training-cache")
-    table["optimizer"]["warmup_steps"] = min(table["optimizer"]["warmup_steps"], steps // 10)
-    for section, share in (("validation", 10), ("samples", 4), ("checkpoints", 4)):
-        table[section]["every"] = min(table[section]["every"], max(1, steps // share))
-
-
-def _merged(table: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """``given`` over ``table``, section by section; None leaves what is there."""
-    result = dict(table)
-    for key, value in given.items():
-        if isinstance(value, dict):
-            result[key] = _merged(result.get(key, {}), value)
-        elif value is not None:
-            result[key] = value
-    return result
-
-
 def distil(
     settings: DistilSettings,
     *,
@@ -178,12 +65,14 @@ def distil(
     """Trains, evaluates, and writes report and replacement workflow.
 
     Args:
-        on_event: hears the trainer's events, then "progress" of the evaluation, and at last "distilled" with the paths.
+        settings: what to distil, from what, and where to.
+        on_event: gets the trainer's events, then "progress" of the evaluation, and at last "distilled" with the paths.
         should_stop: as the trainer's, and asked during the evaluation, too; so is the file ``stop_now`` in the output
             folder. After a stop there is a LoRA and a workflow, and no evaluation.
 
     Raises:
         TrainError, EvaluationError, DatasetError, BundleError: it cannot start or go on; what was trained is kept.
+        ModelError: the judge cannot be used, which is found out before anything is trained.
     """
     from .packages import require_packages
     from .trainer.run import train
@@ -191,17 +80,20 @@ def distil(
     on_event = on_event or silent_event
     require_packages()
     config = make_train_config(settings)
-    should_stop = _or_file(should_stop or never, config.output / STOP_NOW)
+    should_stop = _or_flag_file(should_stop or never_stop, config.output / STOP_NOW)
+    judge = _open_judge(settings, on_event)
     trained = train(config, on_event=on_event, should_stop=should_stop)
-    evaluation = report = workflow = None
+    evaluation = fewest = report = workflow = None
     wanted = bool(settings.pairs) and not settings.train_only
     if trained.finished and wanted:
-        evaluation = _evaluate(settings, config, trained.path, on_event, should_stop)
+        fewest, evaluation = _evaluate(settings, config, trained.path, judge, on_event, should_stop)
     finished = trained.finished and (evaluation is not None or not wanted)
     if evaluation is not None:
-        report = _write_report(settings, evaluation)
+        report = _write_report(settings, evaluation, fewest, _keeps_detail(settings, evaluation))
     if not settings.train_only:
         workflow = _write_workflow(settings, config, trained.path, evaluation)
+    verdict = give_verdict(evaluation) if evaluation is not None else None
+    said = [] if verdict is None else [describe(evaluation), verdict.sentence, *([fewest.sentence] if fewest else [])]
     on_event(
         {
             "event": "distilled",
@@ -209,9 +101,12 @@ def distil(
             "trained": str(trained.path),
             "workflow": None if workflow is None else str(workflow),
             "report": None if report is None else str(report),
-            "verdict": None if evaluation is None else describe(evaluation),
+            "verdict": "\n".join(said) or None,
+            "can_replace": None if verdict is None else verdict.answer,
             "score": None if evaluation is None else evaluation.score,
-            "share_of_ceiling": None if evaluation is None else evaluation.share,
+            "score_with_detail": None if evaluation is None else evaluation.score_with_detail,
+            "keep_detail": workflow is not None and _keeps_detail(settings, evaluation),
+            "share_of_ceiling": None if evaluation is None else evaluation.share_of_ceiling,
             "step": trained.step,
             "finished": finished,
         }
@@ -219,16 +114,29 @@ def distil(
     return DistilResult(trained.path, workflow, report, evaluation, trained.step, finished)
 
 
-def _or_file(should_stop: Callable[[], bool], path: Path) -> Callable[[], bool]:
-    """Also hears a file with the request; the file is taken away, the request stays."""
-    heard = False
+def _open_judge(settings: DistilSettings, on_event: OnEvent) -> Judge | None:
+    if not settings.judge_server or not settings.pairs or settings.train_only:
+        return None
+    answers = settings.output / "report" / "answers.jsonl"
+    judge = open_judge(settings.judge_server, settings.judge_model, answers)
 
-    def asked() -> bool:
-        nonlocal heard
-        heard = heard or touched(path)
-        return heard or should_stop()
+    def notice(text: str) -> None:
+        on_event({"event": "notice", "text": text})
 
-    return asked
+    notice(where_pictures_go(judge))
+    return FaultTolerantJudge(judge, notice)
+
+
+def _or_flag_file(should_stop: Callable[[], bool], path: Path) -> Callable[[], bool]:
+    """Also looks for a file with the request; the file is deleted, the request stays."""
+    found = False
+
+    def stop() -> bool:
+        nonlocal found
+        found = found or pop_flag_file(path)
+        return found or should_stop()
+
+    return stop
 
 
 class _Stopped(Exception):
@@ -239,37 +147,64 @@ def _evaluate(
     settings: DistilSettings,
     config: TrainConfig,
     lora: Path,
+    judge: Judge | None,
     on_event: OnEvent,
     should_stop: Callable[[], bool],
-) -> Evaluation | None:
+) -> tuple[FewStepSearch | None, Evaluation | None]:
+    """Finds out how few steps are enough, stores that in the LoRA, and evaluates it so; without an evaluation if stopped."""
+
     def progress(what: str, done: int, total: int) -> None:
         on_event({"event": "progress", "what": what, "done": done, "total": total})
         if should_stop():
             raise _Stopped
 
-    on_cpu = config.device == "cpu" or not torch.accelerator.is_available()
-    device = torch.device("cpu") if on_cpu else torch.accelerator.current_accelerator()
     bundle = find_bundle(settings.bundle)
-    dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
-    pipeline = ACEPipeline.load(bundle, device=device, dtype=dtype)
-    merge_lora(pipeline.model, read_lora(lora))
+    pipeline = _load_student(config, bundle, lora)
     cases = CaseSettings(
         split=_split(settings.datasets),
         max_pairs=settings.pairs,
         max_rounds=config.data.max_rounds,
         fill=config.data.fill,
     )
+    resolution = make_resolution(config.resolution, bundle.defaults)
+    fewest, sampler = None, SamplerSettings()
     try:
-        return evaluate(
+        if settings.speed_loss:
+            fewest = find_fewest_steps(
+                pipeline,
+                settings.datasets,
+                cases=cases,
+                resolution=resolution,
+                loss=settings.speed_loss,
+                progress=progress,
+            )
+        if fewest is not None:
+            found = fewest.chosen.sampling
+            add_metadata(lora, found.to_metadata())
+            sampler = SamplerSettings(0, found.steps, found.guidance_scale, found.guidance_rescale)
+        return fewest, evaluate(
             pipeline,
             settings.datasets,
             cases=cases,
-            resolution=make_resolution(config.resolution, bundle.defaults),
+            sampler=sampler,
+            resolution=resolution,
             student=f"{bundle.name} with {settings.name}",
+            judge=judge,
+            detail=settings.keep_detail != "off",
             progress=progress,
         )
     except _Stopped:
-        return None
+        return fewest, None
+
+
+def _load_student(config: TrainConfig, bundle: Bundle, lora: Path) -> ACEPipeline:
+    """The base model with the LoRA merged in, where and as exactly as it was trained."""
+    on_cpu = config.device == "cpu" or not torch.accelerator.is_available()
+    device = torch.device("cpu") if on_cpu else torch.accelerator.current_accelerator()
+    dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
+    pipeline = ACEPipeline.load(bundle, device=device, dtype=dtype)
+    merge_lora(pipeline.model, read_lora(lora))
+    return pipeline
 
 
 def _split(folders: Sequence[Path]) -> str:
@@ -278,34 +213,53 @@ def _split(folders: Sequence[Path]) -> str:
     return "validation" if held_out else "train"
 
 
-def _write_report(settings: DistilSettings, evaluation: Evaluation) -> Path:
+def _keeps_detail(settings: DistilSettings, evaluation: Evaluation | None) -> bool:
+    """Whether the replacement workflow has Keep Detail switched on."""
+    if settings.keep_detail == "auto":
+        return evaluation is not None and evaluation.detail_helps
+    return settings.keep_detail == "on"
+
+
+def _write_report(settings: DistilSettings, evaluation: Evaluation, fewest: FewStepSearch | None, detail: bool) -> Path:
+    said = "switched on" if detail else "switched off"
+    why = {"auto": "as these numbers say", "on": "as asked for", "off": "as asked for"}[settings.keep_detail]
     folder = settings.output / "report"
     try:
         evaluation.write_json(folder / "evaluation.json")
-        return write_page(evaluation, folder / "index.html")
+        more = [f"<p>In the replacement workflow <b>Keep Detail is {said}</b>, {why}.</p>"]
+        if fewest is not None:
+            fewest.write_json(folder / "steps.json")
+            more.append(fewest.to_html())
+        return write_page(evaluation, folder / "index.html", more=more)
     except OSError as error:
         raise TrainError(f"the report cannot be written to {folder} ({error}); the LoRA is kept") from error
 
 
 def _write_workflow(settings: DistilSettings, config: TrainConfig, lora: Path, evaluation: Evaluation | None) -> Path:
     bundle = find_bundle(settings.bundle)
-    trigger = read_lora(lora).trigger
+    opened = read_lora(lora)
+    trigger = opened.trigger
     dataset, row = choose_example(settings.datasets, trigger)
     path = settings.output / f"{settings.name}.json"
     try:
         rounds = write_rounds(dataset, row, trigger, settings.inputs or settings.output / "inputs", settings.name)
-        defaults = bundle.defaults
+        sampling = opened.sampling or RecommendedSampling.of(bundle.defaults)
         sampler = {
-            "steps": defaults.steps,
-            "cfg": defaults.guidance_scale,
-            "guidance_rescale": defaults.guidance_rescale,
-            **sampler_resolution(config.resolution, defaults.max_tokens),
+            "steps": sampling.steps,
+            "cfg": sampling.guidance_scale,
+            "guidance_rescale": sampling.guidance_rescale,
+            **sampler_resolution(config.resolution, bundle.defaults.max_tokens),
         }
-        made = Replacement(settings.name, bundle.name, lora.name, rounds, sampler, config.data.fill)
-        verdict = "not evaluated yet" if evaluation is None else describe(evaluation)
+        detail = _keeps_detail(settings, evaluation)
+        made = Replacement(settings.name, bundle.name, lora.name, rounds, sampler, config.data.fill, detail)
+        verdict = (
+            "not evaluated yet"
+            if evaluation is None
+            else f"{describe(evaluation)}. {give_verdict(evaluation).sentence}"
+        )
         content = json.dumps(ui_workflow(made.graph(), made.note(verdict)), indent=1, ensure_ascii=False)
         with atomic_write(path) as temporary:
-            temporary.write_text(content + "\n", encoding="utf-8")
+            temporary.write_text(content + "\n", encoding="utf-8", newline="\n")
     except OSError as error:
         raise TrainError(f"the workflow cannot be written to {path} ({error}); the LoRA is kept") from error
     return path

@@ -37,3 +37,23 @@ class CheckError(DatasetError, ValueError):
 
 class RowError(DatasetError, ValueError):
     """A line of metadata that does not describe a pair of this format."""
+
+
+class UnknownDatasetError(DatasetError, ValueError):
+    """There is no such dataset; it may have gone meanwhile."""
+
+
+class UnknownPairError(DatasetError, ValueError):
+    """There is no such pair, kept or deleted; it may have gone meanwhile."""
+
+
+class StalePairError(DatasetError, ValueError):
+    """A pair was changed elsewhere since it was looked at; nothing is overwritten.
+
+    Attributes:
+        pair_id: which one.
+    """
+
+    def __init__(self, message: str, pair_id: str):
+        super().__init__(message)
+        self.pair_id = pair_id

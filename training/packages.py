@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 
+from ..ace.packages import missing_packages_message
 from .trainer.errors import TrainError
 
 TRAINING_PACKAGES = ("accelerate", "peft", "diffusers")
@@ -21,8 +22,4 @@ def require_packages(names: Sequence[str] = TRAINING_PACKAGES) -> None:
         names = (*names, "tomli")  # reads the configurations; later Pythons have their own
     missing = [name for name in names if find_spec(name) is None]
     if missing:
-        one = len(missing) == 1
-        raise TrainError(
-            f"training needs the package{'' if one else 's'} {', '.join(missing)}, which {'is' if one else 'are'} not "
-            f'installed. Install and try again:\n  "{sys.executable}" -m pip install {" ".join(missing)}'
-        )
+        raise TrainError(missing_packages_message(missing, "training", "try again"))

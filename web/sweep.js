@@ -1,46 +1,50 @@
-// A stop button on ACE Edit: Sweep while a sweep runs. The server tells every page how the sweep goes, so the button is
-// there also in a second window, and after a reload together with what was told last.
+// On ACE Edit: Sweep while a sweep runs: how far it is, its last pair, and a stop button. The server tells every page how
+// the sweep goes, so the button is there also in a second window, and after a reload together with what was told last.
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
+import { make } from "./shared/dom.js";
+import { showNotice } from "./shared/notice.js";
+import { fetchJson, findNodes, inLanguage, nodeById, showError } from "./shared/page.js";
+import { addButton, addPanel, growToFit, removeWidget, widgetOf } from "./shared/widgets.js";
 
 const NODE = "ACESweep";
 const BUTTON = "stop sweep";
+const PANEL = "ace_sweep";
+const PANEL_HEIGHT = 130; // pixels
 const TEXTS = {
     en: {
         stop: "■ Stop sweep",
         stopping: "Stopping…",
+        done: "The sweep is done",
+        wrong: "The sweep needs a look",
+        pair: "the last pair: before and after",
         failed: (reason) => `The sweep could not be stopped: ${reason}. Cancel its run in the queue instead.`,
         answered: (status) => `the server answered ${status}`,
     },
     zh: {
         stop: "■ 停止批量捕获",
         stopping: "正在停止…",
+        done: "批量捕获完成",
+        wrong: "批量捕获有问题，请查看",
+        pair: "最近的一对：编辑前和编辑后",
         failed: (reason) => `无法停止批量捕获：${reason}。请改为在队列中取消它的任务。`,
         answered: (status) => `服务器返回 ${status}`,
     },
 };
-let sweep = { running: false, stopping: false, text: "", node: "" };
+let sweep = { running: false, stopping: false, text: "", node: "", done: 0, total: 0, pair: "", failed: false };
 
-function texts() {
-    return TEXTS[app.extensionManager.setting.get("Comfy.Locale")] ?? TEXTS.en;
-}
+const texts = () => inLanguage(TEXTS);
 
-function sweepNodes(graph = app.rootGraph ?? app.graph) {
-    return (graph?.nodes ?? []).flatMap((node) => [
-        ...(node.comfyClass === NODE ? [node] : []),
-        ...(node.subgraph ? sweepNodes(node.subgraph) : []),
-    ]);
-}
+const isSweep = (node) => node.comfyClass === NODE;
 
 function showButton(node) {
-    let button = node.widgets?.find((widget) => widget.name === BUTTON);
     if (!sweep.running) {
-        if (button) node.removeWidget(button);
+        removeWidget(node, BUTTON);
     } else {
+        let button = widgetOf(node, BUTTON);
         if (!button) {
-            button = node.addWidget("button", BUTTON, null, stop, { serialize: false });
-            button.serialize = false; // widgets are saved by their position
-            node.setSize([node.size[0], Math.max(node.size[1], node.computeSize()[1])]);
+            button = addButton(node, BUTTON, stop);
+            growToFit(node);
         }
         button.label = sweep.stopping ? texts().stopping : texts().stop;
         button.disabled = sweep.stopping;
@@ -48,20 +52,49 @@ function showButton(node) {
     node.setDirtyCanvas(true, true);
 }
 
+function addSweepPanel(node) {
+    removeWidget(node, BUTTON); // it comes and goes, so it belongs below
+    const bar = make("progress", { style: "width: 100%; height: 10px; accent-color: #4caf7d" });
+    const picture = make("img", { style: "display: block; max-width: 100%; height: 104px; object-fit: contain" });
+    const look = { className: "ace-sweep", style: `min-height: ${PANEL_HEIGHT}px` };
+    const widget = addPanel(node, PANEL, look, () => PANEL_HEIGHT, bar, picture);
+    growToFit(node);
+    return widget;
+}
+
+// How far the sweep is and its last pair, on the node that runs it; they stay when it has ended.
+function showPanel(node) {
+    if (String(sweep.node) === "" || nodeById(sweep.node) !== node || !sweep.total) return;
+    const widget = widgetOf(node, PANEL) ?? addSweepPanel(node);
+    const [bar, picture] = widget.element.children;
+    Object.assign(bar, { max: sweep.total, value: sweep.done, title: `${sweep.done} / ${sweep.total}` });
+    picture.hidden = !sweep.pair;
+    if (sweep.pair && picture.alt !== sweep.pair) {
+        Object.assign(picture, { alt: sweep.pair, title: texts().pair, src: api.apiURL(`/ace/sweep/pair?${sweep.pair}`) });
+    }
+}
+
 function showButtons() {
-    sweepNodes().forEach(showButton);
+    for (const node of findNodes(isSweep)) {
+        showPanel(node);
+        showButton(node);
+    }
+}
+
+function showEnd() {
+    const [title, ...more] = sweep.text.split("\n");
+    const detail = [title, ...more.slice(0, 2)].join("\n");
+    showNotice(sweep.failed ? texts().wrong : texts().done, detail, [], sweep.failed);
 }
 
 // What a page that was away has missed. While it is there, the front end itself shows what the server sends.
 function showText() {
-    const node = sweepNodes().find((node) => String(node.id) === sweep.node);
-    if (node && sweep.text) api.dispatchCustomEvent("progress_text", { nodeId: sweep.node, text: sweep.text });
+    if (sweep.text && nodeById(sweep.node)?.comfyClass === NODE) api.dispatchCustomEvent("progress_text", { nodeId: sweep.node, text: sweep.text });
 }
 
 async function catchUp() {
     try {
-        const reply = await api.fetchApi("/ace/sweep");
-        if (reply.ok) sweep = await reply.json();
+        sweep = (await fetchJson("/ace/sweep")) ?? sweep;
     } catch (error) {
         console.warn("ACE Edit: the server does not say how the sweep goes.", error);
     }
@@ -75,8 +108,7 @@ async function stop() {
         if (!reply.ok) throw new Error(texts().answered(reply.status));
         if (!(await reply.json()).stopping) await catchUp();
     } catch (error) {
-        const detail = texts().failed(error.message);
-        app.extensionManager.toast.add({ severity: "error", summary: "ACE Edit", detail, life: 10000 });
+        showError(texts().failed(error.message));
     }
 }
 
@@ -84,14 +116,16 @@ app.registerExtension({
     name: "ACEEdit.Sweep",
     async setup() {
         api.addEventListener("ace.sweep", ({ detail }) => {
+            const ended = sweep.running && !detail.running && detail.total;
             sweep = detail;
             showButtons();
+            if (ended) showEnd(); // what could not even begin is an error of the node
         });
         api.addEventListener("reconnected", catchUp);
         await catchUp();
     },
     nodeCreated(node) {
-        if (node.comfyClass === NODE) setTimeout(showButtons); // once it has its place in the graph
+        if (isSweep(node)) setTimeout(showButtons); // once it has its place in the graph
     },
     afterConfigureGraph() {
         setTimeout(() => {

@@ -15,9 +15,11 @@ import json
 import logging
 import os
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from ..text_files import read_text
 from ..weights.presets import BundleDefaults, preset_by_name
 
 logger = logging.getLogger(__name__)
@@ -212,28 +214,50 @@ def _defaults(folder: Path, dit: Path | None) -> BundleDefaults:
     if not path.is_file():
         return preset
     try:
-        given = json.loads(path.read_text(encoding="utf-8"), parse_constant=_reject_constant)
+        given = json.loads(read_text(path), parse_constant=_reject_constant)
     except ValueError as error:
         raise BundleError(f"{path} is not valid JSON: {error}. Correct or remove it") from None
     if not isinstance(given, dict):
         raise BundleError(f"{path} must hold a JSON object, got {type(given).__name__}. Correct or remove it")
-    return replace(preset, **_validate_defaults(path, given))
+    return _merge_defaults(path, preset, given)
 
 
 def _reject_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
 
 
-def _validate_defaults(path: Path, given: dict[str, object]) -> dict[str, object]:
-    """Known entries of the right type; unknown ones are named in a warning, for newer bundles may have more."""
-    kinds = {field.name: type(field.default) for field in fields(BundleDefaults)}
-    if unknown := sorted(set(given) - set(kinds)):
-        logger.warning("%s: unknown entries are ignored: %s; known are %s", path, ", ".join(unknown), ", ".join(kinds))
-    known = {name: value for name, value in given.items() if name in kinds}
-    for name, value in known.items():
-        kind = kinds[name]
-        fits = isinstance(value, (int, float) if kind is float else kind) and not isinstance(value, bool)
-        if not fits or (name in {"max_tokens", "steps"} and value < 1):
-            wanted = {int: "a whole number of at least 1", float: "a number", str: "a text"}[kind]
-            raise BundleError(f"{path}: {name!r} must be {wanted}, got {value!r}. Correct the file")
-    return known
+def _merge_defaults(path: Path, preset: Any, given: object, place: str = "") -> Any:
+    """A dataclass with the file's entries over its own, those of sections within it likewise.
+
+    Unknown entries are named in a warning, for newer bundles may have more.
+
+    Args:
+        path: of the file, for messages.
+        preset: the dataclass.
+        given: the entries.
+        place: of the section in the file, for messages.
+
+    Raises:
+        BundleError: an entry is of the wrong type.
+    """
+    if not isinstance(given, dict):
+        raise BundleError(f"{path}: {place.rstrip('.')!r} must be a JSON object, got {given!r}. Correct the file")
+    names = [field.name for field in fields(preset)]
+    if unknown := sorted(place + name for name in set(given) - set(names)):
+        logger.warning("%s: unknown entries are ignored: %s; known are %s", path, ", ".join(unknown), ", ".join(names))
+    known = {}
+    for name in (name for name in names if name in given):
+        default = getattr(preset, name)
+        if is_dataclass(default):
+            known[name] = _merge_defaults(path, default, given[name], f"{place}{name}.")
+        else:
+            known[name] = _check_entry(path, place + name, given[name], type(default))
+    return replace(preset, **known)
+
+
+def _check_entry(path: Path, name: str, value: object, kind: type) -> object:
+    fits = isinstance(value, (int, float) if kind is float else kind) and not isinstance(value, bool)
+    if not fits or (kind is int and value < 1):
+        wanted = {int: "a whole number of at least 1", float: "a number", str: "a text"}[kind]
+        raise BundleError(f"{path}: {name!r} must be {wanted}, got {value!r}. Correct the file")
+    return value

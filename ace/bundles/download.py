@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..files import checksum, format_size, require_free_space
+from ..files import checksum, format_size, rename, require_free_space
 from .bundle import COMPONENTS, PUBLISHED_MODELS, Bundle, find_bundle, manual_download_instructions
 from .transfer import HttpStatusError, fetch
 
@@ -199,7 +199,7 @@ def _fetch_all(
                 f"{file.path} arrived damaged: its checksum is not the published one. The damaged file was removed; "
                 "start again, and if it happens again, check the connection (a proxy may change files)"
             )
-        part.rename(local)
+        rename(part, local)
         there += file.size
 
 

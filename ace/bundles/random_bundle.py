@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
+import re
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -22,6 +26,7 @@ _T5_NAME = "t5-v1_1-xxl"  # the folder's name in the published layout; this one 
 _VAE_WIDTHS = (32, 64, 64, 64)
 CONFIG = ACEConfig(hidden_size=96, depth=4, num_heads=4, text_width=_TEXT_WIDTH, max_seq_len=64)
 MAX_TOKENS = 64  # 128 × 128 pixels
+_WORD = re.compile(r"\b[A-Za-z]+\b")
 
 
 def make_random_bundle(folder: str | Path, seed: int = 0) -> Bundle:
@@ -43,7 +48,7 @@ def make_random_bundle(folder: str | Path, seed: int = 0) -> Bundle:
         "steps": 20,
         "description": "random weights: shows that everything runs, not what ACE can do",
     }
-    (Path(folder) / "ace_bundle.json").write_text(json.dumps(description, indent=2), encoding="utf-8")
+    (Path(folder) / "ace_bundle.json").write_text(json.dumps(description, indent=2), encoding="utf-8", newline="\n")
     return find_bundle(folder)
 
 
@@ -88,13 +93,14 @@ def _write_text_encoder(folder: Path, vocabulary_size: int, seed: int) -> None:
         T5EncoderModel(config).save_pretrained(folder)
 
 
-def train_tokenizer(folder: Path, corpus: Iterable[str], vocabulary_size: int = 512) -> int:
+def train_tokenizer(folder: Path, corpus: Iterable[str], vocabulary_size: int = 512, whole_words: int = 0) -> int:
     """Trains and saves a small Unigram tokenizer as T5 has, with ACE's special tokens at the end as in the published one.
 
     Args:
         folder: where its files go.
         corpus: lines of text.
-        vocabulary_size: at most, special tokens of ACE not counted.
+        vocabulary_size: pieces at most, those of ``whole_words`` and special tokens of ACE not counted.
+        whole_words: so many of the most frequent words get a piece of their own.
 
     Returns:
         The size of the vocabulary with all special tokens.
@@ -115,8 +121,9 @@ def train_tokenizer(folder: Path, corpus: Iterable[str], vocabulary_size: int = 
         initial_alphabet=[chr(code) for code in range(33, 127)],
         show_progress=False,
     )
-    pieces = (piece for line in corpus for piece in split_special_tokens(line) if piece not in SPECIAL_TOKENS)
+    pieces = [piece for line in corpus for piece in split_special_tokens(line) if piece not in SPECIAL_TOKENS]
     tokenizer.train_from_iterator(pieces, trainer)
+    tokenizer.model = _with_words(tokenizer, pieces, whole_words)
     tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
@@ -127,6 +134,17 @@ def train_tokenizer(folder: Path, corpus: Iterable[str], vocabulary_size: int = 
     )
     fast.save_pretrained(folder)
     return len(fast)
+
+
+def _with_words(tokenizer: Any, lines: Iterable[str], count: int) -> Any:
+    """The tokenizer's model with the most frequent words of the lines as pieces, each by its frequency."""
+    from tokenizers import models
+
+    model = json.loads(tokenizer.to_str())["model"]
+    words = Counter(word for line in lines for word in _WORD.findall(line))
+    known = {piece for piece, _ in model["vocab"]}
+    new = [(f"▁{word}", math.log(n / words.total())) for word, n in words.most_common(count) if f"▁{word}" not in known]
+    return models.Unigram([*map(tuple, model["vocab"]), *new], model["unk_id"])
 
 
 def _corpus() -> list[str]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from .registry import LANGUAGE_NOTE, SlotHelp, connect_help, describe, families, get_template, slot_help, subtasks
 from .render import render, render_bilingual, unreadable_letters
-from .template import LANGUAGES, Slot, Template
+from .template import ALL_IMAGES, LANGUAGES, Slot, Template
 
 __all__ = [
+    "ALL_IMAGES",
     "LANGUAGES",
     "LANGUAGE_NOTE",
     "Slot",

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 
 MAX_IMAGES = 10
+AUTO = "auto"  # in place of an indicator: the first one that no other picture of the unit has
 INDICATORS = ("{image}", *(f"{{image{number}}}" for number in range(1, MAX_IMAGES)))
 
 # Additional special tokens of the published tokenizer, in the order that gives ids 32100 … 32112 with a plain T5
@@ -74,6 +75,13 @@ def renumber_indicators(text: str, numbers: Mapping[int, int]) -> str:
         ValueError: a new number is beyond ``{image9}``.
     """
     return _WRITTEN.sub(lambda match: indicator(numbers.get(_number(match), _number(match))), text)
+
+
+def without_indicators(text: str) -> str:
+    """The text with its indicators as plain words, "{image1}" as "image1": whatever it says, it names no picture."""
+    while _WRITTEN.search(text):
+        text = _WRITTEN.sub(lambda match: match[0][1:-1].strip(), text)
+    return text
 
 
 def split_special_tokens(text: str) -> list[str]:

@@ -7,7 +7,7 @@ will see, which is also what a preview draws.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import torch
@@ -15,6 +15,7 @@ import torch
 from ..notices import Notify, silent
 from ..pictures.masks import INPAINT_FILLS
 from .indicators import (
+    AUTO,
     INDICATORS,
     MAX_IMAGES,
     indicator,
@@ -32,7 +33,8 @@ class ConditionImage:
     Attributes:
         image: (B, H, W, 3) float, 0 … 1. A batch means one edit for each picture.
         mask: (B or 1, H, W) float, 0 … 1, 1 where the picture may change; None means everywhere.
-        indicator: ``{image}``, ``{image1}`` … ``{image9}``; other spellings are normalized.
+        indicator: ``{image}``, ``{image1}`` … ``{image9}``; other spellings are normalized. ``AUTO`` leaves it to the
+            unit, which gives such pictures the first free ones in their order.
         fill: what the model sees under the mask, a key of ``INPAINT_FILLS``: "keep" shows it the picture, "blank" black.
     """
 
@@ -44,17 +46,18 @@ class ConditionImage:
     def __post_init__(self) -> None:
         if self.fill not in INPAINT_FILLS:
             raise ValueError(f'fill is "{self.fill}"; expected one of {", ".join(INPAINT_FILLS)}')
-        object.__setattr__(self, "indicator", indicator(indicator_number(self.indicator)))
+        if self.indicator != AUTO:
+            object.__setattr__(self, "indicator", indicator(indicator_number(self.indicator)))
         if self.image.ndim != 4 or self.image.shape[-1] != 3 or 0 in self.image.shape:
             raise ValueError(
-                f"the picture for {self.indicator} must be (batch, height, width, 3), got {tuple(self.image.shape)}"
+                f"{picture_name(self.indicator)} must be (batch, height, width, 3), got {tuple(self.image.shape)}"
             )
         mask = self.mask
         if mask is None:
             return
         if mask.ndim != 3 or mask.shape[1:] != self.image.shape[1:3]:
             raise ValueError(
-                f"the mask of {self.indicator} is {tuple(mask.shape)}, but its picture is {self.image.shape[2]}×"
+                f"{mask_name(self.indicator)} is {tuple(mask.shape)}, but its picture is {self.image.shape[2]}×"
                 f"{self.image.shape[1]} (width×height); fit the mask to the picture first"
             )
         if mask.shape[0] not in (1, self.image.shape[0]):
@@ -65,7 +68,11 @@ class ConditionImage:
 
     @property
     def number(self) -> int:
-        """Of the indicator; ``{image}`` is 0."""
+        """Of the indicator; ``{image}`` is 0.
+
+        Raises:
+            ValueError: it is ``AUTO``; a picture of a unit has a number.
+        """
         return indicator_number(self.indicator)
 
     @property
@@ -74,13 +81,38 @@ class ConditionImage:
         return f"{self.indicator} ({self.image.shape[2]}×{self.image.shape[1]})"
 
 
+def picture_name(word: str) -> str:
+    """What messages call a picture with this indicator, or ``AUTO``."""
+    return "the picture" if word == AUTO else f"the picture for {word}"
+
+
+def mask_name(word: str) -> str:
+    """What messages call the mask of a picture with this indicator, or ``AUTO``."""
+    return "the mask" if word == AUTO else f"the mask of {word}"
+
+
+def _named(images: Sequence[ConditionImage]) -> list[ConditionImage]:
+    """The same images, those with ``AUTO`` under the first indicators that no other one has.
+
+    Raises:
+        ValueError: there are more images than indicators.
+    """
+    taken = {image.indicator for image in images}
+    free = iter([word for word in INDICATORS if word not in taken])
+    if len(images) > MAX_IMAGES:
+        raise ValueError(
+            f"the unit has {len(images)} pictures; ACE takes at most {MAX_IMAGES}. Disconnect some of them"
+        )
+    return [replace(image, indicator=next(free)) if image.indicator == AUTO else image for image in images]
+
+
 @dataclass(frozen=True, eq=False)
 class ConditionUnit:
     """One instruction and the images it speaks of, in the order of their indicators.
 
     Attributes:
         instruction: indicators in any accepted spelling; normalized.
-        images: sorted by indicator.
+        images: sorted by indicator; those with ``AUTO`` have got one, in the order in which they were given.
         target: indicator of the image that is being edited, whose size and mask the result takes; the first by default.
 
     Raises:
@@ -93,7 +125,7 @@ class ConditionUnit:
     target: str | None = None
 
     def __post_init__(self) -> None:
-        images = tuple(sorted(self.images, key=lambda image: image.number))
+        images = tuple(sorted(_named(self.images), key=lambda image: image.number))
         for before, after in pairwise(images):
             if before.number == after.number:
                 raise ValueError(

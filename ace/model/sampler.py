@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -38,6 +39,41 @@ class SamplerStep:
 
 
 StepCallback = Callable[[SamplerStep], None]
+
+
+class NotFiniteError(ValueError):
+    """Sampling or decoding gave values that are no numbers; the message names the likely cause."""
+
+
+def check_settings(guidance_scale: float, guidance_rescale: float) -> None:
+    """Checks that both are numbers and in range.
+
+    Raises:
+        ValueError: one is not; the message names it.
+    """
+    if not math.isfinite(guidance_scale):
+        raise ValueError(f"guidance_scale must be a number, such as 4.5, got {guidance_scale}")
+    if not 0.0 <= guidance_rescale <= 1.0:
+        raise ValueError(f"guidance_rescale must be between 0 and 1, got {guidance_rescale}")
+
+
+def check_finite(values: torch.Tensor, what: str, dtype: torch.dtype | None = None) -> None:
+    """Checks that a latent or a picture consists of numbers, before a black picture is shown or stored.
+
+    Args:
+        values: of any shape.
+        what: what they are, for messages.
+        dtype: that they were computed in, where that is known.
+
+    Raises:
+        NotFiniteError: some are NaN or infinite.
+    """
+    if values.isfinite().all():
+        return
+    overflow = "an overflow of float16, which holds nothing above 65504 (use bfloat16 or float32 in its place)"
+    others = "a LoRA whose strength is too high or whose training went wrong, far too strong guidance, damaged weights"
+    causes = {None: f"{others}, or {overflow}", torch.float16: f"{overflow}; else {others}"}.get(dtype, others)
+    raise NotFiniteError(f"{what} holds values that are no numbers (NaN or infinite). The likely cause is {causes}")
 
 
 def draw_noise(shape: Sequence[int], seed: int | Sequence[int]) -> torch.Tensor:
@@ -112,10 +148,11 @@ def sample(
         (B, 4, H, W) float32 clean latent (still scaled), on the model's device.
 
     Raises:
-        ValueError: ``steps`` or ``guidance_rescale`` is out of range, or the conditioning does not fit the noise.
+        ValueError: ``steps``, ``guidance_scale`` or ``guidance_rescale`` is out of range, or the conditioning does not fit
+            the noise.
+        NotFiniteError: a step gives values that are no numbers.
     """
-    if not 0.0 <= guidance_rescale <= 1.0:
-        raise ValueError(f"guidance_rescale must be between 0 and 1, got {guidance_rescale}")
+    check_settings(guidance_scale, guidance_rescale)
     schedule = NoiseSchedule()
     timesteps = trailing_timesteps(steps)
     latent = noise.to(model.device, torch.float32)
@@ -126,6 +163,7 @@ def sample(
         next_signal, next_sigma = schedule.signal_and_noise(timesteps[index + 1] if index + 1 < steps else None)
         denoised = (latent - sigma * eps) / signal
         latent = next_signal * denoised + next_sigma * eps
+        check_finite(latent, f"the picture after step {index + 1} of {steps}", model.dtype)
         if callback is not None:
             callback(SamplerStep(index, steps, timestep, latent, denoised))
     return latent

@@ -49,8 +49,12 @@ class NoiseSchedule:
         Returns:
             (B, C, H, W) in the dtype of ``clean``.
         """
-        alpha_bar = self.alphas_cumprod.to(timesteps.device)[timesteps].view(-1, *[1] * (clean.ndim - 1))
-        return alpha_bar.sqrt().to(clean.dtype) * clean + (1.0 - alpha_bar).sqrt().to(clean.dtype) * noise
+        # The roots are taken on the CPU: not every device has float64.
+        signal, sigma = (
+            share.sqrt().to(clean.dtype).to(timesteps.device)[timesteps].view(-1, *[1] * (clean.ndim - 1))
+            for share in (self.alphas_cumprod, 1.0 - self.alphas_cumprod)
+        )
+        return signal * clean + sigma * noise
 
 
 def trailing_timesteps(steps: int, num_timesteps: int = 1000) -> list[int]:

@@ -42,6 +42,22 @@ class Box:
 
 
 @dataclass(frozen=True)
+class Canvas:
+    """A canvas that holds another picture left of the one that a ``Fit`` is for.
+
+    Attributes:
+        height: that the model works on, a multiple of 16.
+        width: that the model works on, a multiple of 16.
+        before: columns of the other picture at the scale of the crop: ``before`` and the crop's columns together are
+            scaled to ``width``.
+    """
+
+    height: int
+    width: int
+    before: int
+
+
+@dataclass(frozen=True)
 class Fit:
     """How a picture becomes one that the model takes: ``crop`` is cut out of it and scaled to ``height`` x ``width``.
 
@@ -50,10 +66,11 @@ class Fit:
         source_width: of the picture.
         crop: the part that is kept.
         height: that the part is scaled to, a multiple of 16.
-        width: that the part is scaled to, a multiple of 16.
+        width: that the part is scaled to, a multiple of 16 unless it shares a canvas.
+        canvas: where the model works on a canvas of which the part is only the right side.
 
     Raises:
-        ValueError: the crop leaves the picture, or a side is no multiple of 16.
+        ValueError: the crop leaves the picture, or a side of what the model works on is no multiple of 16.
     """
 
     source_height: int
@@ -61,6 +78,7 @@ class Fit:
     crop: Box
     height: int
     width: int
+    canvas: Canvas | None = None
 
     def __post_init__(self) -> None:
         inside = (
@@ -72,7 +90,8 @@ class Fit:
                 f"a crop of {self.crop.width}x{self.crop.height} at ({self.crop.left}, {self.crop.top}) does not lie in a "
                 f"picture of {self.source_width}x{self.source_height}; choose a crop inside the picture"
             )
-        check_sides(self.height, self.width)
+        whole = self.canvas or self
+        check_sides(whole.height, whole.width)
 
     @property
     def tokens(self) -> int:
@@ -127,7 +146,7 @@ def published_fit(height: int, width: int, max_tokens: int = 1024) -> Fit:
     _check_source(height, width)
     if max_tokens < MAX_ASPECT_RATIO:
         raise ValueError(f"max_tokens is {max_tokens}; it must be at least {MAX_ASPECT_RATIO}, one picture of 4:1")
-    crop = _limit_aspect(height, width)
+    crop = limit_aspect(height, width)
     scale = min(1.0, math.sqrt(max_tokens / ((crop.height / PATCH_PIXELS) * (crop.width / PATCH_PIXELS))))
     scale = max(scale, PATCH_PIXELS / min(crop.height, crop.width))
     sides = (_floor_to_patch(int(side * scale)) for side in (crop.height, crop.width))
@@ -143,12 +162,12 @@ def megapixels_fit(height: int, width: int, megapixels: float) -> Fit:
         megapixels: the area in units of 1024 x 1024 pixels, met as nearly as multiples of 16 allow.
 
     Raises:
-        ValueError: a side without pixels, or an area that is not above 0.
+        ValueError: a side without pixels, or an area that is not above 0 or infinite.
     """
     _check_source(height, width)
-    if not megapixels > 0:
+    if not 0 < megapixels < math.inf:
         raise ValueError(f"megapixels is {megapixels}; it must be above 0, such as 0.25 (512x512) or 1 (1024x1024)")
-    crop = _limit_aspect(height, width)
+    crop = limit_aspect(height, width)
     scale = math.sqrt(megapixels * 1024 * 1024 / (crop.height * crop.width))
     return Fit(height, width, crop, _round_to_patch(crop.height * scale), _round_to_patch(crop.width * scale))
 
@@ -195,7 +214,7 @@ def infer_crop(height: int, width: int, result_height: int, result_width: int) -
         ValueError: no scaling of the (at most 4:1) picture gives that shape, so it was fitted by another rule.
     """
     _check_source(height, width)
-    whole, crop = Box(0, 0, height, width), _limit_aspect(height, width)
+    whole, crop = Box(0, 0, height, width), limit_aspect(height, width)
     if (height, width) == (result_height, result_width):
         return whole
     if same_aspect(crop.height, crop.width, result_height, result_width, tolerance=PATCH_PIXELS):
@@ -254,7 +273,8 @@ def center_crop(height: int, width: int, crop_height: int, crop_width: int) -> B
     return Box(round((height - crop_height) / 2), round((width - crop_width) / 2), crop_height, crop_width)
 
 
-def _limit_aspect(height: int, width: int) -> Box:
+def limit_aspect(height: int, width: int) -> Box:
+    """The centre of a ``height`` x ``width`` picture that has an aspect ratio of at most 4:1."""
     return center_crop(height, width, min(height, MAX_ASPECT_RATIO * width), min(width, MAX_ASPECT_RATIO * height))
 
 

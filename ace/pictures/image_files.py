@@ -6,22 +6,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from ..files import atomic_write
 from ..notices import Notify, silent
+from .files.color_profiles import to_srgb
+from .files.decoding import is_high_bit_depth, opened, upright
+from .files.mask_reading import mask_channels, read_as_mask
 from .preprocess import to_rgb
-
-# Pillow's modes for grey levels beyond 8 bits; PNGs of 16 bits come as "I" or "I;16", floats are 0 … 1.
-_HIGH_BIT_DEPTH = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 
 
 def load_picture(path: str | Path, notify: Notify = silent) -> torch.Tensor:
-    """Reads a picture, turned upright, transparency laid on white.
+    """Reads a picture, turned upright, its colours in sRGB, transparency laid on white.
 
     Args:
-        path: of any format that Pillow reads.
-        notify: told where transparency is laid on white.
+        path: of a format of :data:`ace.pictures.files.picture_folders.PICTURE_FORMATS`.
+        notify: told where colours are converted, transparency is laid on white, or frames are left out.
 
     Returns:
         (1, H, W, 3) float32, 0 … 1.
@@ -29,27 +29,47 @@ def load_picture(path: str | Path, notify: Notify = silent) -> torch.Tensor:
     Raises:
         ValueError: no such file, or no picture that can be read.
     """
-    with _open(path) as picture:
-        if picture.mode in _HIGH_BIT_DEPTH:
-            return to_rgb(_high_bit_depth_to_tensor(picture), notify)
-        mode = "RGBA" if picture.has_transparency_data else "RGB"
-        return to_rgb(_to_tensor(picture.convert(mode)), notify)
+    with opened(path) as (picture, notes):
+        turned, _ = upright(picture)
+        if is_high_bit_depth(turned):
+            pixels, notes = _high_bit_depth_to_tensor(turned), ()
+        else:
+            coloured, more = to_srgb(turned)
+            notes += more
+            pixels = _to_tensor(coloured.convert("RGBA" if coloured.has_transparency_data else "RGB"))
+    for note in notes:
+        notify(f"{path}: {note}")
+    return to_rgb(pixels, notify)
 
 
-def load_mask(path: str | Path) -> torch.Tensor:
-    """Reads a mask, white where the picture may change; of a file with transparency the alpha counts.
+def load_mask(path: str | Path, notify: Notify = silent, *, reading: str = "auto") -> torch.Tensor:
+    """Reads a mask, white where the picture may change.
+
+    Args:
+        path: of a format of :data:`ace.pictures.files.picture_folders.PICTURE_FORMATS`.
+        notify: told where the file could have meant something else.
+        reading: what of the file is the mask; a key of :data:`ace.pictures.files.mask_reading.MASK_READINGS`.
 
     Returns:
         (1, H, W) float32, 0 … 1.
 
     Raises:
-        ValueError: no such file, or no picture that can be read.
+        ValueError: no such file, no picture that can be read, or no transparency where it is to be read by that.
     """
-    with _open(path) as picture:
-        if picture.mode in _HIGH_BIT_DEPTH:
-            return _high_bit_depth_to_tensor(picture)[..., 0]
-        grey = picture.convert("RGBA").getchannel("A") if picture.has_transparency_data else picture.convert("L")
-        return _to_tensor(grey.convert("L"))[..., 0]
+    with opened(path) as (picture, _):
+        turned, _ = upright(picture)
+        if is_high_bit_depth(turned):
+            levels, alpha = _high_bit_depth_to_tensor(turned)[0, ..., 0].numpy(), None
+        else:
+            levels, alpha = mask_channels(turned)
+    try:
+        read = read_as_mask(levels, alpha, reading)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    if read.note:
+        notify(f"the mask {path}: {read.note}")
+    mask = torch.from_numpy(np.array(read.mask, dtype=np.float32))[None]
+    return mask / 255 if read.mask.dtype == np.uint8 else mask
 
 
 def save_picture(image: torch.Tensor, path: str | Path) -> Path:
@@ -61,24 +81,17 @@ def save_picture(image: torch.Tensor, path: str | Path) -> Path:
 
     Returns:
         The path.
+
+    Raises:
+        ValueError: values are NaN or infinite; no file is written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if not image.isfinite().all():
+        raise ValueError(f"{path} is not written: the picture holds values that are no numbers (NaN or infinite)")
     pixels = (image.clamp(0, 1) * 255).to(torch.uint8).cpu().numpy()
     with atomic_write(path) as temporary:
         Image.fromarray(pixels).save(temporary, format=Image.registered_extensions().get(path.suffix.lower(), "PNG"))
     return path
-
-
-def _open(path: str | Path) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(Image.open(path))
-    except FileNotFoundError:
-        raise ValueError(f"there is no file {path}; check the name and the folder") from None
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise ValueError(
-            f"{path} is not a picture that can be read: {error}; choose a PNG, JPEG or WebP file"
-        ) from None
 
 
 def _high_bit_depth_to_tensor(picture: Image.Image) -> torch.Tensor:

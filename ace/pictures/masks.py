@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from ..notices import Notify, log_notice
+from .files.mask_reading import LUMA, read_as_mask
 from .fit import aspect_crop
 from .morphology import feather as feather_mask
 from .morphology import fill_holes as fill_mask
@@ -93,7 +94,7 @@ def prepare_mask(
 def fit_to_image(mask: torch.Tensor, height: int, width: int, when_aspect_differs: str = "error") -> torch.Tensor:
     """Resizes a mask to a picture's size by the nearest pixels, values unchanged.
 
-    An empty mask fits every picture: ComfyUI's Load Image gives one of 64x64 for a picture without alpha.
+    An empty mask fits every picture.
 
     Args:
         mask: (B, h, w).
@@ -118,27 +119,27 @@ def fit_to_image(mask: torch.Tensor, height: int, width: int, when_aspect_differ
     return resize_mask(mask[:, box.rows, box.columns], height, width)
 
 
-def from_alpha(image: torch.Tensor, marks: str = "transparent") -> torch.Tensor:
-    """Mask (B, H, W) from the alpha of an image.
+def from_image(image: torch.Tensor, reading: str = "auto", notify: Notify = log_notice) -> torch.Tensor:
+    """Mask (B, H, W) float32 out of a picture that is one, or out of its alpha.
 
     Args:
-        image: (B, H, W, 4) or, grey with alpha, (B, H, W, 2).
-        marks: which pixels may change: the "transparent" ones, a hole cut into a picture, as ComfyUI's Load Image reads
-            alpha; or the "opaque" ones, a layer painted on.
+        image: (B, H, W, 1 to 4).
+        reading: what of it is the mask; a key of :data:`ace.pictures.files.mask_reading.MASK_READINGS`.
+        notify: told where the picture could have meant something else.
 
     Raises:
-        ValueError: the image has no alpha, or ``marks`` is something else.
+        TypeError: no image.
+        ValueError: no image, no such reading, or no alpha where the mask is to be read by that.
     """
     check_image(image)
-    if image.shape[3] not in (2, 4):
-        raise ValueError(
-            f"the image has {image.shape[3]} channels and no alpha; "
-            "load it with a node that keeps alpha, or use Load Image's mask output"
-        )
-    if marks not in ("transparent", "opaque"):
-        raise ValueError(f'marks is "{marks}"; expected "transparent" or "opaque"')
-    alpha = image[..., -1].to(torch.float32)
-    return alpha.clone() if marks == "opaque" else 1 - alpha
+    levels = image.detach().to("cpu", torch.float32)
+    alpha = levels[..., -1].numpy() if image.shape[3] in (2, 4) else None
+    colour = levels[..., :-1] if alpha is not None else levels
+    weights = torch.tensor(LUMA if colour.shape[3] == 3 else (1.0,))
+    read = read_as_mask((colour @ weights).numpy(), alpha, reading)
+    if read.note:
+        notify(f"the picture for the mask: {read.note}")
+    return torch.from_numpy(read.mask.copy()).to(image.device)
 
 
 def union(mask: torch.Tensor) -> torch.Tensor:
@@ -147,8 +148,14 @@ def union(mask: torch.Tensor) -> torch.Tensor:
 
 
 def coverage(mask: torch.Tensor) -> torch.Tensor:
-    """Share of pixels the binary mask marks: (B, H, W) -> (B,) in [0, 1]; 0 is an empty mask, 1 a full one."""
-    return binarize(mask).mean(dim=(1, 2), dtype=torch.float64)
+    """Share of pixels the binary mask marks: (B, H, W) -> (B,) in [0, 1]; 0 is an empty mask, 1 a full one.
+
+    Pixels are counted where the mask is and divided on the CPU: not every device has float64, and float32 would take a
+    large mask that lacks one pixel for full.
+    """
+    mask = binarize(mask)
+    marked = mask.flatten(1).sum(1, dtype=torch.int64).tolist()
+    return torch.tensor([count / mask[0].numel() for count in marked], dtype=torch.float64)
 
 
 def inpaint_image(image: torch.Tensor, mask: torch.Tensor, fill: str = "blank") -> torch.Tensor:

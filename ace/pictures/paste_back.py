@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from ..notices import Notify, log_notice
-from .fit import Box, Fit, infer_crop, same_aspect
+from .crop import check_result_size, without_reference
+from .fit import Box, Fit, infer_crop
 from .morphology import bounding_box, grow
 from .morphology import feather as feather_mask
 from .outpaint import Placement
@@ -48,11 +49,16 @@ def paste_back(
         ValueError: sizes or batches do not belong together.
     """
     original = _with_colors(original)
-    result = to_rgb(result, notify, "result").to(original.device)
-    box = _result_box(original, result, fit)
+    result = without_reference(to_rgb(result, notify, "result").to(original.device), fit)
+    box = result_box(original, result, fit)
     region = resize_image(result, box.height, box.width)
-    inner = _mask_in_box(as_mask(mask).to(original.device), original, result, box, notify)
-    original, region, inner = _broadcast_batches(original, region, inner)
+    mask = as_mask(mask).to(original.device)
+    if not (mask > 0).any():
+        notify(
+            "the mask marks nothing, so the original comes back as it was; paint white where the result is to be seen"
+        )
+    inner = mask_in_box(mask, original, result, box, notify)
+    original, region, inner = broadcast_batches("original, result and mask", original, region, inner)
     if match_colors:
         region = match_seam_colors(region, original[:, box.rows, box.columns, :3], inner, ring, notify)
     weight = inner if feather is None else feather_mask(inner, feather)
@@ -131,29 +137,44 @@ def _with_colors(image: torch.Tensor) -> torch.Tensor:
     return torch.cat([image[..., :1].expand(-1, -1, -1, 3), image[..., 1:]], dim=3)
 
 
-def _result_box(original: torch.Tensor, result: torch.Tensor, fit: Fit | None) -> Box:
-    """The part of the original that the result shows."""
+def result_box(original: torch.Tensor, result: torch.Tensor, fit: Fit | None, name: str = "original") -> Box:
+    """The part of the original (B, H, W, C) that the result (B, h, w, C') shows.
+
+    Args:
+        fit: how the original was prepared; None works it out by the two sizes, see ``infer_crop``.
+        name: of the original, for messages.
+
+    Raises:
+        ValueError: the sizes do not belong together.
+    """
     (height, width), size = original.shape[1:3], result.shape[1:3]
     if fit is None:
         return infer_crop(height, width, *size)
     if (height, width) != (fit.source_height, fit.source_width):
         raise ValueError(
-            f"the original is {width}x{height}, but the fit was made for {fit.source_width}x{fit.source_height}; "
+            f"the {name} is {width}x{height}, but the fit was made for {fit.source_width}x{fit.source_height}; "
             "connect the picture that the result was made from"
         )
-    if not (same_aspect(fit.height, fit.width, *size) or same_aspect(fit.crop.height, fit.crop.width, *size)):
-        raise ValueError(
-            f"the result is {size[1]}x{size[0]}, which is another shape than the {fit.width}x{fit.height} that its fit "
-            "gives; connect the fit of the sampler that made it"
-        )
+    check_result_size(*size, fit)
     return fit.crop
 
 
-def _mask_in_box(
-    mask: torch.Tensor, original: torch.Tensor, result: torch.Tensor, box: Box, notify: Notify
+def mask_in_box(
+    mask: torch.Tensor, original: torch.Tensor, result: torch.Tensor, box: Box, notify: Notify, name: str = "original"
 ) -> torch.Tensor:
-    """The mask on the part of the original that the result shows, (B, box.height, box.width)."""
+    """The mask (B, h, w) of the original's size or the result's on the part of the original that the result shows.
+
+    An empty mask fits every picture.
+
+    Returns:
+        (B, box.height, box.width).
+
+    Raises:
+        ValueError: the mask has neither size.
+    """
     size = tuple(mask.shape[1:])
+    if not (mask > 0).any():
+        return mask.new_zeros(mask.shape[0], box.height, box.width)
     if size == tuple(original.shape[1:3]):
         inner = mask[:, box.rows, box.columns]
         if inner.numel() < mask.numel() and inner.count_nonzero() < mask.count_nonzero():
@@ -162,15 +183,23 @@ def _mask_in_box(
     if size == tuple(result.shape[1:3]):
         return resize_mask(mask, box.height, box.width)
     raise ValueError(
-        f"the mask is {size[1]}x{size[0]}; expected the original's size, {original.shape[2]}x{original.shape[1]}, "
+        f"the mask is {size[1]}x{size[0]}; expected the {name}'s size, {original.shape[2]}x{original.shape[1]}, "
         f"or the result's, {result.shape[2]}x{result.shape[1]}"
     )
 
 
-def _broadcast_batches(*tensors: torch.Tensor) -> list[torch.Tensor]:
-    """Repeats batches of 1 to the size of the others."""
+def broadcast_batches(names: str, *tensors: torch.Tensor) -> list[torch.Tensor]:
+    """Repeats batches of 1 to the size of the others.
+
+    Args:
+        names: what they are, for the message.
+        tensors: (B or 1, …) each.
+
+    Raises:
+        ValueError: there are two sizes above 1.
+    """
     batch = max(tensor.shape[0] for tensor in tensors)
     if any(tensor.shape[0] not in (1, batch) for tensor in tensors):
         counts = ", ".join(str(tensor.shape[0]) for tensor in tensors)
-        raise ValueError(f"original, result and mask are batches of {counts}; each must hold 1 or the same number")
+        raise ValueError(f"{names} are batches of {counts}; each must hold 1 or the same number")
     return [tensor.expand(batch, *tensor.shape[1:]) for tensor in tensors]

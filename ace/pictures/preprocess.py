@@ -12,11 +12,12 @@ import torch
 import torch.nn.functional as F
 
 from ..notices import Notify, log_notice
+from .files.mask_reading import THRESHOLD
 from .fit import Box, Fit
 
 LATENT_PIXELS = 8
 """Pixels along one side of a latent pixel."""
-MASK_THRESHOLD = 128.5 / 255
+MASK_THRESHOLD = (THRESHOLD + 0.5) / 255
 """Above 128 of 255. The half keeps a byte that went through ``1 - alpha / 255`` in float32 on its own side."""
 
 
@@ -61,7 +62,7 @@ def as_mask(mask: torch.Tensor, name: str = "mask") -> torch.Tensor:
 
     Raises:
         TypeError: no tensor.
-        ValueError: another shape, or no pixels.
+        ValueError: another shape, no pixels, or values that are no numbers.
     """
     if not isinstance(mask, torch.Tensor):
         raise TypeError(f"{name} is a {type(mask).__name__}; expected a tensor (batch, height, width)")
@@ -75,7 +76,10 @@ def as_mask(mask: torch.Tensor, name: str = "mask") -> torch.Tensor:
         raise ValueError(f"{name} has shape {shape}; expected (batch, height, width){hint}")
     if 0 in shape:
         raise ValueError(f"{name} has shape {shape}: there is no pixel in it; check the node it comes from")
-    return mask.to(torch.float32)
+    mask = mask.to(torch.float32)
+    if not mask.isfinite().all():
+        raise ValueError(f"{name} contains values that are not finite; check the node it comes from")
+    return mask
 
 
 def binarize(mask: torch.Tensor, threshold: float = MASK_THRESHOLD) -> torch.Tensor:

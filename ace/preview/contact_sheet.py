@@ -115,7 +115,7 @@ def _instruction_words(instruction: str) -> list[Word]:
 def _legend(overview: Overview) -> list[Word]:
     words = split_words(f"{overview.tokens} tokens:")
     for card in overview.cards:
-        words.append(Word(card.indicator or "result", card_color(card), spaced=True))
+        words.append(Word(card.label, card_color(card), spaced=True))
         words.append(Word(str(card.tokens), spaced=True))
     if overview.max_tokens:
         words += split_words(f"· at most {overview.max_tokens} a picture", spaced=True)
@@ -128,7 +128,7 @@ def _header_height(legend: list[Word], inner: int) -> int:
 
 
 def _draw_header(pen: ImageDraw.ImageDraw, overview: Overview, legend: list[Word], y: int, inner: int) -> int:
-    _TITLE.draw(pen, MARGIN, y, "What ACE sees", TEXT)
+    _TITLE.draw(pen, MARGIN, y, overview.title, TEXT)
     y += _TITLE.line_height + PADDING
     x = float(MARGIN)
     for card in overview.cards:
@@ -203,7 +203,7 @@ def _draw_frame(sheet: Image.Image, pen: ImageDraw.ImageDraw, card: Card, x: int
 
 
 def _draw_caption(pen: ImageDraw.ImageDraw, card: Card, max_tokens: int | None, x: int, y: int) -> None:
-    end = draw_chip(pen, x, y, card.indicator or "result", _CHIP, card_color(card))
+    end = draw_chip(pen, x, y, card.label, _CHIP, card_color(card))
     if card.own_indicator != card.indicator:
         _SMALL.draw(pen, end + 8, y + 3, _SMALL.shorten(f"was {card.own_indicator}", x + PICTURE - end - 8), DIM)
     y += _CHIP.line_height + 6

@@ -35,6 +35,7 @@ class Card:
         origin: what was done to the picture to get there, in words; empty when nothing was.
         edited: whether it is the picture being edited.
         batch: pictures it stands for.
+        title: what it is called where it has no indicator.
     """
 
     indicator: str
@@ -46,6 +47,12 @@ class Card:
     origin: str = ""
     edited: bool = False
     batch: int = 1
+    title: str = "result"
+
+    @property
+    def label(self) -> str:
+        """What it is called."""
+        return self.indicator or self.title
 
     @property
     def tokens(self) -> int:
@@ -81,11 +88,13 @@ class Overview:
         rounds: earlier ones first.
         max_tokens: tokens a picture may have in the model's training; None if no model was named.
         warnings: sentences.
+        title: of the sheet.
     """
 
     rounds: tuple[Round, ...]
     max_tokens: int | None
     warnings: tuple[str, ...]
+    title: str = "What ACE sees"
 
     @property
     def cards(self) -> tuple[Card, ...]:
@@ -103,10 +112,9 @@ class Overview:
         for one in self.rounds:
             lines.append(f"{one.title}: {one.instruction or '(no instruction)'}")
             for card in one.cards:
-                name = card.indicator or "result"
                 edited = ", edited" if card.edited else ""
                 lines.append(
-                    f"- {name}: {card.width}×{card.height}, {card.tokens} tokens, {describe_coverage(card)}{edited}"
+                    f"- {card.label}: {card.width}×{card.height}, {card.tokens} tokens, {describe_coverage(card)}{edited}"
                 )
         return "\n".join((*lines, *(f"! {warning}" for warning in self.warnings)))
 
@@ -210,9 +218,7 @@ def _to_pixels(mask: torch.Tensor | None) -> torch.Tensor | None:
 
 def _warn_about(found: Overview, warn: Notify) -> None:
     if found.max_tokens is not None:
-        large = [
-            f"{card.indicator or 'result'}: {card.tokens}" for card in found.cards if card.tokens > found.max_tokens
-        ]
+        large = [f"{card.label}: {card.tokens}" for card in found.cards if card.tokens > found.max_tokens]
         if large:
             warn(
                 f"more tokens than the {found.max_tokens} a picture that the model was trained with ({', '.join(large)}): "

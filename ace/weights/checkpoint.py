@@ -16,7 +16,7 @@ import torch
 from ..files import atomic_write, checksum
 from ..model.config import ACEConfig
 from ..model.transformer import ACEModel
-from .containers import CheckpointError, Container, read_container
+from .containers import CheckpointError, Container, check_finite, read_container
 from .detection import detect_from_tensors
 from .fp8 import FP8_DTYPES, dequantize
 from .pixart import from_pixart, has_micro_conditions, is_pixart, is_pixart_sigma
@@ -136,6 +136,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
 
     if not _is_ace(state_dict) and not is_pixart(state_dict):
         raise CheckpointError(_explain_not_ace(path, container))
+    check_finite(path, state_dict)
     try:
         state_dict = dequantize(state_dict)
         if is_pixart(state_dict):

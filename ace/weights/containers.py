@@ -67,6 +67,30 @@ def read_container(path: str | Path) -> Container:
     raise CheckpointError(f"{path} is not a weight file: it looks like {found.name}. {found.advice}")
 
 
+def check_finite(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Checks that the weights of a file are numbers: one NaN among them makes every picture black.
+
+    Raises:
+        CheckpointError: some are NaN or infinite; the message names the first tensors.
+    """
+    broken = [name for name, tensor in tensors.items() if not _all_finite(tensor)]
+    if broken:
+        raise CheckpointError(
+            f"{path} holds values that are no numbers (NaN or infinite) in {len(broken)} of {len(tensors)} tensors, such as "
+            f"{', '.join(broken[:3])}: every picture made with it would be black. Its training or conversion went wrong, or "
+            "the copy is damaged; use an earlier state of it, or get it again"
+        )
+
+
+def _all_finite(tensor: torch.Tensor) -> bool:
+    if not tensor.is_floating_point():
+        return True
+    if tensor.dtype.itemsize == 1:  # fp8: its own arithmetic is not there on every device
+        tensor = tensor.to(torch.bfloat16)
+    # The sum takes one pass and no memory; only where large values made it infinite each one is looked at.
+    return bool(tensor.sum(dtype=torch.float32).isfinite()) or bool(tensor.isfinite().all())
+
+
 def require_file(path: Path) -> Path:
     """The path itself if it is a file with something in it.
 
@@ -146,6 +170,8 @@ def _read_torch_zip(path: Path) -> Container:
             f"{path} is cut off: it starts like a PyTorch file, but its table of contents, which lies at the end, is "
             f"missing ({path.stat().st_size} bytes are there). The download or copy was interrupted; get the file again"
         ) from None
+    except Exception as error:  # damage in the table of contents fails in whatever way it leads to
+        raise CheckpointError(f"{path} has a damaged table of contents ({error}); get the file again") from None
     if any(name.endswith("/constants.pkl") for name in names):
         raise CheckpointError(
             f"{path} is a TorchScript program, not a state dict; running code from weight files is refused. "
@@ -169,7 +195,9 @@ def _load_torch(path: Path, *, mmap: bool) -> dict[str, torch.Tensor]:
                 content = load(file)
     except pickle.UnpicklingError as error:
         raise CheckpointError(_explain_unpickling(path, str(error))) from None
-    except (RuntimeError, EOFError, OSError, KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # damage fails in whatever way it leads to, AssertionError and struct.error among them
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(
             f"{path} starts like a PyTorch file but is damaged or cut off ({reason}); get the file again"

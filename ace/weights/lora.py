@@ -7,6 +7,7 @@ is that of ComfyUI's loader, so that a file gives the same picture in both.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,8 @@ from pathlib import Path
 import torch
 
 from ..model.transformer import ACEModel
-from .containers import CheckpointError, read_container
+from .containers import CheckpointError, check_finite, read_container
+from .presets import RecommendedSampling
 
 PREFIX = "diffusion_model."
 
@@ -45,16 +47,22 @@ class Lora:
         """The trigger words of the edit, if the file says them; else empty."""
         return self.metadata.get("trigger", "")
 
+    @property
+    def sampling(self) -> RecommendedSampling | None:
+        """How it is best sampled at full strength, if the file says so."""
+        return RecommendedSampling.from_metadata(self.metadata)
+
 
 def read_lora(path: str | Path) -> Lora:
     """Reads a LoRA file.
 
     Raises:
-        LoraError: not there, damaged, or without layers of ACE's naming.
+        LoraError: not there, damaged, with values that are no numbers, or without layers of ACE's naming.
     """
     path = Path(path)
     try:
         container = read_container(path)
+        check_finite(path, container.tensors)
     except CheckpointError as error:
         raise LoraError(f"the LoRA {path} cannot be opened: {error}") from error
     layers: dict[str, dict[str, torch.Tensor]] = {}
@@ -86,9 +94,19 @@ def merge_lora(model: ACEModel, lora: Lora, strength: float = 1.0) -> ACEModel:
         The same model.
 
     Raises:
-        LoraError: a layer or a shape is not the model's; the model is unchanged then.
+        ValueError: the strength is no number.
+        LoraError: a layer or a shape is not the model's, or a weight would leave the range of the model's dtype; the
+            model is unchanged then.
     """
+    if not math.isfinite(strength):
+        raise ValueError(f"the strength of {lora.path} is {strength}; it must be a number, such as 1")
     changes = {name: _changed(name, layer, parameter, strength, lora) for name, layer, parameter in _match(model, lora)}
+    for name, changed in changes.items():
+        if not changed.to(model.get_parameter(name).dtype).isfinite().all():
+            raise LoraError(
+                f"with {lora.path} at strength {strength:g}, {name} leaves the range of {model.dtype}; lower the strength, "
+                "or use bfloat16 or float32"
+            )
     for name, changed in changes.items():
         model.get_parameter(name).copy_(changed)
     return model

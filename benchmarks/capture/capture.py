@@ -36,7 +36,7 @@ from ...training.capture.workflow.load import load_workflow, read_workflow
 from ..report import Table
 from ..timing import Estimate, ratio
 
-_MOST_BLURS = 400
+_MAX_BLURS = 400
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,16 @@ class _Round:
 
 
 def run(url: str, prompt: Prompt | None, pairs: int, rounds: int, seconds: float, side: int) -> Table:
-    """prompt: the workflow, None for one of blurs that takes about `seconds`."""
+    """Measures capture against the same workflow without it.
+
+    Args:
+        url: of a running ComfyUI.
+        prompt: the workflow; None makes one of blurs that takes about ``seconds``.
+        pairs: pictures a round.
+        rounds: of both in turns.
+        seconds: length of the workflow of blurs.
+        side: of the pictures, in pixels.
+    """
     with tempfile.TemporaryDirectory() as place:
         return asyncio.run(_measure(Path(place), url, prompt, pairs, rounds, seconds, side))
 
@@ -61,7 +70,7 @@ async def _measure(
         client = ComfyClient(parse_url(url), session, str(uuid.uuid4()))
         if prompt is None:
             once = min([await _alone(client, blur_workflow(8), [smooth_picture(side)]) for _ in range(2)]) / 8
-            prompt = blur_workflow(max(1, min(_MOST_BLURS, round(seconds / once))))
+            prompt = blur_workflow(max(1, min(_MAX_BLURS, round(seconds / once))))
         await _alone(client, prompt, [smooth_picture(side)])  # warm up
         done = []
         for number in range(rounds):
@@ -98,6 +107,7 @@ def smooth_picture(side: int) -> bytes:
 
 
 def blur_workflow(blurs: int) -> Prompt:
+    """A picture, blurred so many times, inverted and shown: core nodes alone."""
     prompt: Prompt = {"1": {"class_type": "LoadImage", "inputs": {"image": "any.png"}}}
     for number in range(2, blurs + 2):
         inputs = {"image": [str(number - 1), 0], "blur_radius": 7, "sigma": 2.0}
@@ -133,7 +143,7 @@ async def _captured(folder: Path, url: str, prompt: Prompt, contents: list[bytes
     for number, content in enumerate(contents):
         (inputs / f"{number}.png").write_bytes(content)
     workflow = folder / "workflow.json"
-    workflow.write_text(json.dumps(prompt))
+    workflow.write_text(json.dumps(prompt), encoding="utf-8", newline="\n")
     settings = CaptureSettings(workflow, (inputs,), folder / "datasets", "bench", servers=(url,))
     wall, cpu = time.perf_counter(), time.process_time()
     progress = await capture(settings, lambda event, data: None)
@@ -144,6 +154,7 @@ async def _captured(folder: Path, url: str, prompt: Prompt, contents: list[bytes
 
 
 def main() -> int:
+    """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--server", default=DEFAULT_URL, help="a running ComfyUI (%(default)s)")
     parser.add_argument("--workflow", type=Path, help="a workflow in API format, one source and one result")

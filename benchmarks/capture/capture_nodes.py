@@ -32,13 +32,13 @@ from ..report import Table
 from ..timing import Estimate, ratio
 from .capture import blur_workflow, smooth_picture
 
-_MOST_BLURS = 400
+_MAX_BLURS = 400
 _MARKERS = ("source", "result")  # their node ids
-_MOST_WRITING = 60.0  # seconds
+_MAX_WRITING = 60.0  # seconds
 
 
 @dataclass
-class _Watch:
+class _NodeTimes:
     """When the server began each node, by prompt."""
 
     begun: dict[str, list[tuple[float, str]]] = field(default_factory=dict)
@@ -54,6 +54,14 @@ class _Watch:
 
 
 def run(url: str, runs: int, seconds: float, side: int) -> Table:
+    """Measures a workflow with and without markers.
+
+    Args:
+        url: of a running ComfyUI with this pack.
+        runs: of each.
+        seconds: length of the workflow.
+        side: of the pictures, in pixels.
+    """
     return asyncio.run(_measure(url, runs, seconds, side))
 
 
@@ -63,7 +71,7 @@ async def _measure(url: str, runs: int, seconds: float, side: int) -> Table:
         async with _watching(session, client) as watch:
             once = await _duration(client, watch, blur_workflow(8), side)
             once = min(once, await _duration(client, watch, blur_workflow(8), side)) / 8
-            plain = blur_workflow(max(1, min(_MOST_BLURS, round(seconds / once))))
+            plain = blur_workflow(max(1, min(_MAX_BLURS, round(seconds / once))))
             marked = with_markers(plain, f"bench-{uuid.uuid4().hex[:8]}")
             await _run(client, marked, side)  # makes the dataset
             await _written(client, session)
@@ -86,7 +94,7 @@ async def _written(client: ComfyClient, session: aiohttp.ClientSession) -> float
             reply.raise_for_status()
             left = await reply.json()
         now = time.perf_counter()
-        if left["held"] or left["lost"] or now - begun > _MOST_WRITING:
+        if left["held"] or left["lost"] or now - begun > _MAX_WRITING:
             raise RuntimeError(f"pairs are not kept after {now - begun:.0f} s: {left}. The server's log says why.")
         if not left["waiting"]:
             return now
@@ -117,7 +125,7 @@ def with_markers(prompt: Prompt, dataset: str) -> Prompt:
     return marked
 
 
-async def _duration(client: ComfyClient, watch: _Watch, prompt: Prompt, side: int) -> float:
+async def _duration(client: ComfyClient, watch: _NodeTimes, prompt: Prompt, side: int) -> float:
     return watch.duration(await _run(client, prompt, side))
 
 
@@ -136,8 +144,8 @@ async def _run(client: ComfyClient, prompt: Prompt, side: int) -> str:
 
 
 @contextlib.asynccontextmanager
-async def _watching(session: aiohttp.ClientSession, client: ComfyClient) -> AsyncIterator[_Watch]:
-    watch = _Watch()
+async def _watching(session: aiohttp.ClientSession, client: ComfyClient) -> AsyncIterator[_NodeTimes]:
+    watch = _NodeTimes()
     async with session.ws_connect(client.url / "ws", params={"clientId": client.client_id}, max_msg_size=0) as socket:
 
         async def listen() -> None:
@@ -160,6 +168,7 @@ async def _watching(session: aiohttp.ClientSession, client: ComfyClient) -> Asyn
 
 
 def main() -> int:
+    """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--server", default=DEFAULT_URL, help="a running ComfyUI with this pack (%(default)s)")
     parser.add_argument("--runs", type=int, default=12, help="with markers, and as many without (%(default)s)")

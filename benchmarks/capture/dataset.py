@@ -30,7 +30,12 @@ _SIZES = (64, 512, 1024)
 
 
 def run(folder: Path, pairs: int) -> list[Table]:
-    """All measurements, in a new folder below `folder`."""
+    """All measurements, in a new folder below ``folder``.
+
+    Args:
+        folder: on the disk to measure.
+        pairs: size of the growing dataset.
+    """
     with tempfile.TemporaryDirectory(dir=folder) as place:
         base = Path(place)
         return [_sizes(base, min(pairs, 20)), _growth(base, pairs)]
@@ -122,6 +127,7 @@ def _resident() -> float | None:
 
 
 def main() -> int:
+    """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=10_000, help="size of the growing dataset (10000)")
     parser.add_argument("--folder", type=Path, help="where to write (default: the system's temporary folder)")

@@ -51,6 +51,7 @@ def measure_without_the_pack() -> float:
 
 
 def main(runs: int) -> None:
+    """Prints the table."""
     rows = [(*measure(), measure_without_the_pack()) for _ in range(runs)]
     print("| step | seconds, median of", runs, "|\n| --- | --- |")
     names = ("server answers", "first edit finished", "a second edit", "server without the pack answers")

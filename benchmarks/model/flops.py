@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...ace.model.config import ACEConfig
-from ..subject import TEXT_TOKENS, Job
+from ..workload import TEXT_TOKENS, Job
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Operations:
 
     @property
     def total(self) -> float:
+        """Of both kinds."""
         return self.linear + self.attention
 
 

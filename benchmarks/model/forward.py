@@ -9,8 +9,8 @@ import sys
 import torch
 
 from ..report import Table
-from ..subject import JOBS, Job, Setting
 from ..timing import Estimate, ratio
+from ..workload import JOBS, Job, Setting
 from .flops import count
 from .one_job import JobResult
 
@@ -18,6 +18,7 @@ _BUDGET = 12.0  # seconds of measuring a job, on top of its first pass
 
 
 def run(setting: Setting) -> Table:
+    """Measures every job in a process of its own."""
     rows = []
     for job in JOBS[:2] if setting.quick else JOBS:
         result, operations = _measure(job, setting), count(setting.config, job)
@@ -75,7 +76,7 @@ def _measure(job: Job, setting: Setting) -> JobResult:
         "budget": _BUDGET,
     }
     command = [sys.executable, "-m", f"{__package__}.one_job", json.dumps(task)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8")
     if done.returncode:
         raise RuntimeError(f"measuring {job} failed:\n{done.stderr.strip()[-2000:]}")
     return JobResult(**json.loads(done.stdout.splitlines()[-1]))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from ..report import Table
-from ..subject import (
+from ..timing import ratio, time_interleaved
+from ..workload import (
     TEXT_TOKENS,
     Job,
     Setting,
@@ -13,7 +14,6 @@ from ..subject import (
     build_model,
     build_noise,
 )
-from ..timing import in_turns, ratio
 from .flops import count
 
 _REFERENCES = (0, 1, 2, 3, 5, 9)
@@ -39,7 +39,7 @@ def run(setting: Setting) -> Table:
         noise = build_noise(job, setting)
         prepared = model.prepare(build_conditioning(job, setting, texts), noise)
         functions[name] = lambda noise=noise, prepared=prepared: model(noise, timestep, prepared)
-    times = in_turns(functions, setting.device, rounds=2 * setting.rounds - 1, budget=45.0)
+    times = time_interleaved(functions, setting.device, rounds=2 * setting.rounds - 1, budget=45.0)
     first = jobs["0 references"][0]
     least = count(setting.shallow, first).total
     rows = [

@@ -9,20 +9,20 @@ import torch
 from ...ace.model.conditioning import concatenate
 from ...ace.model.sampler import SamplerStep, sample
 from ..report import Table
-from ..subject import (
+from ..timing import (
+    Estimate,
+    clock,
+    ratio,
+    synchronize,
+    time_interleaved,
+)
+from ..workload import (
     TEXT_TOKENS,
     Job,
     Setting,
     build_conditioning,
     build_model,
     build_noise,
-)
-from ..timing import (
-    Estimate,
-    clock,
-    in_turns,
-    ratio,
-    synchronise,
 )
 
 _BATCHING_JOBS = (*(Job(side, 0) for side in (128, 160, 192, 256, 384, 512)), Job(256, 1))
@@ -41,7 +41,7 @@ def run_batching(setting: Setting) -> Table:
         positive, negative = _branches(job, setting)
         both = model.prepare(concatenate(positive, negative, batch_size=1), torch.cat((noise, noise)))
         branches = [model.prepare(branch, noise) for branch in (positive, negative)]
-        times = in_turns(
+        times = time_interleaved(
             {
                 "one": lambda: model(torch.cat((noise, noise)), timestep, both),  # noqa: B023
                 "two": lambda: [model(noise, timestep, branch) for branch in branches],  # noqa: B023
@@ -73,14 +73,14 @@ def run_edit(setting: Setting) -> Table:
 
     def passes(warm_up: bool) -> list[float]:
         step = {"step": lambda: [model(noise.to(setting.dtype), timestep, branch) for branch in prepared]}
-        return in_turns(step, setting.device, rounds=3, warm_up=warm_up)["step"]
+        return time_interleaved(step, setting.device, rounds=3, warm_up=warm_up)["step"]
 
     before = passes(warm_up=True)
     now = clock(setting.device)
     ticks = [now()]
 
     def tick(_: SamplerStep) -> None:
-        synchronise(setting.device)
+        synchronize(setting.device)
         ticks.append(now())
 
     sample(model, noise, positive, negative, steps=count, callback=tick)

@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 from ..report import Table
-from ..subject import Setting
 from ..timing import Estimate
+from ..workload import Setting
 
 _PACKAGE = __package__.removesuffix(".benchmarks.model")
 _MODULES = {
@@ -36,4 +36,4 @@ def run(setting: Setting) -> Table:
 
 def _cpu_seconds(code: str) -> float:
     command = [sys.executable, "-c", f"{code}\nimport time; print(time.process_time())"]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return float(subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout)

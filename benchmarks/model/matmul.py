@@ -7,16 +7,24 @@ from collections.abc import Callable
 import torch
 
 from ...ace.model.config import ACEConfig
-from ..subject import Setting
 from ..timing import Estimate, seconds
+from ..workload import Setting
 
 _SQUARE = 4096
 
 
-def block_products(config: ACEConfig, tokens: int, setting: Setting) -> tuple[Callable[[], None], float]:
-    """The matrix products of one block's linear layers over ``tokens`` rows, and their number of operations.
+def block_matmuls(config: ACEConfig, tokens: int, setting: Setting) -> tuple[Callable[[], None], float]:
+    """The matrix products of one block's linear layers.
 
     Nothing but ``torch.mm`` into memory that is there already: no bias, no norm, no allocation.
+
+    Args:
+        config: shape of the model.
+        tokens: rows of the inputs.
+        setting: device and dtype.
+
+    Returns:
+        what does them all, and their number of floating-point operations.
     """
     width, hidden = config.hidden_size, config.mlp_size
     shapes = [(width, width)] * 6 + [(width, hidden), (hidden, width)]  # q, k, v, o, cross q and o; MLP
@@ -32,7 +40,7 @@ def block_products(config: ACEConfig, tokens: int, setting: Setting) -> tuple[Ca
     return run, 2.0 * tokens * sum(narrow * wide for narrow, wide in shapes)
 
 
-def square_rate(setting: Setting, repeats: int = 3) -> Estimate:
+def matmul_rate(setting: Setting, repeats: int = 3) -> Estimate:
     """GFLOP/s of a large square product in the setting's dtype."""
     a, b = (torch.randn(_SQUARE, _SQUARE, device=setting.device, dtype=setting.dtype) for _ in range(2))
     out = a @ b

@@ -12,17 +12,17 @@ from dataclasses import asdict, dataclass
 import torch
 
 from ..memory import peak_bytes
-from ..subject import (
+from ..timing import clock, seconds
+from ..workload import (
     Job,
     Setting,
     build_conditioning,
     build_model,
     build_noise,
 )
-from ..timing import clock, seconds
 from .flops import count
-from .layer_clock import LayerClock
-from .matmul import block_products
+from .layer_timer import LayerTimer
+from .matmul import block_matmuls
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,9 @@ def measure(job: Job, setting: Setting, rounds: int, budget: float) -> JobResult
     """Times passes and plain products in turns.
 
     Args:
+        job: the picture to make.
+        setting: device, dtype and depth.
+        rounds: wanted.
         budget: seconds after which no further round starts.
     """
     model = build_model(setting.config, setting)
@@ -72,12 +75,12 @@ def measure(job: Job, setting: Setting, rounds: int, budget: float) -> JobResult
     now = clock(setting.device)
     start = now()
     while not passes or (len(passes) < rounds and now() - start < budget):
-        with LayerClock(model, setting.device) as layers:
+        with LayerTimer(model, setting.device) as layers:
             passes.append(seconds(lambda: model(noise, timestep, prepared), setting.device))
         linear.append(layers.seconds)
         if run_products is None:  # their memory must not count
             peak = peak_memory(setting.device)
-            run_products, operations = block_products(setting.config, job.tokens, setting)
+            run_products, operations = block_matmuls(setting.config, job.tokens, setting)
             run_products()
             blocks = count(setting.config, job).linear / operations
         # A few blocks' worth tell the rate; more would only cost time.
@@ -88,6 +91,7 @@ def measure(job: Job, setting: Setting, rounds: int, budget: float) -> JobResult
 
 
 def main(text: str) -> None:
+    """Measures a job given as JSON and prints the result as JSON."""
     given = json.loads(text)
     torch.set_num_threads(given["threads"])
     setting = Setting(torch.device(given["device"]), getattr(torch, given["dtype"]), given["quick"])

@@ -6,7 +6,8 @@ import torch
 
 from ...ace.model.config import ACEConfig
 from ..report import Table
-from ..subject import (
+from ..timing import Estimate, ratio, time_interleaved
+from ..workload import (
     JOBS,
     TEXT_TOKENS,
     Job,
@@ -15,7 +16,6 @@ from ..subject import (
     build_model,
     build_noise,
 )
-from ..timing import Estimate, in_turns, ratio
 
 _FULL_DEPTH_TOKENS = 1024  # more tokens than these are compared at a smaller depth
 _BUDGET = 25.0
@@ -23,6 +23,7 @@ _BUDGET = 25.0
 
 @torch.no_grad()
 def run(setting: Setting) -> Table:
+    """Times ACE and PixArt in turns."""
     try:
         import diffusers
     except ImportError:
@@ -55,7 +56,7 @@ def _compare(jobs: list[Job], config: ACEConfig, setting: Setting) -> list[tuple
         noise, conditioning = build_noise(job, setting), build_conditioning(job, setting)
         prepared = ours.prepare(conditioning, noise)
         latent = fit_to_tokens(theirs, noise, job)
-        times = in_turns(
+        times = time_interleaved(
             {
                 "ace": lambda: ours(noise, timestep, prepared),  # noqa: B023
                 "pixart": lambda: theirs(latent, conditioning.context[0], timestep),  # noqa: B023

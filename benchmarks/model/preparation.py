@@ -5,25 +5,26 @@ from __future__ import annotations
 import torch
 
 from ..report import Table
-from ..subject import (
+from ..timing import Estimate, ratio, time_interleaved
+from ..workload import (
     JOBS,
     Setting,
     build_conditioning,
     build_model,
     build_noise,
 )
-from ..timing import Estimate, in_turns, ratio
 
 
 @torch.no_grad()
 def run(setting: Setting) -> Table:
+    """Times the preparation and a forward pass in turns."""
     model = build_model(setting.config, setting)
     timestep = torch.full((1,), 500, device=setting.device)
     rows = []
     for job in JOBS[: 2 if setting.quick else 3]:
         noise, conditioning = build_noise(job, setting), build_conditioning(job, setting)
         prepared = model.prepare(conditioning, noise)
-        times = in_turns(
+        times = time_interleaved(
             {
                 "prepare": lambda: model.prepare(conditioning, noise),  # noqa: B023
                 "pass": lambda: model(noise, timestep, prepared),  # noqa: B023

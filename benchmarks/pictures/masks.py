@@ -22,6 +22,7 @@ import torch.nn.functional as F
 
 from ...ace.notices import silent
 from ...ace.pictures import (
+    keep_detail,
     masks,
     outpaint,
     paste_back,
@@ -29,7 +30,7 @@ from ...ace.pictures import (
     random_masks,
 )
 from ...ace.pictures.condition_images import CONDITION_IMAGES, ColorMap, make_condition_image
-from ...ace.pictures.fit import published_fit
+from ...ace.pictures.fit import published_fit, source_fit
 from ...ace.pictures.morphology import feather, grow
 from ..memory import peak_bytes
 from ..report import Table
@@ -38,20 +39,32 @@ Operation = Callable[[torch.Tensor, torch.Tensor], object]
 
 
 def paste(image: torch.Tensor, mask: torch.Tensor, **options) -> torch.Tensor:
+    """Pastes a grey result at the model's size back into the picture."""
     fit = published_fit(*image.shape[1:3], 4096)
     result = torch.full((1, fit.height, fit.width, 3), 0.5)
     return paste_back.paste_back(image, result, mask, fit=fit, **options)
 
 
+def keep(image: torch.Tensor, max_tokens: int | None) -> torch.Tensor:
+    """An edit at the model's size, or at the picture's own."""
+    height, width = image.shape[1:3]
+    fit = source_fit(height, width) if max_tokens is None else published_fit(height, width, max_tokens)
+    seen = preprocess.fit_image(image, fit)
+    return keep_detail.keep_detail(image, 1 - seen, seen, fit=fit)
+
+
 def extend(image: torch.Tensor, _mask: torch.Tensor) -> outpaint.Outpainting:
+    """Extends the picture by a quarter on both sides."""
     return outpaint.outpaint(image, outpaint.place_by_ratio(*image.shape[1:3], left=0.25, right=0.25))
 
 
 def fit_down(image: torch.Tensor, _mask: torch.Tensor) -> torch.Tensor:
+    """Scales the picture to the size of the 1024 px model."""
     return preprocess.fit_image(image, published_fit(*image.shape[1:3], 4096))
 
 
 def draw_strokes(image: torch.Tensor, _mask: torch.Tensor) -> torch.Tensor:
+    """A random mask of thin strokes."""
     return random_masks.random_masks(*image.shape[1:3], kind="strokes", style="thin")
 
 
@@ -73,6 +86,9 @@ OPERATIONS: dict[str, Operation] = {
     "fit by the published rule": fit_down,
     "paste back, feather 16": lambda image, mask: paste(image, mask, feather=16),
     "paste back, colours matched": lambda image, mask: paste(image, mask, feather=16, match_colors=True),
+    "keep detail of an edit at 512 px": lambda image, mask: keep(image, 1024),
+    "keep detail of an edit at 1024 px": lambda image, mask: keep(image, 4096),
+    "keep detail of an edit at its own size": lambda image, mask: keep(image, None),
     **{
         f"condition image: {name}": lambda image, mask, name=name: make_condition_image(name, image)
         for name in CONDITION_IMAGES
@@ -112,7 +128,13 @@ def measure(name: str, pictures: Path) -> tuple[float, float, float | None]:
 
 
 def mask_table(size: int = 4096, threads: int | None = None, only: Sequence[str] = ()) -> Table:
-    """Measure operations, by default all, one child process each."""
+    """Measures operations, each in a process of its own.
+
+    Args:
+        size: side of the picture, in pixels.
+        threads: of the CPU; None means as many as torch takes.
+        only: names of operations; none means all.
+    """
     threads = threads or torch.get_num_threads()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
@@ -120,7 +142,7 @@ def mask_table(size: int = 4096, threads: int | None = None, only: Sequence[str]
         torch.save(inputs(size), pictures)
         for name in only or OPERATIONS:
             command = [sys.executable, "-m", __spec__.name, "--child", name, str(pictures), "--threads", str(threads)]
-            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, encoding="utf-8")
             rows.append((name, *json.loads(done.stdout.splitlines()[-1])))
     return Table(
         f"Masks and condition images at {size} x {size}",
@@ -131,6 +153,7 @@ def mask_table(size: int = 4096, threads: int | None = None, only: Sequence[str]
 
 
 def main() -> None:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=4096, help="side of the square picture in pixels")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads torch may use")

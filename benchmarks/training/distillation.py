@@ -19,9 +19,10 @@ import torch
 from ...ace.pictures.random_masks import random_masks
 from ...training.dataset.intake.checks import CheckSettings
 from ...training.dataset.store import Dataset, DatasetSettings, Pair
-from ...training.distil import distil, small_model_settings
-from ...training.tiny import operations
-from ...training.tiny.pictures import Pictures
+from ...training.distil import distil
+from ...training.distil_config import small_model_settings
+from ...training.tiny.world import operations
+from ...training.tiny.world.pictures import Pictures
 
 PAIRS, HELD_OUT = 64, 16
 # A teacher may leave a plain drawing as it is, and a mask may miss what it would change.
@@ -112,11 +113,12 @@ def run(name: str, folder: Path, steps: int) -> str:
     minutes = (time.process_time() - started) / 60
     found = result.evaluation
     errors = " | ".join(f"{found.mean(kind).l1:.4f}" for kind in ("student", "source", "ceiling"))
-    scores = f"{found.score:.3f} | {found.ceiling_score:.3f} | {found.share:.2f}"
+    scores = f"{found.score:.3f} | {found.ceiling_score:.3f} | {found.share_of_ceiling:.2f}"
     return f"| {name} | {errors} | {scores} | {found.seconds:.2f} | {minutes:.1f} |"
 
 
 def main() -> None:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m comfyui_ace.benchmarks.training.distillation", description=__doc__)
     parser.add_argument("folder", type=Path, help="for pairs, LoRAs and reports")
     parser.add_argument("--steps", type=int, default=380)

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from ..report import Table
-from ..subject import Setting
 from ..timing import clock, seconds
+from ..workload import Setting
 
 _SIDE, _BATCH, _PAIRS = 128, 16, 32
 _SHAPE = {"hidden_size": 256, "depth": 8, "num_heads": 4, "max_seq_len": 64}
@@ -23,7 +23,7 @@ def run(setting: Setting) -> Table:
     """Time of a step of 16 pairs of 128 px, one source each, in fp32."""
     steps = 4 if setting.quick else 12
     with tempfile.TemporaryDirectory() as folder:
-        table = _workshop(Path(folder), setting)
+        table = _make_inputs(Path(folder), setting)
         trainer = _trainer_seconds(table, setting, steps, batch_size=_BATCH)
         single = _trainer_seconds(table, setting, steps, batch_size=1, accumulate=_BATCH)
         bare, uncached = _bare_seconds(table, setting, steps)
@@ -47,7 +47,7 @@ def run(setting: Setting) -> Table:
     )
 
 
-def _workshop(folder: Path, setting: Setting) -> dict[str, Any]:
+def _make_inputs(folder: Path, setting: Setting) -> dict[str, Any]:
     """Writes a bundle and a dataset; returns a configuration."""
     import numpy as np
 
@@ -91,20 +91,21 @@ def _trainer_seconds(table: dict[str, Any], setting: Setting, steps: int, **chan
 def _bare_seconds(table: dict[str, Any], setting: Setting, steps: int) -> tuple[float, float]:
     """Median times of a step on a batch in memory, and of one that encodes its pictures and texts before."""
     from ...training.trainer import preparation
+    from ...training.trainer.base_model import make_model
     from ...training.trainer.config_file import make_config
     from ...training.trainer.data.batches import SampleStore
     from ...training.trainer.data.encoding import fitted_pixels, items_of
-    from ...training.trainer.data.examples import PictureItem
-    from ...training.trainer.start import make_model
+    from ...training.trainer.data.items import PictureItem
+    from ...training.trainer.learning.optimizer import trainable_parameters
 
     config = make_config({**table, "steps": 1})
-    with preparation.accelerated(config) as accelerator:
+    with preparation.open_accelerator(config) as accelerator:
         prepared = preparation.prepare(config, accelerator)
-    store = SampleStore(prepared.plan.train, prepared.cache, 2**30)
+    store = SampleStore(prepared.examples.train, prepared.cache, 2**30)
     batch = store.batch(list(range(_BATCH)), [False] * _BATCH)
     noise = torch.randn(batch.latents.shape)
     model = make_model(config, prepared.files, store.indicators.shape[1], setting.device)
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    trained = trainable_parameters(model)
     optimizer = torch.optim.AdamW(trained, lr=1e-4, fused=True)
     noisy, noise, conditioning = (part.to(setting.device) for part in (batch.latents, noise, batch.conditioning))
     timesteps = torch.randint(1000, (_BATCH,)).to(setting.device)
@@ -120,7 +121,7 @@ def _bare_seconds(table: dict[str, Any], setting: Setting, steps: int) -> tuple[
     def encode_and_step() -> None:
         from ...ace.text import encode_text
 
-        for example in prepared.plan.train[:_BATCH]:
+        for example in prepared.examples.train[:_BATCH]:
             pictures = [item for item in items_of(example) if isinstance(item, PictureItem)]
             vae.encode(torch.cat([fitted_pixels(item) for item in pictures]))
             for text in dict.fromkeys(example.texts):
@@ -135,6 +136,7 @@ def _bare_seconds(table: dict[str, Any], setting: Setting, steps: int) -> tuple[
 
 
 def main() -> None:
+    """Prints the table for one CPU thread."""
     torch.set_num_threads(1)
     print(run(Setting(torch.device("cpu"), torch.float32)).markdown())
 

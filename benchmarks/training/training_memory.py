@@ -37,7 +37,7 @@ from ...ace.model.transformer import ACEModel
 from ...training.evaluate.memory import resident_bytes
 from ..memory import peak_bytes
 from ..report import Table
-from ..subject import (
+from ..workload import (
     Job,
     Setting,
     build_conditioning,
@@ -58,7 +58,7 @@ class Case:
     Attributes:
         method: "lora" (of rank 32 in all layers of all blocks) or "full".
         precision: "fp32" or "bf16".
-        recompute: gradient checkpointing.
+        gradient_checkpointing: whether blocks are computed again in the backward pass.
         depth: blocks.
         pairs: in a batch.
         side: of the pictures.
@@ -66,13 +66,13 @@ class Case:
 
     method: str
     precision: str
-    recompute: bool
+    gradient_checkpointing: bool
     depth: int = _FULL_DEPTH
     pairs: int = 1
     side: int = 512
 
     def __str__(self) -> str:
-        return f"{self.method}, {self.precision}{', checkpointing' if self.recompute else ''}"
+        return f"{self.method}, {self.precision}{', checkpointing' if self.gradient_checkpointing else ''}"
 
 
 @dataclass(frozen=True)
@@ -95,10 +95,10 @@ class Peak:
 def run(setting: Setting) -> Table:
     """The 0.6B model at 512 px with one reference: calculated, counted at full depth, and checked on a shallow one."""
     cases = [
-        Case(method, precision, recompute)
+        Case(method, precision, checkpointing)
         for method in ("lora", "full")
         for precision in ("fp32", "bf16")
-        for recompute in (False, True)
+        for checkpointing in (False, True)
     ]
     if setting.quick:
         cases = [replace(case, side=128) for case in cases if case.precision == "fp32"]
@@ -160,7 +160,7 @@ def count(case: Case) -> Peak:
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     if case not in _counted:
-        model = _outline(case)
+        model = _meta_model(case)
         with FakeTensorMode():
             _counted[case] = _steps(case, model, torch.device("cpu"))
     return _counted[case]
@@ -171,33 +171,33 @@ def measure(case: Case, device: torch.device) -> int:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
-        _steps(case, _outline(case), device)
+        _steps(case, _meta_model(case), device)
         return torch.cuda.max_memory_allocated() - before
-    values = (case.method, case.precision, case.recompute, case.depth, case.pairs, case.side)
+    values = (case.method, case.precision, case.gradient_checkpointing, case.depth, case.pairs, case.side)
     command = [sys.executable, "-m", f"{__package__}.training_memory", json.dumps(values)]
     # Freed blocks go back to the system at once; else glibc keeps many of them, and its holes would be measured as well.
     environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
-    return int(subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout)
+    return int(subprocess.run(command, check=True, capture_output=True, encoding="utf-8", env=environment).stdout)
 
 
 def _steps(case: Case, model: ACEModel, device: torch.device) -> Peak:
     """Two optimiser steps as the trainer does them, on a model that gets its memory here."""
     from ...training.trainer.learning.objective import sample_losses, weighted_mean
-    from ...training.trainer.learning.optimizer import clip_gradients, make_optimizer
+    from ...training.trainer.learning.optimizer import clip_gradients, make_optimizers, trainable_parameters
 
     job = Job(case.side, 1)
     setting = Setting(device, torch.float32)
     config = _configuration(case)
     with LiveMemory() as live:
-        _give_memory(model, device)
+        _materialize(model, device)
         weights = live.peak = live.now
-        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        trained = trainable_parameters(model)
         noise = build_noise(job, setting).expand(case.pairs, -1, -1, -1)
         conditioning = build_conditioning(job, setting).map(
             lambda tensor: tensor.expand(case.pairs, *tensor.shape[1:]) if tensor.ndim > 2 else tensor
         )
         timesteps = torch.full((case.pairs,), 500, device=device)
-        optimizer = make_optimizer(trained, config.optimizer)
+        optimizers = make_optimizers(model, config.optimizer)
         for _ in range(_STEPS):
             before = live.now
             with torch.autocast(device.type, torch.bfloat16, enabled=case.precision == "bf16"):
@@ -207,8 +207,9 @@ def _steps(case: Case, model: ACEModel, device: torch.device) -> Peak:
             loss.backward()
             del loss, losses
             clip_gradients(trained, config.optimizer.clip_norm)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            for optimizer in optimizers:
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
     return Peak(weights, 12.0 * sum(parameter.numel() for parameter in trained), kept, live.peak)
 
 
@@ -227,20 +228,20 @@ def _configuration(case: Case) -> Any:
     )
 
 
-def _outline(case: Case) -> ACEModel:
+def _meta_model(case: Case) -> ACEModel:
     """The model as the trainer sets it up, without memory for its numbers."""
-    from ...training.trainer.start import mark_trained, stored_dtype
+    from ...training.trainer.base_model import prepare_for_training, weight_dtype
 
     config = _configuration(case)
-    model = ACEModel(ACEConfig(depth=case.depth), dtype=stored_dtype(config), device="meta")
+    model = ACEModel(ACEConfig(depth=case.depth), dtype=weight_dtype(config), device="meta")
     if case.precision == "bf16":
         for module in model.modules():
             if isinstance(module, (nn.LayerNorm, nn.RMSNorm)):
                 module.forward = partial(_norm_in_float32, module)
-    return mark_trained(model, config, recompute=case.recompute)
+    return prepare_for_training(model, config, gradient_checkpointing=case.gradient_checkpointing)
 
 
-def _give_memory(model: ACEModel, device: torch.device) -> None:
+def _materialize(model: ACEModel, device: torch.device) -> None:
     for module in model.modules():
         for name, parameter in module.named_parameters(recurse=False):
             values = torch.empty(parameter.shape, dtype=parameter.dtype, device=device).normal_(0.0, 0.02)
@@ -291,8 +292,8 @@ def main() -> None:
     torch.set_num_threads(1)
     case = Case(*json.loads(sys.argv[1]))
     device, small = torch.device("cpu"), replace(case, depth=1, side=64)
-    _steps(small, _outline(small), device)  # libraries and their buffers
-    model, before = _outline(case), resident_bytes()
+    _steps(small, _meta_model(small), device)  # libraries and their buffers
+    model, before = _meta_model(case), resident_bytes()
     _steps(case, model, device)
     with contextlib.suppress(BrokenPipeError):
         print(peak_bytes() - before)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ..host.node import Node
 from ..host.types import schema
 from .links import linked_pictures
 from .record import CaptureWidgets, capture_widgets, record_pairs
@@ -17,7 +18,7 @@ _NOT_QUEUED = (
 )
 
 
-class CaptureSourceNode(io.ComfyNode):
+class CaptureSourceNode(Node):
     """IMAGE and MASK -> the same. What it marks reaches Capture Result by a wire that `connect_sources` adds."""
 
     @classmethod
@@ -58,7 +59,7 @@ class CaptureSourceNode(io.ComfyNode):
         return io.NodeOutput(image, mask)
 
 
-class CaptureResultNode(io.ComfyNode):
+class CaptureResultNode(Node):
     """IMAGE -> the same, and a pair in a dataset."""
 
     @classmethod

@@ -22,13 +22,14 @@ def describe_stored(
     """
     counts = dataset.counts()
     lines = [
+        _summary(results),
         f"{dataset.name}: {_pairs(counts.pairs)}, {counts.rejected} rejected",
-        f"now {_summary(results)}",
         *_lost(lost),
     ]
     if waiting:
         lines.append(f"{waiting} more being written")
-    lines += [f"rejected: {reason}" for reason in reasons]
+    own = results[0].reason if len(results) == 1 else ""
+    lines += [f"rejected: {reason}" for reason in reasons if reason != own]
     lines.append(f"{counts.train} to train on, {counts.validation} held out, in {dataset.folder}")
     lines += dict.fromkeys(f"note: {note}" for result in results for note in result.notes)
     return "\n".join(lines)
@@ -74,7 +75,11 @@ def _summary(results: Sequence[AppendResult]) -> str:
     if len(results) == 1:
         result = results[0]
         return (
-            f"kept as {result.id}" if result.stored else f"there already: {result.reason}" if result.id else "rejected"
+            f"✓ kept as {result.id}"
+            if result.stored
+            else f"there already: {result.reason}"
+            if result.id
+            else f"✗ NOT KEPT, rejected: {result.reason}"
         )
     parts = []
     for status, word in (("stored", "kept"), ("duplicate", "there already"), ("rejected", "rejected")):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ..host.node import Node
 from ..host.types import MIN_SOCKETS, schema
 from .record import CaptureWidgets, capture_widgets, record_pairs
 from .validation import fingerprint_marker, validate_marker
 
 
-class CapturePairNode(io.ComfyNode):
+class CapturePairNode(Node):
     """Source, references, MASK and result -> a pair in a dataset, and the result."""
 
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..host import examples
 from .server import register as register_capture
 from .sweep import queue_sweep_alone
 from .sweep import register as register_sweep
@@ -20,7 +21,7 @@ def register() -> None:
 
 
 def prepare(request: dict[str, Any]) -> dict[str, Any]:
-    """Wires Capture Sources to their Results, and lets a Sweep run instead of its graph.
+    """Wires Capture Sources to their Results, lets a Sweep run instead of its graph, and copies examples that are named.
 
     Args:
         request: of POST /prompt; changed in place. Prompts without nodes of ours stay as they are.
@@ -31,4 +32,5 @@ def prepare(request: dict[str, Any]) -> dict[str, Any]:
     if isinstance(request.get("prompt"), dict):
         prepare_markers(request["prompt"])
         queue_sweep_alone(request)
+        examples.provide(examples.mentioned(request["prompt"]))
     return request

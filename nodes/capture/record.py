@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import comfy.model_management
 import torch
 from comfy_api.latest import io, ui
 
 from ..host import paths
-from ..host.messages import show_on_node
+from ..host.messages import announce_files, show_on_node
 from .links import upstream_graph, upstream_of_source
 from .pairing import batch_sizes, pair_pictures, pair_values
 from .stopwatch import measure_so_far
@@ -88,7 +89,7 @@ def capture_widgets() -> list[io.Input]:
             "checks",
             default="",
             optional=True,
-            tooltip="A pair that a check turns down goes to a side list with the reason. Empty: all checks, as they are. "
+            tooltip="A pair that a check rejects is kept apart, with the reason. Empty: all checks, as they are. "
             "Otherwise changes, separated by commas, for example: no_op=off, size_tolerance=0.1, near_duplicate_bits=4",
         ),
     ]
@@ -184,8 +185,12 @@ def _submit(
     from .recorder import Capture
 
     recorder, root = shared_recorder(), paths.datasets_root()
+    new = any(not paths.dataset_folder(each.dataset).is_dir() for each in destinations)
     folders = {each: recorder.open(root, each.dataset) for each in destinations}  # all, before anything is submitted
+    if new:
+        announce_files()
     outcomes: dict[_Destination, str] = {}
+    host = _host_info(graph)
     for destination, folder in folders.items():
         own = tuple(pair for pair, its in zip(pairs, destinations, strict=True) if its == destination)
         recorder.submit(
@@ -195,10 +200,11 @@ def _submit(
                 checks=destination.checks,
                 graph=graph,
                 varying=varying,
-                host=_host_info(graph),
+                host=host,
                 size=size * len(own) // len(pairs),
                 notify=functools.partial(_show_outcome, outcomes, destination, node_id),
-            )
+            ),
+            check=comfy.model_management.throw_exception_if_processing_interrupted,
         )
 
 
@@ -246,7 +252,7 @@ def _by_result(pictures, counts: list[int], copies: _Copies) -> tuple[list[list]
 
 
 def _masks(given: list[torch.Tensor], counts: list[int], label: str, copies: _Copies) -> list[torch.Tensor | None]:
-    """Masks (H, W) by result. ComfyUI has black ones where there is none, even of another size than the picture."""
+    """Masks (H, W) by result. A black one counts as none, whatever its size (see nodes/host/masks.py)."""
     batches = [mask if mask.ndim == 3 else mask[None] for mask in given]
     paired = pair_pictures(copies.all(batches), counts, f"mask of the {label}")
     return [mask if bool(mask.any()) else None for mask in paired]

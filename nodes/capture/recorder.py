@@ -35,6 +35,7 @@ from .outcome import describe_closing, describe_failure, describe_held, describe
 MAX_BYTES = 512 << 20
 _EXIT_SECONDS = 60.0
 _RETRY_SECONDS = 10.0
+_POLL_SECONDS = 0.25
 _REASONS_SHOWN = 3
 _SHUTTING_DOWN = WriteError("The server is ending and takes no more pairs.", "the server is ending")
 _NICENESS = 5  # of 19: computing the graph goes first, but a busy machine does not keep pairs waiting for long
@@ -135,13 +136,14 @@ class Recorder:
             self._reset(entry)
         return entry.generation
 
-    def submit(self, capture: Capture) -> None:
+    def submit(self, capture: Capture, check: Callable[[], None] = lambda: None) -> None:
         """Queues pairs to be written; blocks while too much is waiting already.
 
         A disk that refuses is no error here.
 
         Args:
             capture: nobody else changes its pictures any more.
+            check: called again and again while it blocks. What it raises ends that; these pairs are then not queued.
 
         Raises:
             DatasetError: the last pairs of this dataset could not be kept for another reason, and neither can these.
@@ -155,7 +157,10 @@ class Recorder:
             return
         with self._condition:
             self._retry(*self._entries.values())
-            self._condition.wait_for(lambda: self._closing or self._has_room(capture.size) or self._idle)
+            while not self._condition.wait_for(
+                lambda: self._closing or self._has_room(capture.size) or self._idle, _POLL_SECONDS
+            ):
+                check()
             if self._has_room(capture.size) and not self._closing:
                 self._waiting.append(capture)
                 self._bytes += capture.size

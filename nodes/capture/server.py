@@ -6,6 +6,7 @@ import functools
 import time
 from typing import Any
 
+from ..host.routes import routes_without
 from .record import shared_recorder
 from .shutdown import finish_on_shutdown
 
@@ -22,10 +23,11 @@ def register() -> None:
     from aiohttp import web
     from server import PromptServer
 
-    if any(getattr(route, "path", "") == ROUTE for route in PromptServer.instance.routes):
-        return  # the pack is installed twice, and the server would not start with two routes of one name
+    routes = routes_without(ROUTE)
+    if routes is None:
+        return
 
-    @PromptServer.instance.routes.get(ROUTE)
+    @routes.get(ROUTE)
     async def state(request: web.Request) -> web.Response:
         return web.json_response(shared_recorder().counts())
 

@@ -9,8 +9,9 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
-# A service manager's stop, a closed terminal. Ctrl+C needs no help: it ends the server as an error would.
-_SIGNALS = ("SIGTERM", "SIGHUP")
+# A service manager's stop, a closed terminal, Windows' Ctrl+Break. Ctrl+C needs no help: it ends the server as an error
+# would.
+_SIGNALS = ("SIGTERM", "SIGHUP", "SIGBREAK")
 
 
 def finish_on_shutdown(finish: Callable[[], None], resume: Callable[[], None]) -> None:

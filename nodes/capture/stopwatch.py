@@ -37,11 +37,11 @@ class Stopwatch(ProgressHandler):
     def start_handler(self, node_id, state, prompt_id) -> None:
         """Called by ComfyUI when a node begins."""
         self.executed.add(node_id)
-        self.memory.look()
+        self.memory.update()
 
     def update_handler(self, node_id, value, max_value, state, prompt_id, image=None) -> None:
         """Called by ComfyUI when a node has made progress, such as a sampler's step."""
-        self.memory.look()
+        self.memory.update()
 
 
 def start() -> None:
@@ -70,5 +70,5 @@ def measure_so_far(prompt: Mapping[str, Any], marker: str) -> tuple[float | None
     if watch is None or not edit or not edit <= watch.executed:
         return None, None
     seconds = time.perf_counter() - watch.started
-    watch.memory.look()
+    watch.memory.update()
     return seconds, watch.memory.peak

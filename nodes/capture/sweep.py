@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import comfy.model_management
 from comfy_api.latest import io
 
 from ..host import paths
-from ..host.messages import show_on_node
-from ..host.types import schema
+from ..host.messages import announce_files, send_to_pages, show_on_node
+from ..host.node import Node
+from ..host.routes import routes_without
+from ..host.types import ADVANCED, schema
 
 NODE_ID = "ACESweep"
 _START, _DRY_RUN, _STOP = "start", "dry run", "stop"
 _NONE = "none"
+_CHOOSE = "(choose a folder)"
+_WHOLE_INPUT = "."
 
 
 def _inputs() -> list[io.Input]:
@@ -26,6 +32,7 @@ def _inputs() -> list[io.Input]:
             "dataset",
             default="",
             tooltip="Where the pairs go. Empty: what Capture Result or Capture Pair says.",
+            extra_dict=ADVANCED,
         ),
         io.String.Input(
             "instruction",
@@ -33,11 +40,13 @@ def _inputs() -> list[io.Input]:
             default="",
             tooltip="What was asked for, the same for all pairs. Empty: what Capture Result or Capture Pair says, "
             "else a trigger made of the dataset's name.",
+            extra_dict=ADVANCED,
         ),
         io.String.Input(
             "tags",
             default="",
             tooltip="Words kept with each pair, separated by commas. Empty: what Capture Result or Capture Pair says.",
+            extra_dict=ADVANCED,
         ),
         io.Int.Input(
             "seeds",
@@ -45,21 +54,27 @@ def _inputs() -> list[io.Input]:
             min=1,
             max=1000,
             tooltip="How many results each picture gets, each with a seed of its own.",
+            extra_dict=ADVANCED,
         ),
         io.String.Input(
             "checks",
             default="",
-            tooltip="Changes to the checks that turn pairs down, separated by commas, for example: no_op=off, "
+            tooltip="Changes to the checks that reject pairs, separated by commas, for example: no_op=off, "
             "size_tolerance=0.1. Empty: what Capture Result or Capture Pair says.",
+            extra_dict=ADVANCED,
         ),
         io.Combo.Input(
             "action",
             options=[_START, _DRY_RUN, _STOP],
             tooltip="“dry run” tells what would be run. “stop” ends a running sweep as its button does: the picture at "
             "work is finished, and no other is begun.",
+            extra_dict=ADVANCED,
         ),
         io.Boolean.Input(
-            "retry_set_aside", default=False, tooltip="Try pictures again that failed in an earlier sweep."
+            "retry_set_aside",
+            default=False,
+            tooltip="Try pictures again that failed in an earlier sweep.",
+            extra_dict=ADVANCED,
         ),
         *_role_inputs(),
     ]
@@ -68,22 +83,26 @@ def _inputs() -> list[io.Input]:
 def _folder_inputs() -> list[io.Input]:
     """Where the pictures lie."""
     folders = paths.input_folders()
+    first = [_CHOOSE, *(name for name in folders if name != _WHOLE_INPUT)]  # all of it is hardly ever meant
     return [
         io.Combo.Input(
             "folder",
-            options=folders or [_NONE],
-            tooltip="Folder in ComfyUI's input folder with the pictures before the edit. They take the place of what "
-            "the graph loads.",
+            options=[*first, *(name for name in folders if name == _WHOLE_INPUT)],
+            default=_CHOOSE,
+            tooltip="Folder in ComfyUI's input folder with the pictures before the edit; “.” is that folder itself. They "
+            "take the place of what the graph loads. All else can stay as it is.",
         ),
         io.Combo.Input(
             "masks",
             options=[_NONE, *folders],
             tooltip="Folder with their masks, under the same names; white is where the picture may change.",
+            extra_dict=ADVANCED,
         ),
         io.Combo.Input(
             "second_folder",
             options=[_NONE, *folders],
             tooltip="Folder with the pictures for {image1}, under the same names.",
+            extra_dict=ADVANCED,
         ),
     ]
 
@@ -98,14 +117,13 @@ def _role_inputs() -> list[io.Input]:
         "seed_input": "Only where the seed is not found: the node's number or title, a dot, and the name of its input, for "
         "example 3.seed.",
     }
-    # Newer front ends fold away what is advanced; this host knows no argument for it.
     return [
-        io.String.Input(name, default="", optional=True, tooltip=tooltip, extra_dict={"advanced": True})
+        io.String.Input(name, default="", optional=True, tooltip=tooltip, extra_dict=ADVANCED)
         for name, tooltip in tooltips.items()
     ]
 
 
-class SweepNode(io.ComfyNode):
+class SweepNode(Node):
     """A folder -> the rest of the graph, run for each picture in it."""
 
     @classmethod
@@ -115,8 +133,8 @@ class SweepNode(io.ComfyNode):
             display_name="ACE Edit: Sweep",
             category="training data",
             description="Runs the graph around it over every picture of a folder and keeps the results as training pairs. "
-            "Put it anywhere, wire nothing, and queue once: while it is there, queueing runs the sweep instead of the graph. "
-            "Its button stops it; queue again to go on, nothing is done twice.",
+            "Put it anywhere and wire nothing: while it is there, Run sweeps the folder instead of running the graph once. "
+            "Choose a folder and press Run. Its button stops it; run again to go on, nothing is done twice.",
             search_aliases=["batch", "folder", "bulk", "capture", "distillation", "dataset", "queue all"],
             inputs=_inputs(),
             outputs=[],
@@ -137,15 +155,17 @@ class SweepNode(io.ComfyNode):
             return io.NodeOutput()
         prompt = {id_: node for id_, node in cls.hidden.prompt.items() if node["class_type"] != NODE_ID}
         runner().start(prompt, _settings(**widgets), node_id, _broadcast)
+        if problem := runner().wait_until_begun(comfy.model_management.throw_exception_if_processing_interrupted):
+            raise RuntimeError(problem)
         return io.NodeOutput()
 
 
 def _broadcast(state: dict[str, Any]) -> None:
     """Shows the sweep's state on its node, and sends it to all pages, which show a stop button (web/sweep.js)."""
-    from server import PromptServer
-
     show_on_node(state["text"], state["node"])
-    PromptServer.instance.send_sync("ace.sweep", state)
+    send_to_pages("ace.sweep", state)
+    if not state["running"]:
+        announce_files()  # the dataset may be new
 
 
 @functools.cache
@@ -157,20 +177,29 @@ def runner():
 
 
 def register() -> None:
-    """Opens GET /ace/sweep, which says how the sweep goes, and POST /ace/sweep/stop, which stops it."""
+    """Opens GET /ace/sweep, which says how the sweep goes, /ace/sweep/pair, its last pair as a picture, and POST
+    /ace/sweep/stop, which stops it.
+    """
     from aiohttp import web
-    from server import PromptServer
 
-    if any(getattr(route, "path", "") == "/ace/sweep" for route in PromptServer.instance.routes):
-        return  # the pack is installed twice, and the server would not start with two routes of one name
+    routes = routes_without("/ace/sweep")
+    if routes is None:
+        return
 
-    @PromptServer.instance.routes.get("/ace/sweep")
+    @routes.get("/ace/sweep")
     async def state(request: web.Request) -> web.Response:
         return web.json_response(runner().state)
 
-    @PromptServer.instance.routes.post("/ace/sweep/stop")
+    @routes.post("/ace/sweep/stop")
     async def stop(request: web.Request) -> web.Response:
         return web.json_response({"stopping": runner().stop()})
+
+    @routes.get("/ace/sweep/pair")
+    async def pair(request: web.Request) -> web.Response:
+        picture = await asyncio.to_thread(runner().draw_last_pair)
+        if picture is None:
+            return web.Response(status=404)
+        return web.Response(body=picture, content_type="image/jpeg", headers={"Cache-Control": "no-store"})
 
 
 def queue_sweep_alone(request: dict[str, Any]) -> None:
@@ -224,7 +253,7 @@ def _settings(
     from ...training.dataset.intake.checks import parse_checks
     from .record import split_list
 
-    if folder == _NONE:
+    if folder == _CHOOSE:
         raise ValueError("choose a folder: put pictures into a folder in ComfyUI's input folder, then refresh (R)")
     inputs = [paths.input_folder(name) for name in (folder, second_folder) if name != _NONE]
     mask_folders = {} if masks == _NONE else {0: paths.input_folder(masks)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 
 class Messages:
@@ -30,3 +31,15 @@ def show_on_node(text: str, node_id: str) -> None:
     from server import PromptServer
 
     PromptServer.instance.send_progress_text(text, node_id)
+
+
+def send_to_pages(event: str, data: dict[str, Any]) -> None:
+    """Sends an event to every open page, whose part is in ``web/``; from any thread."""
+    from server import PromptServer
+
+    PromptServer.instance.send_sync(event, data)
+
+
+def announce_files() -> None:
+    """Tells every open page that there are new files, so that its menus show them."""
+    send_to_pages("ace.files", {})

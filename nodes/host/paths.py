@@ -15,12 +15,15 @@ from ...ace.bundles.bundle import (
     find_bundle,
     list_bundles,
 )
-from ...training.capture.plan import SUBFOLDER
+from ...training.capture.uploads import SUBFOLDER
 from ...training.dataset.disk.names import list_datasets, resolve_dataset
+from . import examples
 
 FOLDER = "ace"
 # Where datasets lie in ComfyUI's output folder. For the command line that is its default, too, when it runs there.
 DATASETS = "datasets"
+# What the pack itself puts there: menus of folders leave it out.
+_OWN_FOLDERS = (SUBFOLDER, "ace-chat")
 _MAX_DEPTH = 3  # of folders in the input folder
 # Inside a bundle only the transformer is a model that Load Model opens.
 _OTHER_PARTS = tuple(f"/{part}/" for part in COMPONENTS if part != "dit")
@@ -94,24 +97,29 @@ def dataset_names() -> list[str]:
 
 
 def input_folders() -> list[str]:
-    """Folders below ComfyUI's input folder that hold files, "." for itself; hidden ones and links are passed over."""
+    """Folders below ComfyUI's input folder that hold files, "." for itself; hidden ones and links are passed over.
+
+    The folders of examples are named whether they are there yet or not.
+    """
     root = folder_paths.get_input_directory()
     found = []
     for folder, below, files in os.walk(root):
         depth = os.path.relpath(folder, root).count(os.sep)
-        shown = sorted(name for name in below if not name.startswith(".") and name != SUBFOLDER)
+        shown = sorted(name for name in below if not name.startswith(".") and name not in _OWN_FOLDERS)
         below[:] = shown if depth < _MAX_DEPTH else []
         if files:
             found.append(Path(os.path.relpath(folder, root)).as_posix())
-    return found
+    return [*found, *(name for name in examples.folder_names() if name not in found)]
 
 
 def input_folder(name: str) -> Path:
-    """The folder behind a name of :func:`input_folders`.
+    """The folder behind a name of :func:`input_folders`; a folder of examples is made.
 
     Raises:
         ValueError: it lists none of that name.
+        OSError: examples cannot be copied.
     """
+    examples.provide([name])
     if name not in input_folders():
         raise ValueError(
             f"ComfyUI's input folder has no folder {name!r:.80} with files in it; put pictures there, then refresh (R)"

@@ -21,6 +21,9 @@ AcePlacement = io.Custom("ACE_PLACEMENT")  # ace.pictures.outpaint.Placement
 
 AceDataset = io.Custom("ACE_DATASET")  # the folder of a dataset of training pairs, as text
 
+# For an input's extra_dict: front ends fold away what is advanced; the oldest host knows no argument for it.
+ADVANCED = {"advanced": True}
+
 _KNOWN = {field.name for field in fields(io.Schema)}
 
 

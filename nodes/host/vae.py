@@ -38,6 +38,17 @@ class HostVAE:
         return round_for_8_bit(self._vae.decode(latent / SCALING_FACTOR))
 
 
+def round_trip(vae, image: torch.Tensor) -> torch.Tensor:
+    """(B, H, W, 3) in 0 … 1 through a VAE and back: what any VAE of pictures makes of it.
+
+    Raises:
+        ValueError: it is a VAE of videos or sounds.
+    """
+    if getattr(vae, "latent_dim", 2) != 2:
+        raise ValueError("this VAE is not one of pictures; connect the VAE that the result was decoded with")
+    return round_for_8_bit(vae.decode(vae.encode(image[..., :3])))
+
+
 def load_vae(path: Path):
     """A VAE file -> the host's VAE; LDM files of other widths than Stable Diffusion's work too.
 

@@ -9,6 +9,7 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..host import paths
+from ..host.node import Node
 from ..host.types import AceDataset, schema
 
 _NONE = "none yet"
@@ -20,7 +21,7 @@ def split_input(tooltip: str) -> io.Combo.Input:
     return io.Combo.Input("split", options=_SPLITS, tooltip=tooltip)
 
 
-class LoadDatasetNode(io.ComfyNode):
+class LoadDatasetNode(Node):
     """Name -> ACE_DATASET, and some of its pairs as lists."""
 
     @classmethod
@@ -79,7 +80,7 @@ class LoadDatasetNode(io.ComfyNode):
         return io.NodeOutput(str(opened.folder), *[items or [_blocked(reason)] for items in lists], len(rows))
 
 
-class BrowseDatasetNode(io.ComfyNode):
+class BrowseDatasetNode(Node):
     """ACE_DATASET and a number or an id -> one pair."""
 
     @classmethod

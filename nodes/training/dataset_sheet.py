@@ -38,6 +38,23 @@ def draw_pairs(dataset: Dataset, rows: Sequence[PairRow], chosen: int) -> np.nda
     """
     first = chosen // PAGE * PAGE
     page = rows[first : first + PAGE]
+    return draw_sheet(dataset, page, [f"{first + place}  {row.id}" for place, row in enumerate(page)], chosen - first)
+
+
+def draw_sheet(
+    dataset: Dataset, page: Sequence[PairRow], titles: Sequence[str], chosen: int | None = None
+) -> np.ndarray:
+    """Draws pairs, each with a title and its words.
+
+    Args:
+        dataset: whose files are read.
+        page: the pairs, at least one.
+        titles: one a pair.
+        chosen: index of the pair that is marked; None marks none.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
     font = Font(11)
     height = _SIDE + 2 * font.line_height + 3 * _MARGIN
     lines = -(-len(page) // _COLUMNS)
@@ -45,9 +62,9 @@ def draw_pairs(dataset: Dataset, rows: Sequence[PairRow], chosen: int) -> np.nda
     pen = ImageDraw.Draw(sheet)
     for place, row in enumerate(page):
         left, top = place % _COLUMNS * _WIDTH, place // _COLUMNS * height
-        if first + place == chosen:
+        if place == chosen:
             pen.rectangle((left + 1, top + 1, left + _WIDTH - 2, top + height - 2), outline=_CHOSEN, width=3)
-        for line, text in enumerate((f"{first + place}  {row.id}", row.prompt)):
+        for line, text in enumerate((titles[place], row.prompt)):
             y = top + _SIDE + 2 * _MARGIN + line * font.line_height
             font.draw(pen, left + _MARGIN, y, font.shorten(text, 2 * _SIDE), _TEXT)
         for column, name in enumerate((row.source_file_name, row.target_file_name)):

@@ -9,6 +9,7 @@ from pathlib import Path
 import folder_paths
 
 from ...ace.files import atomic_write
+from ...ace.text_files import read_text
 from ...training.dataset.disk.names import check_dataset_name
 from ...training.errors import DatasetNameError
 from ..host import paths
@@ -108,9 +109,9 @@ def config_method(config: Path | None) -> str:
     Raises:
         ConfigError: it cannot be read.
     """
-    from ...training.trainer.config_file import read_table
+    from ...training.trainer.config_file import read_toml
 
-    return "lora" if config is None else read_table(config).get("method", "lora")
+    return "lora" if config is None else read_toml(config).get("method", "lora")
 
 
 def has_own_cache(config: Path | None) -> bool:
@@ -119,11 +120,11 @@ def has_own_cache(config: Path | None) -> bool:
     Raises:
         ConfigError: it cannot be read.
     """
-    from ...training.trainer.config_file import read_table
+    from ...training.trainer.config_file import read_toml
 
     if config is None or config.parent == _SHIPPED_CONFIGS:
         return False
-    data = read_table(config).get("data")
+    data = read_toml(config).get("data")
     return isinstance(data, dict) and "cache" in data
 
 
@@ -187,10 +188,15 @@ def publish_workflow(workflow: Path) -> Path:
     return target
 
 
+def is_workflow(name: str) -> bool:
+    """Whether the user has a workflow in a file of this name, directly among the workflows."""
+    return Path(name).name == name and (_user_folder() / "workflows" / name).is_file()
+
+
 def _workflow_id(workflow: Path) -> str | None:
     """The workflow's own id, which saving it in the front end keeps; None for other files."""
     try:
-        return json.loads(workflow.read_text(encoding="utf-8")).get("id")
+        return json.loads(read_text(workflow)).get("id")
     except (OSError, ValueError, AttributeError):
         return None
 

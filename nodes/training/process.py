@@ -9,22 +9,16 @@ import queue
 import subprocess
 import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import comfy.model_management
-import comfy.utils
 import folder_paths
-
-from ..host.messages import show_on_node
 
 PACK = Path(__file__).resolve().parents[2]
 _POLL_SECONDS = 0.25
-_TEXT_SECONDS = 0.5
-_SHEET_SIDE = 1024  # pixels of a preview
 _ERROR_LINES = 200
 _ERROR_PREFIX = "comfyui-ace: "
 
@@ -46,7 +40,7 @@ def host_device() -> str:
     return "cpu" if comfy.model_management.cpu_state == comfy.model_management.CPUState.CPU else "auto"
 
 
-def run_command(arguments: Sequence[str], folder: Path, on_event: Callable[[Event], None]) -> tuple[Event, bool]:
+def run_command(arguments: Sequence[str], folder: Path, on_event: Callable[[Event], None]) -> Event:
     """Runs ``comfyui-ace ARGUMENTS`` until it has said "distilled".
 
     An interrupt of ComfyUI asks the process to save and stop, and waits for it; a second one ends it at once.
@@ -57,7 +51,7 @@ def run_command(arguments: Sequence[str], folder: Path, on_event: Callable[[Even
         on_event: called with every event.
 
     Returns:
-        The last event, and whether the run was interrupted.
+        The last event, also of a run that was interrupted and has saved.
 
     Raises:
         TrainingProcessError: it failed; the message is the process's.
@@ -88,7 +82,7 @@ def run_command(arguments: Sequence[str], folder: Path, on_event: Callable[[Even
     finally:
         _end(process)
     if last is not None:
-        return last, interrupted is not None
+        return last
     if interrupted is not None:
         raise interrupted
     raise TrainingProcessError(
@@ -161,70 +155,3 @@ def _explanation(errors: Sequence[str], code: int) -> str:
     text = "".join(errors)
     _, found, message = text.rpartition(_ERROR_PREFIX)
     return message.strip() if found else f"the training ended with code {code}:\n{text[-2000:].strip()}"
-
-
-class NodeDisplay:
-    """Shows a run on a node: progress bar, a line of text, and sample sheets. Called with every event.
-
-    Args:
-        node_id: the node to write on; None shows nothing.
-
-    Attributes:
-        sheet: the latest sample sheet, or None.
-    """
-
-    def __init__(self, node_id: str | None) -> None:
-        self.node_id = node_id
-        self.sheet: Path | None = None
-        self._bar = comfy.utils.ProgressBar(1)
-        self._steps = 1
-        self._held_out: float | None = None
-        self._last_written = 0.0
-        self._notices: list[str] = []
-
-    def __call__(self, event: Event) -> None:
-        getattr(self, f"_on_{event['event']}", self._on_other)(event)
-
-    def write(self, text: str) -> None:
-        """Writes a text on the node, below the trainer's notices."""
-        if self.node_id is not None:
-            show_on_node("\n".join([*self._notices, text]), self.node_id)
-
-    def _on_progress(self, event: Event) -> None:
-        self._bar.update_absolute(event["done"], max(1, event["total"]))
-        self._write_throttled(f"{event['what']}: {event['done']} of {event['total']}")
-
-    def _on_start(self, event: Event) -> None:
-        self._steps = event["steps"]
-        self.write(f"{event['pairs']} pairs, {event['held_out']} held out, on {event['device']}")
-
-    def _on_step(self, event: Event) -> None:
-        self._bar.update_absolute(event["step"], self._steps)
-        parts = [f"step {event['step']} of {self._steps}", f"loss {event['loss']:.4f}"]
-        if self._held_out is not None:
-            parts.append(f"held out {self._held_out:.4f}")
-        parts.append(f"{event['seconds_left'] / 60:.1f} min left")
-        self._write_throttled(" · ".join(parts))
-
-    def _on_validation(self, event: Event) -> None:
-        self._held_out = event["loss"]
-
-    def _on_samples(self, event: Event) -> None:
-        from PIL import Image
-
-        self.sheet = Path(event["path"])
-        with Image.open(self.sheet) as sheet:
-            self._bar.update_absolute(event["step"], self._steps, ("JPEG", sheet.convert("RGB"), _SHEET_SIDE))
-
-    def _on_notice(self, event: Event) -> None:
-        logging.info("ACE Edit: %s", event["text"])
-        self._notices.append(event["text"])
-
-    def _on_other(self, event: Event) -> None:
-        """Everything else is in the run's folder."""
-
-    def _write_throttled(self, text: str) -> None:
-        now = time.monotonic()
-        if now - self._last_written >= _TEXT_SECONDS:
-            self._last_written = now
-            self.write(text)

@@ -9,17 +9,21 @@ import numpy as np
 import torch
 from comfy_api.latest import io, ui
 
+from ...ace.weights.presets import DistillationDefaults
 from ...training.packages import require_packages
 from ..host import paths
+from ..host.node import Node
 from ..host.types import AceDataset, schema
+from ..recommended import recommended
 from . import files as training_files
+from .display import NodeDisplay
 from .process import (
     Event,
-    NodeDisplay,
     free_host_memory,
     host_device,
     run_command,
 )
+from .runs import read_run, save_result
 
 _BLANK = 64  # pixels, where there is no sample sheet
 _MAX_INT = 0x7FFFFFFF
@@ -27,6 +31,7 @@ _MAX_INT = 0x7FFFFFFF
 
 def training_inputs(kind: str) -> list:
     """Inputs that Train ("train") and Distil ("distil") share."""
+    bundles = paths.bundle_names()
     return [
         AceDataset.Input(
             "dataset", optional=True, tooltip="The pairs, from Load Dataset. Comes before the dataset chosen by name."
@@ -38,7 +43,7 @@ def training_inputs(kind: str) -> list:
         ),
         io.Combo.Input(
             "bundle",
-            options=paths.bundle_names(),
+            options=bundles,
             tooltip="The base model. The LoRA works on this one alone. It has to be on this machine.",
         ),
         io.String.Input(
@@ -46,7 +51,7 @@ def training_inputs(kind: str) -> list:
             default="my edit",
             tooltip="Names the files and the run's folder. With the same name a run goes on where it was stopped.",
         ),
-        *_settings_inputs(),
+        *_settings_inputs(recommended(bundles[0]).distillation),
         io.Combo.Input(
             "config",
             options=training_files.config_names(kind),
@@ -56,40 +61,41 @@ def training_inputs(kind: str) -> list:
     ]
 
 
-def _settings_inputs() -> list:
-    """Settings that an artist may want to change without writing a configuration."""
+def _settings_inputs(start: DistillationDefaults) -> list:
+    """Settings that an artist may want to change without writing a configuration; at first what the bundle recommends."""
     return [
         io.Int.Input(
             "steps",
-            default=0,
+            default=start.steps,
             min=0,
             max=_MAX_INT,
-            tooltip="Optimiser steps. 1000 to 4000 for 64 to 500 pairs of one edit. 0: as the configuration says (2000 in "
-            "the standard one).",
+            tooltip="How long it learns. More pairs want more steps: 1000 to 4000 for 64 to 500 pairs with the 512 px model. "
+            "0: as the configuration says; with the standard one what the bundle recommends.",
         ),
         io.Int.Input(
             "rank",
-            default=0,
+            default=start.rank,
             min=0,
             max=1024,
-            tooltip="Size of the LoRA. More can hold more, and forget less. 0: as the configuration says (32 in the "
-            "standard one).",
+            tooltip="Size of the LoRA. More can hold more, and forget less. 0: as the configuration says; with the standard "
+            "one what the bundle recommends.",
         ),
         io.Float.Input(
             "learning_rate",
-            default=0.0,
+            default=start.learning_rate,
             min=0.0,
             max=1.0,
-            step=0.0000001,
-            tooltip="At its highest. Lower it if the loss jumps about. 0: as the configuration says (0.0002 in the standard "
-            "one).",
+            step=0.000001,
+            tooltip="At its highest. Lower it if the loss jumps about. 0: as the configuration says; with the standard one "
+            "what the bundle recommends.",
         ),
         io.Int.Input(
             "batch_size",
-            default=0,
+            default=start.batch_size,
             min=0,
             max=1024,
-            tooltip="Pairs in one step. Lower it if memory is short. 0: as the configuration says (4 in the standard one).",
+            tooltip="Pairs in one step. Lower it if memory is short. 0: as the configuration says; with the standard one "
+            "what the bundle recommends.",
         ),
         io.Int.Input(
             "seed",
@@ -186,9 +192,30 @@ def execute_run(run: TrainingRun, display: NodeDisplay, *more: str) -> tuple[Eve
         The process's last event, and the file.
     """
     free_host_memory()
-    event, _ = run_command([*run.arguments, *more], run.folder, display)
+    event = run_command([*run.arguments, *more], run.folder, display)
     training_files.mark_stopped(run.folder, not event["finished"])
     return event, training_files.publish_model(Path(event["trained"]), event["method"], run.name)
+
+
+def node_display(node_id: str | None, run: TrainingRun) -> NodeDisplay:
+    """What shows a run on its node."""
+    from ...training.trainer.reporting import METRICS
+
+    return NodeDisplay(node_id, run.kind, run.name, run.folder / METRICS)
+
+
+def finish_run(run: TrainingRun, display: NodeDisplay, verdict: str, text: str, workflow: Path | None = None) -> None:
+    """Notes what came of a run, and shows it.
+
+    Args:
+        run: which has ended.
+        display: of its node.
+        verdict: in one sentence.
+        text: for the node.
+        workflow: the replacement among the user's workflows, if there is one.
+    """
+    save_result(run.folder, workflow=workflow, verdict=verdict)
+    display.finish(read_run(run.kind, run.name), text)
 
 
 def sheet_image(path: Path | None) -> torch.Tensor:
@@ -212,7 +239,7 @@ def run_fingerprint(kind: str, dataset_name: str, name: str) -> str:
         return ""  # said when it is executed
 
 
-class TrainNode(io.ComfyNode):
+class TrainNode(Node):
     """ACE_DATASET -> file in models/loras or models/ace."""
 
     @classmethod
@@ -240,8 +267,9 @@ class TrainNode(io.ComfyNode):
     @classmethod
     def execute(cls, dataset=None, **settings) -> io.NodeOutput:
         run = prepare_run("train", dataset=dataset, **settings)
-        display = NodeDisplay(cls.hidden.unique_id)
+        display = node_display(cls.hidden.unique_id, run)
         event, file = execute_run(run, display, "--train-only")
-        display.write(f"{'done' if event['finished'] else 'stopped'} at step {event['step']}: {file.name}")
+        verdict = f"{'done' if event['finished'] else 'stopped'} at step {event['step']}"
+        finish_run(run, display, verdict, f"{verdict}: {file.name}")
         sheet = sheet_image(display.sheet)
         return io.NodeOutput(str(file), sheet, ui=ui.PreviewImage(sheet, cls=cls))

@@ -8,6 +8,8 @@ from comfyui_ace.ace.encode import encode
 from comfyui_ace.ace.lcu.indicators import INDICATORS
 from comfyui_ace.ace.lcu.intake import condition_image
 from comfyui_ace.ace.lcu.units import ConditionImage, ConditionUnit, LongContext
+from comfyui_ace.ace.pictures.keep_detail import KeepDetail, keep_detail
+from comfyui_ace.ace.pictures.preprocess import fit_image
 from comfyui_ace.ace.pictures.resolution import Resolution
 from comfyui_ace.ace.text import encode_text
 
@@ -140,3 +142,31 @@ def test_intake_of_odd_pictures_and_masks():
     assert condition_image(image[..., :3], empty).mask is None
     with pytest.raises(ValueError, match="another shape"):
         condition_image(image[..., :3], torch.ones(1, 64, 64))
+
+
+def test_detail_is_kept_at_the_edited_pictures_own_size(pipeline):
+    """The result is that of Keep Detail on what the pipeline makes without it, each side of the mask by itself."""
+    mask = torch.zeros(1, 70, 100)
+    mask[:, 10:50, 20:70] = 1
+    for given in (None, mask):
+        context = LongContext(ConditionUnit("{image} in snow", [picture(70, 100, mask=given)]))
+        plain, kept = (
+            pipeline(context, steps=2, seed=1, keep_detail=wanted) for wanted in (None, KeepDetail(strength=0.5))
+        )
+        assert plain.images.shape == (1, 64, 96, 3) and torch.equal(plain.latents, kept.latents)
+        source = context.unit.images[0].image
+        round_trip = pipeline.vae.decode(pipeline.vae.encode(fit_image(source, plain.fit)))
+        expected = plain.images
+        for part in (None,) if given is None else (mask, 1 - mask):
+            expected = keep_detail(source, expected, round_trip, part, fit=plain.fit, settings=KeepDetail(strength=0.5))
+        assert expected.shape == kept.images.shape == (1, 70, 100, 3)
+        assert torch.equal(kept.images, expected)
+
+
+def test_a_picture_from_text_alone_has_no_detail_to_keep(pipeline):
+    told = []
+    context = LongContext(ConditionUnit("snow"))
+    options = {"steps": 1, "resolution": Resolution.exact(32, 32)}
+    kept = pipeline(context, keep_detail=KeepDetail(), notify=told.append, **options)
+    assert torch.equal(kept.images, pipeline(context, **options).images)
+    assert any("made from text alone has no source" in message for message in told)

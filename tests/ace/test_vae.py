@@ -67,3 +67,20 @@ def test_half_a_grey_level_makes_savers_round():
     levels = torch.arange(256) / 255
     assert torch.equal((round_for_8_bit(levels) * 255).to(torch.uint8), torch.arange(256).to(torch.uint8))
     assert round_for_8_bit(torch.tensor([-1.0, 2.0])).tolist() == [0.0, 1.0]
+
+
+def test_blocks_that_add_nothing_are_left_out_and_give_the_same(vae, bundle, tmp_path):
+    tensors = dict(read_container(bundle.vae).tensors)
+    idle = "encoder.down.0.block.0.conv2"
+    for part in ("weight", "bias"):
+        tensors[f"{idle}.{part}"] = torch.zeros_like(tensors[f"{idle}.{part}"])
+    torch.save(tensors, tmp_path / "vae.bin")
+    opened = DiffusersVAE.load(tmp_path / "vae.bin")
+    block = opened.model.encoder.down_blocks[0].resnets[0]
+    hidden = torch.randn(1, block.conv1.in_channels, 8, 8)
+    assert block(hidden, None) is hidden
+    whole = type(block).forward(block, hidden, None)
+    assert torch.equal(whole, hidden)
+    assert (
+        opened.model.encoder.down_blocks[1].resnets[0](hidden.new_ones(1, block.conv1.out_channels, 8, 8), None).shape
+    )

@@ -6,10 +6,10 @@ import pytest
 import torch
 from comfyui_ace.ace.model.config import ACEConfig
 from comfyui_ace.benchmarks.model.flops import count
-from comfyui_ace.benchmarks.model.layer_clock import LayerClock
+from comfyui_ace.benchmarks.model.layer_timer import LayerTimer
 from comfyui_ace.benchmarks.report import Table
-from comfyui_ace.benchmarks.subject import Job, Setting, build_conditioning, build_model, build_noise
-from comfyui_ace.benchmarks.timing import Estimate, in_turns, ratio
+from comfyui_ace.benchmarks.timing import Estimate, ratio, time_interleaved
+from comfyui_ace.benchmarks.workload import Job, Setting, build_conditioning, build_model, build_noise
 from torch.utils.flop_counter import FlopCounterMode
 
 CPU = torch.device("cpu")
@@ -50,10 +50,10 @@ def test_a_random_model_answers_to_its_conditioning(model):
 
 def test_the_clock_sees_linear_layers_only():
     model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.GELU(), torch.nn.Linear(4, 4))
-    with LayerClock(model, CPU) as clock:
+    with LayerTimer(model, CPU) as clock:
         model(torch.zeros(1, 4))
     assert 0 < clock.seconds < 1
-    with LayerClock(torch.nn.GELU(), CPU) as clock:
+    with LayerTimer(torch.nn.GELU(), CPU) as clock:
         pass
     assert clock.seconds == 0
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model)
@@ -62,10 +62,10 @@ def test_the_clock_sees_linear_layers_only():
 def test_alternatives_take_turns_and_stop_at_the_budget():
     calls = []
     functions = {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}
-    times = in_turns(functions, CPU, rounds=3, warm_up=False)
+    times = time_interleaved(functions, CPU, rounds=3, warm_up=False)
     assert calls == ["a", "b"] * 3
     assert {name: len(values) for name, values in times.items()} == {"a": 3, "b": 3}
-    assert len(in_turns(functions, CPU, rounds=9, budget=0.0)["a"]) == 2
+    assert len(time_interleaved(functions, CPU, rounds=9, budget=0.0)["a"]) == 2
 
 
 def test_ratios_are_taken_round_by_round():

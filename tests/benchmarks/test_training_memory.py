@@ -13,7 +13,7 @@ from comfyui_ace.benchmarks.training.training_memory import (
     count,
 )
 
-SMALL = Case("full", "fp32", recompute=False, side=64)
+SMALL = Case("full", "fp32", gradient_checkpointing=False, side=64)
 
 
 def test_tensors_are_followed_until_they_are_freed():
@@ -48,5 +48,5 @@ def test_the_calculation_holds_for_another_depth_and_batch():
 
 def test_recomputing_keeps_a_fraction():
     plain = count(replace(SMALL, depth=4, side=256))
-    sparing = count(replace(SMALL, depth=4, side=256, recompute=True))
+    sparing = count(replace(SMALL, depth=4, side=256, gradient_checkpointing=True))
     assert sparing.kept < 0.1 * plain.kept and sparing.weights == plain.weights

@@ -14,6 +14,7 @@ from host.harness.comfy_server import PACK_ROOT, ComfyServer, HostNotFoundError,
 HERE = Path(__file__).resolve().parent
 collect_ignore = ["model/inside"]  # run by the host's Python: see model/test_inside.py
 PROBE_PACK = HERE / "harness" / "probe_pack"
+FLUX_PACK = HERE / "harness" / "flux_pack"
 NOVRAM_PACK = HERE / "harness" / "novram_pack"
 _LOG_MARKS = pytest.StashKey[dict]()
 
@@ -63,12 +64,14 @@ def pytest_runtest_call(item):
 
 @pytest.fixture(scope="session")
 def comfy():
-    """The server that most tests share: the pack as "ace-edit", and the harness's own probe pack.
+    """The server that most tests share: the pack as "ace-edit", and the harness's own packs.
 
     The host keeps text encoders in fp16 of its own accord. In float32 its latents equal those made without a host to
     six digits instead of three.
     """
-    with ComfyServer("--fp32-text-enc", packs={"ace-edit": PACK_ROOT, "probe": PROBE_PACK}) as server:
+    with ComfyServer(
+        "--fp32-text-enc", packs={"ace-edit": PACK_ROOT, "probe": PROBE_PACK, "flux": FLUX_PACK}
+    ) as server:
         yield server
 
 
@@ -118,7 +121,7 @@ def ace_models(comfy):
 def bundle(comfy, tmp_path_factory):
     """A small bundle with random weights, in the shared server's models/ace under the name edits.BUNDLE."""
     from host.harness.edits import BUNDLE
-    from host.harness.sensitive_bundle import make_sensitive_bundle  # imports what a run without a host need not
+    from host.harness.models.sensitive_bundle import make_sensitive_bundle  # imports what a run without a host need not
 
     made = make_sensitive_bundle(tmp_path_factory.mktemp("bundle") / BUNDLE)
     comfy.add_model(made.folder)
@@ -157,7 +160,7 @@ def browser():
 
 @pytest.fixture
 def open_page(browser):
-    """Open the front end of any server: ``open_page(server, locale="de")``; closed with the test."""
+    """Open the front end of any server: ``open_page(server, locale="de", nodes_2=True)``; closed with the test."""
     pages = []
 
     def open_(server, **kwargs) -> ComfyPage:
@@ -169,7 +172,31 @@ def open_page(browser):
         page.close()
 
 
+@pytest.fixture(params=[False, True], ids=["canvas", "nodes 2.0"], scope="module")
+def nodes_2(request) -> bool:
+    """Both ways in which the front end draws nodes, one after the other: ``open_page(server, nodes_2=nodes_2)``."""
+    return request.param
+
+
 @pytest.fixture
 def browser_page(open_page, comfy):
     """The front end of the shared server, ready, with an empty memory of its own."""
     return open_page(comfy)
+
+
+# What the front end has where a user has set nothing; a page does not open with a setting that is null.
+SETTINGS = {"Comfy.ColorPalette": "dark", "Comfy.VueNodes.Enabled": False}
+
+
+@pytest.fixture
+def setting(comfy):
+    """Changes settings of the front end for the pages that are opened next: ``setting(key, value)``."""
+    before = {}
+
+    def change(key, value):
+        found = comfy.fetch("/api/settings").json().get(key)
+        before.setdefault(key, SETTINGS[key] if found is None else found)
+        comfy.fetch("/api/settings", "POST", json={key: value})
+
+    yield change
+    comfy.fetch("/api/settings", "POST", json=before)

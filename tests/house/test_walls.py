@@ -1,19 +1,16 @@
-"""The walls of the house: floors, front doors, no cycles, rooms that one can survey, a package that is installed whole."""
+"""The walls of the house: floors, front doors, no cycles, a package that is installed whole."""
 
 from __future__ import annotations
 
 import ast
 import re
-import subprocess
-from collections import Counter
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from repository import ROOT, repository_files
 
-ROOT = Path(__file__).resolve().parents[2]
 HOST = {
     "comfy",
     "comfy_api",
@@ -35,7 +32,6 @@ FLOORS = {
     "cli": {"commands"},
     "": {"nodes"},  # __init__.py, which hands ComfyUI the nodes
 }
-MOST_FILES, MOST_LINES, MOST_IN_A_FUNCTION = 16, 400, 60
 PACKAGE = "comfyui_ace"
 
 
@@ -54,20 +50,9 @@ class Import(NamedTuple):
 @cache
 def sources() -> dict[str, ast.Module]:
     """The package's files by path from the root, parsed."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "*.py"], cwd=ROOT, capture_output=True, text=True
-    )
-    paths = listed.stdout.split() if not listed.returncode else map(str, _walk())
-    ours = [path for path in paths if path.split("/")[0] not in ("tests", "tools") and (ROOT / path).is_file()]
-    return {path: ast.parse((ROOT / path).read_text(encoding="utf-8")) for path in sorted(ours)}
-
-
-def _walk() -> Iterator[str]:
-    """For a copy of the project without its history."""
-    for path in ROOT.rglob("*.py"):
-        relative = path.relative_to(ROOT)
-        if not any(part.startswith(".") or part in ("build", "output", "models") for part in relative.parts):
-            yield relative.as_posix()
+    paths = (path for path in repository_files() if path.endswith(".py"))
+    ours = sorted(path for path in paths if path.split("/")[0] not in ("tests", "tools"))
+    return {path: ast.parse((ROOT / path).read_text(encoding="utf-8")) for path in ours}
 
 
 def _module(path: str) -> tuple[str, ...]:
@@ -219,24 +204,6 @@ def _bound(node: ast.AST) -> Iterator[str]:
         yield node.name
     elif isinstance(node, ast.ImportFrom):
         yield from (alias.asname or alias.name for alias in node.names)
-
-
-def test_rooms_can_be_surveyed():
-    crowded = {room: count for room, count in Counter(map(_room, sources())).items() if count > MOST_FILES}
-    assert not crowded
-    long_files = {
-        path: n for path in sources() if (n := len((ROOT / path).read_text(encoding="utf-8").splitlines())) > MOST_LINES
-    }
-    assert not long_files
-    long_functions = [
-        f"{path}:{node.lineno} {node.name} has {node.end_lineno - node.lineno + 1} lines"
-        for path, tree in sources().items()
-        for node in ast.walk(tree)
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
-        and node.name != "define_schema"  # a list of widgets
-        and node.end_lineno - node.lineno + 1 > MOST_IN_A_FUNCTION
-    ]
-    assert not long_functions, "\n".join(long_functions)
 
 
 def test_every_room_is_installed():

@@ -8,6 +8,7 @@ inputs            which files belong together
 plan              roles and inputs together: jobs
 scheduler         jobs on servers
 connection        to one server, with what can go wrong
+uploads           the folder for what a capture uploads
 client            ComfyUI's API
 failures          what went wrong, and whether trying again helps
 journal           what is done, so that a capture goes on
@@ -15,4 +16,16 @@ results           pictures -> pairs
 report            what the artist reads
 """
 
-__all__ = ["client", "errors", "failures", "plan", "report", "role_finder", "roles", "scheduler", "sweep", "workflow"]
+__all__ = [
+    "client",
+    "errors",
+    "failures",
+    "plan",
+    "report",
+    "role_finder",
+    "roles",
+    "scheduler",
+    "sweep",
+    "uploads",
+    "workflow",
+]

@@ -12,7 +12,7 @@ import aiohttp
 from yarl import URL
 
 from .errors import CaptureError
-from .plan import SUBFOLDER
+from .uploads import SUBFOLDER
 from .workflow.graph import Prompt
 
 DEFAULT_URL = "http://127.0.0.1:8188"

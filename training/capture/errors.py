@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-EXPORT_ADVICE = "Export it from ComfyUI's menu with File → Export (API) and use that file."
+EXPORT_ADVICE = "Export this workflow in API format: Workflow → Export (API)."
 
 
 class CaptureError(RuntimeError):

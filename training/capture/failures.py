@@ -14,6 +14,8 @@ Kind = Literal["memory", "input", "file", "invalid", "interrupted", "lost", "ser
 _MEMORY_TYPES = ("OutOfMemoryError", "MemoryError")
 _MEMORY_WORDS = ("out of memory", "not enough memory", "alloc_cpu", "cudaerrormemoryallocation", "allocation on device")
 _MAX_MESSAGE = 600
+STOPPED_ON_SERVER = "the prompt was stopped on the server"
+"""The reason of a prompt that somebody cancelled or interrupted."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ def classify_failure(entry: Mapping[str, Any]) -> Failure | None:
             continue
         kind, data = message
         if kind == "execution_interrupted":
-            return Failure("interrupted", "the prompt was stopped on the server")
+            return Failure("interrupted", STOPPED_ON_SERVER)
         if kind == "execution_error":
             return _execution_failure(data)
     if status.get("status_str") == "error":

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
+from ...ace.pictures.files.decoding import MAX_FILE_BYTES
+from ...ace.pictures.files.mask_reading import describe_marks
+from ...ace.pictures.files.picture_folders import PICTURE_SUFFIXES, FolderListing, list_folder
 from ..dataset.disk.images import (
-    IMAGE_SUFFIXES,
-    MAX_FILE_BYTES,
     MAX_PIXELS,
     PNG_OPTIONS,
     image_size,
@@ -80,30 +81,46 @@ class LoadedPicture:
         pixels: (H, W, 3) uint8.
         mask: (H, W) uint8, white = may change, from a mask file or the file's transparency.
         png: the file's own bytes, where they are a PNG of just these pixels.
+        notes: how a mask's file was read where it could mean something else, and that it marks nothing.
     """
 
     pixels: np.ndarray
     mask: np.ndarray | None = None
     png: bytes | None = None
+    notes: tuple[str, ...] = ()
+
+
+class FoundInputs(NamedTuple):
+    """What input folders hold.
+
+    Attributes:
+        groups: files that belong together.
+        unusable: files without partners or with several.
+        passed_over: what is not used, a line a folder.
+    """
+
+    groups: list[InputGroup]
+    unusable: list[UnusableInput]
+    passed_over: list[str]
 
 
 def group_by_stem(
-    folders: Sequence[Path], mask_folders: dict[int, Path]
-) -> tuple[list[InputGroup], list[UnusableInput]]:
+    folders: Sequence[Path], mask_folders: Mapping[int, Path], *, subfolders: bool = False
+) -> FoundInputs:
     """Matches the files of several folders by their stems, in natural order of the first folder.
 
     Args:
         folders: of the condition images, in indicator order.
         mask_folders: folder by the index of the input folder whose masks it holds.
-
-    Returns:
-        The groups, and the files without partners or with several.
+        subfolders: whether to look into subfolders, too; files are then matched by their paths.
 
     Raises:
         CaptureError: a folder cannot be read, or holds no pictures.
     """
-    listed = [_by_stem(folder) for folder in folders]
-    listed_masks = {index: _by_stem(folder) for index, folder in mask_folders.items()}
+    listings = {folder: _list(folder, subfolders) for folder in dict.fromkeys((*folders, *mask_folders.values()))}
+    by_stem = {folder: _by_stem(folder, listing) for folder, listing in listings.items()}
+    listed = [by_stem[folder] for folder in folders]
+    listed_masks = {index: by_stem[folder] for index, folder in mask_folders.items()}
     groups: list[InputGroup] = []
     unusable: list[UnusableInput] = []
     for stem, first in sorted(listed[0].items(), key=lambda item: natural_key(item[0])):
@@ -122,7 +139,10 @@ def group_by_stem(
         unusable += [
             UnusableInput(files[stem][0].name, f"{folder} has it, {folders[0]} does not") for stem in unmatched
         ]
-    return groups, unusable
+    passed = {folder: listing.passed_over(used=(".txt",)) for folder, listing in listings.items()}
+    return FoundInputs(
+        groups, unusable, [f"passed over in {folder}: {what}" for folder, what in passed.items() if what]
+    )
 
 
 def _mismatch(stem: str, places: list[tuple[Path, list[Path]]]) -> str | None:
@@ -134,18 +154,21 @@ def _mismatch(stem: str, places: list[tuple[Path, list[Path]]]) -> str | None:
     return None
 
 
-def _by_stem(folder: Path) -> dict[str, list[Path]]:
+def _by_stem(folder: Path, listing: FolderListing) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    for path in listing.pictures:
+        stem = path.relative_to(folder).with_suffix("").as_posix()
+        found.setdefault(unicodedata.normalize("NFC", stem), []).append(path)
+    if not found:
+        raise CaptureError(f"{folder} holds no pictures ({', '.join(PICTURE_SUFFIXES)}). {listing.inventory()}")
+    return found
+
+
+def _list(folder: Path, subfolders: bool) -> FolderListing:
     try:
-        entries = [Path(entry.path) for entry in os.scandir(folder) if entry.is_file()]
+        return list_folder(folder, subfolders=subfolders)
     except OSError as error:
         raise CaptureError(f"The input folder {folder} cannot be read: {error.strerror or error}.") from error
-    found: dict[str, list[Path]] = {}
-    for path in sorted(entries):
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
-            found.setdefault(unicodedata.normalize("NFC", path.stem), []).append(path)
-    if not found:
-        raise CaptureError(f"{folder} holds no pictures ({', '.join(IMAGE_SUFFIXES)}).")
-    return found
 
 
 def natural_key(text: str) -> tuple:
@@ -182,12 +205,15 @@ def check_headers(group: InputGroup, max_pixels: int = MAX_PIXELS) -> str | None
     return None
 
 
-def load_group(group: InputGroup, use_alpha: Sequence[bool], max_pixels: int = MAX_PIXELS) -> tuple[LoadedPicture, ...]:
+def load_group(
+    group: InputGroup, use_alpha: Sequence[bool], max_pixels: int = MAX_PIXELS, mask_from: str = "auto"
+) -> tuple[LoadedPicture, ...]:
     """Decodes a group. Transparent pixels keep their colour, as core's Load Image has it.
 
     Args:
         use_alpha: for each file, whether its transparency is its mask where it has no mask file.
         max_pixels: larger pictures are refused.
+        mask_from: what of a mask's file is the mask; a key of ``ace.pictures.files.mask_reading.MASK_READINGS``.
 
     Raises:
         ImageError: a file cannot be read or is too large, or a mask has another size than its picture.
@@ -197,17 +223,24 @@ def load_group(group: InputGroup, use_alpha: Sequence[bool], max_pixels: int = M
     for path, mask_path, alpha in zip(group.files, masks, use_alpha, strict=True):
         data = _read(path, max_pixels)
         loaded = read_image(_named(data, path), max_pixels=max_pixels, alpha="drop")
-        mask = None
+        mask, notes = None, ()
         if mask_path is not None:
-            mask = read_mask(_named(_read(mask_path, max_pixels), mask_path), max_pixels=max_pixels).pixels
+            mask, notes = _mask(mask_path, max_pixels, mask_from)
             if mask.shape != loaded.pixels.shape[:2]:
                 (height, width), (mask_height, mask_width) = loaded.pixels.shape[:2], mask.shape
                 raise ImageError(f"the mask is {mask_width}x{mask_height}, its picture is {width}x{height}")
         elif alpha and loaded.alpha is not None:
             mask = 255 - loaded.alpha
         unchanged = data.startswith(_PNG_SIGNATURE) and data[24:26] == _PNG_RGB8 and not loaded.notes
-        pictures.append(LoadedPicture(loaded.pixels, mask, data if unchanged else None))
+        pictures.append(LoadedPicture(loaded.pixels, mask, data if unchanged else None, notes))
     return tuple(pictures)
+
+
+def _mask(path: Path, max_pixels: int, mask_from: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """A mask file's (H, W) uint8, and notes. One that is only dim is spoken of where the pair is stored."""
+    loaded = read_mask(_named(_read(path, max_pixels), path), max_pixels=max_pixels, reading=mask_from)
+    marks = () if loaded.pixels.any() else (f"it {describe_marks(loaded.pixels)}",)
+    return loaded.pixels, tuple(f"its mask: {note}" for note in (*loaded.notes, *marks))
 
 
 def _read(path: Path, max_pixels: int) -> bytes:

@@ -26,7 +26,6 @@ from .workflow.graph import (
 )
 
 RESULT = "capture-result"
-SUBFOLDER = "ace-capture"
 _MASK_OUTPUT = 1
 
 
@@ -68,6 +67,7 @@ class Plan:
         workflow: hash of the graph.
         tags: of all pairs.
         seed_limit: seeds are below it.
+        mask_from: what of a mask's file is the mask, as ``load_group`` takes it.
     """
 
     template: Prompt
@@ -79,6 +79,7 @@ class Plan:
     workflow: str
     tags: tuple[str, ...] = ()
     seed_limit: int = 2**48
+    mask_from: str = "auto"
 
     @property
     def varying(self) -> tuple[tuple[str, str], ...]:
@@ -106,7 +107,8 @@ class Plan:
     @property
     def identity(self) -> str:
         """What, beside inputs and seed, makes two jobs the same."""
-        return f"{self.workflow}\n{self.instruction}"
+        masks = "" if self.mask_from == "auto" else f"\nmasks from {self.mask_from}"
+        return f"{self.workflow}\n{self.instruction}{masks}"
 
     def prompt(self, files: Mapping[InputBinding, str], seed: int | None) -> Prompt:
         """The prompt of one job.
@@ -150,12 +152,15 @@ class Job:
         return self.group.label if self.seed is None else f"{self.group.label} (seed {self.seed})"
 
 
-def make_plan(workflow: Workflow, roles: Roles, instruction: str, tags: Sequence[str] = ()) -> Plan:
+def make_plan(
+    workflow: Workflow, roles: Roles, instruction: str, tags: Sequence[str] = (), mask_from: str = "auto"
+) -> Plan:
     """Reduces a workflow to what its result needs, with nodes that show the pictures of a pair.
 
     Args:
         instruction: of all pairs.
         tags: of all pairs.
+        mask_from: what of a mask's file is the mask.
 
     Raises:
         WorkflowError: a needed node cannot be run, or the instruction cannot stand in a pair.
@@ -191,6 +196,7 @@ def make_plan(workflow: Workflow, roles: Roles, instruction: str, tags: Sequence
         workflow=graph_hash(template, varying=varying),
         tags=tuple(tags),
         seed_limit=roles.seed_limit,
+        mask_from=mask_from,
     )
 
 

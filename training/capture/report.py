@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TextIO
@@ -21,6 +22,7 @@ _LINES = {
 }
 _STATES = {"done": "done already", "quarantined": "set aside earlier"}
 _JOBS_SHOWN = 10
+_NOTES_SHOWN = 3  # of the same note
 
 
 @dataclass
@@ -83,13 +85,13 @@ class CaptureProgress:
 
 
 class JsonReport:
-    """One JSON object a line and an event."""
+    """One JSON object a line and an event, in ASCII, which every pipe takes."""
 
     def __init__(self, stream: TextIO | None = None):
         self._stream = stream or sys.stdout
 
     def __call__(self, event: str, data: dict[str, Any]) -> None:
-        self._stream.write(json.dumps({"event": event, **data}, ensure_ascii=False) + "\n")
+        self._stream.write(json.dumps({"event": event, **data}) + "\n")
         self._stream.flush()
 
     def close(self) -> None:
@@ -106,6 +108,7 @@ class ProgressBarReport:
         self._stream = stream or sys.stderr
         self._bar: Any = None
         self._jobs = 0  # of a dry run, so far
+        self._notes: Counter[str] = Counter()
 
     def __call__(self, event: str, data: dict[str, Any]) -> None:
         if event == "start":
@@ -131,6 +134,14 @@ class ProgressBarReport:
         elif event == "finished":
             for reason in data["reasons"]:
                 self._line(f"rejected: {data['input']}: {reason}")
+            for note in data.get("notes", ()):
+                self._say_once(f"note: {data['input']}: {note}", note)
+
+    def _say_once(self, text: str, note: str) -> None:
+        """Says a note for the first few inputs that it is about; ``close`` says how many there were."""
+        self._notes[note] += 1
+        if self._notes[note] <= _NOTES_SHOWN:
+            self._line(text)
 
     def _line(self, text: str) -> None:
         if self._bar is not None:
@@ -140,6 +151,9 @@ class ProgressBarReport:
 
     def close(self) -> None:
         """Ends the bar."""
+        for note, count in self._notes.items():
+            if count > _NOTES_SHOWN:
+                self._line(f"note: {count} inputs in all: {note}")
         if self._jobs > _JOBS_SHOWN:
             self._line(f"… and {self._jobs - _JOBS_SHOWN} more (--json lists all)")
         if self._bar is not None:

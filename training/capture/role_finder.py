@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from .errors import AmbiguousRoleError, WorkflowError
 from .roles import Ask, PictureRole, RoleChoices, Roles, never_ask
 from .workflow.graph import (
+    LeftOut,
     Link,
     Workflow,
     ancestors,
@@ -49,8 +50,8 @@ def find_roles(
         AmbiguousRoleError: several nodes could have a role.
         WorkflowError: none can, or a name fits no node.
     """
-    markers = read_markers(workflow.prompt)
-    finder = _RoleFinder(markers, choices, object_info or {}, ask)
+    markers = read_markers(workflow.prompt, workflow.gaps)
+    finder = _RoleFinder(workflow, markers, choices, object_info or {}, ask)
     result, marker = finder.result()
     marked = markers.pictures(marker or result[0])
     needed = ancestors(markers.prompt, [result[0], *(picture.image[0] for picture in marked)])
@@ -64,14 +65,17 @@ def find_roles(
         seeds=seeds,
         marker_settings=markers.settings(marker),
         seed_limit=min([2**48, *(finder.seed_maximum(*seed) + 1 for seed in seeds)]),
-        notes=workflow.notes,
+        notes=(*workflow.notes, *finder.idle_savers()),
     )
 
 
 class _RoleFinder:
     """Finds one role after the other in the prompt without markers."""
 
-    def __init__(self, markers: Markers, choices: RoleChoices, object_info: Mapping[str, Any], ask: Ask):
+    def __init__(
+        self, workflow: Workflow, markers: Markers, choices: RoleChoices, object_info: Mapping[str, Any], ask: Ask
+    ):
+        self.workflow = workflow
         self.markers, self.choices, self._info, self._ask = markers, choices, object_info, ask
         self.graph = markers.prompt
 
@@ -89,6 +93,9 @@ class _RoleFinder:
         titled = [id_ for id_, node in graph.items() if node.get("_meta", {}).get("title") == name]
         found = titled or [id_ for id_, node in graph.items() if node["class_type"] == name]
         if not found:
+            out = [str(node) for node in self.workflow.left_out if name in (node.node, node.title, node.type)]
+            if out:
+                raise WorkflowError(f"{out[0]}, so it has no part in the run. Switch it on, or name another node.")
             raise WorkflowError(f"No node has the number, title or type {name!r}.")
         if len(found) > 1:
             raise WorkflowError(f"{name!r} fits several nodes; give the number: {', '.join(found)}.")
@@ -110,12 +117,47 @@ class _RoleFinder:
             if link is not None:
                 seen.setdefault(link, node_id)
         if not seen:
-            raise WorkflowError(
-                "The workflow has no node that saves or previews a picture, so there is no result to capture. Add one, "
-                "or name a node that makes the picture with --result NODE."
-            )
+            raise WorkflowError(self._no_result())
         options = [(describe(self.graph, node_id), link) for link, node_id in seen.items()]
         return self.choose("Which node shows the result?", options, "--result NODE"), None
+
+    def _no_result(self) -> str:
+        """Why there is no result, as the artist has to mend it."""
+        name_one = "name a node that makes the picture with --result NODE"
+        idle = [node_id for node_id in self.graph if self.graph[node_id]["class_type"] in _SAVERS]
+        if idle:
+            gap = self.workflow.gaps.get((idle[0], _SAVERS[self.graph[idle[0]]["class_type"]]))
+            why = gap or "what comes before it is muted or not connected"
+            return (
+                f"No picture reaches {describe(self.graph, idle[0])}: {why}, so there is no result to capture. "
+                f"{_switch_on(gap)}, or {name_one}."
+            )
+        out = next((node for node in self.workflow.left_out if self._saves(node.type)), None)
+        if out is not None:
+            return (
+                f"The only node that saves or previews a picture is left out: {out}. So there is no result to capture. "
+                f"{_switch_on(out)}, or {name_one}."
+            )
+        return (
+            "The workflow has no node that saves or previews a picture, so there is no result to capture. Add one, or "
+            f"{name_one}."
+        )
+
+    def idle_savers(self) -> tuple[str, ...]:
+        """What is said of savers that show nothing because of a node that is left out, where another shows the result."""
+        return tuple(
+            f"nothing reaches {describe(self.graph, node_id)}: {gap}"
+            for (node_id, name), gap in self.workflow.gaps.items()
+            if node_id in self.graph and name == _SAVERS.get(self.graph[node_id]["class_type"])
+        )
+
+    def _saves(self, kind: str) -> bool:
+        """Whether a type of node shows pictures."""
+        schema = self._info.get(kind) or {}
+        return kind in _SAVERS or bool(schema.get("output_node") and self._pictures_into(kind))
+
+    def _pictures_into(self, kind: str) -> list[str]:
+        return [spec.name for spec in input_specs(self._info.get(kind) or {}) if spec.type == "IMAGE"]
 
     def _marker_option(self, node: str) -> str:
         """A marker as people tell it from others: by its number, its title, and the dataset it names."""
@@ -150,11 +192,9 @@ class _RoleFinder:
         linked = input_links(self.graph, node_id)
         if kind in _SAVERS:
             return linked.get(_SAVERS[kind])
-        schema = self._info.get(kind)
-        if not schema or not schema.get("output_node"):
+        if not self._saves(kind):
             return None
-        names = [spec.name for spec in input_specs(schema) if spec.type == "IMAGE"]
-        return next((linked[name] for name in names if name in linked), None)
+        return next((linked[name] for name in self._pictures_into(kind) if name in linked), None)
 
     # -- the pictures -------------------------------------------------------------------------------------------
 
@@ -210,8 +250,10 @@ class _RoleFinder:
         loaders = [id_ for id_ in self.graph if id_ in needed and self.file_input(id_)]
         free = [id_ for id_ in loaders if result == (id_, 0) or any(n in needed for n, _ in self._image_consumers(id_))]
         if not free:
+            gaps = self.workflow.gaps_of(needed)
+            why = f" ({gaps[0]})" if gaps else ""
             raise WorkflowError(
-                "No node that loads a picture from a file has a part in the result. Name one with --source NODE."
+                f"No node that loads a picture from a file has a part in the result{why}. Name one with --source NODE."
             )
         roles = []
         for index in range(min(self.choices.folders, len(free))):
@@ -331,6 +373,11 @@ class _RoleFinder:
         specs = input_specs(self._info.get(self.graph[node_id]["class_type"]) or {})
         limits = [spec.options.get("max") for spec in specs if spec.name == name]
         return next((int(limit) for limit in limits if isinstance(limit, int)), 2**48)
+
+
+def _switch_on(node: LeftOut | None) -> str:
+    """What to do with a node that stands in the way."""
+    return "Switch its bypass off" if node is not None and node.bypassed else "Unmute it"
 
 
 def _is_whole_number(value: Any) -> bool:

@@ -210,7 +210,9 @@ class Scheduler:
             ServerUnavailableError: another server has to run it.
         """
         try:
-            inputs = await asyncio.to_thread(load_group, job.group, self.plan.alpha_masks, self.limits.max_pixels)
+            inputs = await asyncio.to_thread(
+                load_group, job.group, self.plan.alpha_masks, self.limits.max_pixels, self.plan.mask_from
+            )
         except ImageError as error:
             return Failure("file", str(error))
         for remaining in range(self.limits.retries, -1, -1):
@@ -252,7 +254,8 @@ class Scheduler:
             if failure is None:
                 fetched = await server.retrying(lambda: fetch_files(server.client, self.plan, entry))
                 pairs = await asyncio.to_thread(make_pairs, self.plan, job, inputs, fetched)
-                await self._finish(job, server, await asyncio.to_thread(store_pairs, self.dataset, job, pairs))
+                results = await asyncio.to_thread(store_pairs, self.dataset, job, pairs)
+                await self._finish(job, server, results, [note for picture in inputs for note in picture.notes])
         except PromptValidationError as error:
             # A file that was uploaded a while ago may be gone; the next attempt uploads it again.
             self._uploads = OrderedDict((key, kept) for key, kept in self._uploads.items() if key[0] != server.name)
@@ -286,7 +289,9 @@ class Scheduler:
 
     # -- the end of a job ---------------------------------------------------------------------------------------
 
-    async def _finish(self, job: Job, server: ServerConnection, results: Sequence[AppendResult]) -> None:
+    async def _finish(
+        self, job: Job, server: ServerConnection, results: Sequence[AppendResult], notes: Sequence[str]
+    ) -> None:
         pairs = [result.id for result in results if result.id is not None]
         reasons = [result.reason for result in results if result.status == "rejected"]
         earlier = self.journal[job.key] or JournalEntry("queued")
@@ -303,7 +308,8 @@ class Scheduler:
         self.progress.stored += sum(result.stored for result in results)
         self.progress.duplicates += sum(result.status == "duplicate" for result in results)
         self.progress.rejected += len(reasons)
-        self._report_end("finished", job, server=server.name, pairs=pairs, reasons=reasons)
+        notes = list(dict.fromkeys([*notes, *(note for result in results for note in result.notes)]))
+        self._report_end("finished", job, server=server.name, pairs=pairs, reasons=reasons, notes=notes)
         if not self._workflow_proven:
             await self._release_failures()
 

@@ -51,6 +51,8 @@ class CaptureSettings:
         first_seed: the same seeds for every input, from this one on; None draws them from the input.
         in_flight: most prompts of ours queued on a server.
         checks: the quality checks; where none is set, those of the marker.
+        subfolders: whether pictures in subfolders of the inputs are taken, too.
+        mask_from: what of a mask's file is the mask; a key of ``ace.pictures.files.mask_reading.MASK_READINGS``.
         limits, timeouts: when to give up, and how long to wait.
         retry_quarantined: try inputs again that an earlier run has set aside.
         dry_run: only say what would be run.
@@ -69,6 +71,8 @@ class CaptureSettings:
     first_seed: int | None = None
     in_flight: int = 2
     checks: CheckSettings = field(default_factory=CheckSettings)
+    subfolders: bool = False
+    mask_from: str = "auto"
     limits: Limits = field(default_factory=Limits)
     timeouts: Timeouts = field(default_factory=Timeouts)
     retry_quarantined: bool = False
@@ -83,7 +87,7 @@ async def capture(
     Args:
         on_event: called with the name and the data of each event.
         ask: answers questions about the workflow.
-        stop: ends the capture early when set.
+        stop: ends the capture early when set, once it has begun. Before that, and in a dry run, cancelling does no harm.
 
     Raises:
         AmbiguousRoleError: ``ask`` has no answer.
@@ -96,9 +100,13 @@ async def capture(
         info, stats = await _query_servers(clients, file, settings.dry_run)
         task = _task(settings, load_workflow(file, info), info, ask, on_event)
         plan = task.plan
-        groups, unusable = group_by_stem(settings.inputs, dict(settings.masks))
+        groups, unusable, passed_over = await asyncio.to_thread(
+            group_by_stem, settings.inputs, settings.masks, subfolders=settings.subfolders
+        )
+        for line in passed_over:
+            on_event("note", {"message": line})
         if settings.dry_run:
-            return _dry_run(settings, task, groups, unusable, on_event)
+            return await _dry_run(settings, task, groups, unusable, on_event)
         dataset = Dataset.open_or_create(settings.root, task.dataset, checks=task.checks)
         with open_journal(dataset.folder) as journal:
             save_graph(dataset.folder, plan.template, varying=plan.varying, host=_versions(plan, info, stats))
@@ -272,7 +280,8 @@ def _task(
         raise CaptureError("The dataset has no name. Give one with --dataset NAME.")
     check_dataset_name(name)
     resolve_dataset(settings.root, name)
-    plan = make_plan(workflow, roles, _instruction(settings, roles, name), settings.tags or roles.marker_settings.tags)
+    tags = settings.tags or roles.marker_settings.tags
+    plan = make_plan(workflow, roles, _instruction(settings, roles, name), tags, settings.mask_from)
     if settings.seeds > 1 and not plan.seeds:
         raise CaptureError(
             f"{settings.seeds} seeds are asked for, but no seed has a part in the result. Name it with --seed NODE.INPUT."
@@ -322,14 +331,14 @@ def _versions(plan: Plan, info: Mapping[str, Any] | None, stats: Mapping[str, An
     }
 
 
-def _dry_run(
+async def _dry_run(
     settings: CaptureSettings,
     task: _Task,
     groups: Sequence[InputGroup],
     unusable: Sequence[UnusableInput],
     on_event: OnEvent,
 ) -> CaptureProgress:
-    """Reports what would be run; nothing is written and nothing queued."""
+    """Reports what would be run; nothing is written and nothing queued, so it may be cancelled at any time."""
     plan = task.plan
     folder = resolve_dataset(settings.root, task.dataset)
     entries = read_entries(folder)
@@ -339,14 +348,14 @@ def _dry_run(
     for entry in unusable:
         on_event("unusable", {"input": entry.label, "reason": entry.reason})
     for group in groups:
-        reason = check_headers(group, settings.limits.max_pixels)
+        reason = await asyncio.to_thread(check_headers, group, settings.limits.max_pixels)
         if reason:
             progress.unusable += 1
             progress.total -= _runs_per_input(settings, plan)
             on_event("unusable", {"input": group.label, "reason": reason})
             continue
         with contextlib.suppress(ImageError):
-            hashes = group_hashes(group)
+            hashes = await asyncio.to_thread(group_hashes, group)
             for seed in seeds_for(plan, hashes, settings.seeds, settings.first_seed):
                 known = entries.get(job_key(plan, hashes, seed)) or JournalEntry("failed")
                 done = known.up_to_date(kept, task.checks.changes())

@@ -8,6 +8,7 @@ results      what ``Dataset`` answers
 command      ``comfyui-ace dataset``
 disk         rows, files, names, pictures
 intake       quality checks
+curation     pairs looked at and changed by hand
 upkeep       verify, repair, report
 provenance   the graphs that made the pairs
 importers    pairs of other tools
@@ -16,6 +17,7 @@ exporters    pairs for other trainers
 
 __all__ = [
     "command",
+    "curation",
     "disk",
     "exporters",
     "importers",

@@ -10,11 +10,12 @@ import contextlib
 import functools
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from ..arguments import bounded_float
+from ..arguments import add_mask_from, bounded_float, text_encoding
 from ..errors import DatasetError
 from .formats import EXPORTS, IMPORTS, Format
 
@@ -25,8 +26,18 @@ if TYPE_CHECKING:
 _SHOWN = 50  # faults listed on a terminal before "and N more"; --json lists all
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
+# Subcommands from other rooms: a line of help, what adds their arguments, and what runs them on the opened dataset.
+Subcommand = tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace, "Dataset"], int]]
+
+
+def add_parser(
+    subparsers: argparse._SubParsersAction, more: Mapping[str, Subcommand] = MappingProxyType({})
+) -> argparse.ArgumentParser:
     """Adds the command ``dataset`` with its subcommands.
+
+    Args:
+        subparsers: where it is added.
+        more: subcommands of other rooms by name.
 
     Returns:
         Its parser; parsed arguments get ``run``, a function that takes them and returns the exit code.
@@ -61,6 +72,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     split.add_argument("--seed", type=int, default=0, help="which sources (0)")
     _add_import(command("import", _import, "bring in pairs that other tools wrote; makes the dataset if it is new"))
     _add_export(command("export", _export, "write the pairs as another trainer reads them, with its configuration"))
+    for name, (text, add_arguments, work) in more.items():
+        add_arguments(command(name, lambda args, work=work: work(args, _open(args)), text))
     return parser
 
 
@@ -99,6 +112,15 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tag", action="append", default=[], help="for every imported pair (repeatable)")
     parser.add_argument(
         "--alpha", choices=("white", "black", "drop", "error"), default="white", help="behind transparency (white)"
+    )
+    add_mask_from(parser)
+    parser.add_argument("--subfolders", action="store_true", help="pictures in subfolders count, too")
+    parser.add_argument(
+        "--encoding",
+        type=text_encoding,
+        metavar="NAME",
+        help="what captions and tables are in that are not UTF-8, for example cp1252 or gb18030 (default: they are "
+        "refused by name)",
     )
     parser.add_argument("--no-checks", action="store_true", help="keep pairs whatever the quality checks say")
     _add_checks(parser)
@@ -199,6 +221,9 @@ def _import(args: argparse.Namespace) -> int:
         references=tuple(args.reference),
         tags=tuple(args.tag),
         alpha=args.alpha,
+        mask_from=args.mask_from,
+        encoding=args.encoding,
+        subfolders=args.subfolders,
     )
     with _progress(args, "imported") as progress:
         result = import_pairs(dataset, args.source, args.format, options=options, progress=progress)
@@ -291,4 +316,4 @@ def _print_lines(lines: list[str]) -> None:
 
 
 def _print_json(value: object) -> None:
-    print(json.dumps(value, ensure_ascii=False))
+    print(json.dumps(value))  # in ASCII, which every pipe takes

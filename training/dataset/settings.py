@@ -7,9 +7,12 @@ import json
 import os
 import shutil
 import uuid
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from ...ace.files import rename
 from ..errors import DatasetError
 from .disk.storage import METADATA, as_write_error
 
@@ -48,18 +51,26 @@ class DatasetSettings:
         try:
             data = json.loads(path.read_bytes())
             version = int(data.get("format", FORMAT))
-            settings = cls(float(data["validation_fraction"]), int(data["split_seed"]))
+            settings = cls(_number(data, "validation_fraction", float), _number(data, "split_seed", int))
         except FileNotFoundError:
             return cls()
         except OSError as error:
             raise DatasetError(f"{path} cannot be read: {error.strerror or error}. Fix or remove it.") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DatasetError(f"{path} cannot be read ({error!r}). Fix it, or delete it for the defaults.") from error
+        except (DatasetError, ValueError, KeyError, TypeError, AttributeError) as error:
+            what = f"{error}" if isinstance(error, (DatasetError, ValueError)) else f"{error!r}"
+            raise DatasetError(f"{path} cannot be read ({what}). Fix it, or delete it for the defaults.") from error
         if version > FORMAT:
             raise DatasetError(
                 f"{folder} has format {version}, and this version of ACE Edit reads up to {FORMAT}. Update ACE Edit."
             )
         return settings
+
+
+def _number(data: Mapping[str, Any], name: str, kind: type[int] | type[float]) -> Any:
+    value = data[name]
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or kind(value) != value:
+        raise ValueError(f"{name} is {value!r}, expected a {'whole ' if kind is int else ''}number")
+    return kind(value)
 
 
 def make_dataset(folder: Path, settings: DatasetSettings) -> None:
@@ -77,7 +88,7 @@ def make_dataset(folder: Path, settings: DatasetSettings) -> None:
             (building / name).mkdir()
         (building / METADATA).touch()
         (building / SETTINGS).write_bytes(settings.to_json())
-        os.rename(building, folder)
+        rename(building, folder)
     except OSError as error:
         with contextlib.suppress(OSError):
             shutil.rmtree(building)

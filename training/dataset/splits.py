@@ -4,8 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from typing import Protocol
 
-from .disk.rows import PairRow
+
+class Divisible(Protocol):
+    """What of a pair decides where it must stand; see ``PairRow``."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def source_hash(self) -> str: ...
+    @property
+    def history(self) -> tuple[str, ...]: ...
+    @property
+    def group(self) -> str: ...
 
 
 def split_position(source_hash: str, seed: int) -> float:
@@ -19,21 +31,34 @@ def split_of(source_hash: str, fraction: float, seed: int = 0) -> str:
     return "validation" if split_position(source_hash, seed) < fraction else "train"
 
 
-def split_groups(rows: Iterable[PairRow]) -> dict[str, str]:
+def split_groups(rows: Iterable[Divisible]) -> dict[str, str]:
     """Groups of pairs that must not be divided: variants of one source and rounds of one history.
+
+    Pairs of one named group are together, and with them all that shares a source with one of them.
 
     Args:
         rows: in the order of writing, earlier rounds first.
 
     Returns:
         Group by id of the pair: the hash of its source or of its first round's source, or where that is not known the
-        pair's own id.
+        pair's own id. Of what is joined, the first name stands for all.
     """
-    groups: dict[str, str] = {}
+    own: dict[str, str] = {}
+    united: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while (above := united.get(name, name)) != name:
+            united[name] = united.get(above, above)
+            name = above
+        return name
+
     for row in rows:
-        own = row.source_hash or row.id
-        groups[row.id] = groups.get(row.history[0], own) if row.history else own
-    return groups
+        name = row.source_hash or row.id
+        own[row.id] = own.get(row.history[0], name) if row.history else name
+        if row.group:
+            first, second = sorted((root(own[row.id]), root(row.group)))
+            united[second] = first
+    return {pair_id: root(name) for pair_id, name in own.items()}
 
 
 def choose_validation(groups: Iterable[str], fraction: float, seed: int) -> set[str]:

@@ -166,6 +166,10 @@ class Dataset:
                 if split in (None, row.split):
                     yield row
 
+    def ids(self) -> list[str]:
+        """Of all pairs, in the order of writing."""
+        return [row.id for row in self.rows()]
+
     def row(self, pair_id: str) -> PairRow:
         """The metadata of one pair.
 
@@ -374,8 +378,8 @@ class Dataset:
             if findings:
                 return self._add_rejection(pair, findings)
         pair_id = self._free_id(pair, list(staged))
-        split = self._index.split_for(pair.source_hash, pair.history) or split_of(
-            pair.source_hash, self.settings.validation_fraction, self.settings.split_seed
+        split = self._index.split_for(pair.source_hash, pair.history, pair.group) or split_of(
+            pair.group or pair.source_hash, self.settings.validation_fraction, self.settings.split_seed
         )
         moves = [(temporary, final_name(name, pair_id)) for name, temporary in staged.items()]
         commit(self.folder, moves, make_row(pair, pair_id, split))

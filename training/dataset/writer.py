@@ -98,6 +98,11 @@ def make_row(pair: PreparedPair, pair_id: str, split: str) -> PairRow:
         fingerprint=pair.perceptual_hash.to_text(),
         teacher_seconds=pair.teacher_seconds,
         teacher_memory=pair.teacher_memory,
+        phrasings=pair.phrasings,
+        source_caption=pair.source_caption,
+        target_caption=pair.target_caption,
+        group=pair.group,
+        origin=pair.origin,
     )
 
 

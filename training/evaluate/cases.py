@@ -1,4 +1,4 @@
-"""Held-out pairs as questions to the student: the same frames, sizes and words that the trainer makes of a row."""
+"""Held-out pairs as the student's inputs: the same frames, sizes and words that the trainer makes of a row."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from ...ace.pictures.fit import Fit
 from ...ace.pictures.preprocess import binarize, fit_image, fit_mask
 from ...ace.pictures.resolution import Resolution
 from ..dataset.disk.images import read_image
-from ..dataset.disk.rows import PairRow
+from ..dataset.disk.rows import UNLABELLED_ADVICE, PairRow
 from ..dataset.disk.storage import safe_file
 from ..dataset.store import Dataset
 from ..trainer.data.examples import target_fit
-from ..trainer.monitoring.validation import spread
+from ..trainer.monitoring.validation import subsample
 from .errors import EvaluationError
 
 Picture = torch.Tensor  # (1, H, W, 3), 0 … 1
@@ -38,33 +38,41 @@ class Case:
     Attributes:
         row: the pair's.
         folder: its dataset's.
-        context: what the student is asked.
+        context: the student's input.
         resolution: gives the student's result the teacher's size.
-        shown: the condition pictures of all rounds as the model sees them, labelled.
+        condition_images: of all rounds, as the model sees them, labelled.
         source: the picture that is edited, before the edit; None for a picture made from text alone.
         mask: (1, H, W) of zeros and ones where the source may change; None means everywhere.
-        teacher: the result to come near to.
-        other_seed: what the teacher made of the same inputs with another seed, if the dataset has it.
+        teacher: the teacher's result.
+        other_seed: the teacher's result for the same inputs with another seed, if the dataset has it.
     """
 
     row: PairRow
     folder: Path
     context: LongContext
     resolution: Resolution
-    shown: tuple[tuple[str, Picture], ...]
+    condition_images: tuple[tuple[str, Picture], ...]
     source: Picture | None
     mask: torch.Tensor | None
     teacher: Picture
     other_seed: Picture | None
 
     def pasted(self, result: Picture) -> Picture:
-        """What is compared: under a mask only the masked part is the student's, as in the replacement workflow."""
+        """What is compared with the teacher's result.
+
+        Args:
+            result: the student's.
+
+        Returns:
+            where the case has a mask only the masked part of the result, the rest being the source, as in the replacement
+            workflow.
+        """
         return result if self.mask is None else torch.where(self.mask[..., None] > 0, result, self.source)
 
 
 @dataclass(frozen=True)
 class CaseSettings:
-    """Which pairs are asked, and how much of their history.
+    """Which pairs are evaluated, and how much of their history.
 
     Attributes:
         split: "validation", "train" or None for both.
@@ -80,26 +88,34 @@ class CaseSettings:
 
 
 def choose_rows(folders: Sequence[Path], settings: CaseSettings) -> list[tuple[Dataset, PairRow]]:
-    """The pairs to ask.
+    """The pairs to evaluate.
 
     Raises:
         EvaluationError: there is none.
         DatasetError: a folder is no dataset.
     """
     datasets = [Dataset(folder) for folder in folders]
-    found = [(dataset, row) for dataset in datasets for row in dataset.rows(settings.split)]
+    there = [(dataset, row) for dataset in datasets for row in dataset.rows(settings.split)]
+    found = [(dataset, row) for dataset, row in there if row.labelled]
+    if there and not found:
+        raise EvaluationError(f"none of the {len(there)} pairs has an instruction yet. {UNLABELLED_ADVICE}")
     if not found:
         raise EvaluationError(
             f"{', '.join(str(folder) for folder in folders)} has no pair in the split {settings.split or 'of any name'}; "
-            "set pairs aside with `comfyui-ace dataset split DATASET`, or evaluate on --split train, which flatters"
+            "hold pairs out with `comfyui-ace dataset split DATASET`, or evaluate on --split train, whose score is too good"
         )
-    return list(spread(found, settings.max_pairs))
+    return subsample(found, settings.max_pairs)
 
 
 def make_cases(
     chosen: Sequence[tuple[Dataset, PairRow]], resolution: Resolution, settings: CaseSettings
 ) -> Iterator[Case]:
     """Opens the pairs one after the other.
+
+    Args:
+        chosen: from :func:`choose_rows`.
+        resolution: the rule for sizes, as in training.
+        settings: history and fill.
 
     Raises:
         ImageError, DatasetError, ValueError: a pair cannot be read or makes no sense; it is named.
@@ -132,7 +148,7 @@ def _make_case(
         folder=dataset.folder,
         context=context,
         resolution=resolution,
-        shown=tuple((frame.frame.indicator, frame.image()) for frame in frames),
+        condition_images=tuple((frame.frame.indicator, frame.image()) for frame in frames),
         source=None if edited is None else fit_image(edited.frame.image, edited.fit),
         mask=None if edited is None else _mask(edited),
         teacher=fit_image(teacher, fit),

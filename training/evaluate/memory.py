@@ -10,7 +10,10 @@ _STATUS = Path("/proc/self/status")
 
 
 class MemoryMeter:
-    """Watches one device: the allocator's peak on CUDA, on a CPU the process's resident memory at every look.
+    """Measures one device: the allocator's peak on CUDA, on a CPU the process's resident memory at every update.
+
+    Args:
+        device: to measure; on CUDA its peak is reset.
 
     Attributes:
         peak: bytes, or None where this system does not tell.
@@ -22,8 +25,8 @@ class MemoryMeter:
         if self._cuda is not None:
             torch.cuda.reset_peak_memory_stats(self._cuda)
 
-    def look(self) -> None:
-        """To be called while memory is in use."""
+    def update(self) -> None:
+        """Takes the memory in use into account; to be called while it is in use."""
         if self._cuda is not None:
             self.peak = torch.cuda.max_memory_allocated(self._cuda)
         elif (now := resident_bytes()) is not None:
@@ -31,8 +34,8 @@ class MemoryMeter:
 
 
 def resident_bytes() -> int | None:
-    """What this process holds in main memory now; None where the system does not tell."""
+    """The process's resident set size now; None where the system does not tell."""
     if not _STATUS.is_file():
         return None
-    line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmRSS:"))
+    line = next(line for line in _STATUS.read_text(encoding="ascii").splitlines() if line.startswith("VmRSS:"))
     return int(line.split()[1]) * 1024

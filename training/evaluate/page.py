@@ -8,15 +8,27 @@ from pathlib import Path
 
 from ...ace.files import atomic_write, format_size
 from ..pages import facts_table, html_page, inline_picture
-from .evaluation import Answer, Evaluation
-from .measures import Distances
+from .evaluation import Evaluation, PairResult
+from .metrics.image_metrics import ImageMetrics
+from .verdict import give_verdict
 
 _SIDE = 200
 _NAMES = {
     "student": "student",
+    "with_detail": "student with Keep Detail",
     "source": "unedited source",
     "other_seed": "teacher, another seed",
     "ceiling": "VAE round trip (ceiling)",
+}
+_COLUMNS = {
+    "L1": ("l1", "{:.4f}"),
+    "PSNR": ("psnr", "{:.1f} dB"),
+    "SSIM": ("ssim", "{:.3f}"),
+    "MS-SSIM": ("ms_ssim", "{:.3f}"),
+    "GMSD": ("gmsd", "{:.3f}"),
+    "detail": ("detail", "{:.0%}"),
+    "LPIPS": ("lpips", "{:.3f}"),
+    "texture": ("texture", "{:.3f}"),
 }
 _STYLE = """
 .numbers td, .numbers th { padding-right: 1.2rem; } .numbers td { text-align: right; }
@@ -24,9 +36,11 @@ _STYLE = """
 .pictures img { max-width: 200px; } .big { font-size: 1.2rem; } details { margin: .6rem 0; }
 """
 _MEANING = (
-    "<p>All distances are those to the teacher's result, at the size the model works at. The score is 1 − L1(student, "
+    "<p>All distances are those to the teacher's result, at the size the model works at. L1 and PSNR like a blurred picture; "
+    "MS-SSIM (1 is equal), GMSD (0 is equal) and detail (100 % is as much fine detail) do not. The score is 1 − L1(student, "
     "teacher) / L1(source, teacher): 0 is no better than leaving the source as it is, 1 is the teacher. The VAE that the "
-    "student paints with limits what it can reach: its round trip of the teacher's own result is the ceiling. Where a "
+    "student paints with limits what it can reach: its round trip of the teacher's own result is the ceiling. Keep Detail "
+    "gives back what the VAE took of the source, and can go beyond that. Where a "
     "pair has a mask, only the masked part is taken from the student. (The replacement workflow does so, too, at the "
     "picture's own size and with a soft seam.)</p>"
 )
@@ -36,29 +50,36 @@ def write_page(evaluation: Evaluation, path: Path, *, more: Sequence[str] = ()) 
     """Writes the page.
 
     Args:
+        evaluation: what it shows.
+        path: of the HTML file.
         more: further HTML behind the numbers.
 
     Raises:
         OSError: the file cannot be written.
     """
     title = f"{evaluation.student or 'Student'} against its teacher"
-    pairs = [_pair(answer) for answer in sorted(evaluation.answers, key=_worst_last)]
-    text = html_page(title, _verdict(evaluation), _numbers(evaluation), _MEANING, *more, *pairs, style=_STYLE)
+    pairs = [_pair(result) for result in sorted(evaluation.results, key=_worst_last)]
+    text = html_page(title, _verdict(evaluation), *pairs, _numbers(evaluation), _MEANING, *more, style=_STYLE)
     with atomic_write(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", newline="\n")
     return path
 
 
 def describe(evaluation: Evaluation) -> str:
-    """The result in one sentence."""
-    where = "held-out pairs" if evaluation.split == "validation" else f"pairs of the split {evaluation.split}"
+    """The evaluation in one sentence."""
+    count = len(evaluation.results)
+    pairs = f"{count} pair{'' if count == 1 else 's'}"
+    where = f"{pairs} held out" if evaluation.split == "validation" else f"{pairs} of the split {evaluation.split}"
     if evaluation.score is None:
-        return f"no score on {len(evaluation.answers)} {where}: they have no source, or the teacher changed nothing"
+        return f"no score on {where}: they have no source, or the teacher changed nothing"
     if evaluation.score <= 0:
         share = ", no better than the unedited source"
     else:
-        share = "" if evaluation.share is None else f", {evaluation.share:.0%} of what its VAE allows"
-    return f"score {evaluation.score:.3f}{share}, on {len(evaluation.answers)} {where}"
+        reached = evaluation.share_of_ceiling
+        share = "" if reached is None else f": {reached:.0%} of the best that this model can paint"
+    if evaluation.score_with_detail is not None:
+        share += f" ({evaluation.score_with_detail:.3f} with Keep Detail)"
+    return f"score {evaluation.score:.3f}{share}, on {where}"
 
 
 def _verdict(evaluation: Evaluation) -> str:
@@ -68,12 +89,12 @@ def _verdict(evaluation: Evaluation) -> str:
         else ' <span class="bad">Among these are pairs it was trained on: on new pictures it will do worse.</span>'
     )
     verdict = describe(evaluation)
-    return f'<p class="big">{escape(verdict[0].upper() + verdict[1:])}.{flattered}</p>'
+    place = give_verdict(evaluation).sentence
+    return f'<p class="big">{escape(place)}</p><p>{escape(verdict[0].upper() + verdict[1:])}.{flattered}</p>'
 
 
 def _numbers(evaluation: Evaluation) -> str:
-    columns = ("L1", "PSNR", "SSIM", "LPIPS")
-    head = "".join(f"<th>{name}</th>" for name in ("", *columns))
+    head = "".join(f"<th>{name}</th>" for name in ("", *_COLUMNS))
     rows = [
         f"<tr><th>{escape(label)}</th>{''.join(f'<td>{cell}</td>' for cell in _cells(evaluation.mean(name)))}</tr>"
         for name, label in _NAMES.items()
@@ -81,6 +102,8 @@ def _numbers(evaluation: Evaluation) -> str:
     facts = {
         "datasets": ", ".join(evaluation.datasets),
         "score of the ceiling": _number(evaluation.ceiling_score),
+        "score with Keep Detail": _detail(evaluation),
+        **_judged(evaluation),
         "time of the student": f"{evaluation.seconds:.2f} s a picture on {evaluation.device} (median)",
         "time of the teacher": "not recorded"
         if evaluation.teacher_seconds is None
@@ -92,42 +115,75 @@ def _numbers(evaluation: Evaluation) -> str:
     return f'<table class="numbers"><tr>{head}</tr>{"".join(rows)}</table>{facts_table(facts)}'
 
 
+def _judged(evaluation: Evaluation) -> dict[str, str]:
+    if not evaluation.judge:
+        return {}
+    facts = {}
+    for who in ("student", "teacher"):
+        marks = evaluation.marks(who)
+        words = (
+            "none could be read" if marks is None else ", ".join(f"{key} {value:.2f}" for key, value in marks.items())
+        )
+        facts[f"{who} by {evaluation.judge}"] = words
+    return facts
+
+
+def _detail(evaluation: Evaluation) -> str:
+    """What Keep Detail adds, and whether that is worth while."""
+    if evaluation.score is None or evaluation.score_with_detail is None:
+        return "not measured"
+    added = evaluation.score_with_detail - evaluation.score
+    meaning = "it helps" if evaluation.detail_helps else "too little, or too uneven from pair to pair, to count on"
+    return f"{evaluation.score_with_detail:.3f}, {added:+.3f}: {meaning}"
+
+
 def _memory(size: int | None, otherwise: str) -> str:
     """The same measure for both: on CUDA the allocator's peak, on a CPU the whole process."""
     return otherwise if size is None else f"{format_size(size)} at most"
 
 
-def _cells(distances: Distances | None) -> tuple[str, ...]:
-    if distances is None:
-        return ("–",) * 4
-    lpips = "–" if distances.lpips is None else f"{distances.lpips:.3f}"
-    return f"{distances.l1:.4f}", f"{distances.psnr:.1f} dB", f"{distances.ssim:.3f}", lpips
+def _cells(metrics: ImageMetrics | None) -> tuple[str, ...]:
+    values = [None if metrics is None else getattr(metrics, name) for name, _ in _COLUMNS.values()]
+    return tuple(
+        "–" if value is None else form.format(value) for value, (_, form) in zip(values, _COLUMNS.values(), strict=True)
+    )
 
 
-def _pair(answer: Answer) -> str:
+def _pair(result: PairResult) -> str:
     figures = "".join(
         f"<figure>{inline_picture(picture, _SIDE)}<figcaption>{escape(label)}</figcaption></figure>"
-        for label, picture in answer.pictures
+        for label, picture in result.pictures
     )
-    numbers = answer.as_dict()
+    numbers = result.as_dict()
     facts = [
         f"score {_number(numbers['score'])} of {_number(numbers['ceiling_score'])}",
-        f"L1 {answer.student.l1:.4f}",
-        f"{answer.student.psnr:.1f} dB",
-        f"SSIM {answer.student.ssim:.3f}",
-        f"{answer.seconds:.2f} s",
-        *(["masked"] if answer.masked else []),
-        answer.id,
+        f"L1 {result.student.l1:.4f}",
+        f"{result.student.psnr:.1f} dB",
+        f"SSIM {result.student.ssim:.3f}",
+        f"detail {result.student.detail:.0%}",
+        *_marks(result),
+        f"{result.seconds:.2f} s",
+        *(["masked"] if result.masked else []),
+        result.id,
     ]
     return (
-        f'<div class="pair"><p>{escape(answer.instruction)}</p><div class="pictures">{figures}</div>'
+        f'<div class="pair"><p>{escape(result.instruction)}</p><div class="pictures">{figures}</div>'
         f'<p class="facts">{escape(" · ".join(facts))}</p></div>'
     )
 
 
-def _worst_last(answer: Answer) -> float:
-    value = answer.as_dict()["score"]
-    return answer.student.l1 if value is None else -value
+def _marks(result: PairResult) -> list[str]:
+    """What the judge says of both, with its reasons about the student."""
+    if result.student_marks is None or result.teacher_marks is None:
+        return []
+    sides = (("student", result.student_marks), ("teacher", result.teacher_marks))
+    words = [f"{name} O {marks.overall:.1f}" if marks.scored else f"{name} unscored" for name, marks in sides]
+    return [*words, *filter(None, (result.student_marks.semantic_reasoning, result.student_marks.quality_reasoning))]
+
+
+def _worst_last(result: PairResult) -> float:
+    value = result.as_dict()["score"]
+    return result.student.l1 if value is None else -value
 
 
 def _number(value: float | None) -> str:

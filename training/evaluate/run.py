@@ -1,4 +1,4 @@
-"""Asks the student, measures what it answers, and sets that beside what one could expect at least and at best."""
+"""Runs the student on held-out pairs and compares its results with the teacher's."""
 
 from __future__ import annotations
 
@@ -11,23 +11,33 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
+from ...ace.notices import silent
+from ...ace.pictures.keep_detail import keep_detail
 from ...ace.pictures.resolution import Resolution
 from ...ace.pipeline import ACEPipeline
+from ...ace.weights.presets import BundleDefaults
+from ..dataset.disk.images import read_image
+from ..dataset.disk.storage import safe_file
+from ..judge.judges import Judge
+from ..judge.prompts import PairPictures, instruction_of_row
+from ..judge.scores import Judgement, instruction_of
 from ..trainer.progress import Progress, silent_progress
 from .cases import Case, CaseSettings, choose_rows, make_cases
-from .evaluation import Answer, Evaluation
-from .measures import Distance, Distances, find_lpips, measure
+from .evaluation import Evaluation, PairResult
 from .memory import MemoryMeter
+from .metrics.image_metrics import ImageMetrics, LearnedMetrics, compute_metrics, load_learned_metrics
 
-_SHOWN = 256  # pixels on the longer side of a picture that is kept for the page
+_THUMBNAIL_SIDE = 256  # pixels on the longer side of a picture that is kept for the page
 
 
 @dataclass(frozen=True)
 class SamplerSettings:
-    """How the student is asked; None takes the bundle's own.
+    """How the student samples; None takes the bundle's default.
 
     Attributes:
         seed: of the first pair; every further one counts on.
+        steps: of the sampler.
+        guidance_scale, guidance_rescale: of classifier-free guidance.
     """
 
     seed: int = 0
@@ -35,10 +45,10 @@ class SamplerSettings:
     guidance_scale: float | None = None
     guidance_rescale: float | None = None
 
-    def over(self, pipeline: ACEPipeline) -> SamplerSettings:
-        """With the bundle's numbers in place of None."""
-        own = {name: getattr(pipeline.defaults, name) for name in ("steps", "guidance_scale", "guidance_rescale")}
-        return replace(self, **{name: value for name, value in own.items() if getattr(self, name) is None})
+    def with_defaults(self, defaults: BundleDefaults) -> SamplerSettings:
+        """These settings, with a bundle's defaults in place of None."""
+        names = ("steps", "guidance_scale", "guidance_rescale")
+        return replace(self, **{name: getattr(defaults, name) for name in names if getattr(self, name) is None})
 
 
 def evaluate(
@@ -49,43 +59,59 @@ def evaluate(
     sampler: SamplerSettings | None = None,
     resolution: Resolution | None = None,
     student: str = "",
+    judge: Judge | None = None,
+    detail: bool = True,
     progress: Progress = silent_progress,
 ) -> Evaluation:
     """Compares a student with the teacher whose results lie in datasets.
 
     Args:
         pipeline: the student: a bundle, with its LoRA merged in.
+        folders: of the datasets.
+        cases: which pairs, and how much of their history.
+        sampler: how the student samples.
         resolution: as in training; None takes the published rule with the bundle's size.
         student: its name, for people.
+        judge: marks the student's results and the teacher's; None leaves that out.
+        detail: also measure the student's results after Keep Detail.
         progress: told how many pairs are done; an exception it raises stops the evaluation.
 
     Raises:
         EvaluationError: there is no pair to compare on, or one cannot be used.
+        ModelError: the judge cannot be reached.
     """
     cases = cases or CaseSettings()
-    sampler = (sampler or SamplerSettings()).over(pipeline)
+    sampler = (sampler or SamplerSettings()).with_defaults(pipeline.defaults)
     resolution = resolution or Resolution.published(pipeline.defaults.max_tokens)
     chosen = choose_rows(folders, cases)
-    lpips, memory = find_lpips(), MemoryMeter(pipeline.model.device)
-    answers = []
+    learned, memory = load_learned_metrics(), MemoryMeter(pipeline.model.device)
+    results = []
     progress("evaluating", 0, len(chosen))
     for number, case in enumerate(make_cases(chosen, resolution, cases)):
-        answers.append(_ask(pipeline, case, replace(sampler, seed=sampler.seed + number), memory, lpips))
+        case_sampler = replace(sampler, seed=sampler.seed + number)
+        results.append(_evaluate_case(pipeline, case, case_sampler, memory, learned, judge, detail))
         progress("evaluating", number + 1, len(chosen))
     return Evaluation(
-        answers=tuple(answers),
+        results=tuple(results),
         student=student,
         datasets=tuple(folder.name for folder in folders),
         split=cases.split or "both",
         sampler={"steps": sampler.steps, "cfg": sampler.guidance_scale, "guidance_rescale": sampler.guidance_rescale},
         device=str(pipeline.model.device),
         peak_memory=memory.peak,
+        judge="" if judge is None else judge.name,
     )
 
 
-def _ask(
-    pipeline: ACEPipeline, case: Case, sampler: SamplerSettings, memory: MemoryMeter, lpips: Distance | None
-) -> Answer:
+def _evaluate_case(
+    pipeline: ACEPipeline,
+    case: Case,
+    sampler: SamplerSettings,
+    memory: MemoryMeter,
+    learned: LearnedMetrics,
+    judge: Judge | None,
+    detail: bool,
+) -> PairResult:
     started = time.perf_counter()
     result = pipeline(
         case.context,
@@ -94,20 +120,23 @@ def _ask(
         steps=sampler.steps,
         guidance_scale=sampler.guidance_scale,
         guidance_rescale=sampler.guidance_rescale,
-        callback=lambda _step: memory.look(),
+        callback=lambda _step: memory.update(),
     )
-    answered = result.images.cpu()
+    images = result.images.cpu()
     seconds = time.perf_counter() - started
-    restored = case.pasted(pipeline.vae.decode(pipeline.vae.encode(case.teacher)).cpu())
-    student = case.pasted(answered)
+    reconstruction = case.pasted(_round_trip(pipeline, case.teacher))
+    student = case.pasted(images)
+    kept = _with_detail(pipeline, case, images) if detail and case.source is not None else None
 
-    def against_teacher(picture: torch.Tensor | None) -> Distances | None:
-        return None if picture is None else measure(picture, case.teacher, lpips)
+    def against_teacher(picture: torch.Tensor | None) -> ImageMetrics | None:
+        return None if picture is None else compute_metrics(picture, case.teacher, learned)
 
-    shown = [*case.shown, ("teacher", case.teacher), ("student", student), ("best this VAE can", restored)]
+    pictures = [*case.condition_images, ("teacher", case.teacher), ("student", student)]
+    pictures += [] if kept is None else [("student with Keep Detail", kept)]
+    pictures.append(("best this VAE can", reconstruction))
     if case.other_seed is not None:
-        shown.append(("teacher, another seed", case.other_seed))
-    return Answer(
+        pictures.append(("teacher, another seed", case.other_seed))
+    return PairResult(
         id=case.row.id,
         dataset=case.folder.name,
         instruction=case.row.instruction,
@@ -115,15 +144,48 @@ def _ask(
         student=against_teacher(student),
         source=against_teacher(case.source),
         other_seed=against_teacher(case.other_seed),
-        ceiling=against_teacher(restored),
+        ceiling=against_teacher(reconstruction),
         seconds=seconds,
         teacher_seconds=case.row.teacher_seconds,
         teacher_memory=case.row.teacher_memory,
-        pictures=tuple((label, _for_the_page(picture)) for label, picture in shown),
+        pictures=tuple((label, _thumbnail(picture)) for label, picture in pictures),
+        with_detail=against_teacher(kept),
+        student_marks=_mark(judge, case, student),
+        teacher_marks=_mark(judge, case, case.teacher),
     )
 
 
-def _for_the_page(picture: torch.Tensor) -> Image.Image:
+def _mark(judge: Judge | None, case: Case, result: torch.Tensor) -> Judgement | None:
+    """A judge's marks; both sides are shown at the size the model works at, so that size decides nothing.
+
+    Of a pair that it has judged in the dataset it hears the same words as there.
+    """
+    if judge is None:
+        return None
+    source = None if case.source is None else _as_image(case.source)
+    references = tuple(
+        Image.fromarray(read_image(safe_file(case.folder, name)).pixels) for name in case.row.reference_file_names
+    )
+    words = instruction_of_row(case.row, instruction_of(case.row.scores, judge.name))
+    return judge.judge(PairPictures(source, _as_image(result), words, references))
+
+
+def _round_trip(pipeline: ACEPipeline, picture: torch.Tensor) -> torch.Tensor:
+    return pipeline.vae.decode(pipeline.vae.encode(picture)).cpu()
+
+
+def _with_detail(pipeline: ACEPipeline, case: Case, images: torch.Tensor) -> torch.Tensor:
+    """The student's result after Keep Detail, at the size the model works at."""
+    kept = keep_detail(case.source, images, _round_trip(pipeline, case.source), case.mask, notify=silent)
+    return case.pasted(kept)
+
+
+def _as_image(picture: torch.Tensor) -> Image.Image:
+    """Of a picture (1, H, W, 3), 0 … 1."""
     pixels = (picture[0].clamp(0, 1) * 255).round().byte().cpu().numpy()
-    image = Image.fromarray(np.ascontiguousarray(pixels))
-    return ImageOps.contain(image, (_SHOWN, _SHOWN)) if max(image.size) > _SHOWN else image
+    return Image.fromarray(np.ascontiguousarray(pixels))
+
+
+def _thumbnail(picture: torch.Tensor) -> Image.Image:
+    image = _as_image(picture)
+    return ImageOps.contain(image, (_THUMBNAIL_SIDE, _THUMBNAIL_SIDE)) if max(image.size) > _THUMBNAIL_SIDE else image

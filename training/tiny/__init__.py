@@ -1,3 +1,10 @@
-"""How ``bundles/ace-tiny`` was made: pictures, edits, and the training of its VAE and text encoder."""
+"""How ``bundles/ace-tiny`` was made.
 
-__all__ = ["operations", "photographs", "pictures"]
+world           pictures, words for them, and edits
+vae, text       training of the VAE and of the text encoder
+joint           training of the transformer, and of the text encoder along with it, on one GPU
+source          the world as a source of examples for the trainer
+measure         how good a bundle is, in numbers and contact sheets
+"""
+
+__all__ = ["world"]

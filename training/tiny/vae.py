@@ -10,6 +10,7 @@ import argparse
 import json
 import math
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,13 @@ import torch.nn.functional as F
 from ...ace.files import atomic_write
 from ...ace.pictures.image_files import save_picture
 from ...ace.weights.vae_names import to_ldm_names
-from .pictures import Pictures
+from ..trainer.learning.muon import Muon
 from .plots import plot_curves
-from .vae_model import export, full_resolution_blocks, make_vae, rest, wake
+from .vae_model import disable_block, enable_block, export, full_resolution_blocks, make_vae
 from .vae_pictures import HeldOut, latent_statistics, render
+from .world.pictures import Pictures
+
+_MATRIX = 16  # channels on both sides from which a convolution is moved as a matrix
 
 
 @dataclass(frozen=True)
@@ -36,22 +40,31 @@ class Settings:
         wake_at: step from which the blocks at the full resolution learn too, which triples the time of a step; below 0
             they never do.
         batch, crop: crops in a step, and their side in pixels.
-        learning_rate: reached after ``warm_up`` steps, kept, and led to zero by the cosine over the last ``cool_down``.
+        learning_rate: AdamW's, for biases, norms and the outer convolutions; reached after ``warm_up`` steps, kept, and led
+            to zero by the cosine over the last ``cool_down``.
+        muon_rate: Muon's, for all other convolutions as matrices; likewise.
+        mirrored: share of the batches whose latents are mirrored or transposed before they are decoded, and must then give
+            the picture so turned: it makes a mirrored picture's latents the mirrored latents (EQ-VAE, Kouzelis et al.
+            2025), which a small transformer has to know.
+        noise: added to the latents, in shares of their deviation, so that small errors of a transformer stay small errors.
         kl: weight of the KL divergence (mean over the latent's values).
         ema: decay of the averaged weights, which are what is kept in the end.
         pictures: rendered once, of which crops are cut.
     """
 
-    steps: int = 1300
+    steps: int = 5000
     wake_at: int = -1
     batch: int = 8
     crop: int = 64
     learning_rate: float = 1.5e-3
+    muon_rate: float = 5e-3
     warm_up: int = 50
-    cool_down: int = 300
+    cool_down: int = 1500
+    mirrored: float = 0.4
+    noise: float = 0.1
     kl: float = 1e-3
     ema: float = 0.995
-    pictures: int = 3000
+    pictures: int = 4000
     seed: int = 0
 
 
@@ -80,8 +93,39 @@ def reconstruction_loss(output: torch.Tensor, target: torch.Tensor) -> torch.Ten
     return loss
 
 
+def _as_it_is(pictures: torch.Tensor) -> torch.Tensor:
+    return pictures
+
+
+_TURNS: tuple[Callable[[torch.Tensor], torch.Tensor], ...] = (
+    lambda pictures: pictures.flip(3),
+    lambda pictures: pictures.flip(2),
+    lambda pictures: pictures.transpose(2, 3),
+)
+
+
+class ConvolutionMuon(Muon):
+    """Muon on the convolutions' weights (out, in, k, k) as matrices (out, in·k·k) in the same memory.
+
+    Attributes:
+        views: each matrix with the weight it is a view of.
+    """
+
+    def __init__(self, weights: Iterable[torch.nn.Parameter], **options: Any) -> None:
+        self.views = [(torch.nn.Parameter(weight.detach().flatten(1)), weight) for weight in weights]
+        super().__init__([matrix for matrix, _ in self.views], **options)
+
+
+def _optimisers(vae: Any) -> tuple[ConvolutionMuon, torch.optim.AdamW]:
+    matrices = [weight for weight in vae.parameters() if weight.ndim >= 2 and min(weight.shape[:2]) >= _MATRIX]
+    known = {id(weight) for weight in matrices}
+    rest = [weight for weight in vae.parameters() if id(weight) not in known]
+    muon = ConvolutionMuon(matrices, momentum=0.95, weight_decay=0.0)
+    return muon, torch.optim.AdamW(rest, betas=(0.9, 0.99), weight_decay=1e-4)
+
+
 class Trainer:
-    """Network, average and optimiser at some step.
+    """Network, average and optimisers at some step.
 
     Args:
         settings: of the run.
@@ -90,12 +134,12 @@ class Trainer:
 
     def __init__(self, settings: Settings, pool: torch.Tensor) -> None:
         self.settings, self.pool, self.step = settings, pool, 0
-        self.vae = make_vae(settings.seed).to(memory_format=torch.channels_last)
+        self.vae = make_vae(settings.seed)
         self.resting = full_resolution_blocks(self.vae)
         for block in self.resting:
-            rest(block)
+            disable_block(block)
         self.average = {name: value.clone() for name, value in self.vae.state_dict().items()}
-        self.optimiser = torch.optim.AdamW(self.vae.parameters(), betas=(0.9, 0.99), weight_decay=1e-4)
+        self.optimisers = _optimisers(self.vae)
 
     def train_step(self) -> dict[str, float]:
         """One step; returns what there is to log.
@@ -106,27 +150,45 @@ class Trainer:
         self._wake_in_time()
         images = batch(self.pool, self.settings, self.step)
         posterior = self.vae.encode(images).latent_dist
-        latent = posterior.sample(torch.Generator().manual_seed(self.settings.seed * 1_000_003 + self.step))
-        loss = reconstruction_loss(self.vae.decode(latent).sample, images)
+        generator = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + self.step)
+        latent = posterior.sample(generator)
+        spread = posterior.mean.detach().std((0, 2, 3), keepdim=True)
+        latent = latent + self.settings.noise * spread * torch.randn(latent.shape, generator=generator)
+        turn = self._turn()
+        loss = reconstruction_loss(self.vae.decode(turn(latent)).sample, turn(images))
         kl = 0.5 * (posterior.mean.square() + posterior.var - 1 - posterior.logvar).mean()
         total = loss + self.settings.kl * kl
         if not torch.isfinite(total):
             raise FloatingPointError(f"the loss is {total.item()} at step {self.step}: lower the learning rate")
-        self.optimiser.zero_grad(set_to_none=True)
+        self.vae.zero_grad(set_to_none=True)
         total.backward()
         torch.nn.utils.clip_grad_norm_(self.vae.parameters(), 1.0)
-        self.optimiser.param_groups[0]["lr"] = self._learning_rate()
-        self.optimiser.step()
+        self._optimise()
         self._update_average()
         self.step += 1
         noise, spread = posterior.std.mean().item(), posterior.mean.std().item()
         return {"loss": loss.item(), "kl": kl.item(), "posterior_std": noise, "latent_std": spread}
 
-    def _learning_rate(self) -> float:
+    def _turn(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        """What is done to this step's latents and pictures alike."""
+        rng = np.random.default_rng((self.settings.seed, 1, self.step))
+        return _TURNS[rng.integers(len(_TURNS))] if rng.random() < self.settings.mirrored else _as_it_is
+
+    def _optimise(self) -> None:
+        muon, adamw = self.optimisers
+        share = self._share_of_rate()
+        for optimiser, rate in ((muon, self.settings.muon_rate), (adamw, self.settings.learning_rate)):
+            optimiser.param_groups[0]["lr"] = rate * share
+        for matrix, weight in muon.views:
+            matrix.grad = None if weight.grad is None else weight.grad.reshape(matrix.shape)
+        muon.step()
+        adamw.step()
+
+    def _share_of_rate(self) -> float:
         settings = self.settings
         rise = min(1.0, (self.step + 1) / max(1, settings.warm_up))
         left = min(1.0, (settings.steps - self.step) / max(1, settings.cool_down))
-        return settings.learning_rate * rise * (0.5 - 0.5 * math.cos(math.pi * left))
+        return rise * (0.5 - 0.5 * math.cos(math.pi * left))
 
     def _update_average(self) -> None:
         decay = min(self.settings.ema, (self.step + 1) / (self.step + 10))
@@ -137,7 +199,7 @@ class Trainer:
     def _wake_in_time(self) -> None:
         if 0 <= self.settings.wake_at <= self.step:
             for block in self.resting:
-                wake(block)
+                enable_block(block)
             self.resting = []
 
     def averaged(self) -> Any:
@@ -152,7 +214,7 @@ class Trainer:
             "settings": asdict(self.settings),
             "model": self.vae.state_dict(),
             "average": self.average,
-            "optimiser": self.optimiser.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
         }
         with atomic_write(path) as temporary:
             torch.save(state, temporary)
@@ -173,7 +235,8 @@ class Trainer:
         self.step, self.average = state["step"], state["average"]
         self._wake_in_time()
         self.vae.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        for optimiser, stored in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(stored)
 
 
 # A run
@@ -209,7 +272,7 @@ def _pool(folder: Path, settings: Settings) -> torch.Tensor:
     """Rendered once and kept beside the run, because it takes a minute or two."""
     path = folder / f"pictures-{settings.seed}-{settings.pictures}.pt"
     if not path.exists():
-        pool = render(Pictures("train", seed=settings.seed), settings.pictures, edited=0.3)
+        pool = render(Pictures("train", seed=settings.seed), settings.pictures, edited=0.35)
         with atomic_write(path) as temporary:
             torch.save(pool, temporary)
     return torch.load(path, weights_only=True)
@@ -221,12 +284,12 @@ def _trim_log(log: Path, step: int) -> None:
     kept = [row for row in rows if row.endswith("\n") and json.loads(row)["step"] <= step]
     if len(kept) < len(rows):
         with atomic_write(log) as temporary:
-            temporary.write_text("".join(kept), encoding="utf-8")
+            temporary.write_text("".join(kept), encoding="utf-8", newline="\n")
 
 
 def _log(folder: Path, row: dict[str, float]) -> None:
     row = {key: value if isinstance(value, int) else float(f"{value:.6g}") for key, value in row.items()}
-    with (folder / "log.jsonl").open("a", encoding="utf-8") as file:
+    with (folder / "log.jsonl").open("a", encoding="utf-8", newline="\n") as file:
         file.write(json.dumps(row) + "\n")
 
 

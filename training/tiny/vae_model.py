@@ -21,7 +21,9 @@ import torch
 
 from ...ace.vae import SCALING_FACTOR
 
-WIDTHS = (64, 64, 64, 64)  # multiples of 32, for the norms' groups, and of the first, for LDM's configuration
+# Multiples of the first, for LDM's configuration, and of 64: a norm's 32 groups of one channel each would take every mean
+# colour away.
+WIDTHS = (64, 64, 64, 128)
 _SOFT_EPSILON, _HARD_EPSILON = 1.0, 1e-6
 _COLOURS = 6  # channels that carry the three mean colours at the start, each with both signs
 # Luma and two differences, orthogonal rows; gains bring each to about the same spread on photographs.
@@ -65,18 +67,18 @@ def full_resolution_blocks(vae: Any) -> list[Any]:
     return [*vae.encoder.down_blocks[0].resnets, *vae.decoder.up_blocks[-1].resnets]
 
 
-def rest(block: Any) -> None:
+def disable_block(block: Any) -> None:
     """Leaves a residual block out; it must not change the number of channels."""
     if block.conv_shortcut is not None:
-        raise ValueError("a residual block that changes the number of channels cannot rest")
+        raise ValueError("a residual block that changes the number of channels cannot be left out")
     torch.nn.init.zeros_(block.conv2.weight)
     torch.nn.init.zeros_(block.conv2.bias)
     block.requires_grad_(False)
     block.forward = _same
 
 
-def wake(block: Any) -> None:
-    """Lets a resting block learn."""
+def enable_block(block: Any) -> None:
+    """Puts a block that was left out back, to learn."""
     block.requires_grad_(True)
     del block.forward
 
@@ -90,6 +92,8 @@ def _pass_colours_through(vae: Any) -> None:
     for block in _blocks(vae):
         torch.nn.init.zeros_(block.conv2.weight)
         torch.nn.init.zeros_(block.conv2.bias)
+        if block.conv_shortcut is not None:
+            _set_rows(block.conv_shortcut, torch.eye(_COLOURS, block.conv_shortcut.in_channels), torch.ones(1, 1))
     for half in (vae.encoder, vae.decoder):
         torch.nn.init.zeros_(half.mid_block.attentions[0].to_out[0].weight)
         torch.nn.init.zeros_(half.mid_block.attentions[0].to_out[0].bias)
@@ -100,7 +104,8 @@ def _pass_colours_through(vae: Any) -> None:
     for stage in vae.encoder.down_blocks[:-1]:
         average = torch.zeros(3, 3)
         average[:2, :2] = 0.25  # the layout pads at the right and below only
-        _set_rows(stage.downsamplers[0].conv, torch.eye(_COLOURS, vae.config.block_out_channels[0]), average)
+        convolution = stage.downsamplers[0].conv
+        _set_rows(convolution, torch.eye(_COLOURS, convolution.in_channels), average)
     # SiLU(x) - SiLU(-x) = x: pairs of channels pass the nonlinearity unharmed.
     read = torch.zeros(3, vae.encoder.conv_out.in_channels)
     for colour in range(3):

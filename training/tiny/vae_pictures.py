@@ -8,42 +8,30 @@ from typing import Any
 import numpy as np
 import torch
 
-from . import operations
-from .drawings import colour
-from .pictures import Pictures, contact_sheet
+from ...ace.lcu.frames import fit_frames
+from ...ace.lcu.units import resolve
+from ...ace.pictures.resolution import Resolution
+from .world.examples import NAMES, Examples
+from .world.pictures import Pictures, contact_sheet
 
 
 def render(pictures: Pictures, count: int, edited: float) -> torch.Tensor:
-    """The first ``count`` pictures as bytes, (count, 3, H, W); a share ``edited`` of them as edits would leave them."""
+    """The first ``count`` pictures as bytes, (count, 3, H, W); a share ``edited`` of them as a task shows or makes them."""
+    examples = Examples(pictures.split, pictures.seed, pictures.photographs)
     rendered = []
     for index in range(count):
         rng = pictures.generator(index)
-        image = pictures.draw(rng)
-        if rng.random() < edited:
-            image = _edit(rng, image)
+        image = _of_a_task(rng, examples, index, pictures.size) if rng.random() < edited else pictures.draw(rng)
         rendered.append((image * 255).round().to(torch.uint8).permute(2, 0, 1))
     return torch.stack(rendered)
 
 
-def _edit(rng: np.random.Generator, image: torch.Tensor) -> torch.Tensor:
-    """What an edit's source or result looks like: the VAE must know more than untouched pictures."""
-    change = rng.integers(6)
-    if change < 5:
-        whole = (
-            operations.invert,
-            operations.grayscale,
-            operations.edges,
-            operations.posterise,
-            operations.sepia,
-        )
-        return whole[change](image)
-    height, width = image.shape[:2]
-    top, bottom = sorted(rng.integers(0, height + 1, 2))
-    left, right = sorted(rng.integers(0, width + 1, 2))
-    image = image.clone()
-    # Masked pixels of an inpainting's source are black (-1 of -1 … 1).
-    image[top:bottom, left:right] = 0.0 if rng.random() < 0.5 else torch.tensor(colour(rng)) / 255
-    return image
+def _of_a_task(rng: np.random.Generator, examples: Examples, index: int, size: tuple[int, int]) -> torch.Tensor:
+    """A condition image with its hole, or a result: the VAE must know more than untouched pictures. (H, W, 3)."""
+    example = examples.of(str(rng.choice(NAMES)), index, size)
+    shown = [frame.image()[0] for frame in fit_frames(resolve(example.context), Resolution.exact(*size))]
+    shown.append(example.target[0])
+    return shown[rng.integers(len(shown))]
 
 
 @torch.no_grad()

@@ -3,10 +3,11 @@
 config, config_file   what can be set; TOML and overrides
 run                   a training from its configuration to the file that comes out
 preparation           devices, files, examples and cache, before a model is opened
-start                 the model to train
-continuation          what a run may become when it goes on; where its file says it comes from
+base_model            the model a run starts from, set up for training
+data_module           what a run is fed and measured on
+resume                what may change when a run goes on; where its file says it comes from
 export                the file that comes out
-inspect_run           a look at a run without training
+inspect_run           what a run would train on, without training; cached latents as pictures
 progress, reporting   how far it is; events, metrics, TensorBoard
 data                  what the model is fed: examples, latents and text, batches
 learning              what it learns by: noise and loss, optimizer, LoRA layers
@@ -15,11 +16,13 @@ monitoring            what is shown: loss and pictures on held-out pairs, curves
 """
 
 __all__ = [
+    "base_model",
     "config",
     "config_file",
     "data",
     "engine",
     "errors",
+    "export",
     "inspect_run",
     "learning",
     "monitoring",
@@ -27,5 +30,4 @@ __all__ = [
     "progress",
     "reporting",
     "run",
-    "start",
 ]

@@ -1,26 +1,27 @@
-"""Everything that can be set about a training run; unknown keys are refused. The examples are in `training/configs`."""
+"""Everything that can be set about a training run; unknown keys are rejected. The examples are in `training/configs`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ...ace.weights.presets import BundleDefaults
 from ..dataset.disk.names import is_reserved
 
-# Strict: a batch of `true` pairs or a switch set to "yes" is a mistake, and guessing would hide it.
-Positive = Annotated[int, Field(ge=1, strict=True)]
-Count = Annotated[int, Field(ge=0, strict=True)]
+# Unlike pydantic's own of these names all are strict: a batch of `true` pairs or a switch set to "yes" is a mistake, and
+# guessing would hide it.
+PositiveInt = Annotated[int, Field(ge=1, strict=True)]
+NonNegativeInt = Annotated[int, Field(ge=0, strict=True)]
 Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
-Switch = Annotated[bool, Field(strict=True)]
-Share = Annotated[float, Field(ge=0, le=1, strict=True)]
-Decay = Annotated[float, Field(ge=0, lt=1, strict=True)]
-Amount = Annotated[float, Field(ge=0, strict=True)]
-PositiveAmount = Annotated[float, Field(gt=0, strict=True)]
+StrictBool = Annotated[bool, Field(strict=True)]
+Fraction = Annotated[float, Field(ge=0, le=1, strict=True)]
+FractionBelowOne = Annotated[float, Field(ge=0, lt=1, strict=True)]
+NonNegativeFloat = Annotated[float, Field(ge=0, strict=True)]
+PositiveFloat = Annotated[float, Field(gt=0, strict=True)]
 
-_LONGEST_NAME = 180  # bytes; file systems stop at 255, and temporary names and step numbers need room
+_MAX_NAME_BYTES = 180  # bytes; file systems stop at 255, and temporary names and step numbers need room
 
 
 class Section(BaseModel):
@@ -34,15 +35,15 @@ class Section(BaseModel):
 class ScratchSection(Section):
     """Shape of a model that starts from random weights."""
 
-    hidden_size: Positive = 1152
+    hidden_size: PositiveInt = 1152
     """Width of a token."""
-    depth: Positive = 28
+    depth: PositiveInt = 28
     """Number of transformer blocks."""
-    num_heads: Positive = 16
+    num_heads: PositiveInt = 16
     """Attention heads; must divide hidden_size."""
-    mlp_ratio: PositiveAmount = 4.0
+    mlp_ratio: PositiveFloat = 4.0
     """Width of the MLP over hidden_size."""
-    max_seq_len: Positive = 1024
+    max_seq_len: PositiveInt = 1024
     """Rows of the position table: the longest side of an image in patches."""
 
 
@@ -83,13 +84,13 @@ class ResolutionSection(Section):
     rule: Literal["published", "megapixels", "exact", "source"] = "published"
     """published: at most max_tokens patches, never scaled up. megapixels: about this area. exact: width x height.
     source: the picture's own pixels."""
-    max_tokens: Positive | None = None
+    max_tokens: PositiveInt | None = None
     """Patches of 16 x 16 pixels in the largest picture; the bundle's own number if left out."""
-    megapixels: PositiveAmount | None = None
+    megapixels: PositiveFloat | None = None
     """Area in units of 1024 x 1024 pixels, for the rule megapixels."""
-    width: Positive | None = None
+    width: PositiveInt | None = None
     """For the rule exact; a multiple of 16."""
-    height: Positive | None = None
+    height: PositiveInt | None = None
     """For the rule exact; a multiple of 16."""
 
     @model_validator(mode="after")
@@ -105,44 +106,66 @@ class ResolutionSection(Section):
         return self
 
 
+class SourceSection(Section):
+    """Examples that are drawn by number while training; nothing of them is stored."""
+
+    name: Annotated[str, Field(min_length=1)]
+    """`module:Class` of an importable class derived from ExampleSource; a leading dot stands for this pack's `training`
+    folder, as in ".tiny.source:TinySource"."""
+    options: dict[str, Any] = {}
+    """Keyword arguments of the class."""
+    passes: PositiveInt = 1
+    """How often each drawn batch is used, each time with other noise. Drawing and encoding then cost so many times less."""
+    share: Annotated[float, Field(gt=0, le=1, strict=True)] = 0.5
+    """Share of the batches that are drawn, where there are datasets too."""
+
+
 class DataSection(Section):
     """Pairs and what is made of them."""
 
-    datasets: Annotated[list[Path], Field(min_length=1)]
+    datasets: list[Path] = []
     """Folders of pairs (metadata.jsonl, target, control, …)."""
+    source: SourceSection | None = None
+    """Draws examples while training, instead of datasets or beside them."""
     cache: Path = Path("output/training-cache")
     """Folder for encoded pictures and texts; safe to share between runs and to delete."""
     cache_dtype: Literal["auto", "fp32", "bf16"] = "auto"
     """Stored numbers; auto is fp32 on a CPU and bf16 elsewhere."""
-    keep_in_memory_mb: Count = 4096
+    keep_in_memory_mb: NonNegativeInt = 4096
     """Encoded pictures and texts are held in main memory up to this size, beyond it they are read for every batch."""
     weights: Literal["ignore", "binary", "soft"] = "soft"
     """Importance of a pair (OmniEdit's λ): ignore it, leave out pairs under weight_threshold, or multiply the loss."""
-    weight_threshold: Amount = 0.5
+    weight_threshold: NonNegativeFloat = 0.5
     """For binary weights: pairs of at least this weight count fully, others not at all."""
     max_images: Annotated[int, Field(ge=0, le=10, strict=True)] = 10
     """Pairs with more condition images, those of earlier rounds included, are left out."""
-    max_rounds: Count = 4
+    max_rounds: NonNegativeInt = 4
     """Rounds of history to keep, the latest."""
     fill: Literal["keep", "blank"] = "keep"
     """What the model sees under a mask: the picture, or black, as the published model was trained for inpainting."""
     on_bad_pair: Literal["stop", "skip"] = "stop"
     """What happens if a pair cannot be read or makes no sense: stop and name it, or go on without it."""
 
+    @model_validator(mode="after")
+    def _something(self) -> DataSection:
+        if not self.datasets and self.source is None:
+            raise ValueError("there is nothing to learn from: give datasets (folders of pairs), or a source, or both")
+        return self
+
 
 class LoraSection(Section):
     """Low-rank adapters."""
 
-    rank: Positive = 32
+    rank: PositiveInt = 32
     """Rank of every adapter."""
-    alpha: PositiveAmount | None = None
+    alpha: PositiveFloat | None = None
     """The adapters' output is scaled by alpha / rank; the rank itself if left out."""
     targets: Annotated[list[str], Field(min_length=1)] = ["blocks"]
     """Layers that get an adapter, by parts of their names: blocks (all in every block), attn, attn.q, cross_attn, mlp,
     x_embedder, y_embedder, t_block, final_layer …"""
-    dora: Switch = False
-    """Learn the length of every row separately (DoRA)."""
-    dropout: Decay = 0.0
+    dora: StrictBool = False
+    """Weight-decomposed LoRA (DoRA): the magnitude of every row is learnt separately from its direction."""
+    dropout: FractionBelowOne = 0.0
     """Share of the adapters' inputs that is set to zero."""
 
 
@@ -154,56 +177,80 @@ class ObjectiveSection(Section):
     max_weighting: noisy timesteps, which decide about colours and composition, count more. Small models learn faster."""
     max_weighting: Annotated[float, Field(ge=1, strict=True)] = 10.0
     """For velocity: the noisiest timesteps count at most so many times as much as a clean one."""
-    instruction_dropout: Share = 0.1
+    instruction_dropout: Fraction = 0.1
     """How often the last instruction is replaced by the empty one, which is what guidance needs at sampling."""
     timesteps: Literal["uniform", "stratified"] = "uniform"
     """uniform: independent, as published. stratified: spread evenly over each batch, which makes the loss less noisy."""
 
 
-class OptimizerSection(Section):
-    """AdamW and the course of its learning rate."""
+class MuonSection(Section):
+    """Muon, for the matrices of the blocks."""
 
-    learning_rate: PositiveAmount = 2e-5
-    """At its highest. The paper's is 2e-5 for the whole model; LoRAs want about ten times as much."""
-    weight_decay: Amount = 5e-4
+    learning_rate: PositiveFloat = 0.02
+    """At its highest, for a square matrix; it rises and falls as optimizer.learning_rate does."""
+    momentum: FractionBelowOne = 0.95
+    """Share of the earlier gradients in a step."""
+    nesterov: StrictBool = True
+    """Step from where the momentum leads to."""
+    weight_decay: NonNegativeFloat = 0.0
+    """Of the matrices; optimizer.weight_decay is for the rest."""
+    iterations: Annotated[int, Field(ge=1, le=20, strict=True)] = 5
+    """Of the polynomial that evens out the singular values."""
+    scale: Literal["original", "match_rms_adamw"] = "original"
+    """original: tall matrices get larger steps. match_rms_adamw: steps as large as AdamW's, for its learning rates."""
+
+
+class OptimizerSection(Section):
+    """The optimiser and its learning rate schedule."""
+
+    name: Literal["adamw", "muon"] = "adamw"
+    """adamw, the paper's; or muon: Muon for the matrices of the blocks and AdamW for the rest. Muon is for whole models
+    (method full), best from random weights: it learns two to three times as much from the same steps."""
+    muon: MuonSection = MuonSection()
+    learning_rate: PositiveFloat = 2e-5
+    """AdamW's at its highest. The paper's is 2e-5 for the whole model; LoRAs want about ten times as much."""
+    weight_decay: NonNegativeFloat = 5e-4
     """The paper's."""
-    betas: tuple[Decay, Decay] = (0.9, 0.999)
-    eps: PositiveAmount = 1e-8
-    clip_norm: Amount = 1.0
+    betas: tuple[FractionBelowOne, FractionBelowOne] = (0.9, 0.999)
+    eps: PositiveFloat = 1e-8
+    clip_norm: NonNegativeFloat = 1.0
     """Gradients are scaled down to this norm; 0 leaves them."""
     schedule: Literal["constant", "linear", "cosine"] = "constant"
-    """Course of the learning rate after the warm-up, until the last step."""
-    warmup_steps: Count = 0
+    """How the learning rate changes after the warm-up, until the last step."""
+    warmup_steps: NonNegativeInt = 0
     """Steps in which the learning rate rises from zero."""
-    final_rate: Share = 0.0
+    hold: Fraction = 0.0
+    """Share of the steps in which linear and cosine keep the highest rate before it falls; steps can then still be changed
+    while a run goes on."""
+    final_rate: Fraction = 0.0
     """What linear and cosine end at, as a share of learning_rate."""
 
 
 class ValidationSection(Section):
     """Loss on held-out pairs, with the same noise and timesteps every time."""
 
-    every: Count = 500
+    every: NonNegativeInt = 500
     """Steps between two measurements; 0 switches them off."""
-    max_examples: Positive = 64
+    max_examples: PositiveInt = 64
     """Held-out pairs to measure on."""
-    timesteps: Positive = 4
+    timesteps: PositiveInt = 4
     """Noise levels per pair, spread evenly."""
 
 
 class SamplesSection(Section):
     """Pictures from held-out sources, beside the teacher's."""
 
-    every: Count = 1000
+    every: NonNegativeInt = 1000
     """Steps between two sheets; 0 switches them off."""
-    count: Positive = 4
+    count: PositiveInt = 4
     """Held-out pairs to draw."""
     steps: Annotated[int, Field(ge=1, le=1000, strict=True)] | None = None
     """Of the sampler; this and the next two are what the bundle recommends if left out."""
-    guidance_scale: Amount | None = None
-    guidance_rescale: Share | None = None
+    guidance_scale: NonNegativeFloat | None = None
+    guidance_rescale: Fraction | None = None
 
-    def filled(self, defaults: BundleDefaults) -> SamplesSection:
-        """These settings, with a bundle's own where they are left out."""
+    def with_defaults(self, defaults: BundleDefaults) -> SamplesSection:
+        """These settings, with a bundle's defaults where they are left out."""
         names = ("steps", "guidance_scale", "guidance_rescale")
         return self.model_copy(update={n: getattr(defaults, n) for n in names if getattr(self, n) is None})
 
@@ -211,11 +258,11 @@ class SamplesSection(Section):
 class CheckpointSection(Section):
     """What a stopped run continues from."""
 
-    every: Count = 1000
+    every: NonNegativeInt = 1000
     """Steps between two checkpoints; 0 writes one at the end only."""
-    keep: Positive = 3
+    keep: PositiveInt = 3
     """How many of the latest stay."""
-    export: Switch = False
+    export: StrictBool = False
     """Beside each checkpoint also write the LoRA or model itself."""
 
 
@@ -236,7 +283,7 @@ class ExportSection(Section):
     @classmethod
     def _plain(cls, name: str) -> str:
         odd = set(name) & set('/\\:*?"<>|') or not name.isprintable() or is_reserved(name)
-        if name and (odd or name[0] in ". " or name[-1] in ". " or len(name.encode()) > _LONGEST_NAME):
+        if name and (odd or name[0] in ". " or name[-1] in ". " or len(name.encode()) > _MAX_NAME_BYTES):
             raise ValueError("this is no file name: folders, leading dots and signs such as : or * cannot be used")
         return name
 
@@ -254,12 +301,12 @@ class TrainConfig(Section):
     lora: LoraSection = LoraSection()
     objective: ObjectiveSection = ObjectiveSection()
     optimizer: OptimizerSection = OptimizerSection()
-    steps: Positive
+    steps: PositiveInt
     """Optimiser steps."""
-    batch_size: Positive = 4
+    batch_size: PositiveInt = 4
     """Pairs in one forward pass of one process."""
-    accumulate: Positive = 1
-    """Forward passes whose gradients are added up for one step."""
+    accumulate: PositiveInt = 1
+    """Gradient accumulation: forward passes whose gradients are added up for one step."""
     gradient_checkpointing: Literal[True, False, "auto"] = False
     """Compute each block again in the backward pass: a fraction of the memory, about a third more time. auto does so but
     on a CPU, which is slow and seldom short of memory."""
@@ -268,22 +315,34 @@ class TrainConfig(Section):
     device: Literal["auto", "cpu"] = "auto"
     """auto takes the accelerator where there is one."""
     seed: Seed = 0
-    """Decides starting weights, order, noise, timesteps and dropout."""
-    ema: Decay = 0.0
-    """Decay of the moving average of the weights, which is then what is measured, drawn and handed back; 0 is off."""
+    """Decides starting weights, order of the pairs, noise, timesteps and dropout."""
+    ema: FractionBelowOne = 0.0
+    """Decay of the exponential moving average (EMA) of the weights, which is then what is measured, sampled and exported;
+    0 is off."""
     validation: ValidationSection = ValidationSection()
     samples: SamplesSection = SamplesSection()
     checkpoints: CheckpointSection = CheckpointSection()
     export: ExportSection = ExportSection()
-    tensorboard: Switch = True
+    tensorboard: StrictBool = True
     """Write an event file for TensorBoard."""
-    plot: Switch = True
+    plot: StrictBool = True
     """Draw loss.png at the end."""
+
+    @model_validator(mode="after")
+    def _suited(self) -> TrainConfig:
+        if self.optimizer.name == "muon" and self.method == "lora":
+            raise ValueError(
+                "optimizer.name is muon, which steps whole matrices; a LoRA's two factors are none, and gain nothing from "
+                'it. Set optimizer.name = "adamw", or method = "full"'
+            )
+        return self
 
     @property
     def name(self) -> str:
+        """Of the exported file, without its ending."""
         return self.export.name or self.output.resolve().name
 
     @property
     def lora_alpha(self) -> float:
+        """The LoRA's alpha, which is its rank where none is given."""
         return self.lora.rank if self.lora.alpha is None else self.lora.alpha

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...ace.text_files import TextEncodingError, read_text
 from .errors import ConfigError
 
 if TYPE_CHECKING:
@@ -23,13 +24,13 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> TrainConfig:
     Raises:
         ConfigError: no such file, no TOML, or a key or value that is not allowed; all faults are listed.
     """
-    table = read_table(path)
+    table = read_toml(path)
     for override in overrides:
         _override(table, override)
     return make_config(table, str(path))
 
 
-def overrides_table(overrides: Iterable[str]) -> dict[str, Any]:
+def parse_overrides(overrides: Iterable[str]) -> dict[str, Any]:
     """`section.key=value` as a nested dictionary.
 
     Raises:
@@ -41,18 +42,20 @@ def overrides_table(overrides: Iterable[str]) -> dict[str, Any]:
     return table
 
 
-def read_table(path: str | Path) -> dict[str, Any]:
+def read_toml(path: str | Path) -> dict[str, Any]:
     """Reads a TOML file as it is.
 
     Raises:
         ConfigError: no such file, or no TOML.
     """
     try:
-        return _toml(Path(path).read_text(encoding="utf-8"))
+        return _toml(read_text(path))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from None
     except ConfigError:
         raise
+    except TextEncodingError as error:
+        raise ConfigError(str(error)) from None
     except ValueError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
 
@@ -71,7 +74,7 @@ def make_config(table: dict[str, Any], source: str = "the configuration") -> Tra
     try:
         return TrainConfig.model_validate(table)
     except ValidationError as error:
-        faults = "\n".join(f"  {_place(fault)}: {_message(fault)}" for fault in error.errors())
+        faults = "\n".join(f"  {_location(fault)}: {_message(fault)}" for fault in error.errors())
         raise ConfigError(f"{source} has faults:\n{faults}") from None
 
 
@@ -103,6 +106,7 @@ def _override(table: dict[str, Any], text: str) -> None:
 
 
 def _value(text: str) -> Any:
+    """A TOML value; what is none is text."""
     try:
         return _toml(f"value = {text}")["value"]
     except ConfigError:
@@ -111,24 +115,24 @@ def _value(text: str) -> Any:
         return text
 
 
-def _place(fault: Any) -> str:
+def _location(fault: Any) -> str:
     return ".".join(str(part) for part in fault["loc"]) or "(whole)"
 
 
 def _message(fault: Any) -> str:
     if fault["type"] == "extra_forbidden":
-        return "there is no such setting" + _nearest(fault["loc"])
+        return "there is no such setting" + _known_names(fault["loc"])
     if fault["type"] == "missing":
         return "must be given"
     return f"{fault['msg'].removeprefix('Value error, ')} (got {fault['input']!r:.80})"
 
 
-def _nearest(place: tuple) -> str:
-    """The names that would be allowed there."""
+def _known_names(location: tuple) -> str:
+    """For messages: the settings that there are in that section."""
     from .config import TrainConfig
 
     section: Any = TrainConfig
-    for part in place[:-1]:
+    for part in location[:-1]:
         section = _section(section.model_fields[part].annotation)
     return f"; known here are {', '.join(section.model_fields)}"
 

@@ -17,17 +17,21 @@ from .learning.adapters import lora_tensors
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def write_result(
+def export_weights(
     path: Path,
     config: TrainConfig,
-    shape: ACEConfig,
+    model_config: ACEConfig,
     tensors: Mapping[str, torch.Tensor],
     metadata: Mapping[str, str],
 ) -> Path:
     """Writes the LoRA or the model, whole or not at all.
 
     Args:
+        path: the .safetensors to write; one that is there is replaced.
+        config: of the run.
+        model_config: shape of the model.
         tensors: of the model under its names while training; frozen ones too, where it is trained whole or as DoRA.
+        metadata: entries of the header.
 
     Raises:
         TrainError: the file cannot be written.
@@ -36,7 +40,7 @@ def write_result(
     try:
         if config.method == "full":
             weights = {name: tensor.to(dtype) for name, tensor in tensors.items()}
-            return save_checkpoint(weights, path, metadata={**shape.metadata(), **metadata}, overwrite=True)
+            return save_checkpoint(weights, path, metadata={**model_config.metadata(), **metadata}, overwrite=True)
         adapters = lora_tensors(tensors, config.lora_alpha, base=tensors)
         # Scales stay in float32: they are few, and rounding one changes a whole row or layer.
         narrow = {name: tensor.to(dtype) if name.endswith(".weight") else tensor for name, tensor in adapters.items()}
@@ -48,8 +52,8 @@ def write_result(
         ) from error
 
 
-def is_result(path: Path, config: TrainConfig, metadata: Mapping[str, str]) -> bool:
-    """Whether a whole file with these metadata and the wanted dtype is there already."""
+def is_exported(path: Path, config: TrainConfig, metadata: Mapping[str, str]) -> bool:
+    """Whether a whole file with this metadata and the dtype of the configuration is there already."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -60,6 +64,25 @@ def is_result(path: Path, config: TrainConfig, metadata: Mapping[str, str]) -> b
             return same_dtype and stored == {**stored, **metadata}
     except (OSError, SafetensorError, StopIteration):
         return False
+
+
+def add_metadata(path: Path, entries: Mapping[str, str]) -> None:
+    """Adds entries to the header of a file, which is replaced as a whole or not at all; its tensors stay as they are.
+
+    Raises:
+        TrainError: the file cannot be written; it is as it was.
+    """
+    from safetensors import safe_open
+
+    with safe_open(str(path), framework="pt") as file:
+        stored = file.metadata() or {}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if stored == {**stored, **entries}:
+        return
+    try:
+        _write_lora(path, tensors, {**stored, **entries})
+    except OSError as error:
+        raise TrainError(f"{path} cannot be written ({error}); it is as the training left it") from error
 
 
 def _write_lora(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> Path:

@@ -1,4 +1,4 @@
-"""Looks at a run without training: what it would train on, its cache, and cached latents as pictures again."""
+"""Inspects a run without training: what it would train on, its cache, and cached latents as pictures again."""
 
 from __future__ import annotations
 
@@ -12,47 +12,70 @@ from ...ace.pictures.image_files import save_picture
 from .config import TrainConfig
 from .data.cache import Item
 from .data.encoding import items_of
-from .data.examples import Example, MaskItem, PictureItem
+from .data.examples import Example
+from .data.items import MaskItem, PictureItem
 from .errors import DataError
-from .preparation import accelerated, plan_run, prepare
+from .preparation import open_accelerator, prepare, prepare_examples
 from .reporting import OnEvent, silent_event
 
 
 def describe(config: TrainConfig) -> Iterator[str]:
-    """Lines about what would be trained on; nothing is encoded."""
-    with accelerated(config) as accelerator:
-        prepared = plan_run(config, accelerator)
-    plan = prepared.plan
-    yield f"{len(plan.train)} pairs to train on, {len(plan.validation)} held out; base model: {prepared.files.name}"
-    for reason, number in plan.left_out.items():
+    """Says in lines what would be trained on; nothing is encoded.
+
+    Raises:
+        TrainError: see :func:`prepare_examples`.
+    """
+    with open_accelerator(config) as accelerator:
+        prepared = prepare_examples(config, accelerator)
+    examples = prepared.examples
+    yield f"{len(examples.train)} pairs to train on, {len(examples.validation)} held out; base model: {prepared.files.name}"
+    if config.data.source is not None:
+        yield f"examples are drawn by {config.data.source.name}, each used {config.data.source.passes} times"
+    for reason, number in examples.left_out.items():
         yield f"left out: {number} ({reason})"
-    for layout, number in Counter(example.layout for example in plan.train).most_common():
+    for layout, number in Counter(example.layout for example in examples.train).most_common():
         frames = ", ".join(f"{width * 8}x{height * 8}" for height, width in layout)
         yield f"{number} pairs of layout {frames} ({sum(h * w // 4 for h, w in layout)} tokens)"
-    items = {item for example in (*plan.train, *plan.validation) for item in items_of(example)}
+    items = {item for example in (*examples.train, *examples.validation) for item in items_of(example)}
     missing = sum(item not in prepared.cache for item in items)
     yield f"{len(items) - missing} of {len(items)} pictures and texts are encoded in {config.data.cache}"
-    seen = config.steps * config.accumulate * config.batch_size
-    yield f"{config.steps} steps see every pair {seen / len(plan.train):.3g} times on one device"
+    if not examples.train:
+        return
+    share = 1.0 if config.data.source is None else 1.0 - config.data.source.share
+    seen = config.steps * config.accumulate * config.batch_size * share
+    yield f"{config.steps} steps see every pair {seen / len(examples.train):.3g} times on one device"
 
 
 def cache_only(config: TrainConfig, on_event: OnEvent = silent_event) -> None:
-    """Fills the cache."""
-    with accelerated(config) as accelerator:
+    """Encodes all pictures and texts of a run that are not cached yet.
+
+    Raises:
+        TrainError: see :func:`prepare`.
+    """
+    with open_accelerator(config) as accelerator:
         prepare(config, accelerator, on_event)
 
 
 def decode_cache(
     config: TrainConfig, folder: Path, pairs: Sequence[str] | None = None, on_event: OnEvent = silent_event
 ) -> Iterator[Path]:
-    """Turns what is cached for some pairs (all of them if None) back into pictures: ID-target.png, ID-image1.png …
+    """Decodes what is cached for pairs into pictures: ID-target.png, ID-image1.png … What is missing is encoded first.
+
+    Args:
+        config: of the run.
+        folder: where the pictures go.
+        pairs: their ids; None means all of the run.
+        on_event: gets the progress of encoding.
+
+    Yields:
+        the pictures' paths.
 
     Raises:
         DataError: an id is not among the run's pairs.
     """
-    with accelerated(config) as accelerator:
+    with open_accelerator(config) as accelerator:
         prepared = prepare(config, accelerator, on_event)
-        examples = {example.id: example for example in (*prepared.plan.train, *prepared.plan.validation)}
+        examples = {example.id: example for example in (*prepared.examples.train, *prepared.examples.validation)}
         unknown = [pair for pair in pairs or () if pair not in examples]
         if unknown:
             raise DataError(f"{', '.join(unknown)} is none of this run's {len(examples)} pairs")
@@ -72,7 +95,7 @@ def _named(example: Example) -> Iterator[tuple[str, Item]]:
 
 
 def _picture(item: PictureItem | MaskItem, tensor: torch.Tensor, vae) -> torch.Tensor:
-    """(H, W, 3); a mask is shown one pixel a latent pixel, eight times enlarged."""
+    """A cached tensor (C, h, w) as a picture (H, W, 3); a mask is enlarged eight times, one square a latent pixel."""
     if isinstance(item, PictureItem):
         return vae.decode(tensor[None])[0].cpu()
     return tensor.repeat_interleave(8, 1).repeat_interleave(8, 2)[0, :, :, None].expand(-1, -1, 3)

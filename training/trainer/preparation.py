@@ -1,4 +1,4 @@
-"""What happens before a model is opened: devices, files, plan and cache."""
+"""What happens before a model is opened: devices, files, examples and cache."""
 
 from __future__ import annotations
 
@@ -11,80 +11,98 @@ from typing import Any
 
 import torch
 
+from ...ace.devices import half_precision
+from .base_model import BaseModelFiles, find_base_model, make_resolution
 from .config import TrainConfig
 from .data.cache import Cache
 from .data.encoding import drop_uncached, fill_cache
-from .data.examples import Plan, PlanSettings, make_plan
+from .data.examples import Examples, ExampleSettings, make_examples
 from .data.file_index import FileIndex
-from .engine.processes import Company
+from .data.source import ExampleSource, open_source
+from .engine.processes import Processes
 from .errors import ConfigError, TrainError
 from .export import DTYPES
 from .progress import Progress
 from .reporting import OnEvent, silent_event
-from .start import StartFiles, find_files, make_resolution
 
 _TIMEOUT = timedelta(hours=12)  # other processes wait while one of them reads all files or draws samples
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """What is known before a model is opened.
+    """What a run has before a model is opened.
 
     Attributes:
         files: of the base model.
-        plan: the examples.
-        cache: with everything the plan needs.
+        examples: to train on and to measure on.
+        cache: with everything the examples need.
         base_sha256: hash of the base model's weights, or empty.
+        source: draws examples while training, or None.
     """
 
-    files: StartFiles
-    plan: Plan
+    files: BaseModelFiles
+    examples: Examples
     cache: Cache
     base_sha256: str
+    source: ExampleSource | None = None
 
 
-def never() -> bool:
+def never_stop() -> bool:
+    """For callers who do not ask to stop."""
     return False
 
 
 def prepare(
-    config: TrainConfig, accelerator: Any, on_event: OnEvent = silent_event, should_stop: Callable[[], bool] = never
+    config: TrainConfig,
+    accelerator: Any,
+    on_event: OnEvent = silent_event,
+    should_stop: Callable[[], bool] = never_stop,
 ) -> Prepared:
-    """Plans the examples and fills the cache.
+    """Makes the examples and fills the cache.
+
+    Args:
+        config: of the run.
+        accelerator: of :func:`open_accelerator`.
+        on_event: gets the progress.
+        should_stop: asked whenever a bit is done.
 
     Raises:
-        TrainError: see :func:`plan_run` and :func:`fill_cache`; or somebody asked to stop.
+        TrainError: see :func:`prepare_examples` and :func:`fill_cache`; or somebody asked to stop.
     """
-    planned = plan_run(config, accelerator, on_event, should_stop)
+    prepared = prepare_examples(config, accelerator, on_event, should_stop)
     fill = partial(
         fill_cache,
-        planned.cache,
-        planned.plan,
-        planned.files.encoders,
+        prepared.cache,
+        prepared.examples,
+        prepared.files.encoders,
         device=accelerator.device,
-        share=(accelerator.process_index, accelerator.num_processes),
+        process_index=accelerator.process_index,
+        num_processes=accelerator.num_processes,
         skip_bad=config.data.on_bad_pair == "skip",
         progress=_progress(accelerator, on_event, should_stop),
     )
-    Company(accelerator).together(fill)
-    plan = drop_uncached(planned.plan, planned.cache)
-    _require_same_plan(plan, accelerator)
-    return replace(planned, plan=plan)
+    Processes(accelerator).on_all(fill)
+    examples = drop_uncached(prepared.examples, prepared.cache)
+    _require_same_examples(examples, accelerator)
+    return replace(prepared, examples=examples)
 
 
-def plan_run(
-    config: TrainConfig, accelerator: Any, on_event: OnEvent = silent_event, should_stop: Callable[[], bool] = never
+def prepare_examples(
+    config: TrainConfig,
+    accelerator: Any,
+    on_event: OnEvent = silent_event,
+    should_stop: Callable[[], bool] = never_stop,
 ) -> Prepared:
-    """Finds the files and plans the examples; nothing is encoded.
+    """Finds the files and makes the examples; nothing is encoded.
 
     Raises:
         DataError: pairs cannot be used, or none is left.
-        ConfigError, BundleError: parts of the base model are missing.
+        ConfigError, BundleError: parts of the base model are missing, or there is no such source.
     """
     data = config.data
-    files = find_files(config.model)
+    files = find_base_model(config.model)
     resolution = make_resolution(config.resolution, files.defaults)
-    settings = PlanSettings(
+    settings = ExampleSettings(
         max_images=data.max_images,
         max_rounds=data.max_rounds,
         weights=data.weights,
@@ -92,22 +110,27 @@ def plan_run(
         fill=data.fill,
         skip_bad=data.on_bad_pair == "skip",
     )
+    source = None if data.source is None else open_source(data.source.name, data.source.options)
     dtype = data.cache_dtype
     if dtype == "auto":
         dtype = "fp32" if accelerator.device.type == "cpu" else "bf16"
 
     def read() -> Prepared:
         index = FileIndex(data.cache / "files.jsonl")
-        plan = make_plan(data.datasets, resolution, index, settings, _progress(accelerator, on_event, should_stop))
+        examples = Examples((), ())
+        if data.datasets:
+            examples = make_examples(
+                data.datasets, resolution, index, settings, _progress(accelerator, on_event, should_stop)
+            )
         cache = Cache(data.cache, files.encoders.identity(index, DTYPES[dtype], accelerator.device))
-        base = "" if files.weights is None else index.weights(files.weights)
+        base = "" if files.weights is None else index.checksum(files.weights)
         if accelerator.is_main_process:
             index.save()
-        return Prepared(files, plan, cache, base)
+        return Prepared(files, examples, cache, base, source)
 
-    company = Company(accelerator)
-    prepared = company.on_first(read)  # the others then find the hashes of all files in the index
-    return company.together(lambda: prepared or read())
+    processes = Processes(accelerator)
+    prepared = processes.on_main(read)  # the others then find the hashes of all files in the index
+    return processes.on_all(lambda: prepared or read())
 
 
 def _progress(accelerator: Any, on_event: OnEvent, should_stop: Callable[[], bool]) -> Progress:
@@ -120,17 +143,20 @@ def _progress(accelerator: Any, on_event: OnEvent, should_stop: Callable[[], boo
     return report
 
 
-def _require_same_plan(plan: Plan, accelerator: Any) -> None:
+def _require_same_examples(examples: Examples, accelerator: Any) -> None:
     """Pairs that are being written while a run starts may be seen by one process and not by another."""
     if accelerator.num_processes == 1:
         return
-    numbers = accelerator.gather(torch.tensor([int(plan.digest[:12], 16)], device=accelerator.device))
+    numbers = accelerator.gather(torch.tensor([int(examples.digest[:12], 16)], device=accelerator.device))
     if (numbers != numbers[0]).any():
         raise TrainError("the datasets changed while the processes read them; run the same command again")
 
 
 def check_sharding(plugin: Any) -> None:
-    """Looks at accelerate's settings for FSDP, None where it is not used.
+    """Checks accelerate's settings for sharding.
+
+    Args:
+        plugin: for FSDP; None where it is not used.
 
     Raises:
         ConfigError: it is FSDP's first version, which flattens many parameters into one: a LoRA's cannot be, and
@@ -144,9 +170,26 @@ def check_sharding(plugin: Any) -> None:
         )
 
 
+def _check_precision(config: TrainConfig) -> None:
+    if config.precision != "bf16" or config.device == "cpu" or not torch.accelerator.is_available():
+        return
+    device = torch.accelerator.current_accelerator()
+    if half_precision(device) != torch.bfloat16:
+        raise ConfigError(
+            f'precision is "bf16", and this device ({device.type}) cannot compute in bfloat16 (on a Mac macOS 14 can); set '
+            'precision = "fp32"'
+        )
+
+
 @contextlib.contextmanager
-def accelerated(config: TrainConfig) -> Iterator[Any]:
-    """accelerate's devices, precision and processes. Its process-wide state is taken back afterwards."""
+def open_accelerator(config: TrainConfig) -> Iterator[Any]:
+    """accelerate's ``Accelerator`` for a run; its process-wide state is reset at the end of the block.
+
+    Raises:
+        TrainError: accelerate is not installed.
+        ConfigError: the device lacks the precision; or see :func:`check_sharding`.
+    """
+    _check_precision(config)
     try:
         from accelerate import Accelerator, InitProcessGroupKwargs
         from accelerate.state import AcceleratorState, GradientState

@@ -9,4 +9,4 @@ Progress = Callable[[str, int, int], None]
 
 
 def silent_progress(_what: str, _done: int, _total: int) -> None:
-    """For callers who do not want to hear."""
+    """For callers who want no reports."""

@@ -1,4 +1,4 @@
-"""What a run tells the world: events for a caller, one JSON line a step, TensorBoard, a plot at the end."""
+"""What a run reports: events for a callback, one JSON line a step, TensorBoard; and the flag files it looks for."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...ace.files import atomic_write
 from .errors import TrainError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _log = logging.getLogger(__name__)
 Event = dict[str, Any]
@@ -21,28 +24,35 @@ METRICS = "metrics.jsonl"
 
 
 def silent_event(_event: Event) -> None:
-    """For callers who do not want to hear."""
+    """For callers who want no events."""
 
 
-def listening(on_event: OnEvent) -> OnEvent:
-    """Passes events on; if the caller cannot be reached any more (a closed pipe), that is a TrainError."""
+def with_train_errors(on_event: OnEvent) -> OnEvent:
+    """The same callback, whose OSError (a closed pipe) becomes a TrainError."""
 
-    def tell(event: Event) -> None:
+    def call(event: Event) -> None:
         try:
             on_event(event)
         except OSError as error:
-            raise TrainError(f"nobody listens to this run any more ({error.strerror or error})") from error
+            raise TrainError(
+                f"the program that started this run no longer takes its reports ({error.strerror or error})"
+            ) from error
 
-    return tell
+    return call
 
 
 class Reporter:
-    """Writes the metrics of a run and passes every event on. Of several processes only the first one reports.
+    """Writes the metrics of a run and passes every event on. Of several processes only the main one reports.
 
     Args:
         folder: of the run.
         step: the step the run goes on from; metrics of later steps, which a killed run left behind, are dropped.
-        on_event: hears everything; an exception it raises stops the run.
+        on_event: gets every event; an exception it raises stops the run.
+        active: whether this process reports.
+        tensorboard: also write an event file for TensorBoard.
+
+    Raises:
+        TrainError: the metrics cannot be written.
     """
 
     def __init__(self, folder: Path, step: int, *, on_event: OnEvent, active: bool, tensorboard: bool) -> None:
@@ -52,7 +62,7 @@ class Reporter:
             return
         try:
             _drop_later(folder / METRICS, step)
-            self._file = open(folder / METRICS, "a", encoding="utf-8", buffering=1)  # noqa: SIM115
+            self._file = open(folder / METRICS, "a", encoding="utf-8", newline="\n", buffering=1)  # noqa: SIM115
         except OSError as error:
             raise TrainError(f"{folder / METRICS} cannot be written ({error.strerror or error})") from error
         if tensorboard:
@@ -67,16 +77,16 @@ class Reporter:
         return SummaryWriter(str(self.folder / "tensorboard"), purge_step=step + 1)
 
     def event(self, kind: str, **values: Any) -> None:
-        """Something a caller may want to show."""
+        """Passes on something that a caller may want to show."""
         if self.active:
             self.on_event({"event": kind, **values})
 
     def silence(self) -> None:
-        """From now on the caller hears nothing: a run that has failed has more to save than to say."""
+        """From now on the caller gets no events: a run that has failed has more to save than to say."""
         self.on_event = silent_event
 
     def metrics(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
-        """Numbers of a step: an event, a line, and curves.
+        """Numbers of a step: an event, a line of the metrics, and scalars for TensorBoard.
 
         Raises:
             TrainError: the disk is full.
@@ -87,14 +97,18 @@ class Reporter:
         try:
             self._file.write(json.dumps(_finite(record)) + "\n")
             if self._board is not None:
-                for name, value in _curves(kind, values):
+                for name, value in _scalars(kind, values):
                     self._board.add_scalar(name, value, step)
         except OSError as error:
             raise TrainError(f"the metrics in {self.folder} cannot be written ({error.strerror or error})") from error
         self.on_event(record)
 
-    def picture(self, name: str, step: int, pixels: Any) -> None:
-        """A picture (H, W, 3) uint8 for TensorBoard."""
+    def image(self, name: str, step: int, pixels: np.ndarray) -> None:
+        """A picture (H, W, 3) uint8 for TensorBoard.
+
+        Raises:
+            TrainError: the disk is full.
+        """
         if self._board is not None:
             try:
                 self._board.add_image(name, pixels, step, dataformats="HWC")
@@ -136,7 +150,7 @@ def _drop_later(path: Path, step: int) -> None:
     if len(kept) == len(text.splitlines()) and text[-1:] in ("", "\n"):
         return
     with atomic_write(path) as temporary:
-        temporary.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")
+        temporary.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8", newline="\n")
 
 
 def _finite(value: Any) -> Any:
@@ -148,8 +162,8 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def _curves(kind: str, values: Mapping[str, Any]):
-    """(name, number) for TensorBoard. A single step's losses by timestep are too few to make curves."""
+def _scalars(kind: str, values: Mapping[str, Any]):
+    """(name, number) for TensorBoard. A single step's losses by timestep are too few to make a curve."""
     for name, value in values.items():
         if isinstance(value, Mapping) and kind != "step":
             yield from ((f"{kind}_{name}/{key}", number) for key, number in value.items())
@@ -157,8 +171,8 @@ def _curves(kind: str, values: Mapping[str, Any]):
             yield f"{kind}/{name}", value
 
 
-def touched(path: Path) -> bool:
-    """Whether somebody has left a file with a request; it is taken away."""
+def pop_flag_file(path: Path) -> bool:
+    """Whether somebody has left a file of this name as a request; it is deleted."""
     if not path.exists():
         return False
     try:

@@ -1,4 +1,4 @@
-"""A training run from configuration to file: `train` is what the command and the node call."""
+"""A training run from its configuration to the exported file: `train` is what the command and the node call."""
 
 from __future__ import annotations
 
@@ -8,40 +8,39 @@ from pathlib import Path
 
 import torch
 
+from .base_model import make_model, max_tokens
 from .config import TrainConfig
-from .continuation import Provenance, check_continuation, make_facts, stored_provenance
-from .data.batch_sampler import BatchOrder
-from .data.batches import SampleStore
-from .data.loader import Feed
-from .engine.loop import Hooks, Loop, Parts
-from .engine.processes import Company
-from .engine.run_lock import occupied
+from .data.loader import BatchLoader
+from .data_module import DataModule, data_digest
+from .engine.loop import Components, Hooks, Loop
+from .engine.processes import Processes
+from .engine.run_lock import run_lock
 from .engine.state import (
     RunState,
     gather_model,
-    gather_optimizer,
-    latest,
+    gather_optimizers,
+    latest_checkpoint,
     load_state,
     restore_model,
-    restore_optimizer,
+    restore_optimizers,
     save_state,
 )
-from .export import is_result, write_result
-from .learning.optimizer import MovingAverage, make_optimizer
+from .export import export_weights, is_exported
+from .learning.optimizer import EMA, make_optimizers, trainable_parameters
 from .monitoring.plot import plot_losses
-from .monitoring.samples import ShardedModel, SheetPainter, save_sheet
-from .monitoring.validation import Validation, spread
-from .preparation import Prepared, accelerated, never, prepare
-from .reporting import OnEvent, Reporter, listening, silent_event
-from .start import make_model, max_tokens
+from .monitoring.samples import SampleRenderer, ShardedModel, save_sheet
+from .monitoring.validation import Validation
+from .preparation import Prepared, never_stop, open_accelerator, prepare
+from .reporting import OnEvent, Reporter, silent_event, with_train_errors
+from .resume import Provenance, check_resume, checkpoint_metadata, stored_provenance
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a run has come to.
+    """How a run ended.
 
     Attributes:
-        path: the LoRA or the model.
+        path: the exported LoRA or model.
         step: optimiser steps done.
         finished: False if somebody asked to stop; the same call goes on from there.
     """
@@ -57,7 +56,8 @@ def train(
     """Trains, or goes on training: everything is in the configuration's output folder.
 
     Args:
-        on_event: hears what happens as dictionaries with an "event" (progress, start, step, validation, samples,
+        config: of the run.
+        on_event: gets what happens as dictionaries with an "event" (progress, start, step, validation, samples,
             checkpoint, notice, end).
         should_stop: asked before every step; when it says yes, the run is saved, the result is written as it is, and
             the call returns.
@@ -66,13 +66,13 @@ def train(
         FinishedRunError: all steps are done, and the data or settings have changed since.
         TrainError: the run cannot start or go on; the message says what is kept.
     """
-    on_event = listening(on_event or silent_event)
-    with accelerated(config) as accelerator:
-        should_stop = should_stop or never
+    on_event = with_train_errors(on_event or silent_event)
+    with open_accelerator(config) as accelerator:
+        should_stop = should_stop or never_stop
         prepared = prepare(config, accelerator, on_event, should_stop)
-        company = Company(accelerator)
-        with occupied(config.output, company):
-            run = _Run(config, company, prepared, on_event, should_stop)
+        processes = Processes(accelerator)
+        with run_lock(config.output, processes):
+            run = _Run(config, processes, prepared, on_event, should_stop)
             try:
                 return run.train()
             finally:
@@ -80,63 +80,60 @@ def train(
 
 
 class _Run:
-    """One run's parts, put together."""
+    """One run: its components, and what the loop calls now and then."""
 
     def __init__(
         self,
         config: TrainConfig,
-        company: Company,
+        processes: Processes,
         prepared: Prepared,
         on_event: OnEvent,
         should_stop: Callable[[], bool],
     ) -> None:
-        self.config, self.company, self.prepared, self.should_stop = config, company, prepared, should_stop
-        self.accelerator = company.accelerator
-        self.origin = self.loaded_origin = _provenance(config, prepared)
+        self.config, self.processes, self.prepared, self.should_stop = config, processes, prepared, should_stop
+        self.accelerator = processes.accelerator
+        self.provenance = self.stored_provenance = _provenance(config, prepared)
         state = _load_latest(config.output / "checkpoints")
         self.step, changes = 0, ()
         if state is not None:
-            changes = check_continuation(config, self.origin, state.facts, state.step)
-            self.step, self.loaded_origin = state.step, stored_provenance(state.facts, self.origin)
-        self.memory = config.data.keep_in_memory_mb * 2**20
-        self.store = self._store(prepared.plan.train)
+            changes = check_resume(config, self.provenance, state.metadata, state.step)
+            self.step, self.stored_provenance = state.step, stored_provenance(state.metadata, self.provenance)
+        self.data = DataModule(config, prepared, self.accelerator)
         self._build()
         if state is not None:
             self._restore(state)
-        self.reporter = company.together(lambda: self._make_reporter(on_event, changes))
+        self.reporter = processes.on_all(lambda: self._make_reporter(on_event, changes))
         self.validation = self._make_validation()
-        self.painter = self._make_painter()
+        self.renderer = self._make_renderer()
 
     def _make_reporter(self, on_event: OnEvent, changes: tuple[str, ...]) -> Reporter:
-        config, active = self.config, self.company.first
+        config, active = self.config, self.processes.is_main
         reporter = Reporter(config.output, self.step, on_event=on_event, active=active, tensorboard=config.tensorboard)
         for change in changes:
             reporter.event("notice", text=f"since step {self.step} {change}")
         return reporter
 
-    def _store(self, examples) -> SampleStore:
-        return SampleStore(examples, self.prepared.cache, self.memory)
-
     def _build(self) -> None:
-        """Model, optimiser, order and feed."""
+        """Model, optimisers and loader."""
         config, accelerator = self.config, self.accelerator
-        model = make_model(config, self.prepared.files, self.store.indicators.shape[1], accelerator.device)
-        self.shape = model.config
-        optimizer = make_optimizer(_trained(model), config.optimizer)
-        model, optimizer = accelerator.prepare(model, optimizer)  # together: sharding exchanges the parameters in both
-        processes = accelerator.num_processes
-        layouts = [example.layout for example in self.prepared.plan.train]
-        self.order = BatchOrder(layouts, config.batch_size * processes, config.seed)
-        feed = Feed(
-            self.store,
-            self.order,
+        model = make_model(config, self.prepared.files, self.data.indicators.shape[1], accelerator.device)
+        self.model_config = model.config
+        optimizers = make_optimizers(model, config.optimizer)
+        # Together: sharding exchanges the parameters in all of them.
+        model, *optimizers = accelerator.prepare(model, *optimizers)
+        loader = BatchLoader(
+            self.data.batches,
             config.objective,
-            share=(accelerator.process_index, processes),
+            batch_size=config.batch_size * accelerator.num_processes,
+            indicators=self.data.indicators,
+            seed=config.seed,
+            process_index=accelerator.process_index,
+            num_processes=accelerator.num_processes,
             device=accelerator.device,
-            ahead=not self.store.resident or accelerator.device.type != "cpu",
+            prefetch=self.data.prefetch_pays,
         )
-        average = MovingAverage(_trained(model), config.ema) if config.ema else None
-        self.parts = Parts(model, optimizer, average, accelerator, feed, self.company)
+        ema = EMA(trainable_parameters(model), config.ema) if config.ema else None
+        self.components = Components(model, tuple(optimizers), ema, accelerator, loader, self.processes)
 
     @property
     def sharded(self) -> bool:
@@ -144,27 +141,32 @@ class _Run:
         return str(self.accelerator.distributed_type).endswith("FSDP")
 
     @property
-    def plain_model(self) -> torch.nn.Module:
+    def unwrapped_model(self) -> torch.nn.Module:
         """The model whose names are those of files; a sharded one has to stay in its wrapper."""
-        return self.parts.model if self.sharded else self.accelerator.unwrap_model(self.parts.model)
+        return self.components.model if self.sharded else self.accelerator.unwrap_model(self.components.model)
+
+    @property
+    def _unwrapped_optimizers(self) -> list[torch.optim.Optimizer]:
+        return [wrapped.optimizer for wrapped in self.components.optimizers]
 
     def train(self) -> TrainResult:
-        config, plan = self.config, self.prepared.plan
+        """Runs the loop, exports the weights and plots the losses."""
+        config, examples = self.config, self.prepared.examples
         start = {
             "step": self.step,
             "steps": config.steps,
-            "pairs": len(plan.train),
-            "held_out": len(plan.validation),
-            "layouts": len(self.order.buckets),
-            "left_out": plan.left_out,
-            "trained_parameters": sum(parameter.numel() for parameter in _trained(self.parts.model)),
+            "pairs": len(examples.train),
+            "held_out": len(examples.validation),
+            "layouts": len({example.layout for example in examples.train}),
+            "left_out": examples.left_out,
+            "trained_parameters": sum(parameter.numel() for parameter in trainable_parameters(self.components.model)),
             "device": str(self.accelerator.device),
             "processes": self.accelerator.num_processes,
             "output": str(config.output),
         }
-        self.company.on_first(lambda: self.reporter.event("start", **start))
-        hooks = Hooks(self.save, self.validate, self.draw, self.should_stop)
-        loop = Loop(config, self.parts, hooks, self.reporter, step=self.step, epoch_of=self.order.epoch_of)
+        self.processes.on_main(lambda: self.reporter.event("start", **start))
+        hooks = Hooks(self.save, self.validate, self.draw_samples, self.should_stop)
+        loop = Loop(config, self.components, hooks, self.reporter, step=self.step, epoch_of=self.data.batches.epoch_of)
         finished = loop.run()
         path = self.export(loop.step, config.output / f"{config.name}.safetensors")
         plot = self._plot()
@@ -186,25 +188,30 @@ class _Run:
         return None
 
     def close(self) -> None:
-        self.parts.feed.close()
+        """Ends the loader's thread and closes the metrics."""
+        self.components.loader.close()
         self.reporter.close()
 
     def save(self, step: int) -> Path | None:
-        """Writes a checkpoint, and the result beside it where that is wanted."""
-        model = self.plain_model
-        average = None
-        if self.parts.average is not None:
-            with self.parts.average.applied():
-                average = gather_model(model)
+        """Writes a checkpoint, and the exported file beside it where that is wanted.
+
+        Returns:
+            the checkpoint's folder on the main process.
+        """
+        model = self.unwrapped_model
+        ema = None
+        if self.components.ema is not None:
+            with self.components.ema.applied():
+                ema = gather_model(model)
         state = RunState(
             step=step,
             model=gather_model(model),
-            optimizer=gather_optimizer(model, self.parts.optimizer.optimizer),
-            average=average,
-            facts=make_facts(self.config, self.origin),
+            optimizer=gather_optimizers(model, self._unwrapped_optimizers),
+            ema=ema,
+            metadata=checkpoint_metadata(self.config, self.provenance),
         )
         folder, keep = self.config.output / "checkpoints", self.config.checkpoints.keep
-        path = self.company.on_first(lambda: save_state(folder, state, keep))
+        path = self.processes.on_main(lambda: save_state(folder, state, keep))
         if self.config.checkpoints.export:
             self.export(step, self.config.output / "exports" / f"{self.config.name}-{step:08d}.safetensors")
         return path
@@ -215,98 +222,105 @@ class _Run:
         Raises:
             TrainError: they are those of another model.
         """
-        model = self.plain_model
-        if self.parts.average is not None:
-            restore_model(model, state.average or state.model)
-            self.parts.average.reset()
+        model = self.unwrapped_model
+        if self.components.ema is not None:
+            restore_model(model, state.ema or state.model)
+            self.components.ema.reset()
         restore_model(model, state.model)
-        restore_optimizer(model, self.parts.optimizer.optimizer, state.optimizer)
+        restore_optimizers(model, self._unwrapped_optimizers, state.optimizer)
 
     def validate(self, step: int) -> None:
+        """Measures and reports the loss on held-out pairs, where that is wanted."""
         if self.validation is None:
             return
-        with self.parts.best_weights() as model:
-            measured = self.validation.measure(model, self.company)
+        with self.components.eval_model() as model:
+            measured = self.validation.measure(model, self.processes)
         values = {"loss": measured.loss, "by_timestep": measured.by_timestep}
-        self.company.on_first(lambda: self.reporter.metrics("validation", step, values))
+        self.processes.on_main(lambda: self.reporter.metrics("validation", step, values))
 
-    def draw(self, step: int) -> None:
-        """Draws a sheet on the first process; with a sharded model all must help."""
-        if self.painter is None:
+    def draw_samples(self, step: int) -> None:
+        """Draws a sheet on the main process; with a sharded model all must help."""
+        if self.renderer is None:
             return
         if self.sharded:
-            latents = self._drawn()
-            self.company.on_first(lambda: self._show(step, latents))
+            latents = self._sample_latents()
+            self.processes.on_main(lambda: self._write_sheet(step, latents))
         else:
-            self.company.on_first(lambda: self._show(step, self._drawn()))
+            self.processes.on_main(lambda: self._write_sheet(step, self._sample_latents()))
 
-    def _drawn(self) -> list[torch.Tensor]:
-        with self.parts.best_weights() as model, self.accelerator.autocast(), torch.no_grad():
+    def _sample_latents(self) -> list[torch.Tensor | None]:
+        with self.components.eval_model() as model, self.accelerator.autocast(), torch.no_grad():
             if self.sharded:
-                return self.painter.latents(ShardedModel(model, self.accelerator.device, torch.float32))
-            return self.painter.latents(self.accelerator.unwrap_model(model))
+                return self.renderer.latents(ShardedModel(model, self.accelerator.device, torch.float32))
+            return self.renderer.latents(self.accelerator.unwrap_model(model))
 
-    def _show(self, step: int, latents: list[torch.Tensor]) -> None:
-        pixels = self.painter.sheet(latents, self.accelerator.device)
+    def _write_sheet(self, step: int, latents: list[torch.Tensor | None]) -> None:
+        pixels = self.renderer.sheet(latents, self.accelerator.device)
         path = save_sheet(pixels, self.config.output / "samples" / f"step-{step:08d}.png")
-        self.reporter.picture("samples", step, pixels)
+        self.reporter.image("samples", step, pixels)
         self.reporter.event("samples", step=step, path=str(path))
 
     def export(self, step: int, path: Path) -> Path:
         """Writes the LoRA or the model, with the moving average where there is one.
 
-        Its metadata are those of the weights: what has changed since counts only if there was a step with it. Where
-        there was none, a file that says the same already is left alone.
+        Its metadata is that of the weights: what has changed since counts only if there was a step with it. Where there
+        was none, a file that says the same already is left alone.
+
+        Returns:
+            the path.
+
+        Raises:
+            TrainError: the file cannot be written.
         """
-        origin = self.origin if step > self.step else self.loaded_origin
-        metadata = origin.metadata(self.config, step)
-        (kept,) = self.company.any(self.company.first and step == self.step and is_result(path, self.config, metadata))
+        provenance = self.provenance if step > self.step else self.stored_provenance
+        metadata = provenance.metadata(self.config, step)
+        (kept,) = self.processes.any(
+            self.processes.is_main and step == self.step and is_exported(path, self.config, metadata)
+        )
         if kept:
             return path
         frozen = self.config.method == "full" or self.config.lora.dora
-        with self.parts.best_weights():
-            tensors = gather_model(self.plain_model, frozen=frozen)
-        self.company.on_first(lambda: write_result(path, self.config, self.shape, tensors, metadata))
+        with self.components.eval_model():
+            tensors = gather_model(self.unwrapped_model, frozen=frozen)
+        self.processes.on_main(lambda: export_weights(path, self.config, self.model_config, tensors, metadata))
         return path
 
     def _make_validation(self) -> Validation | None:
-        config, held_out = self.config, self.prepared.plan.validation
-        if not (config.validation.every and held_out):
+        config = self.config
+        held_out = self.data.held_out(config.validation.max_examples) if config.validation.every else None
+        if held_out is None:
             return None
         return Validation(
-            self._store(spread(held_out, config.validation.max_examples)),
+            held_out,
             timesteps=config.validation.timesteps,
             batch_size=config.batch_size,
             seed=config.seed,
         )
 
-    def _make_painter(self) -> SheetPainter | None:
-        config, held_out = self.config, self.prepared.plan.validation
-        if not (config.samples.every and held_out):
+    def _make_renderer(self) -> SampleRenderer | None:
+        config, files = self.config, self.prepared.files
+        held_out = self.data.held_out(config.samples.count) if config.samples.every else None
+        if held_out is None:
             return None
-        store, files = self._store(spread(held_out, config.samples.count)), self.prepared.files
-        return SheetPainter(store, config.samples.filled(files.defaults), files.encoders.load_vae, config.seed)
+        settings = config.samples.with_defaults(files.defaults)
+        return SampleRenderer(held_out, settings, files.encoders.load_vae, config.seed)
 
 
 def _load_latest(folder: Path) -> RunState | None:
     """The latest checkpoint in which something was learnt: one of step 0 is what the configuration would give anyway."""
-    checkpoint = latest(folder)
+    checkpoint = latest_checkpoint(folder)
     state = None if checkpoint is None else load_state(checkpoint)
     return state if state is not None and state.step else None
 
 
 def _provenance(config: TrainConfig, prepared: Prepared) -> Provenance:
-    plan, files = prepared.plan, prepared.files
+    examples, files = prepared.examples, prepared.files
     return Provenance(
         base_model=files.name,
         base_model_sha256=prepared.base_sha256,
         encoders_sha256=prepared.cache.identity.sha256,
-        dataset_sha256=plan.digest,
-        pairs=len(plan.train),
-        instruction=plan.instruction,
+        dataset_sha256=data_digest(config, prepared),
+        pairs=len(examples.train),
+        instruction=examples.instruction,
         max_tokens=max_tokens(config.resolution, files.defaults),
     )
-
-
-def _trained(model: torch.nn.Module) -> list[torch.nn.Parameter]:
-    return [parameter for parameter in model.parameters() if parameter.requires_grad]

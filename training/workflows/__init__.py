@@ -1,10 +1,12 @@
 """ComfyUI graphs of this pack's nodes, written from Python: prompts, and files that the front end opens.
 
 graph         nodes and links
-bench         the pack's nodes by name
+ace_graph     graphs of the pack's nodes, by their names
 replacement   the workflow that replaces a distilled graph
 ui_file       the form that the front end opens
-shapes        sizes of nodes on the canvas
+layout        where nodes go
+node_sizes    how large nodes are after a run
+node_specs    sockets and widgets of the nodes, as that form needs them
 """
 
-__all__ = ["bench", "graph", "replacement", "shapes", "ui_file"]
+__all__ = ["ace_graph", "graph", "layout", "node_sizes", "node_specs", "replacement", "ui_file"]

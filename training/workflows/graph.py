@@ -1,4 +1,4 @@
-"""Write API-format prompts in the order a person would wire them.
+"""A graph builder: prompts in API format, written in the order in which a person would wire them.
 
     g = Graph()
     photo = g.node("LoadImage", image="photo.png")
@@ -31,14 +31,24 @@ class NodeRef:
 
 
 class Graph:
-    """An API-format prompt under construction. Node ids are "1", "2", … in the order of creation."""
+    """An API-format prompt under construction. Node ids are "1", "2", … in the order of creation.
 
-    def __init__(self) -> None:
+    Args:
+        first: id of the first node, where another than 1 is wanted.
+    """
+
+    def __init__(self, first: int = 1) -> None:
+        self._first = first
         self._nodes: dict[str, dict[str, Any]] = {}
 
     def node(self, class_type: str, /, **inputs: Any) -> NodeRef:
-        """Add a node. An input is a widget value, a link (``other[0]``) or a NodeRef (its first output)."""
-        ref = NodeRef(str(len(self._nodes) + 1))
+        """Adds a node.
+
+        Args:
+            class_type: the node's id, such as "LoadImage".
+            inputs: each a widget's value, a link (``other[0]``) or a NodeRef, which means its first output.
+        """
+        ref = NodeRef(str(self._first + len(self._nodes)))
         self._nodes[ref.id] = {
             "class_type": class_type,
             "inputs": {name: value[0] if isinstance(value, NodeRef) else value for name, value in inputs.items()},
@@ -47,7 +57,7 @@ class Graph:
         return ref
 
     def set(self, node: NodeRef, **inputs: Any) -> None:
-        """Change inputs of a node that is already there, as an artist would between two runs."""
+        """Changes inputs of a node that is there already, as an artist would between two runs."""
         self._nodes[node.id]["inputs"].update(
             {name: value[0] if isinstance(value, NodeRef) else value for name, value in inputs.items()}
         )

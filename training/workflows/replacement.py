@@ -17,7 +17,7 @@ from ..dataset.disk.rows import PairRow
 from ..dataset.store import Dataset
 from ..errors import DatasetError
 from ..trainer.config import ResolutionSection
-from .bench import Bench
+from .ace_graph import ACEGraph
 from .graph import NodeRef
 
 _BLANK = "blank: paint something new"
@@ -40,7 +40,12 @@ class Picture:
 
 @dataclass(frozen=True)
 class Round:
-    """A Condition Unit of the workflow and the pictures it speaks of, in indicator order."""
+    """A Condition Unit of the workflow.
+
+    Attributes:
+        instruction: its text.
+        pictures: those it speaks of, in indicator order.
+    """
 
     instruction: str
     pictures: tuple[Picture, ...]
@@ -48,7 +53,7 @@ class Round:
 
 @dataclass(frozen=True)
 class Replacement:
-    """What the workflow is made of.
+    """What the replacement workflow is made of.
 
     Attributes:
         name: for the saved pictures and the note.
@@ -57,6 +62,7 @@ class Replacement:
         rounds: earlier rounds, oldest first, and the present one.
         sampler: steps, cfg, guidance_rescale, and the resolution where it is not the model's own.
         fill: what the model sees under a mask, "keep" or "blank"; as in training.
+        keep_detail: give back what the VAE took of the edited picture.
     """
 
     name: str
@@ -65,12 +71,13 @@ class Replacement:
     rounds: tuple[Round, ...]
     sampler: Mapping[str, Any]
     fill: str = "keep"
+    keep_detail: bool = False
 
-    def graph(self) -> Bench:
+    def graph(self) -> ACEGraph:
         """Load Image → ACE with the LoRA → Save Image."""
-        g = Bench()
-        models = g.bundle(self.bundle)
-        model = g.lora(models[0], self.lora)
+        g = ACEGraph()
+        models = g.load_bundle(self.bundle)
+        model = g.load_lora(models[0], self.lora)
         loaded: dict[str, NodeRef] = {}
         units = [self._unit(g, one, loaded) for one in self.rounds]
         context: Any = units[0]
@@ -80,29 +87,36 @@ class Replacement:
                 context = g.long_context(unit, context[0], max_rounds=len(units) - 1)
         present = self.rounds[-1].pictures
         pasted = bool(present) and present[0].masked
-        size = "as the source" if present and not pasted else "as sampled"
-        result = g.sampler(models, context, model=model[0], result_size=size, **self.sampler)
+        detail = self.keep_detail and bool(present)
+        # Paste Back scales by itself; the detail to keep is that of the picture's own size.
+        size = "as the source" if present and (detail or not pasted) else "as sampled"
+        sampler = {**self.sampler, "result_size": size, "keep_detail": float(detail)}
+        result = g.sampler(models, context, model=model[0], **sampler)
         if pasted:
             source = loaded[present[0].file]
-            g.save(g.paste_back(source[0], result[0], mask=source[1], fit=result[2])[0], self.name)
+            g.save_image(g.paste_back(source[0], result[0], mask=source[1], fit=result[2])[0], self.name)
         else:
-            g.save(result[0], self.name)
+            g.save_image(result[0], self.name)
         return g
 
-    def _unit(self, g: Bench, one: Round, loaded: dict[str, NodeRef]) -> NodeRef:
+    def _unit(self, g: ACEGraph, one: Round, loaded: dict[str, NodeRef]) -> NodeRef:
         images = []
         for number, picture in enumerate(one.pictures):
-            photo = loaded[picture.file] = g.photo(picture.file)
+            photo = loaded[picture.file] = g.load_image(picture.file)
             images.append(self._image(g, photo, picture.masked, indicator(number)))
         return g.unit(one.instruction, *images)
 
-    def _image(self, g: Bench, photo: NodeRef, masked: bool, word: str) -> NodeRef:
+    def _image(self, g: ACEGraph, photo: NodeRef, masked: bool, word: str) -> NodeRef:
         if masked and self.fill == "blank":
             return g.node("ACEInpaint", image=photo[0], mask=photo[1], way=_BLANK, indicator=word)
         return g.ace_image(photo[0], word, **({"mask": photo[1]} if masked else {}))
 
     def note(self, verdict: str) -> str:
-        """Markdown for the graph. ``verdict``: what the evaluation found, or why there is none."""
+        """Markdown for the note in the graph.
+
+        Args:
+            verdict: what the evaluation found, or why there is none.
+        """
         pictures = [picture for one in self.rounds for picture in one.pictures]
         lines = [
             f"**{self.name}**: the distilled workflow, {verdict}.",
@@ -111,6 +125,11 @@ class Replacement:
         ]
         if pictures:
             lines.append("Choose your own pictures in **Load Image**; those shown are from the dataset.")
+        if self.keep_detail and self.rounds[-1].pictures:
+            lines.append(
+                "**keep_detail** of the Sampler gives back grain and texture of your picture as far as the result follows "
+                "it; on held-out pictures that came nearer to the original workflow. 0 switches it off."
+            )
         if any(picture.masked for picture in pictures):
             lines.append(
                 "White of a mask may change: right click on the picture, *Open in MaskEditor*. Without a mask there is "
@@ -120,9 +139,10 @@ class Replacement:
 
 
 def sampler_resolution(settings: ResolutionSection, own_tokens: int) -> dict[str, Any]:
-    """The size of a training as the Sampler's inputs; empty for the model's own.
+    """The size of a training as inputs of the Sampler node; empty for the model's own.
 
     Args:
+        settings: of the training.
         own_tokens: what the base model was trained at.
     """
     if settings.rule == "megapixels":
@@ -144,6 +164,7 @@ def choose_example(folders: Sequence[Path], trigger: str) -> tuple[Dataset, Pair
     """The pair whose pictures, masks and rounds the workflow gets: of the commonest kind, held out where there is one.
 
     Args:
+        folders: of the datasets.
         trigger: pairs with this instruction are preferred.
 
     Raises:
@@ -153,7 +174,7 @@ def choose_example(folders: Sequence[Path], trigger: str) -> tuple[Dataset, Pair
     for folder in folders:
         dataset = Dataset(folder)
         rows = {row.id: row for row in dataset.rows()}
-        found += [(dataset, row, _kind(row, rows)) for row in rows.values()]
+        found += [(dataset, row, _kind(row, rows)) for row in rows.values() if row.labelled]
     if not found:
         raise DatasetError(f"{', '.join(map(str, folders))}: there is no pair to make a workflow from")
     called = [one for one in found if one[1].instruction == trigger] or found
@@ -173,6 +194,9 @@ def write_rounds(dataset: Dataset, row: PairRow, trigger: str, folder: Path, pre
     """The rounds of a pair, their pictures written as PNG files that Load Image opens, masks in the alpha channel.
 
     Args:
+        dataset: of the pair.
+        row: the pair's.
+        trigger: instruction of the last round, where it mentions no picture that the pair lacks.
         folder: ComfyUI's input folder, or one whose files are to be copied there.
         prefix: of the file names; files of the same names are replaced.
 
@@ -196,7 +220,7 @@ def write_rounds(dataset: Dataset, row: PairRow, trigger: str, folder: Path, pre
 
 
 def _write_picture(path: Path, pixels: np.ndarray, mask: np.ndarray | None) -> None:
-    """Load Image takes as mask what is transparent."""
+    """Pixels (H, W, 3) and mask (H, W), uint8, as RGBA: Load Image takes as mask what is transparent."""
     from PIL import Image
 
     image = Image.fromarray(pixels)

@@ -1,53 +1,66 @@
-"""A prompt as a file that the front end opens: nodes with places, sockets with links, values of widgets."""
+"""A prompt as a workflow file that the front end opens: nodes with positions, sockets with links, values of widgets."""
 
 from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from .graph import Graph
-from .shapes import SHAPES, Shape
+from .layout import Wire, lay_out
+from .node_sizes import node_size
+from .node_specs import NODE_SPECS, NodeSpec
 
-_COLUMN_GAP, _ROW_GAP = 70, 70
-_NOTE_SIZE = (640, 250)
-_TOP = _NOTE_SIZE[1] + _ROW_GAP
+NOTE, _NOTE_SIZE = "note", (340, 380)
+Box = tuple[int, int, int, int]  # x, y, width and height in pixels
+_FRAME_COLOUR = "#3f789e"
+_PACK, _CORE = "ace-edit", "comfy-core"  # where nodes come from, in the words of ComfyUI's registry
 _VERSION = 0.4
+READABLE = "ace_readable"  # in a file's "extra": the page opens it large enough to be read (web/templates.js)
 _OPTIONAL_SOCKET = 7  # LiteGraph's round socket
 
 
-def ui_workflow(graph: Graph, note: str) -> dict[str, Any]:
+# Corners of all nodes by their ids, the note's as NOTE, and frames with titles around some: what a caller may decide.
+Placing = Callable[[Mapping[str, tuple[int, int]]], tuple[Mapping[str, tuple[int, int]], Sequence[tuple[str, Box]]]]
+
+
+def ui_workflow(graph: Graph, note: str, placing: Placing | None = None) -> dict[str, Any]:
     """The workflow in UI format.
 
     Args:
+        graph: of nodes that :mod:`.node_specs` describes.
         note: Markdown, shown above the graph.
+        placing: from the nodes' sizes to their corners and to frames; a good place for each is searched for by default.
 
     Raises:
-        ValueError: the graph has a kind of node, or an input, that :mod:`.shapes` does not know.
+        ValueError: the graph has a kind of node, or an input, that :mod:`.node_specs` does not know.
     """
     prompt = graph.prompt()
     nodes, links = [], []
-    places = _places(prompt)
     for order, (node_id, entry) in enumerate(prompt.items()):
-        shape = _shape(entry["class_type"])
+        spec = _node_spec(entry["class_type"])
         nodes.append(
             {
                 "id": int(node_id),
                 "type": entry["class_type"],
-                "pos": list(places[node_id]),
-                "size": list(shape.size),
+                "pos": [0, 0],
+                "size": list(node_size(entry["class_type"])),
                 "flags": {},
                 "order": order,
                 "mode": 0,
-                "inputs": [_socket(*socket, links, node_id) for socket in _sockets(entry, shape)],
-                "outputs": [{"name": name, "type": kind, "links": []} for name, kind in shape.outputs],
-                "properties": {"Node name for S&R": entry["class_type"]},
-                "widgets_values": _widgets(entry, shape),
+                "inputs": [_socket(*socket, links, node_id) for socket in _sockets(entry, spec)],
+                "outputs": [{"name": name, "type": kind, "links": []} for name, kind in spec.outputs],
+                "properties": {
+                    "Node name for S&R": entry["class_type"],
+                    "cnr_id": _PACK if entry["class_type"].startswith("ACE") else _CORE,
+                },
+                "widgets_values": _widgets(entry, spec),
             }
         )
     _note_links(nodes, links)
     nodes.append(_note(len(nodes) + 1, note))
+    groups = _place(nodes, links, placing)
     return {
         # The same graph is the same file, so that writing it again makes no second one.
         "id": str(uuid.uuid5(uuid.NAMESPACE_OID, json.dumps(nodes))),
@@ -56,35 +69,33 @@ def ui_workflow(graph: Graph, note: str) -> dict[str, Any]:
         "last_link_id": len(links),
         "nodes": nodes,
         "links": links,
-        "groups": [],
+        "groups": groups,
         "config": {},
-        "extra": {},
+        "extra": {READABLE: True},
         "version": _VERSION,
     }
 
 
-def _shape(kind: str) -> Shape:
+def _node_spec(kind: str) -> NodeSpec:
     try:
-        return SHAPES[kind]
+        return NODE_SPECS[kind]
     except KeyError:
-        raise ValueError(f"there is no shape for the node {kind}; known are {', '.join(SHAPES)}") from None
+        raise ValueError(
+            f"the node {kind} is not described in node_specs.py; known are {', '.join(NODE_SPECS)}"
+        ) from None
 
 
-def _is_link(value: Any) -> bool:
-    return isinstance(value, list)
-
-
-def _sockets(entry: dict[str, Any], shape: Shape) -> Iterator[tuple[int, str, str, list | None]]:
+def _sockets(entry: dict[str, Any], spec: NodeSpec) -> Iterator[tuple[int, str, str, list | None]]:
     """(index, name, type, link) of all sockets; of those that grow, the used ones and an empty one."""
     inputs = entry["inputs"]
-    known = {name for name, _ in shape.sockets} | set(shape.widgets)
-    grown = [name for name in inputs if shape.grows and name.startswith(shape.grows[0])]
-    fields = {name for widget in shape.widgets for name in _fields_of(widget, inputs)}
+    known = {name for name, _ in spec.sockets} | set(spec.widgets)
+    grown = [name for name in inputs if spec.autogrow and name.startswith(spec.autogrow[0])]
+    fields = {name for widget in spec.widgets for name in _fields_of(widget, inputs)}
     if strange := inputs.keys() - known - fields - set(grown):
         raise ValueError(f"{entry['class_type']} has no input {', '.join(sorted(strange))}; known are {sorted(known)}")
-    sockets = [*shape.sockets, *((name, shape.grows[1]) for name in grown)]
-    if shape.grows:
-        sockets.append((f"{shape.grows[0]}{len(grown)}", f"{shape.grows[1]}?" if grown else shape.grows[1]))
+    sockets = [*spec.sockets, *((name, spec.autogrow[1]) for name in grown)]
+    if spec.autogrow:
+        sockets.append((f"{spec.autogrow[0]}{len(grown)}", f"{spec.autogrow[1]}?" if grown else spec.autogrow[1]))
     for index, (name, kind) in enumerate(sockets):
         yield index, name, kind, inputs.get(name)
 
@@ -102,9 +113,9 @@ def _socket(index: int, name: str, kind: str, value: list | None, links: list, t
     return socket
 
 
-def _widgets(entry: dict[str, Any], shape: Shape) -> list[Any]:
-    values = {**dict(shape.fixed), **entry["inputs"]}
-    return [values[name] for widget in shape.widgets for name in (widget, *_fields_of(widget, values))]
+def _widgets(entry: dict[str, Any], spec: NodeSpec) -> list[Any]:
+    values = {**dict(spec.fixed), **entry["inputs"]}
+    return [values[name] for widget in spec.widgets for name in (widget, *_fields_of(widget, values))]
 
 
 def _fields_of(widget: str, inputs: dict[str, Any]) -> list[str]:
@@ -140,26 +151,18 @@ def _note(node_id: int, text: str) -> dict[str, Any]:
     }
 
 
-def _places(prompt: dict[str, dict[str, Any]]) -> dict[str, tuple[int, int]]:
-    """Columns by distance from the loaders, which stand just before what first uses them; no two nodes overlap."""
-    sources = {
-        node_id: [value[0] for value in entry["inputs"].values() if _is_link(value)]
-        for node_id, entry in prompt.items()
-    }
-    column: dict[str, int] = {}
-    for node_id in prompt:  # in the order of making, so sources come first
-        column[node_id] = max((column[source] + 1 for source in sources[node_id]), default=0)
-    for node_id in prompt:
-        users = [column[other] for other, before in sources.items() if node_id in before]
-        if users and not sources[node_id]:
-            column[node_id] = min(users) - 1
-    places, x = {}, 0
-    for at in range(min(column.values()), max(column.values()) + 1):
-        y, width = _TOP, 0
-        for node_id in (node_id for node_id in prompt if column[node_id] == at):
-            size = _shape(prompt[node_id]["class_type"]).size
-            places[node_id] = (x, y)
-            y += size[1] + _ROW_GAP
-            width = max(width, size[0])
-        x += width + _COLUMN_GAP if width else 0
-    return places
+def _place(nodes: list[dict[str, Any]], links: list[list], placing: Placing | None) -> list[dict[str, Any]]:
+    """Puts the nodes where they can be read, the note, which comes last, into the upper left corner; returns groups."""
+    names = [*(str(node["id"]) for node in nodes[:-1]), NOTE]
+    sizes = {name: tuple(node["size"]) for name, node in zip(names, nodes, strict=True)}
+    frames: Sequence[tuple[str, Box]] = ()
+    if placing is not None:
+        corners, frames = placing(sizes)
+    else:
+        corners = lay_out(sizes, [Wire(str(link[1]), str(link[3]), link[2], link[4]) for link in links], NOTE)
+    for name, node in zip(names, nodes, strict=True):
+        node["pos"] = list(corners[name])
+    return [
+        {"id": number, "title": title, "bounding": list(box), "color": _FRAME_COLOUR, "font_size": 24, "flags": {}}
+        for number, (title, box) in enumerate(frames, 1)
+    ]

@@ -2,10 +2,11 @@
 
 import json
 import logging
+import re
 
 import pytest
-from comfyui_ace.ace.bundles.bundle import BundleError, find_bundle, list_bundles
-from comfyui_ace.ace.weights.presets import BundleDefaults
+from comfyui_ace.ace.bundles.bundle import SHIPPED_BUNDLES, BundleError, find_bundle, list_bundles
+from comfyui_ace.ace.weights.presets import BundleDefaults, DistillationDefaults
 
 LAYOUT = (
     "models/dit/ace_0.6b_512px.pth",
@@ -180,3 +181,34 @@ def test_list_bundles(tmp_path, caplog):
     assert "unrelated" not in caplog.text
     assert [bundle.name for bundle in list_bundles(tmp_path, require=())] == ["a", "b", "incomplete"]
     assert list_bundles(tmp_path / "nowhere") == []
+
+
+def test_a_bundle_brings_its_own_distillation_settings(tmp_path, caplog):
+    folder = build(tmp_path / "mine", LAYOUT)
+    assert find_bundle(folder).defaults.distillation == DistillationDefaults()
+    (folder / "ace_bundle.json").write_text('{"distillation": {"rank": 8, "learning_rate": 1, "shape": "round"}}')
+    assert find_bundle(folder).defaults.distillation == DistillationDefaults(rank=8, learning_rate=1)
+    assert "distillation.shape" in caplog.text
+    for wrong, named in (
+        ('{"distillation": {"rank": 0}}', "'distillation.rank' must be a whole number of at least 1, got 0"),
+        ('{"distillation": {"learning_rate": "1e-3"}}', "'distillation.learning_rate' must be a number"),
+        ('{"distillation": 3}', "'distillation' must be a JSON object, got 3"),
+    ):
+        (folder / "ace_bundle.json").write_text(wrong)
+        with pytest.raises(BundleError, match=re.escape(named)):
+            find_bundle(folder)
+
+
+def test_what_is_recommended_by_default_is_what_the_standard_configuration_says():
+    from comfyui_ace.training.distil_config import DEFAULT_CONFIG
+    from comfyui_ace.training.trainer.config_file import read_toml
+
+    table = read_toml(DEFAULT_CONFIG)
+    assert DistillationDefaults() == DistillationDefaults(
+        table["lora"]["rank"], table["optimizer"]["learning_rate"], table["steps"], table["batch_size"]
+    )
+
+
+def test_ace_tiny_recommends_its_own():
+    tiny = find_bundle(SHIPPED_BUNDLES / "ace-tiny").defaults
+    assert tiny.distillation != DistillationDefaults() and tiny.guidance_scale != BundleDefaults().guidance_scale

@@ -29,7 +29,7 @@ def picture(height=96, width=128):
     return image[None]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.integers(1, 8192),
     st.integers(1, 8),

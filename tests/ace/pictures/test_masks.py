@@ -51,7 +51,7 @@ def test_growth_past_sixteen_bits_stays_a_disc():
     assert torch.equal(grow(mask, 150)[0], (steps[:, None] ** 2 + steps**2 <= 150**2).float())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(any_mask(), st.integers(-20, 20), st.sampled_from(["round", "square"]))
 def test_growing_only_adds_and_shrinking_only_takes(mask, radius, corners):
     before, after = mask > 0.5, grow(mask, radius, corners) > 0
@@ -61,7 +61,7 @@ def test_growing_only_adds_and_shrinking_only_takes(mask, radius, corners):
         assert torch.equal(after, before), "the picture's edge is no edge of the mask"
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(any_mask(), st.integers(0, 24))
 def test_feather_stays_inside_and_reaches_full_strength(mask, radius):
     binary, soft = mask > 0.5, feather(mask, radius)
@@ -83,7 +83,7 @@ def test_thin_strokes_survive_the_feather():
     assert (soft[0, 31] == 1).all() and (soft[0, 30] > 0).all() and (soft[0, 30] < 1).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(any_mask())
 def test_filling_holes_is_scipys(mask):
     mask = torch.cat([mask, mask.flip(1)])
@@ -115,7 +115,7 @@ def test_prepare_does_everything_in_order():
     assert torch.equal(prepared.soft, feather(grow(expected, 2), 3))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(any_mask(), st.integers(-8, 8), st.integers(0, 8), st.booleans(), st.booleans())
 def test_prepare_gives_binary_and_soft_masks_for_anything(mask, radius, feather_radius, invert, unite):
     notices = []
@@ -151,10 +151,11 @@ def test_load_images_placeholder_fits_every_picture():
 
 def test_alpha_is_read_as_load_image_does():
     image = torch.rand(2, 6, 7, 4)
-    assert torch.equal(masks.from_alpha(image), 1 - image[..., 3])
-    assert torch.equal(masks.from_alpha(image[..., 2:], "opaque"), image[..., 3])
-    with pytest.raises(ValueError, match="no alpha"):
-        masks.from_alpha(image[..., :3])
+    assert torch.equal(masks.from_image(image, "transparent"), 1 - image[..., 3])
+    assert torch.equal(masks.from_image(image[..., 2:], "opaque"), image[..., 3])
+    assert torch.equal(masks.from_image(image[..., 1:2]), image[..., 1])
+    with pytest.raises(ValueError, match="no transparency"):
+        masks.from_image(image[..., :3], "opaque")
 
 
 def test_inpaint_blanks_or_keeps():
@@ -175,7 +176,7 @@ def test_inpaint_blanks_or_keeps():
         (lambda m: grow(m, 3, "pointed"), "round, square"),
         (lambda m: feather(m, -1), "0 or more"),
         (lambda m: masks.inpaint_image(torch.rand(1, 8, 8, 3), m, "grey"), "blank, keep"),
-        (lambda m: masks.from_alpha(torch.rand(1, 8, 8, 4), "both"), '"transparent" or "opaque"'),
+        (lambda m: masks.from_image(torch.rand(1, 8, 8, 4), "both"), "opaque, transparent"),
         (lambda m: masks.fit_to_image(m, 8, 8, "pad"), '"error", "crop" or "stretch"'),
     ],
 )

@@ -37,7 +37,7 @@ def check_invariants(fit, height, width):
     assert fit.crop.left >= 0 and fit.crop.left + fit.crop.width <= width
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(sides, sides, budgets)
 def test_published_rule_holds_for_every_size(height, width, max_tokens):
     fit = published_fit(height, width, max_tokens)
@@ -79,7 +79,7 @@ def test_crop_is_centred():
     assert published_fit(1003, 100).crop == Box(302, 0, 400, 100)  # 301.5 rounds to even, as in torchvision
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(sides, sides, st.floats(0.01, 4))
 def test_megapixels_come_near_in_both_directions(height, width, megapixels):
     fit = megapixels_fit(height, width, megapixels)
@@ -90,7 +90,7 @@ def test_megapixels_come_near_in_both_directions(height, width, megapixels):
     assert (1 - 8 / short) ** 2 * 0.99 <= fit.height * fit.width / wanted <= (1 + 8 / short) ** 2 * 1.01
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(sides, sides)
 def test_source_rule_never_scales(height, width):
     fit = source_fit(height, width)
@@ -100,7 +100,7 @@ def test_source_rule_never_scales(height, width):
         assert height - fit.height < 16 and width - fit.width < 16
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(sides, sides, st.integers(1, 100), st.integers(1, 100), st.sampled_from(["crop", "stretch"]))
 def test_exact_size_is_exact(height, width, rows, columns, when_aspect_differs):
     fit = exact_fit(height, width, 16 * rows, 16 * columns, when_aspect_differs)
@@ -132,7 +132,7 @@ def test_impossible_sizes_are_explained(call, message):
         call()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(thin_sizes(), budgets, st.sampled_from(["random", "empty", "full", "fractional"]))
 def test_any_picture_goes_there_and_back(size, max_tokens, kind):
     height, width = size

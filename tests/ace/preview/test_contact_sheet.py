@@ -78,7 +78,7 @@ def contexts(draw):
 RULES = [PUBLISHED, Resolution.megapixels(0.02), Resolution.exact(48, 64), Resolution.source(1024)]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(contexts(), st.sampled_from(RULES), st.sampled_from([None, 4, 1024]))
 def test_any_context_is_drawn_and_told_as_it_is_encoded(context, resolution, max_tokens):
     told = []
@@ -206,7 +206,7 @@ def test_every_script_has_a_width_and_nothing_fails_without_fonts(monkeypatch):
     assert draw_contact_sheet(overview(one("{image} 让天空下雪"), PUBLISHED)).width > 700
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(max_size=200), st.integers(30, 400), st.integers(1, 6))
 def test_lines_fit_and_lose_nothing_until_the_last(text, width, most):
     font = Font(18)

@@ -195,7 +195,8 @@ def test_every_node_can_be_placed_and_looks_right(browser_page, comfy):
         """names => { app.graph.clear(); return names.map((name, k) => {
             const node = LiteGraph.createNode(name); app.graph.add(node);
             node.pos = [60 + 440 * (k % 5), 60 + 360 * Math.floor(k / 5)];
-            return [node.type, node.widgets?.map(w => w.value ?? null) ?? []] }) }""",
+            const saved = (node.widgets ?? []).filter(w => w.options?.serialize !== false);
+            return [node.type, saved.map(w => w.value ?? null)] }) }""",
         names,
     )
     browser_page.page.evaluate(

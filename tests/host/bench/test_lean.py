@@ -15,7 +15,7 @@ from comfyui_ace.ace.weights.checkpoint import load_model
 from host.harness.comfy_server import PACK_ROOT
 from host.harness.edits import EditGraph, condition, difference, run_latent, saved_latent, standalone
 from host.harness.edits import photo as make_photo
-from host.harness.loras import with_lora, write_lora
+from host.harness.models.loras import with_lora, write_lora
 
 TOLERANCE = 1e-3  # this server keeps its text encoder in fp16, as ComfyUI does unless told otherwise
 SECOND_NAME = "ACE Edit, another copy"

@@ -18,7 +18,9 @@ def _edit(photo: str, **settings):
 
 def test_progress_is_reported_step_by_step(comfy, bundle, photo):
     g, sampled, _ = _edit(photo, steps=5, seed=101)
-    assert comfy.run(g).progress(sampled.id) == [(k, 5) for k in range(1, 6)]
+    told = comfy.run(g).progress(sampled.id)
+    assert told[0] == (1, 5) and told[-1] == (5, 5)
+    assert told == sorted(set(told)) and {total for _, total in told} == {5}  # newer hosts leave some out
 
 
 def test_previews(comfy, bundle, photo):
@@ -48,7 +50,7 @@ def test_interrupt_in_mid_run_then_run_again(comfy, bundle, photo, node):
     comfy.interrupt(prompt_id)
     result = comfy.wait(prompt_id, timeout=30)
     assert (result.error.kind, result.error.node_type) == ("interrupted", node)
-    assert 3 <= len(result.progress()) < 900
+    assert 3 <= max(step for step, _ in result.progress()) < 900
     g, _, _ = _edit(photo, steps=3, seed=105)
     before = comfy.run(_edit(photo, steps=3, seed=105)[0])
     assert before.error is None

@@ -13,9 +13,10 @@ import time
 import numpy as np
 import pytest
 from host.conftest import PROBE_PACK
+from host.harness.capture_graphs import Gate
 from host.harness.capture_runs import CaptureFolder, KillableCapture, event_start, finish
-from host.harness.comfy_server import ComfyServer, Graph, NodeRef
-from host.harness.tcp_proxy import TcpProxy
+from host.harness.comfy_server import ComfyServer, Graph
+from host.harness.wire.tcp_proxy import TcpProxy
 from PIL import Image
 
 KILLS = 50
@@ -164,13 +165,15 @@ def test_what_somebody_clears_on_the_server_is_done_again(folder, comfy):
     assert any("no longer knows" in event["reason"] for event in result.events_of("retry"))
     assert folder.pairs_by_source() == dict.fromkeys(names, 1)
 
-    graph = _inverted(0.3)
-    noisy = graph.node("ImageAddNoise", image=["1", 0], seed=1, strength=0.5)
-    graph.set(NodeRef("2"), image=noisy)
-    capture = folder.start(graph, "--in-flight", "1", "--seeds", "2", servers=[comfy.url])
-    _await_a_pair(capture)
-    for upload in (comfy.base_dir / "input" / "ace-capture").iterdir():
-        upload.unlink()
+    with Gate(comfy, "between seeds") as gate:
+        graph = Graph()
+        held = gate.node(graph, graph.node("LoadImage", image="any.png"))
+        noisy = graph.node("ImageAddNoise", image=held, seed=1, strength=0.5)
+        graph.node("SaveImage", images=graph.node("ImageInvert", image=noisy), filename_prefix="capture")
+        capture = folder.start(graph, "--in-flight", "1", "--seeds", "2", servers=[comfy.url])
+        gate.wait_for_prompt()  # the first seed's, which has read its picture; the second's is not queued yet
+        for upload in (comfy.base_dir / "input" / "ace-capture").iterdir():
+            upload.unlink()
     result = finish(capture)
     assert result.code == 0 and result.summary["stored"] == 10, result.errors
     assert any("Invalid image file" in event["reason"] for event in result.events_of("retry"))

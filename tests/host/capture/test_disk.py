@@ -97,7 +97,7 @@ def test_a_full_disk(server, photos, disk):
     assert server.fetch("/ace/capture").json() == {"waiting": 0, "held": 3, "lost": 0}
     wait_for_pairs(server, "full", 1)  # what was there is whole
     disk.empty()
-    assert "now kept as noise54" in graph.run(54)[0]
+    assert "kept as noise54" in graph.run(54)[0]
     graph.assert_all_kept("full")
 
 
@@ -144,7 +144,7 @@ def test_what_an_artist_sees_of_a_disk_that_refuses(server, photos, open_page):
     page = open_page(server)
     page.load_prompt(graph.graph)
     page.queue()  # ends well
-    shown = page.page.locator("span, div, p").filter(has_text="1 pair of “seen” in memory")
+    shown = page.page.locator("span, div, p").filter(has_text="1 pair of “seen” in memory", visible=True)
     shown.last.wait_for()
     page.page.evaluate("() => app.canvas.centerOnNode(app.graph.nodes.find(n => n.type === 'ACECaptureResult'))")
     page.screenshot("capture-not-kept")

@@ -68,7 +68,7 @@ def test_what_became_of_a_pair_is_told_on_the_node(server, photos):
     run_on(g, g.node("ImageBatch", image1=kept, image2=same))
     texts = server.run(g).texts
     told = {node.id: [text for id_, text in texts if id_ == node.id][-1] for node in (kept, same)}
-    assert "told: 1 pair, " in told[kept.id] and "now kept as noise2-32-" in told[kept.id]
+    assert "told: 1 pair, " in told[kept.id] and "kept as noise2-32-" in told[kept.id]
     assert "rejected: the result equals its source" in told[same.id]
     dataset = wait_for_pairs(server, "told", 1, rejected=1)
     assert dataset.counts().by_check == {"no_op": 1}

@@ -6,6 +6,7 @@ import pytest
 from host.capture.test_sweep_node import WIDGETS, count, ended, fill, graph, idle, settle, wait_until
 from host.capture.test_sweep_node import server as server  # a fixture
 from host.harness.browser import ComfyPage
+from host.harness.capture_graphs import Gate
 from PIL import Image
 
 _SWEEP = "app.graph.nodes.find(node => node.type === 'ACESweep')"
@@ -24,7 +25,7 @@ def told(page: ComfyPage) -> str:
 
 
 def press(page: ComfyPage) -> None:
-    """Click where it is drawn."""
+    """Click where it is drawn, once what the page lays over the canvas has moved along with its node."""
     place = page.page.evaluate(
         f"""() => {{
             const node = {_SWEEP}, widget = {_WIDGET};
@@ -34,6 +35,7 @@ def press(page: ComfyPage) -> None:
             return [box.left + at[0], box.top + at[1]];
         }}"""
     )
+    page.page.wait_for_function("([x, y]) => document.elementFromPoint(x, y) === app.canvas.canvas", arg=place)
     page.page.mouse.click(*place)
 
 
@@ -50,28 +52,30 @@ def page(open_page, server) -> ComfyPage:
 
 def test_the_button_stops_the_sweep_and_survives_a_reload(page, server):
     fill(server, "buttons", 14)
-    g = graph("buttons", seconds=0.6)
-    g.node("ACESweep", folder="buttons", **WIDGETS)
-    page.load_prompt(g)
-    assert button(page) is None
-    saved = page.save_workflow_json()
-    page.queue()
-    page.page.wait_for_function(f"() => ({_WIDGET})?.label === '■ Stop sweep'")
-    # It is no part of the workflow.
-    (node,) = [node for node in page.save_workflow_json()["nodes"] if node["type"] == "ACESweep"]
-    (before,) = [node for node in saved["nodes"] if node["type"] == "ACESweep"]
-    assert node["widgets_values"][: len(before["widgets_values"])] == before["widgets_values"]
-    wait_until(lambda: count(server, "buttons") >= 2, "no pairs came")
+    with Gate(server, "buttons") as gate:
+        g = graph("buttons", gate)
+        g.node("ACESweep", folder="buttons", **WIDGETS)
+        page.load_prompt(g)
+        assert button(page) is None
+        saved = page.save_workflow_json()
+        page.queue()
+        page.page.wait_for_function(f"() => ({_WIDGET})?.label === '■ Stop sweep'", timeout=15_000)
+        # It is no part of the workflow.
+        (node,) = [node for node in page.save_workflow_json()["nodes"] if node["type"] == "ACESweep"]
+        (before,) = [node for node in saved["nodes"] if node["type"] == "ACESweep"]
+        assert node["widgets_values"][: len(before["widgets_values"])] == before["widgets_values"]
+        gate.admit(2)
+        wait_until(lambda: count(server, "buttons") >= 2, "no pairs came")
 
-    page.page.reload(wait_until="domcontentloaded")
-    page.page.wait_for_function(f"() => window.app?.graph && ({_WIDGET})?.label === '■ Stop sweep'", timeout=60_000)
-    page.settle()
-    assert "of 14" in told(page)
-    page.screenshot("sweep-running")
+        page.page.reload(wait_until="domcontentloaded")
+        page.page.wait_for_function(f"() => window.app?.graph && ({_WIDGET})?.label === '■ Stop sweep'")
+        page.settle()
+        assert "of 14" in told(page)
+        page.screenshot("sweep-running")
 
-    press(page)
-    page.page.wait_for_function(f"() => ({_WIDGET})?.label === 'Stopping…' || !({_WIDGET})")
-    assert "queue again to go on" in ended(server)
+        press(page)
+        page.page.wait_for_function(f"() => ({_WIDGET})?.label === 'Stopping…' || !({_WIDGET})")
+        assert "queue again to go on" in ended(server)
     page.page.wait_for_function(f"() => !({_WIDGET})")
     page.settle()
     assert "sweep: stopped with" in told(page)
@@ -95,14 +99,16 @@ def test_a_page_without_a_sweep_is_left_alone(page, server):
 def test_the_button_speaks_the_artists_language(open_page, server):
     server.upload_image(Image.new("RGB", (16, 12)), "any.png")
     fill(server, "chinese", 6)
-    g = graph("chinese", seconds=0.6)
-    g.node("ACESweep", folder="chinese", **WIDGETS)
-    page = open_page(server, locale="zh-CN")
-    page.load_prompt(g)
-    page.queue()
-    page.page.wait_for_function(f"() => ({_WIDGET})?.label === '■ 停止批量捕获'")
-    page.screenshot("sweep-chinese")
-    press(page)
-    assert "queue again to go on" in ended(server)
+    with Gate(server, "chinese") as gate:
+        g = graph("chinese", gate)
+        g.node("ACESweep", folder="chinese", **WIDGETS)
+        page = open_page(server, locale="zh-CN")
+        page.load_prompt(g)
+        page.queue()
+        page.page.wait_for_function(f"() => ({_WIDGET})?.label === '■ 停止批量捕获'", timeout=15_000)
+        page.screenshot("sweep-chinese")
+        press(page)
+        page.page.wait_for_function(f"() => ({_WIDGET})?.label === '正在停止…' || !({_WIDGET})")
+        assert "queue again to go on" in ended(server)
     wait_until(lambda: idle(server), "the prompt at work did not end")
     assert errors(page) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from comfyui_ace.training.dataset.store import Dataset
 from comfyui_ace.training.dataset.upkeep.verify import verify
+from host.harness.capture_graphs import Gate
 from host.harness.comfy_server import PACK_ROOT, ComfyServer, Graph
 from PIL import Image
 
@@ -43,13 +45,14 @@ def fill(server: ComfyServer, folder: str, count: int, size: tuple[int, int] = (
     return made
 
 
-def graph(dataset: str, seconds: float = 0.0) -> Graph:
-    """Invert, between markers, with something that takes time."""
+def graph(dataset: str, gate: Gate | None = None) -> Graph:
+    """Invert, between markers, with a gate that holds the prompts up."""
     g = Graph()
-    source = g.node("ACECaptureSource", image=g.node("LoadImage", image="any.png"), index=0)
-    slow = g.node("ProbeSteps", image=source, steps=1, seconds=seconds)
+    picture = g.node("ACECaptureSource", image=g.node("LoadImage", image="any.png"), index=0)
+    if gate is not None:
+        picture = gate.node(g, picture)
     words = {"instruction": "{image} inverted", "dataset": dataset, "tags": "swept", "seed": -1, "checks": ""}
-    result = g.node("ACECaptureResult", image=g.node("ImageInvert", image=slow), **words)
+    result = g.node("ACECaptureResult", image=g.node("ImageInvert", image=picture), **words)
     g.node("SaveImage", images=result, filename_prefix="by-hand")
     return g
 
@@ -124,18 +127,22 @@ def test_a_sweep_is_stopped_and_goes_on(server, way):
     """At once: also what is queued to stop it does not wait behind its prompts."""
     name = f"stopped-{way}"
     fill(server, name, 12)
-    g = graph(name, seconds=0.3)
-    sweep = g.node("ACESweep", folder=name, **WIDGETS)
-    server.run(g)
-    wait_until(lambda: count(server, name) >= 2, "no pairs came")
-    if way == "cancel":
-        server.interrupt()
-    elif way == "route":
-        assert server.fetch("/ace/sweep/stop", "POST").json() == {"stopping": True}
-    else:
-        g.set(sweep, action="stop")
-        stopping = server.queue(g)
-        assert server.fetch("/ace/sweep").json()["stopping"]
+    with Gate(server, name) as gate:
+        g = graph(name, gate)
+        sweep = g.node("ACESweep", folder=name, **WIDGETS)
+        server.run(g)
+        gate.admit(2)
+        wait_until(lambda: count(server, name) >= 2, "no pairs came")
+        gate.wait_for_prompt()
+        if way == "cancel":
+            server.interrupt()
+        elif way == "route":
+            assert server.fetch("/ace/sweep/stop", "POST").json() == {"stopping": True}
+        else:
+            g.set(sweep, action="stop")
+            stopping = server.queue(g)
+            assert server.fetch("/ace/sweep").json()["stopping"]
+    if way == "widget":
         run = server.wait(stopping)
         assert not any("none is running" in text for _, text in run.texts)
         g.set(sweep, action="start")
@@ -191,10 +198,14 @@ def test_a_dry_run_changes_nothing(server):
 
 def test_a_second_sweep_waits_for_the_artist(server):
     fill(server, "twice", 8)
-    g = graph("twice", seconds=0.3)
-    g.node("ACESweep", folder="twice", **WIDGETS)
-    server.run(g)
-    assert "a sweep is running already" in server.run_expect_error(g).message
+    with Gate(server, "twice") as gate:
+        g = graph("twice", gate)
+        g.node("ACESweep", folder="twice", **WIDGETS)
+        server.run(g)
+        gate.wait_for_prompt()
+        second = server.queue(g)
+        gate.admit(2)  # a sweep has two prompts in the queue, so the second sweep comes before a third one
+        assert "a sweep is running already" in server.wait(second).error.message
     settle(server, "twice", 8)
 
 
@@ -218,8 +229,8 @@ def test_the_artist_is_asked_which_loader_is_meant_and_can_say_so(server):
     words = {"instruction": "", "dataset": "unclear", "tags": "", "seed": -1, "checks": ""}
     g.node("ACECaptureResult", image=g.node("ImageInvert", image=marked), **words)
     sweep = g.node("ACESweep", folder="unclear", **WIDGETS)
-    server.run(g)
-    text = ended(server)
+    text = server.run_expect_error(g).message  # not green: nothing was captured
+    assert text == ended(server)
     assert (
         "Which node loads the pictures that node 4 marks?\n- node 1: LoadImage (a.png)\n- node 2: LoadImage (b.png)"
         in text
@@ -227,8 +238,7 @@ def test_the_artist_is_asked_which_loader_is_meant_and_can_say_so(server):
     assert "Write the number of the node into “loader”" in text and "--" not in text
     assert not folder_of(server, "unclear").exists()
     g.set(sweep, loader="9")
-    server.run(g)
-    assert "No node has the number, title or type '9'" in ended(server)
+    assert "No node has the number, title or type '9'" in server.run_expect_error(g).message
     g.set(sweep, loader=second.id)
     server.run(g)
     for pair in settle(server, "unclear", 2):
@@ -251,16 +261,13 @@ def test_the_artist_is_asked_which_result_mask_and_seed_are_meant(server):
     tinted = g.node("ImageBlend", image1=marked, image2=colour, blend_factor=0.5, blend_mode="normal")
     other = g.node("ACECaptureResult", image=tinted, dataset="several-two", **words)
     sweep = g.node("ACESweep", folder="several", **{**WIDGETS, "masks": "several-masks"})
-    server.run(g)
-    text = ended(server)
+    text = server.run_expect_error(g).message
     assert "Which marker's result" in text and "(several-two)" in text and "into “result”" in text
     g.set(sweep, result=other.id)
-    server.run(g)
-    text = ended(server)
+    text = server.run_expect_error(g).message
     assert "Which node loads the masks of masks?" in text and "into “mask_loader”" in text
     g.set(sweep, mask_loader=masks[1].id, seeds=2)
-    server.run(g)
-    assert "Name it with seed_input" in ended(server)
+    assert "Name it with seed_input" in server.run_expect_error(g).message
     g.set(sweep, seed_input=f"{colour.id}.color", checks="mask=off, near_duplicate=off")
     server.run(g)
     first, second = settle(server, "several-two", 2)
@@ -290,13 +297,36 @@ def test_without_markers_a_plain_graph_needs_but_a_name(server):
     inverted = g.node("ImageInvert", image=g.node("LoadImage", image="a.png"))
     g.node("SaveImage", images=inverted, filename_prefix="x")
     sweep = g.node("ACESweep", folder="plain", **WIDGETS)
-    server.run(g)
-    assert "The dataset has no name" in ended(server)
+    assert "The dataset has no name" in server.run_expect_error(g).message
     g.set(sweep, dataset="plain")
     server.run(g)
     dataset = settle(server, "plain", 2)
     assert {pair.source.tobytes() for pair in dataset} == {pixels.tobytes() for pixels in sources.values()}
     assert {row.instruction for row in dataset.rows()} == {"{image} plain"}
+
+
+def test_what_went_wrong_is_told_and_does_not_count_as_success(server):
+    """Only what is not zero is counted, and the last pair can be looked at."""
+    fill(server, "partly", 2)
+    (server.base_dir / "input" / "partly" / "broken.png").write_bytes(b"no picture")
+    g = graph("partly")
+    sweep = g.node("ACESweep", folder="(choose a folder)", **WIDGETS)
+    assert "choose a folder" in server.run_expect_error(g).message
+    g.set(sweep, folder="partly")
+    server.run(g)
+    text = ended(server)
+    assert text.startswith("sweep: done, but 1 of 3 gave no pair\n2 pairs kept, 1 could not be used\n")
+    assert "could not be used: broken" in text and "0 " not in text
+    state = server.fetch("/ace/sweep").json()
+    assert (state["failed"], state["done"], state["total"]) == (True, 3, 3)
+    picture = Image.open(io.BytesIO(server.fetch("/ace/sweep/pair").body))
+    assert picture.size == (16 + 4 + 16, 12)
+    (server.base_dir / "input" / "partly" / "broken.png").unlink()
+    server.run(g)
+    assert ended(server) == (
+        "sweep: done; all 2 were captured earlier, and there is nothing new in the folder\n2 done earlier"
+    )
+    assert server.fetch("/ace/sweep").json()["failed"] is False
 
 
 def test_a_single_node_is_run_where_the_artist_asks_for_it(server):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import time
 
 import pytest
 from comfyui_ace.training.dataset.provenance.provenance import load_graph
@@ -63,6 +64,10 @@ def test_pairs_that_wait_are_written_before_the_server_ends(start_comfy, ending)
 def test_the_last_prompt_stays_in_the_queue_until_its_pairs_are_on_disk(server):
     """Whatever then happens to a server that looks idle, a power cut included."""
     server.run(_twelve_pairs("resting"))
+    while any(
+        server.fetch("/queue").json().values()
+    ):  # the host tells that a prompt has run before it leaves the queue
+        time.sleep(0.01)
     assert len(Dataset(datasets_root(server) / "resting")) == 12
     assert server.fetch("/ace/capture").json()["waiting"] == 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -14,10 +15,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from host.harness.comfy_client import ComfyClient
-from host.harness.events import EventLog
 from host.harness.graph import Graph
-from host.harness.results import PromptFailedError, Result, validation_error
+from host.harness.wire.comfy_client import ComfyClient
+from host.harness.wire.events import EventLog
+from host.harness.wire.results import PromptFailedError, Result, validation_error
 
 _CHROMIUM_ARGS = [
     "--no-sandbox",
@@ -28,11 +29,16 @@ _CHROMIUM_ARGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-_READY = "() => window.app?.graph && window.app.vueAppReady && !window.app.extensionManager.spinner"
+# The graph that a page starts with is opened last, and would replace one that a test has opened in the meantime.
+_READY = """() => window.app?.graph && window.app.vueAppReady && !window.app.extensionManager.spinner
+    && window.app.extensionManager.workflow?.activeWorkflow"""
 # A fresh user has none of these files; the front end asks for them all the same.
 _ABSENT_FOR_A_FRESH_USER = ("/user.css", "/favicon.ico", "/api/userdata")
-# Asked about nodes it does not know; ComfyUI's --disable-api-nodes forbids it.
-_REGISTRY = "api.comfy.org"
+_ERROR_OVERLAY = "[data-testid=error-overlay]"  # of front ends of 2026
+_ALERTS = f"[role=dialog]:visible, .p-toast-message:visible, {_ERROR_OVERLAY}:visible"
+_CLOSE_BUTTONS = ".p-toast-close-button:visible, [data-testid=error-overlay-dismiss]:visible"
+# Files of packs, and types of our nodes.
+_OF_PACKS = re.compile(r"/extensions/(?!core/)|\bACE[A-Z]|/ace[-_/]")
 _ALL_NODES = """
 function allNodes(graph) {
     return graph.nodes.flatMap(node => [node, ...(node.subgraph ? allNodes(node.subgraph) : [])]);
@@ -90,23 +96,32 @@ def artifacts_folder() -> Path:
 
 
 class ComfyPage:
-    """The front end of one server, ready to work. ``page`` is the Playwright page for everything not covered here."""
+    """The front end of one server, ready to work. ``page`` is the Playwright page for everything not covered here.
 
-    def __init__(self, browser: Any, server: ComfyClient, *, locale: str = "en-US"):
+    Args:
+        browser: of Playwright.
+        server: whose front end is opened.
+        locale: of the browser.
+        nodes_2: whether nodes are drawn by Vue ("Nodes 2.0") instead of on the canvas. The server keeps that as a setting
+            of its user, so every page says it anew.
+    """
+
+    def __init__(self, browser: Any, server: ComfyClient, *, locale: str = "en-US", nodes_2: bool = False):
         self.server = server
         self.console: list[ConsoleMessage] = []
         self.foreign_requests: list[str] = []  # addresses outside the server
         self._log = EventLog()
         # A user seen for the first time gets the template browser in front of the canvas.
-        server.fetch("/api/settings", "POST", json={"Comfy.TutorialCompleted": True})
+        settings = {"Comfy.TutorialCompleted": True, "Comfy.VueNodes.Enabled": nodes_2}
+        server.fetch("/api/settings", "POST", json=settings)
         self._context = browser.new_context(viewport={"width": 1600, "height": 1000}, locale=locale)
         self.page = self._context.new_page()
         self.page.on("console", self._take_console)
         self.page.on("pageerror", lambda error: self.console.append(ConsoleMessage("pageerror", str(error))))
         self.page.on("request", self._take_request)
         self.page.on("websocket", lambda socket: socket.on("framereceived", self._log.take))
-        self.page.goto(server.url, wait_until="domcontentloaded")
-        self.page.wait_for_function(_READY, timeout=60_000)
+        self.page.goto(server.url, wait_until="domcontentloaded", timeout=120_000)
+        self.page.wait_for_function(_READY, timeout=300_000)
 
     def close(self) -> None:
         self._context.close()
@@ -121,7 +136,7 @@ class ComfyPage:
 
     @property
     def errors(self) -> list[ConsoleMessage]:
-        """Console errors and uncaught exceptions, without what an untouched front end logs by itself."""
+        """Console errors and uncaught exceptions, without what the front end logs of itself."""
         return [m for m in self.console if m.level in ("error", "pageerror") and not _is_host_noise(m)]
 
     # -- graphs -------------------------------------------------------------------------------------------------
@@ -141,7 +156,7 @@ class ComfyPage:
     def load_prompt(self, prompt: Graph | Mapping[str, Any], name: str = "prompt.json") -> None:
         """Open an API-format prompt; the front end lays the nodes out itself."""
         nodes = prompt.prompt() if isinstance(prompt, Graph) else dict(prompt)
-        self.page.evaluate("([nodes, name]) => { app.loadApiJson(nodes, name) }", [nodes, name])
+        self.page.evaluate("async ([nodes, name]) => { await app.loadApiJson(nodes, name) }", [nodes, name])
         self.settle()
 
     def save_workflow_json(self) -> dict[str, Any]:
@@ -158,7 +173,7 @@ class ComfyPage:
 
     def settle(self) -> None:
         """Let the front end finish what it does after a graph was opened or changed."""
-        self.page.wait_for_function(_READY)
+        self.page.wait_for_function(_READY, timeout=120_000)
         self.page.wait_for_timeout(500)
 
     # -- state --------------------------------------------------------------------------------------------------
@@ -174,15 +189,26 @@ class ComfyPage:
         """Nodes shown in red, {"id", "type", "inputs": [names of red inputs]}: missing, refused or failed ones."""
         return self.page.evaluate(
             f"() => {{ {_ALL_NODES} const failed = String(app.lastExecutionError?.node_id);"
-            "return nodes.filter(node => node.has_errors || String(node.id) === failed).map(node => ({"
+            "const unknown = node => !(node.type in LiteGraph.registered_node_types);"
+            "return nodes.filter(node => node.has_errors || unknown(node) || String(node.id) === failed).map(node => ({"
             "id: String(node.id), type: node.type,"
             "inputs: (node.inputs ?? []).filter(input => input.hasErrors).map(input => input.name)})) }"
         )
 
     def alerts(self) -> list[str]:
         """The texts of the dialogs and notifications now in view."""
-        found = self.page.locator("[role=dialog]:visible, .p-toast-message:visible")
+        found = self.page.locator(_ALERTS)
         return [text.strip() for text in found.all_inner_texts()]
+
+    def error_texts(self) -> list[str]:
+        """``alerts``, and what newer front ends keep in their panel of errors, one click away."""
+        texts = self.alerts()
+        details = self.page.locator(f"{_ERROR_OVERLAY} [data-testid=error-overlay-see-errors]:visible")
+        if details.count():
+            details.first.click()
+            self.settle()
+            texts += self.page.locator("[data-testid^=error-group-]:visible").all_inner_texts()
+        return texts
 
     def dismiss_alerts(self) -> None:
         """Close every dialog and notification."""
@@ -190,7 +216,7 @@ class ComfyPage:
             if not self.alerts():
                 return
             self.page.keyboard.press("Escape")
-            for button in self.page.locator(".p-toast-close-button:visible").all():
+            for button in self.page.locator(_CLOSE_BUTTONS).all():
                 button.click()
             self.page.wait_for_timeout(300)
         raise AssertionError(f"could not close: {self.alerts()}")
@@ -234,7 +260,11 @@ class ComfyPage:
 
 
 def _is_host_noise(message: ConsoleMessage) -> bool:
-    if "Content Security Policy" in message.text and _REGISTRY in message.text:
-        return True
+    """What the front end says of itself. Uncaught exceptions, and what packs' files or our nodes have a part in, count."""
+    if message.level == "pageerror":
+        return False
     path = urlsplit(message.url).path
-    return message.text.startswith("Failed to load resource") and path.startswith(_ABSENT_FOR_A_FRESH_USER)
+    if message.text.startswith("Failed to load resource"):
+        return path.startswith(_ABSENT_FOR_A_FRESH_USER)
+    ours = _OF_PACKS.search(message.text) or _OF_PACKS.search(path)
+    return path.startswith("/assets/") and not ours

@@ -29,6 +29,46 @@ class NoisePictures:
         return self.server.upload_image(Image.fromarray(pixels), f"noise{seed}-{size[0]}.png"), pixels
 
 
+class Gate:
+    """A place in graphs where prompts wait until a test lets them on, however slow the machine is.
+
+    A context, at whose end it is open: a test that fails holds nobody up.
+    """
+
+    def __init__(self, server: ComfyServer, name: str):
+        self.name = name
+        self._folder = server.base_dir / "gates" / name
+        self._folder.mkdir(parents=True)
+        self._tickets = 0
+
+    def __enter__(self) -> Gate:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.open()
+
+    def node(self, g: Graph, image) -> NodeRef:
+        """Adds the place to a graph (the probe pack's ProbeGate)."""
+        return g.node("ProbeGate", image=image, gate=self.name)
+
+    def admit(self, prompts: int) -> None:
+        """Lets so many prompts through."""
+        for _ in range(prompts):
+            self._tickets += 1
+            (self._folder / f"ticket{self._tickets}").touch()
+
+    def open(self) -> None:
+        """Lets all prompts through from now on."""
+        (self._folder / "open").touch()
+
+    def wait_for_prompt(self) -> None:
+        """Returns when a prompt has come and waits."""
+        deadline = time.monotonic() + _WAIT
+        while not (self._folder / "waiting").exists() or list(self._folder.glob("ticket*")):
+            assert time.monotonic() < deadline, f"no prompt has come to {self.name}"
+            time.sleep(0.02)
+
+
 def datasets_root(server: ComfyServer) -> Path:
     """The folder of all datasets of a server."""
     return server.base_dir / "output" / "datasets"

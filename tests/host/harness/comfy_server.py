@@ -17,10 +17,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from host.harness.comfy_client import ComfyClient
 from host.harness.graph import Graph, NodeRef
-from host.harness.host_requirements import host_requirements
-from host.harness.results import Event, Preview, PromptError, PromptFailedError, Result
+from host.harness.hosts import Host, HostNotFoundError, find_host
+from host.harness.install.host_requirements import host_requirements
+from host.harness.wire.comfy_client import ComfyClient
+from host.harness.wire.results import Event, Preview, PromptError, PromptFailedError, Result
 
 __all__ = [
     "ComfyServer",
@@ -38,7 +39,6 @@ __all__ = [
 ]
 
 PACK_ROOT = Path(__file__).resolve().parents[3]
-MINIMUM_VERSION = (0, 8, 0)
 
 _MEMORY_FLAGS = {"--cpu", "--gpu-only", "--highvram", "--lowvram", "--normalvram", "--novram"}  # the host takes one
 
@@ -51,23 +51,12 @@ try:
 finally:
     shutil.rmtree(sys.argv[2], ignore_errors=True)
 """
+# "[INFO] " in colours, with which newer hosts begin their lines.
+_LEVEL = re.compile(r"(?:\x1b\[\d+m)+\[[A-Z]+\]\x1b\[0m ?")
 _IMPORT_LINE = re.compile(r"^\s*([\d.]+) seconds( \(IMPORT FAILED\))?: (.+)$", re.MULTILINE)
 # Core's list of attention kernels, logged before any pack, says "ImportError" for what a machine lacks.
 _PACKS_BEGIN, _PACKS_END = "[Prompt Server] web root", "Starting server"
 _TROUBLE = re.compile(r"traceback|error|exception|failed|cannot import|unable to|deprecat|^skip ", re.IGNORECASE)
-
-
-class HostNotFoundError(Exception):
-    """There is no usable ComfyUI on this machine; the message says how to get one."""
-
-
-@dataclass(frozen=True)
-class Host:
-    """A ComfyUI checkout and the Python that runs it."""
-
-    directory: Path
-    python: Path
-    version: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -78,41 +67,13 @@ class PackImport:
     failed: bool
 
 
-def find_host() -> Host:
-    """The ComfyUI to test in: COMFYUI_DIR or ~/comfy/ComfyUI, version 0.8.0 or newer.
-
-    Its Python is COMFYUI_PYTHON, or the checkout's own .venv, or the one that runs the tests. HostNotFoundError otherwise.
-    """
-    directory = Path(os.environ.get("COMFYUI_DIR") or Path.home() / "comfy" / "ComfyUI").expanduser().resolve()
-    if not (directory / "main.py").is_file():
-        raise HostNotFoundError(
-            f"no ComfyUI in {directory}. To run these tests, clone ComfyUI (0.8.0 or newer) to ~/comfy/ComfyUI with "
-            "its requirements in ~/comfy/ComfyUI/.venv, or set COMFYUI_DIR to a checkout (and COMFYUI_PYTHON to its "
-            "Python)."
-        )
-    version_file = directory / "comfyui_version.py"
-    text = version_file.read_text() if version_file.is_file() else ""
-    found = re.search(r"__version__ = \"(\d+(?:\.\d+)*)", text)
-    version = tuple(int(part) for part in found.group(1).split(".")) if found else ()
-    if version < MINIMUM_VERSION:
-        shown = ".".join(map(str, version)) or "of unknown version"
-        raise HostNotFoundError(f"ComfyUI in {directory} is {shown}; 0.8.0 or newer is needed.")
-    return Host(directory, _host_python(directory), version)
-
-
-def _host_python(directory: Path) -> Path:
-    if configured := os.environ.get("COMFYUI_PYTHON"):
-        return Path(configured).expanduser()
-    own = directory / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    return own if own.exists() else Path(sys.executable)
-
-
 class ComfyServer(ComfyClient):
     """A ComfyUI process and a client connected to it.
 
     ``packs`` maps folder names in custom_nodes to pack folders (linked, not copied); one pack may appear under
     several names. ``args`` go to main.py; the host runs on the CPU unless one of them (``"--novram"``) speaks of GPU
-    memory, which needs a GPU: see ``start_novram`` in conftest.py. ``env`` is added to the host's environment.
+    memory, which needs a GPU: see ``start_novram`` in conftest.py. ``env`` is added to the host's environment;
+    ``api_nodes`` leaves it its nodes for paid services.
     Everything the host reads or writes lies in ``base_dir``, a temporary folder removed at the end.
     """
 
@@ -122,13 +83,15 @@ class ComfyServer(ComfyClient):
         packs: Mapping[str, Path] | None = None,
         env: Mapping[str, str] | None = None,
         host: Host | None = None,
-        start_timeout: float = 180.0,
+        start_timeout: float = 480.0,
+        api_nodes: bool = False,
     ):
         self.host = host or find_host()
         self.args = args
         self.packs = dict(packs) if packs is not None else {"ace-edit": PACK_ROOT}
         self.env = dict(env or {})
         self.start_timeout = start_timeout
+        self.api_nodes = api_nodes
         self.port = _free_port()
         self.base_dir = Path(tempfile.mkdtemp(prefix="comfy-test-")).resolve()
         self._log_path = self.base_dir / "comfyui.log"
@@ -195,7 +158,7 @@ class ComfyServer(ComfyClient):
             f"--port={self.port}",
             f"--base-directory={self.base_dir}",
             f"--database-url=sqlite:///{self.base_dir / 'comfyui.db'}",
-            "--disable-api-nodes",
+            *([] if self.api_nodes else ["--disable-api-nodes"]),
             *self.args,
         ]
 
@@ -261,9 +224,12 @@ class ComfyServer(ComfyClient):
     # -- log ----------------------------------------------------------------------------------------------------
 
     def log_text(self, since: int = 0) -> str:
-        """What the host printed, from a position returned by ``log_mark`` on; also after it was stopped."""
+        """What the host printed, from a position returned by ``log_mark`` on; also after it was stopped.
+
+        Without the level that newer hosts put before each line.
+        """
         log = self._log_path.read_bytes() if self._log_path.exists() else self._last_log
-        return log[since:].decode(errors="replace")
+        return _LEVEL.sub("", log[since:].decode(errors="replace"))
 
     def log_mark(self) -> int:
         """The present end of the log."""

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from host.harness.comfy_server import PACK_ROOT, find_host
-from host.harness.host_requirements import host_requirements
-from host.harness.sensitive_bundle import make_sensitive_bundle
+from host.harness.install.host_requirements import host_requirements
+from host.harness.models.sensitive_bundle import make_sensitive_bundle
 
 INSIDE = Path(__file__).with_name("inside")
 _TESTS = [

@@ -13,8 +13,8 @@ from comfyui_ace.ace.model.transformer import ACEModel
 from comfyui_ace.ace.weights.checkpoint import load_model, save_checkpoint, to_published_keys
 from host.harness.edits import EditGraph, condition, difference, run_latent, standalone
 from host.harness.edits import photo as make_photo
-from host.harness.loras import with_lora, write_lora
-from host.harness.sensitive_bundle import make_sensitive
+from host.harness.models.loras import with_lora, write_lora
+from host.harness.models.sensitive_bundle import make_sensitive
 from safetensors.torch import load_file
 
 TOLERANCE = 1e-4

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from host.harness.comfy_server import PACK_ROOT, find_host
 
-PROBE = Path(__file__).parents[1] / "harness" / "import_probe.py"
+PROBE = Path(__file__).parents[1] / "harness" / "install" / "import_probe.py"
 # What takes seconds to import and is needed by few: to be imported by the function that uses it. ComfyUI itself has
 # some of these in memory, which is no reason to rely on it.
 HEAVY = {
@@ -54,7 +54,7 @@ def imports(tmp_path_factory) -> dict[str, dict[str, Any]]:
     report = base / "imports.json"
     command = [
         host.python,
-        Path(__file__).parents[1] / "harness" / "import_probe.py",
+        Path(__file__).parents[1] / "harness" / "install" / "import_probe.py",
         host.directory,
         base,
         report,

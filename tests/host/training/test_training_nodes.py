@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from chat_server import chat_server, marks_by_picture
 from comfyui_ace.ace.bundles.bundle import find_bundle
 from comfyui_ace.ace.weights.lora import read_lora
 from comfyui_ace.training.dataset.intake.checks import CheckSettings
 from comfyui_ace.training.dataset.store import Dataset, Pair
 from host.harness.comfy_server import PACK_ROOT, ComfyServer, Graph, NodeRef
-from host.harness.training_packages import lend_training_packages
+from host.harness.install.training_packages import lend_training_packages
 from PIL import Image, ImageChops
 from safetensors import safe_open
 
@@ -72,7 +73,7 @@ def test_distil_makes_a_workflow_that_opens_and_runs(training_comfy, open_page, 
     result = training_comfy.run(graph, timeout=300)
     assert read_lora(lora_file(training_comfy, name)).trigger == "{image} as a negative"
     assert (training_comfy.base_dir / "output" / "distil" / name / "report" / "index.html").is_file()
-    assert "on 1 held-out pairs" in result.texts[-1][1]
+    assert "on 1 pair held out" in result.texts[-1][1]
     assert result.previews and result.images["1"][0].width > 128  # sheets while it runs, and the last one on the node
     maxima = {event.data["max"] for event in result.events if event.type == "progress"}
     assert CONTROLS["steps"] in maxima
@@ -187,6 +188,22 @@ def test_a_file_of_the_user_trains_a_whole_model(training_comfy):
     training_comfy.run(use)
 
 
+def test_a_judge_at_an_address_marks_both_results(training_comfy):
+    with chat_server(marks_by_picture) as (address, asked):
+        graph = training("ACEDistil", "marked", judge_server=address)
+        told = training_comfy.run(graph, timeout=300).texts
+    marked = [one for one in asked if one.body and "success" in json.dumps(one.body)]
+    assert len(marked) >= 2, "the one held-out pair, by student and by teacher"
+    report = training_comfy.base_dir / "output" / "distil" / "marked" / "report"
+    page = report.joinpath("index.html").read_text()
+    assert "student by eyes" in page and "teacher by eyes" in page and told
+
+
+def test_a_model_without_its_server_is_refused(training_comfy):
+    error = training_comfy.run_expect_error(training("ACEDistil", "nobody", judge_model="eyes"))
+    assert "type the server's address" in error.message
+
+
 def test_distil_refuses_what_trains_a_whole_model(training_comfy):
     """It is not in the menu; a workflow from elsewhere may still ask for it."""
     options = {
@@ -248,3 +265,4 @@ def test_missing_packages_are_named_with_the_line_that_installs_them(start_comfy
         make_dataset(server.base_dir / "output" / "datasets", "negatives")
         error = server.run_expect_error(training("ACETrain", "never"))
     assert "-m pip install" in str(error) and "accelerate" in str(error)
+    assert error.exception_type == "RuntimeError"  # no path of a module before the sentence

@@ -277,7 +277,7 @@ def test_a_pair_that_makes_no_sense_is_turned_down_and_those_after_it_are_kept(t
     capture = replace(make_capture(folder, told=told), pairs=(first, *bad, last))
     recorder.submit(capture)
     assert recorder.flush(60) and verify(folder).ok
-    assert "odd: 2 pairs, 2 rejected" in told[-1] and "now 2 kept, 2 rejected" in told[-1]
+    assert "odd: 2 pairs, 2 rejected" in told[-1] and "2 kept, 2 rejected" in told[-1]
     assert "rejected: source: expected an array" in told[-1]
     assert recorder.counts() == {"waiting": 0, "held": 0, "lost": 0}
     listed = list(Dataset(folder).rejected())
@@ -331,7 +331,7 @@ def test_what_is_told_counts_and_gives_reasons(tmp_path):
     recorder.submit(Capture(folder, (*capture.pairs, same), CheckSettings(), GRAPH, notify=told.append))
     assert recorder.flush(60)
     assert "told: 2 pairs, 1 rejected" in told[-1]
-    assert "now 2 kept, 1 there already, 1 rejected" in told[-1]
+    assert "2 kept, 1 there already, 1 rejected" in told[-1]
     assert "rejected: the result equals its source" in told[-1]
 
 

@@ -20,6 +20,8 @@ from comfyui_ace.nodes.capture.shutdown import finish_on_shutdown
 from comfyui_ace.training.dataset.intake.checks import CheckSettings
 from comfyui_ace.training.dataset.store import Pair
 
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup a process inherits that it is ignored
 recorder = Recorder()
 folder = recorder.open(Path(sys.argv[1]), "ending")
 finish_on_shutdown(recorder.finish, recorder.resume)

@@ -6,6 +6,7 @@ import json
 
 import pytest
 from comfyui_ace.training.capture.errors import WorkflowError
+from comfyui_ace.training.capture.workflow.dynamic_prompts import process_dynamic_prompt
 from comfyui_ace.training.capture.workflow.graph import (
     ancestors,
     as_link,
@@ -13,7 +14,7 @@ from comfyui_ace.training.capture.workflow.graph import (
     nodes_between,
 )
 from comfyui_ace.training.capture.workflow.load import load_workflow, read_workflow
-from comfyui_ace.training.capture.workflow.widgets import input_specs, process_dynamic_prompt, read_widgets
+from comfyui_ace.training.capture.workflow.widgets import input_specs, read_widgets
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -221,7 +222,8 @@ def test_dynamic_combos_bring_their_own_widgets():
 
 def test_lists_are_wrapped_so_that_they_are_no_links():
     schema = {"input": {"required": {"names": ["COMBO", {"options": ["a", "b"], "multi_select": True}]}}}
-    assert read_widgets(input_specs(schema), [["a", "b"]]).values == {"names": {"__value__": ["a", "b"]}}
+    workflow = {"nodes": [{"id": 1, "type": "Many", "widgets_values": [["a", "b"]]}], "links": []}
+    assert load_workflow(workflow, {"Many": schema}).prompt["1"]["inputs"] == {"names": {"__value__": ["a", "b"]}}
 
 
 def test_dynamic_prompts_are_settled_once():

@@ -39,6 +39,7 @@ from comfyui_ace.training.errors import ImageError
 from host.harness.graph import Graph
 from hypothesis import given
 from hypothesis import strategies as st
+from pair_factory import encoded, picture
 from PIL import Image
 
 
@@ -67,7 +68,8 @@ def test_files_are_bound_by_stem_in_natural_order(tmp_path):
         _write(tmp_path / "more" / name)
     for name in ("b10.png", "b9.png", "a.png", "twice.png", "lonely.png"):
         _write(tmp_path / "masks" / name)
-    groups, unusable = group_by_stem([tmp_path / "in", tmp_path / "more"], {1: tmp_path / "masks"})
+    groups, unusable, passed_over = group_by_stem([tmp_path / "in", tmp_path / "more"], {1: tmp_path / "masks"})
+    assert passed_over == []
     assert [group.name for group in groups] == ["a", "b9", "b10"]
     assert [path.name for path in groups[0].files] == ["a.png", "a.webp"]
     assert groups[0].masks == (None, tmp_path / "masks" / "a.png")
@@ -181,10 +183,7 @@ def test_seeds_are_drawn_from_the_input_or_counted_up():
 
 
 def _png(seed: int) -> bytes:
-    buffer = io.BytesIO()
-    pixels = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()
+    return encoded(picture(seed, 6, 8))
 
 
 def _job(key: str = "0123456789abcdef", **kwargs) -> Job:

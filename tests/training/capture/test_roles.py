@@ -325,3 +325,43 @@ def test_two_chains_whose_sources_share_an_index():
         assert roles.marker_settings.dataset == f"d{number}" and [p.loader for p in roles.pictures] == [photo.id]
     with pytest.raises(AmbiguousRoleError):
         _roles(graph)
+
+
+def _plus_graph(photo, reference=None) -> Graph:
+    """1 photo (and 2 a reference) → unit → Encode for ACE++ → KSampler → Crop → save, as core and the pack wire it."""
+    graph = Graph()
+    names = [photo] if reference is None else [photo, reference]
+    loaded = [graph.node("LoadImage", image=name) for name in names]
+    words = ("{image}", "{image1}")
+    images = [
+        graph.node("ACEImage", image=one[0], indicator=word)
+        for one, word in zip(loaded, words[: len(loaded)], strict=True)
+    ]
+    more = {f"more.image{k}": image for k, image in enumerate(images[1:])}
+    unit = graph.node("ACEConditionUnit", instruction="{image} in oil", image=images[0], edit="first image", **more)
+    model = graph.node("UNETLoader", unet_name="flux1-fill-dev.safetensors", weight_dtype="default")
+    clip = graph.node("DualCLIPLoader", clip_name1="clip_l.safetensors", clip_name2="t5.safetensors", type="flux")
+    vae = graph.node("VAELoader", vae_name="ae.safetensors")
+    encoded = graph.node("ACEEncodePlus", clip=clip, vae=vae, context=unit, task="edit the picture", model=model)
+    guided = graph.node("FluxGuidance", conditioning=encoded, guidance=50.0)
+    links = {"model": model, "positive": guided, "negative": encoded[1], "latent_image": encoded[2]}
+    sampled = graph.node("KSampler", seed=7, steps=28, cfg=1.0, **links)
+    canvas = graph.node("VAEDecode", samples=sampled, vae=vae)
+    graph.node("SaveImage", images=graph.node("ACECrop", result=canvas, fit=encoded[3], trim=0))
+    return graph
+
+
+def test_a_graph_of_ace_plus_is_a_teacher():
+    roles = _roles(_plus_graph("photo.png"))
+    kinds = {node: entry["class_type"] for node, entry in roles.prompt.items()}
+    assert kinds[roles.result[0]] == "ACECrop" and [kinds[node] for node, _ in roles.seeds] == ["KSampler"]
+    (picture,) = roles.pictures
+    assert picture.loader == "1" and picture.link == ("1", 0) and picture.mask_link is None
+
+    graph = _plus_graph("photo.png", "reference.png")
+    both = _roles(graph, RoleChoices(folders=2, sources=("1", "2")))
+    assert [picture.loader for picture in both.pictures] == ["1", "2"]
+    with pytest.raises(AmbiguousRoleError):
+        _roles(graph)
+    graph.set(NodeRef("3"), mask=["1", 1])
+    assert _roles(graph, RoleChoices(folders=2, sources=("1", "2"))).pictures[0].mask_link == ("1", 1)

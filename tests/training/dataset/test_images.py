@@ -3,10 +3,12 @@
 import io
 import os
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
 import pytest
+from comfyui_ace.ace.pictures.image_files import load_mask, load_picture
 from comfyui_ace.training.dataset.disk.images import (
     as_mask8,
     as_rgb8,
@@ -15,28 +17,25 @@ from comfyui_ace.training.dataset.disk.images import (
     pixel_hash,
     read_image,
     read_mask,
+    side_by_side,
     write_png,
 )
 from comfyui_ace.training.errors import ImageError
-from pair_factory import picture
+from fuzzing import damaged, png_chunk, with_chunk
+from pair_factory import encoded, picture
 from PIL import Image
 
 
-def encoded(image: Image.Image, kind: str = "PNG", **options) -> io.BytesIO:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    buffer.seek(0)
-    return buffer
+def opened(image: Image.Image, kind: str = "PNG", **options) -> io.BytesIO:
+    return io.BytesIO(encoded(image, kind, **options))
 
 
 def png_with_header(width: int, height: int, depth: int = 8, colour: int = 2, data: bytes = b"") -> bytes:
     """A PNG written by hand, for what Pillow does not write (16-bit colour, absurd sizes)."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        map(png_chunk, (b"IHDR", b"IDAT", b"IEND"), (header, zlib.compress(data), b""))
+    )
 
 
 def test_a_written_png_reads_back_exactly():
@@ -51,7 +50,7 @@ def test_a_written_png_reads_back_exactly():
 
 def test_16_bit_grey_is_scaled_not_cut():
     ramp = np.linspace(0, 65535, 256, dtype=np.uint16).reshape(16, 16)
-    loaded = read_image(encoded(Image.fromarray(ramp)))
+    loaded = read_image(opened(Image.fromarray(ramp)))
     assert loaded.pixels.shape == (16, 16, 3)
     assert np.abs(loaded.pixels[:, :, 0].astype(int) - np.rint(ramp / 257).astype(int)).max() == 0
     assert "16 bits" in loaded.notes[0]
@@ -88,7 +87,7 @@ def test_opaque_alpha_is_no_transparency():
 
 def test_palette_with_a_transparent_colour():
     image = Image.fromarray(picture(0)).quantize(8)
-    loaded = read_image(encoded(image, transparency=0))
+    loaded = read_image(opened(image, transparency=0))
     transparent = np.asarray(image) == 0
     assert (loaded.pixels[transparent] == 255).all()
 
@@ -97,16 +96,16 @@ def test_exif_rotation_is_applied():
     pixels = picture(3, 10, 20)
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned a quarter clockwise
-    loaded = read_image(encoded(Image.fromarray(pixels), exif=exif))
+    loaded = read_image(opened(Image.fromarray(pixels), exif=exif))
     assert np.array_equal(loaded.pixels, np.rot90(pixels, -1))
     assert "EXIF" in loaded.notes[0]
 
 
 def test_cmyk_and_animation_are_converted_and_said():
-    cmyk = read_image(encoded(Image.fromarray(picture(0)).convert("CMYK"), "JPEG"))
+    cmyk = read_image(opened(Image.fromarray(picture(0)).convert("CMYK"), "JPEG"))
     assert cmyk.pixels.shape == (24, 32, 3) and "CMYK" in cmyk.notes[0]
     frames = [Image.fromarray(picture(seed)) for seed in range(3)]
-    film = read_image(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    film = read_image(opened(frames[0], "GIF", save_all=True, append_images=frames[1:]))
     assert "3 frames" in film.notes[0]
 
 
@@ -167,7 +166,7 @@ def test_a_huge_picture_is_refused_by_its_header(tmp_path):
     with pytest.raises(ImageError, match="120 megapixels"):
         image_size(path)
     with pytest.raises(ImageError, match="megapixels"):
-        read_image(encoded(Image.fromarray(picture(0))), max_pixels=100)
+        read_image(opened(Image.fromarray(picture(0))), max_pixels=100)
 
 
 def test_a_huge_file_is_not_even_opened(tmp_path):
@@ -179,7 +178,7 @@ def test_a_huge_file_is_not_even_opened(tmp_path):
 
 
 def test_damaged_files_say_so(tmp_path):
-    good = encoded(Image.fromarray(picture(0, 200, 200))).getvalue()
+    good = encoded(picture(0, 200, 200))
     cases = {
         "cut.png": good[: len(good) // 2],
         "noise.png": bytes(picture(1).tobytes()),
@@ -215,12 +214,6 @@ def test_pixel_hash_depends_on_values_and_shape():
     assert pixel_hash(pixels) != pixel_hash(changed)
 
 
-def _with_chunk(png: bytes, kind: bytes, body: bytes) -> bytes:
-    """The PNG with one more chunk before its end, where Pillow reads it after the pixels."""
-    at = png.index(b"IEND") - 4
-    return png[:at] + struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) + png[at:]
-
-
 def _fuzzed(kind: str) -> bytes:
     """A small file of a kind with the parts in which bytes can go wrong."""
     exif = Image.Exif()
@@ -228,25 +221,21 @@ def _fuzzed(kind: str) -> bytes:
     image = Image.fromarray(picture(0))
     if kind == "PNG":
         text = b"Comment\0\0" + zlib.compress(b"words " * 40)
-        return _with_chunk(encoded(image, "PNG", exif=exif).getvalue(), b"zTXt", text)
-    return encoded(image, kind, exif=exif).getvalue()
+        return with_chunk(encoded(image, "PNG", exif=exif), png_chunk(b"zTXt", text))
+    return encoded(image, kind, exif=exif)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
 @pytest.mark.filterwarnings("ignore")
-def test_whatever_bytes_are_flipped_the_file_is_read_or_refused(kind):
+def test_whatever_is_damaged_the_file_is_read_or_refused(kind):
     """One picture that a decoder stumbles over must never end the run over ten thousand others."""
     data = _fuzzed(kind)
-    random = np.random.default_rng(5)
     outcomes = set()
-    for _ in range(200):
-        flipped = bytearray(data)
-        reach = random.choice([80, 300, len(data)])  # most flips in the headers, where decoders trust what they read
-        for place in random.integers(0, min(reach, len(data)), random.choice([1, 2, 5])):
-            flipped[place] = random.integers(0, 256)
+    for seed in range(200):
+        odd = damaged(data, seed)
         for read in (read_image, read_mask, image_size, image_format):
             try:
-                read(io.BytesIO(bytes(flipped)), max_pixels=10_000)
+                read(io.BytesIO(odd), max_pixels=10_000)
             except ImageError:
                 outcomes.add("refused")
             else:
@@ -256,12 +245,54 @@ def test_whatever_bytes_are_flipped_the_file_is_read_or_refused(kind):
 
 @pytest.mark.parametrize("remarks", [b"garbage", b"Exif\0\0garbage!", b"XX*\0\x08\0\0\0"])
 def test_camera_remarks_that_cannot_be_read_do_not_spoil_the_picture(remarks):
-    loaded = read_image(io.BytesIO(_with_chunk(encoded(Image.fromarray(picture(0))).getvalue(), b"eXIf", remarks)))
+    loaded = read_image(io.BytesIO(with_chunk(encoded(picture(0)), png_chunk(b"eXIf", remarks))))
     assert np.array_equal(loaded.pixels, picture(0))
     assert "EXIF" in loaded.notes[0] and "ignored" in loaded.notes[0]
 
 
-def test_a_text_bomb_in_a_picture_is_refused():
-    bomb = b"k\0\0" + zlib.compress(b"a" * 5_000_000)
-    with pytest.raises(ImageError, match="damaged"):
-        read_image(io.BytesIO(_with_chunk(encoded(Image.fromarray(picture(0))).getvalue(), b"zTXt", bomb)))
+@pytest.mark.parametrize("place", [b"IDAT", b"IEND"])
+@pytest.mark.parametrize(("kind", "start"), [(b"zTXt", b"workflow\0\0"), (b"iTXt", b"workflow\0\1\0\0\0")])
+def test_a_picture_with_a_large_workflow_is_read_without_unpacking_it(place, kind, start):
+    """A PNG of ComfyUI carries its workflow; Pillow refuses more text than 1 MB in a chunk, ComfyUI opens it."""
+    png = with_chunk(encoded(picture(0)), png_chunk(kind, start + zlib.compress(b"a" * 50_000_000)), place)
+    tracemalloc.start()
+    loaded = read_image(io.BytesIO(png))
+    assert np.array_equal(loaded.pixels, picture(0)) and image_size(io.BytesIO(png)) == (24, 32)
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("kind", [b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"gAMA", b"pHYs", b"cHRM", b"teST"])
+@pytest.mark.parametrize("body", [b"", b"\0", b"k\0\0garbage", b"x" * 40])
+def test_damage_in_what_is_not_seen_does_not_spoil_a_picture(kind, body, tmp_path):
+    for checksum in (None, 12345):
+        (tmp_path / "a.png").write_bytes(with_chunk(encoded(picture(0)), png_chunk(kind, body, checksum), b"IDAT"))
+        assert np.array_equal(read_image(tmp_path / "a.png").pixels, picture(0))
+        assert (load_picture(tmp_path / "a.png")[0] * 255).round().numpy().astype(np.uint8).tolist() == picture(
+            0
+        ).tolist()
+
+
+@pytest.mark.parametrize("kind", [b"IHDR", b"IDAT", b"PLTE", b"NEWC"])
+def test_damage_in_what_is_seen_is_one_sentence_with_the_name(kind, tmp_path):
+    png = bytearray(encoded(Image.fromarray(picture(0)).quantize(8)))
+    if kind == b"NEWC":  # a critical chunk that nobody knows
+        png = with_chunk(png, png_chunk(kind, b"", 1), b"IDAT")
+    else:
+        png[png.index(kind) + 5] ^= 0xFF
+    (tmp_path / "broken.png").write_bytes(png)
+    for read in (read_image, read_mask, load_picture, load_mask):
+        with pytest.raises(ValueError, match=r"broken\.png") as caught:
+            read(tmp_path / "broken.png")
+        assert "\n" not in str(caught.value)
+
+
+def test_pictures_side_by_side_are_small_whole_and_apart():
+    large, small = np.full((400, 200, 3), 255, np.uint8), np.zeros((10, 20, 3), np.uint8)
+    with Image.open(io.BytesIO(side_by_side([large, small], 100, gap=4))) as sheet:
+        assert sheet.format == "JPEG" and sheet.size == (50 + 4 + 20, 100)
+        pixels = np.asarray(sheet).astype(int)
+    np.testing.assert_allclose(pixels[:, :48], 255, atol=3)
+    np.testing.assert_allclose(pixels[47:53, 57:71], 0, atol=12)  # in the middle of the sheet's height
+    with Image.open(io.BytesIO(side_by_side([small, small], 100))) as sheet:
+        assert sheet.size == (40, 10)

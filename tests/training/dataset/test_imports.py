@@ -1,6 +1,5 @@
 """Imports keep the right picture with the right words, list what they cannot use, and can be run twice."""
 
-import io
 import json
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from comfyui_ace.training.dataset.intake.checks import CheckSettings
 from comfyui_ace.training.dataset.store import Dataset
 from comfyui_ace.training.dataset.upkeep.verify import verify
 from comfyui_ace.training.errors import DatasetError
-from pair_factory import half_mask, pair, picture
+from pair_factory import encoded, half_mask, pair, picture
 from PIL import Image
 
 pytestmark = pytest.mark.usefixtures("no_sync")
@@ -31,9 +30,7 @@ def save(path: Path, pixels: np.ndarray) -> Path:
 
 def png(pixels: np.ndarray) -> dict:
     """A picture as `datasets` keeps it in parquet."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return {"bytes": buffer.getvalue(), "path": None}
+    return {"bytes": encoded(pixels), "path": None}
 
 
 def negatives(dataset) -> list[int]:

@@ -10,6 +10,8 @@ from comfyui_ace.training.dataset.disk.names import (
     resolve_dataset,
     slug,
 )
+from comfyui_ace.training.dataset.intake.prepare import trigger_instruction
+from comfyui_ace.training.dataset.store import Dataset
 from comfyui_ace.training.errors import DatasetNameError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -110,6 +112,37 @@ def test_a_root_that_is_itself_a_link_is_fine(tmp_path):
     assert resolve_dataset(tmp_path / "datasets", "a") == real.resolve() / "a"
 
 
+@pytest.mark.parametrize("there, asked", [("Portraits", "portraits"), ("STRASSE", "straße"), ("Äpfel", "äPFEL")])
+def test_names_that_differ_in_capitals_alone_are_one_dataset_elsewhere(tmp_path, there, asked):
+    """On Windows and macOS both would be one folder, so a copy would lose one of them."""
+    Dataset.create(tmp_path, there)
+    for resolve in (resolve_dataset, Dataset.create, Dataset.open_or_create, Dataset.open):
+        with pytest.raises(DatasetNameError, match=f"There is a dataset {there!r} already, and {asked!r} differs"):
+            resolve(tmp_path, asked)
+    assert list_datasets(tmp_path) == [there]
+    assert resolve_dataset(tmp_path, there) == tmp_path.resolve() / there
+
+
+def test_two_datasets_that_are_there_already_are_both_opened(tmp_path):
+    for name in ("A", "a"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "metadata.jsonl").touch()
+    assert [resolve_dataset(tmp_path, name).name for name in ("A", "a")] == ["A", "a"]
+
+
+def test_a_disk_that_ignores_case_opens_the_folder_as_it_is_spelled(tmp_path, monkeypatch):
+    Dataset.create(tmp_path, "Portraits")
+    monkeypatch.setattr(os.path, "lexists", lambda path: True)
+    assert resolve_dataset(tmp_path, "portraits").name == "Portraits"
+
+
+def test_a_disk_that_takes_letters_apart_lists_them_whole(tmp_path):
+    """HFS+ stores é as e and an accent; a name typed with one letter still finds it."""
+    (tmp_path / "E\u0301tude").mkdir()
+    (tmp_path / "E\u0301tude" / "metadata.jsonl").touch()
+    assert list_datasets(tmp_path) == ["\u00c9tude"]
+
+
 def test_the_error_suggests_a_name_that_works():
     with pytest.raises(DatasetNameError, match="'my-portraits'"):
         check_dataset_name("my/portraits")
@@ -137,3 +170,13 @@ def test_slug_keeps_what_is_readable():
     assert slug("Größe") == "groe"
     assert slug("肖像") == "pair"
     assert slug("CON") == "pair"
+
+
+def test_datasets_named_in_other_scripts_have_a_trigger_of_their_own():
+    words = {
+        name: trigger_instruction(name, 1).split()[1]
+        for name in ("雪", "雨", "雪 style", "スケッチ", "Größe", "ink v2")
+    }
+    assert len(set(words.values())) == len(words) and all(word.isascii() for word in words.values())
+    assert words["ink v2"] == "ink-v2" and words["Größe"] != "gro-e" and words["雪 style"].startswith("style-")
+    assert trigger_instruction("雪", 1) == trigger_instruction("雪", 1)

@@ -84,6 +84,8 @@ DAMAGE = {
     "workflow": lambda d, i: next((d.folder / "workflows").glob("*[!o].json")).write_text("{}"),
     "settings": lambda d, i: (d.folder / "dataset.json").write_text("nonsense"),
     "instruction": lambda d, i: edit_row(d, "plain", instruction="use {image4}"),
+    "letters": lambda d, i: edit_row(d, "plain", instruction="mach es gr\ufffdn"),
+    "letters ": lambda d, i: edit_row(d, "plain", prompt="mach es gr\ufffdn"),
 }
 
 
@@ -92,7 +94,7 @@ def test_every_damage_is_found_and_mended(dataset, kind):
     ids = by_name(dataset)
     DAMAGE[kind](dataset, ids)
     found = verify(dataset.folder)
-    assert kind in {fault.kind for fault in found.faults}, found.faults
+    assert kind.strip() in {fault.kind for fault in found.faults}, found.faults
     assert all(fault.message and fault.place for fault in found.faults)
     before = content(dataset.folder)
     planned = repair(dataset.folder, dry_run=True)
@@ -146,8 +148,58 @@ def test_edits_made_on_purpose_can_be_accepted(dataset):
     assert result.kept == 4 and result.set_aside == 0
     assert verify(dataset.folder).ok
     assert np.array_equal(dataset.load(ids["plain"]).target, retouched)
-    assert dataset.row(ids["rich"]).prompt == "better words"
+    row = dataset.row(ids["rich"])
+    assert (row.prompt, row.instruction) == ("better words", "{image} better words"), "training reads the instruction"
     assert dataset.append(pair(0, target=retouched)).status == "duplicate"
+
+
+CAPTIONS = {
+    # instruction before, images, the caption's bytes -> instruction, prompt
+    "a mark": ("{image} old", 1, b"\xef\xbb\xbfnew words\r\n", "{image} new words", "new words"),
+    "UTF-16": ("{image} old", 1, "grün".encode("utf-16"), "{image} grün", "grün"),
+    "within": ("make {image} old", 1, b"make the image new", "make {image} new", "make the image new"),
+    "tokens": ("{image} old", 1, b"turn {image} blue", "turn {image} blue", "turn the image blue"),
+    "two pictures": ("{image} in {image1}", 2, b"image 2 in image 1", "{image1} in {image}", "image 2 in image 1"),
+    "two, unnamed": ("{image}, {image1}: old", 2, b"new", "{image}, {image1}: new", "new"),
+}
+
+
+@pytest.mark.parametrize("case", CAPTIONS)
+def test_an_accepted_caption_is_what_training_reads(tmp_path, case):
+    before, images, caption, instruction, prompt = CAPTIONS[case]
+    made = Dataset.create(tmp_path, "d")
+    kept = made.append(pair(0, instruction=before, references=[picture(8)] * (images - 1)))
+    path = made.folder / f"target/{kept.id}.txt"
+    path.write_bytes(caption)
+    assert not verify(made.folder).ok
+    repair(made.folder, accept_changes=True)
+    row = made.row(kept.id)
+    assert (row.instruction, row.prompt, path.read_bytes()) == (instruction, prompt, prompt.encode())
+    assert verify(made.folder).ok
+    again = made.append(pair(0, instruction=instruction, references=[picture(8)] * (images - 1)))
+    assert (again.status, again.id) == ("duplicate", kept.id), "its content is known under the new words"
+
+
+@pytest.mark.parametrize("caption", [b"gr\xfcn", b"", b" \n", "gr\ufffdn".encode(), b"use {image4}", b"\xff\xfe\x00"])
+def test_a_caption_that_cannot_be_one_is_not_accepted(dataset, caption):
+    kept = by_name(dataset)["plain"]
+    path, before = dataset.folder / f"target/{kept}.txt", dataset.row(kept)
+    path.write_bytes(caption)
+    result = repair(dataset.folder, accept_changes=True)
+    assert any(path.name in action and "not accepted" in action for action in result.actions)
+    assert dataset.row(kept) == before and path.read_text() == before.prompt
+    assert (dataset.folder / "orphans" / f"target--{kept}.txt").read_bytes() == caption
+    assert verify(dataset.folder).ok
+
+
+def test_lost_letters_are_replaced_by_an_accepted_caption(dataset):
+    kept = by_name(dataset)["plain"]
+    edit_row(dataset, "plain", instruction="{image} gr\ufffdn", prompt="gr\ufffdn")
+    (dataset.folder / f"target/{kept}.txt").write_text("gr\ufffdn", encoding="utf-8")
+    assert {"letters", "changed"} <= {fault.kind for fault in verify(dataset.folder).faults}
+    (dataset.folder / f"target/{kept}.txt").write_text("grün", encoding="utf-8")
+    assert repair(dataset.folder, accept_changes=True).set_aside == 0
+    assert dataset.row(kept).instruction == "{image} grün" and verify(dataset.folder).ok
 
 
 def test_unfinished_files_of_the_dead_are_notes_and_old_ones_move(dataset):

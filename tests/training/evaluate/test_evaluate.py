@@ -1,27 +1,29 @@
-"""Evaluation: measures against hand calculations, what is compared with what, and what is written."""
+"""Evaluation: metrics against hand calculations, what is compared with what, and what is written."""
 
 from __future__ import annotations
 
 import json
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from comfyui_ace.ace.bundles.bundle import find_bundle
+from comfyui_ace.ace.bundles.bundle import SHIPPED_BUNDLES, find_bundle
 from comfyui_ace.ace.pictures.resolution import Resolution
 from comfyui_ace.ace.pipeline import ACEPipeline
 from comfyui_ace.cli import main
+from comfyui_ace.commands.demo.pairs import EMBEDDED
 from comfyui_ace.training.dataset.store import Dataset, Pair
 from comfyui_ace.training.evaluate.cases import CaseSettings, choose_rows, make_cases
 from comfyui_ace.training.evaluate.errors import EvaluationError
-from comfyui_ace.training.evaluate.evaluation import Answer, Evaluation, score
-from comfyui_ace.training.evaluate.measures import Distances, find_lpips, mean, measure
+from comfyui_ace.training.evaluate.evaluation import Evaluation, PairResult, score
+from comfyui_ace.training.evaluate.metrics.image_metrics import ImageMetrics, compute_metrics, load_lpips, mean_metrics
 from comfyui_ace.training.evaluate.page import describe, write_page
 from comfyui_ace.training.evaluate.run import SamplerSettings, evaluate
 from comfyui_ace.training.trainer.data.encoding import fitted_pixels
-from comfyui_ace.training.trainer.data.examples import PlanSettings, make_plan
+from comfyui_ace.training.trainer.data.examples import ExampleSettings, make_examples
 from comfyui_ace.training.trainer.data.file_index import FileIndex
 from pair_factory import half_mask, picture
 from PIL import Image
@@ -39,6 +41,10 @@ def flat(value: float, height: int = 16, width: int = 32) -> torch.Tensor:
     return torch.full((1, height, width, 3), value)
 
 
+def metrics(l1: float, ssim: float = 0.5, detail: float = 1.0) -> ImageMetrics:
+    return ImageMetrics(l1, 20.0, ssim, ssim, 0.1, detail)
+
+
 def everything(**changes) -> CaseSettings:
     return CaseSettings(**{"split": None, **changes})
 
@@ -49,7 +55,7 @@ def cases_of(folder, settings=None):
 
 
 def test_distances_are_what_a_hand_calculation_gives():
-    found = measure(flat(0.75), flat(0.5))
+    found = compute_metrics(flat(0.75), flat(0.5))
     assert found.l1 == pytest.approx(0.25) and found.lpips is None
     assert found.psnr == pytest.approx(-10 * np.log10(0.25**2), abs=1e-4)
     c1 = 0.01**2  # flat pictures have no contrast to compare, only brightness
@@ -57,7 +63,9 @@ def test_distances_are_what_a_hand_calculation_gives():
 
 
 def test_equal_pictures_have_finite_numbers():
-    assert measure(flat(0.3), flat(0.3)) == Distances(0.0, 100.0, pytest.approx(1.0), None)
+    same = compute_metrics(flat(0.3), flat(0.3))
+    near = pytest.approx
+    assert same == ImageMetrics(0.0, 100.0, near(1.0), near(1.0), near(0.0), near(1.0))
 
 
 def test_ssim_agrees_with_scikit_image():
@@ -67,42 +75,43 @@ def test_ssim_agrees_with_scikit_image():
     wanted = structural_similarity(
         one, other, data_range=1.0, channel_axis=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
     )
-    found = measure(torch.from_numpy(one)[None], torch.from_numpy(other)[None]).ssim
+    found = compute_metrics(torch.from_numpy(one)[None], torch.from_numpy(other)[None]).ssim
     assert found == pytest.approx(wanted, abs=0.01)  # they differ in what lies beyond the border
 
 
 def test_pictures_of_different_size_are_refused():
     with pytest.raises(ValueError, match=r"one size.*16, 32.*16, 16"):
-        measure(flat(0.0), flat(0.0, 16, 16))
+        compute_metrics(flat(0.0), flat(0.0, 16, 16))
 
 
 def test_lpips_is_left_out_where_its_weights_are_not_at_hand(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    assert find_lpips() is None
-    assert mean([Distances(1, 2, 3, 0.5), Distances(3, 4, 5, None)]) == Distances(2, 3, 4, None)
+    assert load_lpips() is None
+    one, other = ImageMetrics(1, 2, 3, 1, 0, 1, 0.5, 0.1), ImageMetrics(3, 4, 5, 0, 1, 2, None, 0.3)
+    assert mean_metrics([one, other]) == ImageMetrics(2, 3, 4, 0.5, 0.5, 1.5, None, pytest.approx(0.2))
 
 
 def test_the_score_is_nothing_for_the_source_and_one_for_the_teacher():
-    source = Distances(0.5, 0, 0)
+    source = metrics(0.5)
     assert score(source, source) == 0.0
-    assert score(Distances(0.0, 0, 0), source) == 1.0
-    assert score(Distances(0.1, 0, 0), source) == pytest.approx(0.8)
-    assert score(Distances(0.1, 0, 0), None) is None
-    assert score(Distances(0.1, 0, 0), Distances(0.0, 0, 0)) is None
+    assert score(metrics(0.0), source) == 1.0
+    assert score(metrics(0.1), source) == pytest.approx(0.8)
+    assert score(metrics(0.1), None) is None
+    assert score(metrics(0.1), metrics(0.0)) is None
 
 
 def test_cases_show_what_the_trainer_shows(workshop, tmp_path):
-    """Pictures, sizes and words of every pair, history and references included, are those of the trainer's plan."""
-    plan = make_plan([workshop.dataset], RESOLUTION, FileIndex(tmp_path / "files.jsonl"), PlanSettings())
-    examples = {example.id: example for example in (*plan.train, *plan.validation)}
+    """Pictures, sizes and words of every pair, history and references included, are those of the trainer's examples."""
+    made = make_examples([workshop.dataset], RESOLUTION, FileIndex(tmp_path / "files.jsonl"), ExampleSettings())
+    examples = {example.id: example for example in (*made.train, *made.validation)}
     cases = cases_of(workshop.dataset)
     assert {case.row.id for case in cases} == set(examples)
     assert any(len(example.references) > 1 for example in examples.values())
     for case in cases:
         example = examples[case.row.id]
         assert torch.equal(case.teacher, fitted_pixels(example.target))
-        assert len(case.shown) == len(example.references)
-        for (_, shown), reference in zip(case.shown, example.references, strict=True):
+        assert len(case.condition_images) == len(example.references)
+        for (_, shown), reference in zip(case.condition_images, example.references, strict=True):
             assert torch.equal(shown, fitted_pixels(reference))
         assert torch.equal(case.source, fitted_pixels(example.references[example.edited]))
         assert (case.mask is not None) == (example.masks[example.edited] is not None)
@@ -122,8 +131,8 @@ def test_masks_are_blanked_only_if_training_did(workshop):
         for fill in ("keep", "blank")
     )
     half = kept.source.shape[2] // 2
-    assert torch.equal(kept.shown[0][1], kept.source)
-    assert not blanked.shown[0][1][:, :, :half].any() and torch.equal(blanked.source, kept.source)
+    assert torch.equal(kept.condition_images[0][1], kept.source)
+    assert not blanked.condition_images[0][1][:, :, :half].any() and torch.equal(blanked.source, kept.source)
 
 
 @pytest.fixture
@@ -156,10 +165,10 @@ def test_numbers_and_page(pipeline, seeds, tmp_path):
     )
     assert done[0] == ("evaluating", 0, 4) and done[-1] == ("evaluating", 4, 4)
     assert found.sampler["steps"] == 2 and found.sampler["cfg"] == pipeline.defaults.guidance_scale
-    text = found.answers[3]
+    text = found.results[3]
     assert text.source is None and text.student.l1 > 0 and text.as_dict()["score"] is None
-    assert found.mean("other_seed") == mean([found.answers[0].other_seed, found.answers[1].other_seed])
-    edits = found.answers[:3]
+    assert found.mean("other_seed") == mean_metrics([found.results[0].other_seed, found.results[1].other_seed])
+    edits = found.results[:3]
     ratio = sum(a.student.l1 for a in edits) / sum(a.source.l1 for a in edits)
     assert found.score == pytest.approx(1 - ratio)
     assert found.seconds > 0 and (found.peak_memory is None or found.peak_memory > 1e7)
@@ -167,7 +176,7 @@ def test_numbers_and_page(pipeline, seeds, tmp_path):
     stored = json.loads(found.write_json(tmp_path / "e.json").read_text())
     assert stored["score"] == found.score and len(stored["by_pair"]) == 4
     page = write_page(found, tmp_path / "page.html").read_text()
-    assert page.count("<figure>") == sum(len(answer.pictures) for answer in found.answers)
+    assert page.count("<figure>") == sum(len(result.pictures) for result in found.results)
     assert not re.search(r"(src|href)=.?(https?:)?//|@import|url\(", page)
     assert "pairs it was trained on" in page  # split "both"
 
@@ -177,7 +186,84 @@ def test_the_same_seed_gives_the_same_numbers(pipeline, workshop):
         evaluate(pipeline, [workshop.dataset], sampler=SamplerSettings(steps=1), resolution=RESOLUTION)
         for _ in range(2)
     )
-    assert [a.student for a in first.answers] == [a.student for a in second.answers]
+    assert [a.student for a in first.results] == [a.student for a in second.results]
+
+
+def pair_result(without: float, kept: float | None, ssim: tuple[float, float] = (0.7, 0.8)) -> PairResult:
+    """A pair whose student lies so far from the teacher, without Keep Detail and with it."""
+    student, ceiling = metrics(without, ssim[0]), metrics(0.01, 0.9)
+    found = PairResult("a", "d", "{image} x", False, student, metrics(0.2), None, ceiling, 1.0, None, None)
+    return found if kept is None else replace(found, with_detail=metrics(kept, ssim[1]))
+
+
+def evaluation(*results: PairResult) -> Evaluation:
+    return Evaluation(results, "student", ("d",), "validation", {"steps": 2}, "cpu", None)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "helps"),
+    [
+        ([(0.04, 0.03), (0.05, 0.04), (0.03, 0.02)], True),
+        ([(0.04, 0.03), (0.05, 0.04)], False),  # too few pairs
+        ([(0.040, 0.039), (0.050, 0.049), (0.030, 0.029)], False),  # too little
+        ([(0.04, 0.01), (0.04, 0.045), (0.04, 0.045)], False),  # one pair alone makes the mean
+        ([(0.04, 0.05), (0.05, 0.06), (0.03, 0.04)], False),
+        ([(0.0, 0.0)] * 3, False),
+    ],
+)
+def test_detail_helps_by_a_margin_and_on_most_pairs(pairs, helps):
+    found = evaluation(*(pair_result(*pair) for pair in pairs))
+    assert found.detail_helps is helps
+    means = [sum(column) / len(pairs) for column in zip(*pairs, strict=True)]
+    assert found.score_with_detail == pytest.approx(1 - means[1] / 0.2)
+    assert found.score == pytest.approx(1 - means[0] / 0.2)
+
+
+def test_detail_that_costs_structure_does_not_help():
+    pairs = [(0.04, 0.03), (0.05, 0.04), (0.03, 0.02)]
+    assert not evaluation(*(pair_result(*pair, ssim=(0.8, 0.7)) for pair in pairs)).detail_helps
+
+
+def test_what_keep_detail_adds_is_on_the_page_and_in_the_sentence(tmp_path):
+    found = evaluation(*[pair_result(0.04, 0.03), pair_result(0.05, 0.04), pair_result(0.03, 0.02)])
+    assert "(0.850 with Keep Detail)" in describe(found)
+    page = write_page(found, tmp_path / "page.html").read_text()
+    assert "student with Keep Detail" in page and "0.850, +0.050: it helps" in page and "ceiling" in page
+    without = evaluation(pair_result(0.04, None))
+    assert without.score_with_detail is None and not without.detail_helps and "Keep Detail" not in describe(without)
+    assert "not measured" in write_page(without, tmp_path / "page.html").read_text()
+
+
+def test_keep_detail_is_measured_on_edits_alone_and_only_if_wanted(pipeline, seeds):
+    found = evaluate(pipeline, [seeds], cases=everything(), sampler=SamplerSettings(steps=1))
+    assert [one.with_detail is not None for one in found.results] == [True, True, True, False]
+    assert any(label == "student with Keep Detail" for label, _ in found.results[0].pictures)
+    left_out = evaluate(pipeline, [seeds], cases=everything(), sampler=SamplerSettings(steps=1), detail=False)
+    assert all(one.with_detail is None for one in left_out.results)
+    assert [one.student for one in left_out.results] == [one.student for one in found.results]
+
+
+def test_a_perfect_student_goes_beyond_its_ceiling_with_keep_detail(seeds):
+    """It paints what the shipped VAE makes of the teacher's result: exactly the ceiling, and more with the detail."""
+    bundle = find_bundle(SHIPPED_BUNDLES / "ace-tiny")
+    pipeline = ACEPipeline.load(bundle)
+    dataset = Dataset.create(seeds.parent, "photographs")
+    cat = np.asarray(Image.open(EMBEDDED).convert("RGB"))
+    for top, left in ((20, 40), (60, 90), (100, 140)):
+        source = cat[top : top + 96, left : left + 96]
+        dataset.append(Pair(source=source, target=255 - source, instruction="{image} negative"))
+
+    class Perfect:
+        defaults, model, vae = pipeline.defaults, pipeline.model, pipeline.vae
+
+        def __call__(self, context, **_settings):
+            teacher = 1 - context.unit.images[0].image
+            return SimpleNamespace(images=self.vae.decode(self.vae.encode(teacher)))
+
+    found = evaluate(Perfect(), [dataset.folder], cases=everything())
+    assert found.score == pytest.approx(found.ceiling_score)
+    assert found.score_with_detail > found.ceiling_score + 0.2 * (1 - found.ceiling_score)
+    assert found.detail_helps
 
 
 def test_nothing_held_out_is_said(seeds, pipeline):
@@ -200,11 +286,11 @@ def test_a_damaged_pair_is_named(seeds, pipeline):
 
 def test_words_cannot_become_markup(tmp_path):
     evil = "<script>alert(1)</script>"
-    answer = Answer(evil, evil, evil, False, Distances(0.1, 20, 0.5), None, None, Distances(0, 100, 1), 1.0, None, None)
-    answer = replace(answer, pictures=((evil, Image.new("RGB", (8, 8))),))
-    found = Evaluation((answer,), evil, (evil,), "validation", {"steps": 2}, "cpu", None)
+    result = PairResult(evil, evil, evil, False, metrics(0.1), None, None, metrics(0.0), 1.0, None, None)
+    result = replace(result, pictures=((evil, Image.new("RGB", (8, 8))),))
+    found = Evaluation((result,), evil, (evil,), "validation", {"steps": 2}, "cpu", None)
     assert "<script>alert" not in write_page(found, tmp_path / "p.html").read_text()
-    assert describe(found).startswith("no score on 1 held-out pairs")
+    assert describe(found).startswith("no score on 1 pair held out")
 
 
 def test_command(workshop, tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,14 +13,19 @@ pytest.importorskip("sklearn")
 
 import comfyui_ace
 from comfyui_ace.ace.bundles.bundle import find_bundle
+from comfyui_ace.ace.lcu.units import ConditionImage, ConditionUnit, LongContext
+from comfyui_ace.ace.pictures.resolution import Resolution
 from comfyui_ace.ace.pipeline import ACEPipeline
-from comfyui_ace.ace.text import T5TextEncoder, encode_indicators, encode_text
+from comfyui_ace.ace.text import T5TextEncoder, encode_text
 from comfyui_ace.ace.vae import DiffusersVAE
-from comfyui_ace.training.tiny.edits import Examples, all_instructions
-from comfyui_ace.training.tiny.pictures import Pictures
+from comfyui_ace.training.tiny.world.edits import EDITS
+from comfyui_ace.training.tiny.world.examples import Examples, all_instructions
+from comfyui_ace.training.tiny.world.pictures import Pictures
 
 FOLDER = Path(comfyui_ace.__file__).parent / "bundles" / "ace-tiny"
 MEGABYTE = 1_000_000
+_WHOLE = [name for name in EDITS if name not in ("deblur", "sharpen")]  # these two change little, and the VAE loses it
+_WHOLE_OF_MUCH = ["invert", "grayscale", "brighten", "cool", "sepia", "edges", "flip_horizontally"]
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +50,8 @@ def photographs():
 
 
 def test_it_is_small(bundle):
-    assert sum(file.stat().st_size for file in FOLDER.rglob("*") if file.is_file()) < 20 * MEGABYTE
-    assert bundle.vae.stat().st_size < 4 * MEGABYTE
+    assert sum(file.stat().st_size for file in FOLDER.rglob("*") if file.is_file()) < 40 * MEGABYTE
+    assert bundle.vae.stat().st_size < 8 * MEGABYTE
     assert bundle.defaults.max_tokens == 64
 
 
@@ -69,11 +75,8 @@ def test_other_sizes_than_those_of_training_keep_their_colours(vae):
     assert (back - image).mean((1, 2)).abs().max() < 0.03
 
 
-def test_embeddings_have_about_unit_size_and_indicators_differ(encoder):
-    table = encode_indicators(encoder)
-    assert table.std().item() == pytest.approx(1.0, abs=0.2)
-    table = torch.nn.functional.normalize(table, dim=-1)
-    assert (table @ table.T - torch.eye(10)).max() < 0.6
+def test_embeddings_have_about_unit_size(encoder):
+    assert encode_text("invert the colors of {image}", encoder).std().item() == pytest.approx(1.0, abs=0.2)
 
 
 @pytest.fixture(scope="module")
@@ -88,24 +91,6 @@ def test_each_instruction_is_nearest_to_the_middle_of_those_that_ask_for_the_sam
     assert sum(right) / len(right) > 0.97
 
 
-@pytest.mark.parametrize(
-    ("said", "meant"),
-    [
-        ("invert all colors of {image}", ("invert",)),
-        ("blur {image} a little", ("blur",)),
-        ("sharpen {image} please", ("deblur",)),
-        ("make {image} brighter", ("brighten",)),
-        ("{image} in sepia", ("sepia",)),
-        ("fill the masked part of {image} with green", ("fill", "green")),
-        ("fill the masked part of {image} with blue", ("fill", "blue")),
-        ("paste {image1} into {image}", ("paste",)),
-    ],
-)
-def test_words_it_was_not_trained_on_are_understood(encoder, meanings, said, meant):
-    assert said not in sum(all_instructions().values(), ())
-    assert understood(encode_text(said, encoder).mean(1)[0], meanings) == meant
-
-
 def understood(mean, meanings):
     """The meaning whose instructions lie nearest, by the angle seen from the middle of all of them."""
     middle = torch.cat(list(meanings.values())).mean(0)
@@ -113,14 +98,50 @@ def understood(mean, meanings):
     return list(meanings)[torch.cosine_similarity((mean - middle)[None], centres - middle).argmax()]
 
 
-@pytest.mark.parametrize("edit", ["invert", "grayscale", "brighten", "cool", "sepia", "undo"])
-def test_an_edit_of_held_out_pictures_is_nearer_to_the_target_than_the_picture_is(bundle, edit):
-    examples = Examples("validation", seed=5, edits=(edit,), two_rounds=0.0)
-    pipeline = ACEPipeline.load(bundle, device="cpu", dtype=torch.float32)
+@pytest.fixture(scope="module")
+def pipeline(bundle):
+    return ACEPipeline.load(bundle, device="cpu", dtype=torch.float32)
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("invert all colors of {image}", "invert"),
+        ("make {image} brighter please", "brighten"),
+        ("{image} in sepia tones", "sepia"),
+        ("now blur {image}", "blur"),
+        ("mirror the whole {image}", "flip_horizontally"),
+        ("the edges of {image}", "edges"),
+    ],
+)
+def test_words_it_was_not_trained_on_do_what_they_say(pipeline, said, meant):
+    """Of all edits' targets the one that was meant is the nearest."""
+    assert said not in sum(all_instructions().values(), ())
+    pictures = Pictures("validation", seed=7)
+    image = pictures[1]
+    rng = np.random.default_rng(0)
+    changes = {name: EDITS[name].make(rng, image, pictures) for name in _WHOLE}
+    result = pipeline(LongContext(ConditionUnit(said, [ConditionImage(image[None])])), seed=1).images[0]
+    distances = {name: (result - change.target).abs().mean().item() for name, change in changes.items()}
+    assert min(distances, key=distances.get) == meant
+
+
+@pytest.mark.parametrize("colour", ["green", "blue"])
+def test_it_paints_what_it_is_told(pipeline, colour):
+    context = LongContext(ConditionUnit(f"a big circle on a {colour} background"))
+    picture = pipeline(context, seed=3, steps=12, guidance_scale=5.0, resolution=Resolution.exact(128, 128)).images[0]
+    corner = picture[:12, :12].mean((0, 1))
+    assert corner.argmax().item() == {"green": 1, "blue": 2}[colour]
+    assert corner.max() > 1.5 * corner.sort().values[1]
+
+
+@pytest.mark.parametrize("edit", [*_WHOLE_OF_MUCH, "undo"])
+def test_an_edit_of_held_out_pictures_is_far_nearer_to_the_target_than_the_picture_is(pipeline, edit):
+    examples = Examples("validation", seed=5)
     student = untouched = 0.0
-    for index in range(4):
-        example = examples[index]
-        result = pipeline(example.context, seed=index).images
+    for number in range(4):
+        example = examples.of(edit, number)
+        result = pipeline(example.context, seed=number).images
         student += (result - example.target).abs().mean().item()
         untouched += (example.context.unit.images[0].image - example.target).abs().mean().item()
-    assert student < 0.8 * untouched
+    assert student < 0.6 * untouched

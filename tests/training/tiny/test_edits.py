@@ -1,4 +1,4 @@
-"""The edits ace-tiny is trained on: what is given, and what comes out."""
+"""The tasks ace-tiny is trained on: what is given, and what comes out."""
 
 import pytest
 import torch
@@ -6,17 +6,22 @@ import torch
 pytest.importorskip("skimage")
 pytest.importorskip("sklearn")
 
+from comfyui_ace.ace.lcu.frames import fit_frames
 from comfyui_ace.ace.lcu.indicators import mentioned_images
 from comfyui_ace.ace.lcu.units import resolve
-from comfyui_ace.training.tiny import operations
-from comfyui_ace.training.tiny.edits import EDITS, NAMES, Examples, all_instructions, strip_of
-from comfyui_ace.training.tiny.phrasings import COLOURS, PHRASINGS
+from comfyui_ace.ace.pictures.resolution import Resolution
+from comfyui_ace.training.tiny.world import operations
+from comfyui_ace.training.tiny.world.colours import COLOURS
+from comfyui_ace.training.tiny.world.edits import EDITS, MASKED
+from comfyui_ace.training.tiny.world.examples import NAMES, ROUNDS, TASKS, Examples, all_instructions, strip_of
+from comfyui_ace.training.tiny.world.phrasings import PHRASINGS, under_mask
 
 SIZE = (48, 64)
+EXAMPLES = Examples(seed=3)
 
 
-def examples(*names, **options):
-    return Examples(size=SIZE, edits=names, **{"two_rounds": 0.0, **options})
+def example(name, number=0):
+    return EXAMPLES.of(name, number, SIZE)
 
 
 def parts(example):
@@ -27,18 +32,19 @@ def parts(example):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_edit_gives_a_whole_example_of_the_size_asked_for(name):
-    for index in range(3):
-        example = examples(name)[index]
-        images, masks, target = parts(example)
-        assert example.edit == name
+def test_every_task_gives_a_whole_example_of_the_size_asked_for(name):
+    for number in range(2):
+        one = example(name, number)
+        images, masks, target = parts(one)
+        assert one.task == name
         assert target.shape == (*SIZE, 3) and target.min() >= 0 and target.max() <= 1
         assert all(image.shape == (*SIZE, 3) for image in images)
-        assert all(mask is None or set(mask.unique().tolist()) == {0.0, 1.0} for mask in masks)
-        instruction = example.context.unit.instruction
-        assert sorted(mentioned_images(instruction)) == list(range(len(images)))
+        assert all(mask is None or (set(mask.unique().tolist()) <= {0.0, 1.0} and mask.any()) for mask in masks)
+        instruction = one.context.unit.instruction
+        assert instruction and sorted(mentioned_images(instruction)) == list(range(len(images)))
         assert "[" not in instruction
-        assert len(strip_of(example)) == 4
+        assert len(one.context.history) == (ROUNDS[name][0] - 1 if name in ROUNDS else 0)
+        assert len(strip_of(one)) == 4
 
 
 @pytest.mark.parametrize(
@@ -51,16 +57,19 @@ def test_every_edit_gives_a_whole_example_of_the_size_asked_for(name):
     ],
 )
 def test_whole_picture_edits_do_what_they_say(name, operation):
-    (image,), masks, target = parts(examples(name)[1])
+    (image,), masks, target = parts(example(name, 1))
     assert masks == [None]
     torch.testing.assert_close(target, operation(image), atol=1e-4, rtol=0)
 
 
 def test_warm_and_cool_move_red_against_blue():
     for name, sign in (("warm", 1), ("cool", -1)):
-        (image,), _, target = parts(examples(name)[0])
-        change = (target - image).mean((0, 1))
-        assert sign * (change[0] - change[2]) > 0.01
+        changes = []
+        for number in range(4):
+            (image,), _, target = parts(example(name, number))
+            change = (target - image).mean((0, 1))
+            changes.append(sign * (change[0] - change[2]))
+        assert min(changes) >= 0 and max(changes) > 0.05
 
 
 def test_brighter_and_darker_keep_black_and_white():
@@ -71,11 +80,24 @@ def test_brighter_and_darker_keep_black_and_white():
         assert torch.equal(changed[0], ramp[0]) and torch.equal(changed[-1], ramp[-1])
 
 
-def test_blur_and_deblur_are_each_other_backwards():
-    (image,), _, blurred = parts(examples("blur")[2])
-    (soft,), _, sharp = parts(examples("deblur")[2])
-    assert torch.equal(image, sharp) and torch.equal(blurred, soft)
-    assert blurred.diff(dim=1).abs().mean() < image.diff(dim=1).abs().mean()
+def roughness(image):
+    return image.diff(dim=0).abs().mean() + image.diff(dim=1).abs().mean()
+
+
+@pytest.mark.parametrize(("name", "sharper"), [("blur", False), ("deblur", True), ("sharpen", True)])
+def test_sharpness_goes_the_right_way(name, sharper):
+    (image,), _, target = parts(example(name, 2))
+    assert (roughness(target) > roughness(image)) == sharper
+
+
+def test_sharpening_leaves_flat_parts_alone():
+    image = torch.full((16, 32, 3), 0.25)
+    image[:, 16:] = 0.75
+    sharp = operations.sharpen(image, 2.0, 2.0)
+    assert torch.allclose(sharp[:, :6], image[:, :6], atol=0.01) and torch.allclose(
+        sharp[:, -6:], image[:, -6:], atol=0.01
+    )
+    assert sharp[:, 15].max() < 0.2 and sharp[:, 16].min() > 0.8
 
 
 def test_edges_are_bright_at_a_step_and_black_elsewhere():
@@ -87,78 +109,149 @@ def test_edges_are_bright_at_a_step_and_black_elsewhere():
 
 
 def test_posterise_leaves_four_levels_and_mosaic_flat_squares():
-    (_,), _, poster = parts(examples("posterise")[4])
+    (_,), _, poster = parts(example("posterise", 4))
     levels = torch.tensor([0, 1 / 3, 2 / 3, 1])
     assert (poster[..., None] - levels).abs().amin(-1).max() < 1e-6
-    (image,), _, tiles = parts(examples("mosaic")[4])
+    (image,), _, tiles = parts(example("mosaic", 4))
     assert torch.equal(tiles[:16, :16], tiles[0, 0].expand(16, 16, 3))
     torch.testing.assert_close(tiles[0, 0], image[:16, :16].mean((0, 1)))
 
 
-def test_fill_paints_the_named_colour_inside_the_mask_only():
-    shown = set()
-    for index in range(8):
-        example = examples("fill")[index]
-        (image,), (mask,), target = parts(example)
-        inside = mask > 0.5
-        colour = torch.tensor(COLOURS[example.slots["colour"]]) / 255
-        assert example.slots["colour"] in example.context.unit.instruction
-        torch.testing.assert_close(target[inside], colour.expand(int(inside.sum()), 3))
-        assert torch.equal(target[~inside], image[~inside])
-        shown.add(bool((image[inside] == 0).all()))
-    assert shown == {True, False}  # with the pixels under the mask and without
+@pytest.mark.parametrize("name", [*MASKED, "fill", "paste", "inpaint", "outpaint"])
+def test_outside_the_mask_nothing_changes(name):
+    for number in range(2):
+        (image, *_), (mask, *_), target = parts(example(name, number))
+        assert torch.equal(target[mask < 0.5], image[mask < 0.5])
 
 
-def test_masked_invert_changes_the_mask_only():
-    (image,), (mask,), target = parts(examples("masked_invert")[0])
-    inside = mask > 0.5
-    assert torch.equal(target[~inside], image[~inside])
-    torch.testing.assert_close(target[inside], 1 - image[inside])
+def test_an_edit_under_a_mask_is_the_edit_everywhere_cut_out():
+    (image,), (mask,), target = parts(example("masked_invert"))
+    torch.testing.assert_close(target[mask > 0.5], 1 - image[mask > 0.5])
+    assert set(MASKED) == {f"masked_{name}" for name in EDITS if not name.startswith("flip")}
+
+
+def test_fill_paints_the_named_colour_with_and_without_what_lies_under_the_mask():
+    ways = set()
+    for number in range(8):
+        one = example("fill", number)
+        (_,), (mask,), target = parts(one)
+        colour = torch.tensor(COLOURS[one.slots["colour"]]) / 255
+        assert one.slots["colour"] in one.context.unit.instruction
+        torch.testing.assert_close(target[mask > 0.5], colour.expand(int((mask > 0.5).sum()), 3))
+        ways.add(one.context.unit.images[0].fill)
+    assert ways == {"blank", "keep"}
 
 
 def test_paste_takes_the_second_picture_inside_the_mask():
-    (image, reference), (mask, none), target = parts(examples("paste")[0])
-    inside = mask > 0.5
+    (_, reference), (mask, none), target = parts(example("paste"))
     assert none is None
-    assert torch.equal(target[inside], reference[inside])
-    assert torch.equal(target[~inside], image[~inside])
+    assert torch.equal(target[mask > 0.5], reference[mask > 0.5])
 
 
-def test_undo_asks_for_the_picture_of_the_earlier_round():
-    for index in range(4):
-        example = examples("undo")[index]
-        (earlier,) = example.context.history
-        assert torch.equal(example.target, earlier.images[0].image)
-        assert not torch.equal(example.target, example.context.unit.images[0].image)
+@pytest.mark.parametrize("name", ["inpaint", "outpaint"])
+def test_the_model_does_not_see_what_it_is_to_make_up(name):
+    one = example(name)
+    (frame,) = fit_frames(resolve(one.context), Resolution.exact(*SIZE))
+    hole = frame.frame.mask[0] > 0.5
+    assert (frame.image()[0][hole] == 0).all() and not (frame.image()[0][~hole] == 0).all()
 
 
-def test_a_second_round_edits_the_result_of_the_first_and_counts_indicators_through():
-    example = examples("invert", two_rounds=1.0)[0]
-    (image,), _, target = parts(example)
-    torch.testing.assert_close(target, 1 - image)
-    resolved = resolve(example.context)
-    assert resolved.rounds == 2 and len(resolved.frames) == 2
-    assert mentioned_images(resolved.frames[0].instruction) == [0]
-    assert mentioned_images(resolved.instruction) == [1]
+def test_a_border_lies_along_the_edges_and_leaves_the_middle():
+    for number in range(12):
+        _, (mask,), _ = parts(example("outpaint", number))
+        height, width = SIZE
+        assert mask[height // 2, width // 2] == 0
+        edge = torch.cat([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
+        assert edge.any() and 0.05 < mask.mean() < 0.75
+
+
+def test_lines_and_patches_are_given_and_the_picture_is_asked_for():
+    for number in range(4):
+        (lines,), _, target = parts(example("from_edges", number))
+        assert lines.mean() < 0.4 and not torch.equal(lines, target)
+        (patches,), _, target = parts(example("from_colours", number))
+        assert torch.allclose(patches.mean((0, 1)), target.mean((0, 1)), atol=0.02)
+        assert len(patches.flatten(0, 1).unique(dim=0)) < len(target.flatten(0, 1).unique(dim=0)) or target.std() < 0.2
+
+
+def test_words_alone_have_no_picture():
+    one = example("words")
+    assert not one.context.unit.images and one.slots["caption"] in one.context.unit.instruction
+
+
+def test_undo_asks_for_the_picture_before_the_last_round():
+    for name, rounds in (("undo", 1), ("undo_of_two", 2)):
+        for number in range(3):
+            one = example(name, number)
+            assert len(one.context.history) == rounds
+            assert torch.equal(one.target, one.context.history[-1].images[0].image)
+            assert not torch.equal(one.target, one.context.unit.images[0].image)
+
+
+def test_a_later_round_edits_the_result_of_the_one_before_and_counts_indicators_through():
+    resolved = resolve(example("three_rounds").context)
+    assert resolved.rounds == 3 and len(resolved.frames) == 3 and resolved.target == 2
+    assert [mentioned_images(frame.instruction) for frame in resolved.frames] == [[0], [1], [2]]
 
 
 def test_a_number_always_gives_the_same_example():
-    one, two = Examples(size=SIZE, seed=5), Examples(size=SIZE, seed=5)
-    for index in (3, 0, 7):
-        assert one[index].edit == two[index].edit
-        assert one[index].context.unit.instruction == two[index].context.unit.instruction
-        assert torch.equal(one[index].target, two[index].target)
-    assert len({Examples(size=SIZE)[index].edit for index in range(30)}) > 8
+    for place in ((3, 1), (0, 0), (17, 5)):
+        one, two = (Examples(seed=5).draw(*place) for _ in range(2))
+        assert one.task == two.task and one.context.unit.instruction == two.context.unit.instruction
+        assert torch.equal(one.target, two.target)
+    assert not torch.equal(Examples(seed=5).draw(3, 1).target, Examples(seed=6).draw(3, 1).target)
 
 
-def test_unknown_edits_are_named():
-    with pytest.raises(ValueError, match="sharpen"):
-        Examples(edits=("sharpen",))
+def test_a_batch_has_one_layout_and_neighbouring_batches_have_many():
+    layouts = []
+    for batch in range(24):
+        drawn = [EXAMPLES.draw(batch, row) for row in range(3)]
+        sizes = {tuple(one.target.shape) for one in drawn}
+        frames = {len(resolve(one.context).frames) for one in drawn}
+        assert len(sizes) == len(frames) == 1
+        layouts.append((*sizes, *frames))
+    assert len(set(layouts)) > 6
+    (height, width) = zip(*((size[1], size[2]) for size, _ in layouts), strict=True)
+    assert all(h % 16 == 0 == w % 16 and h * w <= 128 * 128 for h, w in zip(height, width, strict=True))
 
 
-def test_every_edit_is_phrased_in_several_ways_and_none_is_said_twice():
-    assert set(PHRASINGS) == {*EDITS, "undo"}
-    said = [sentence for sentences in all_instructions().values() for sentence in sentences]
-    assert min(len(sentences) for sentences in PHRASINGS.values()) >= 5
+def test_tasks_are_drawn_as_often_as_their_shares_say():
+    shares = dict.fromkeys(NAMES, 0.0) | {"invert": 3.0, "words": 1.0}
+    examples = Examples(shares=shares)
+    drawn = [examples.draw(batch, 0).task for batch in range(40)]
+    assert set(drawn) == {"invert", "words"} and abs(drawn.count("words") - 10) <= 1
+
+
+def test_unknown_tasks_and_empty_shares_are_told():
+    with pytest.raises(ValueError, match="no task melt"):
+        Examples(shares={"melt": 1.0})
+    with pytest.raises(ValueError, match="no task 'melt'"):
+        EXAMPLES.of("melt", 0)
+    with pytest.raises(ValueError, match="all shares are 0"):
+        Examples(shares=dict.fromkeys(NAMES, 0.0))
+    with pytest.raises(ValueError, match="the split is 'test'"):
+        Examples("test")
+
+
+def test_every_task_is_said_in_several_ways_and_no_two_tasks_alike():
+    asked = all_instructions()
+    assert {meaning[0] for meaning in asked} == {*TASKS, "undo"} - {"words"}
+    assert min(len(sentences) for sentences in asked.values()) >= 5
+    said = [sentence for sentences in asked.values() for sentence in sentences]
     assert len(said) == len(set(said))
-    assert len(all_instructions()) == len(PHRASINGS) - 1 + len(COLOURS)
+    assert len([meaning for meaning in asked if meaning[0] == "fill"]) == len(COLOURS)
+
+
+def test_the_sentences_of_the_shipped_workflows_are_known():
+    asked = {sentence for sentences in all_instructions().values() for sentence in sentences}
+    assert {
+        "invert the colors of {image}",
+        "invert only the marked part of {image}",
+        "fill the marked part of {image} with yellow",
+        "{image} continue the picture into the new border",
+        "fill the marked part of {image} with {image1}",
+        "make {image} sepia",
+        "brighten {image}",
+    } <= asked
+    assert "invert only the marked part of {image}" in under_mask("invert")
+    assert all(sentence.count("{image}") == 1 for name in EDITS for sentence in PHRASINGS[name])

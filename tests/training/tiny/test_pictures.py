@@ -9,9 +9,9 @@ import torch
 pytest.importorskip("skimage")
 pytest.importorskip("sklearn")
 
-from comfyui_ace.training.tiny import drawings, photographs
-from comfyui_ace.training.tiny.photographs import SOURCES
-from comfyui_ace.training.tiny.pictures import Pictures, contact_sheet
+from comfyui_ace.training.tiny.world import drawings, photographs
+from comfyui_ace.training.tiny.world.photographs import SOURCES
+from comfyui_ace.training.tiny.world.pictures import Pictures, contact_sheet
 
 
 def test_a_number_always_gives_the_same_picture():
@@ -85,7 +85,7 @@ def test_a_missing_package_is_explained(monkeypatch):
 
 
 def test_every_photograph_has_its_licence_written_down():
-    text = (Path(photographs.__file__).parent / "LICENSES.md").read_text(encoding="utf-8")
+    text = (Path(photographs.__file__).parents[1] / "LICENSES.md").read_text(encoding="utf-8")
     for source in SOURCES:
         assert any(line.startswith(f"| {source.name} ") and source.file in line for line in text.splitlines())
         assert ("(validation only)" in _row(text, source.name)) == source.held_out

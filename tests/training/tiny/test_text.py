@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from comfyui_ace.ace.lcu.indicators import INDICATORS, SPECIAL_TOKENS
 from comfyui_ace.ace.text import T5TextEncoder, encode_indicators, encode_text, tokenize
 from comfyui_ace.training.tiny.text import TextSettings, corpus, make_text_encoder
 
-QUICK = TextSettings(steps=60, batch=16, width=64, heads=2, inner=64, vocabulary=400)
+QUICK = TextSettings(steps=120, batch=24, described=0.25, width=64, heads=2, inner=64, vocabulary=400)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def encoder(made):
 
 def test_training_lowers_every_loss(made):
     rows = [json.loads(line) for line in (made / "log.jsonl").read_text().splitlines()]
-    assert [row["step"] for row in rows] == [20, 40, 60]
+    assert [row["step"] for row in rows] == [20, 40, 60, 80, 100, 120, 120] and "held_out_read" in rows.pop()
     for name in ("word", "words"):
         assert rows[-1][name] < 0.9 * rows[0][name]
     assert rows[-1]["meaning"] < rows[0]["meaning"]
@@ -66,7 +67,9 @@ def test_the_corpus_has_every_meaning_and_no_open_slot():
 
 def test_with_the_same_tokenizer_the_same_seed_makes_the_same_encoder(made, tmp_path):
     words = "models/tokenizer/t5-v1_1-xxl"
-    shutil.copytree(made / words, tmp_path / words)
-    make_text_encoder(tmp_path, QUICK)
+    for folder in ("one", "other"):
+        shutil.copytree(made / words, tmp_path / folder / words)
+        make_text_encoder(tmp_path / folder, replace(QUICK, steps=15))
     for name in ("tokenizer/t5-v1_1-xxl/tokenizer.json", "text_encoder/t5-v1_1-xxl/model.safetensors"):
-        assert (tmp_path / "models" / name).read_bytes() == (made / "models" / name).read_bytes()
+        assert (tmp_path / "one/models" / name).read_bytes() == (tmp_path / "other/models" / name).read_bytes()
+    assert (tmp_path / "one" / words / "tokenizer.json").read_bytes() == (made / words / "tokenizer.json").read_bytes()

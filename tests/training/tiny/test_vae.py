@@ -11,10 +11,10 @@ pytest.importorskip("sklearn")
 
 from comfyui_ace.ace.vae import SCALING_FACTOR, DiffusersVAE
 from comfyui_ace.training.tiny import vae as vae_module
-from comfyui_ace.training.tiny.pictures import Pictures
 from comfyui_ace.training.tiny.vae import Settings, Trainer, batch, export_to, reconstruction_loss, train
-from comfyui_ace.training.tiny.vae_model import full_resolution_blocks, make_vae, rest, wake
+from comfyui_ace.training.tiny.vae_model import disable_block, enable_block, full_resolution_blocks, make_vae
 from comfyui_ace.training.tiny.vae_pictures import latent_statistics, psnr, reconstruct, render
+from comfyui_ace.training.tiny.world.pictures import Pictures
 
 SMALL = Settings(steps=4, batch=2, crop=32, pictures=6, warm_up=1, cool_down=1, learning_rate=1e-3)
 
@@ -74,20 +74,20 @@ def test_resting_blocks_cost_nothing_and_wake_without_a_jump(pool):
     images = batch(pool, SMALL, 0)
     blocks = full_resolution_blocks(vae)
     for block in blocks:
-        rest(block)
+        disable_block(block)
     assert not any(parameter.requires_grad for block in blocks for parameter in block.parameters())
     asleep = vae.decode(vae.encode(images).latent_dist.mode()).sample
     for block in blocks:
-        wake(block)
+        enable_block(block)
     awake = vae.decode(vae.encode(images).latent_dist.mode()).sample
     torch.testing.assert_close(asleep, awake)
     assert all(parameter.requires_grad for block in blocks for parameter in block.parameters())
 
 
-def test_a_block_that_widens_cannot_rest():
+def test_a_block_that_widens_cannot_be_left_out():
     vae = make_vae(widths=(32, 64))
-    with pytest.raises(ValueError, match="cannot rest"):
-        rest(vae.encoder.down_blocks[1].resnets[0])
+    with pytest.raises(ValueError, match="cannot be left out"):
+        disable_block(vae.encoder.down_blocks[1].resnets[0])
 
 
 def test_resuming_equals_going_on(tmp_path, pool, monkeypatch):

@@ -119,7 +119,11 @@ def test_overrides_are_toml_or_text(tmp_path):
     ("text", "overrides", "expected"),
     [
         (MINIMAL + "[optimiser]\nlr = 1", [], r"optimiser: there is no such setting; known here are .*optimizer"),
-        (MINIMAL, ["optimizer.lr=1"], r"optimizer\.lr: there is no such setting; known here are learning_rate"),
+        (
+            MINIMAL,
+            ["optimizer.lr=1"],
+            r"optimizer\.lr: there is no such setting; known here are name, muon, learning_rate",
+        ),
         (MINIMAL, ["model.scratch.width=3"], r"model\.scratch\.width: there is no such setting.*hidden_size"),
         (MINIMAL, ["steps=0"], r"steps: .*greater than or equal to 1 \(got 0\)"),
         (MINIMAL, ["batch_size=true"], r"batch_size: .*valid integer \(got True\)"),

@@ -19,11 +19,11 @@ from comfyui_ace.cli import main
 from comfyui_ace.training.dataset.intake.checks import CheckSettings
 from comfyui_ace.training.dataset.store import Dataset, Pair
 from comfyui_ace.training.trainer import preparation
-from comfyui_ace.training.trainer.data.batch_sampler import BatchOrder
-from comfyui_ace.training.trainer.data.batches import SampleStore
+from comfyui_ace.training.trainer.data.batch_sampler import BatchSampler
+from comfyui_ace.training.trainer.data.batches import SampleStore, collate
 from comfyui_ace.training.trainer.data.cache import Cache
 from comfyui_ace.training.trainer.data.encoding import EncoderFiles, fill_cache, items_of
-from comfyui_ace.training.trainer.data.examples import PlanSettings, make_plan
+from comfyui_ace.training.trainer.data.examples import ExampleSettings, make_examples
 from comfyui_ace.training.trainer.data.file_index import FileIndex
 from comfyui_ace.training.trainer.errors import DataError
 from comfyui_ace.training.trainer.run import train
@@ -39,15 +39,15 @@ def encoders(workshop):
 
 @pytest.fixture(scope="module")
 def prepared(workshop):
-    """Plan and filled cache of the workshop's dataset."""
+    """Examples and filled cache of the workshop's dataset."""
     config = workshop.config(workshop.folder / "unused")
-    with preparation.accelerated(config) as accelerator:
+    with preparation.open_accelerator(config) as accelerator:
         return preparation.prepare(config, accelerator)
 
 
-def plan_of(folder, files=None, resolution=None, **settings):
-    return make_plan(
-        [folder], resolution or Resolution.published(64), files or FileIndex(None), PlanSettings(**settings)
+def examples_of(folder, files=None, resolution=None, **settings):
+    return make_examples(
+        [folder], resolution or Resolution.published(64), files or FileIndex(None), ExampleSettings(**settings)
     )
 
 
@@ -86,13 +86,13 @@ def assert_same_conditioning(first, second) -> None:
 def test_every_pair_becomes_what_encode_makes_of_it_in_both_branches(workshop, prepared, encoders):
     text_encoder, vae = encoders
     dataset = Dataset(workshop.dataset)
-    store = SampleStore(prepared.plan.train, prepared.cache, memory=2**20)
+    store = SampleStore(prepared.examples.train, prepared.cache, memory=2**20)
     kinds = Counter()
-    for index, example in enumerate(prepared.plan.train):
+    for index, example in enumerate(prepared.examples.train):
         context = context_of(dataset, example.id)
         encoded = encode(context, text_encoder, vae, resolution=Resolution.published(64))
         for dropped, wanted in ((False, encoded.positive), (True, encoded.negative)):
-            batch = store.batch([index], [dropped])
+            batch = collate([store[index]], [dropped], store.indicators)
             assert_same_conditioning(batch.conditioning, wanted)
         assert tuple(batch.latents.shape) == encoded.latent_shape
         kinds[len(context.unit.images), len(context.history), encoded.positive.target_mask is not None] += 1
@@ -100,14 +100,14 @@ def test_every_pair_becomes_what_encode_makes_of_it_in_both_branches(workshop, p
 
 
 def test_batches_pad_texts_and_say_so(prepared):
-    train = prepared.plan.train
+    train = prepared.examples.train
     store = SampleStore(train, prepared.cache, memory=2**20)
     square = [index for index, example in enumerate(train) if len(example.references) == 1 and not example.masks[0]]
     by_layout = Counter(train[index].layout for index in square)
     layout = by_layout.most_common(1)[0][0]
     first, second = [index for index in square if train[index].layout == layout][:2]
-    alone = [store.batch([index], [drop]) for index, drop in ((first, False), (second, True))]
-    both = store.batch([first, second], [False, True])
+    alone = [collate([store[index]], [drop], store.indicators) for index, drop in ((first, False), (second, True))]
+    both = collate([store[first], store[second]], [False, True], store.indicators)
     assert torch.equal(both.latents, torch.cat([batch.latents for batch in alone]))
     for k in range(2):
         mask = both.conditioning.context_masks[k]
@@ -128,34 +128,34 @@ def test_the_result_takes_the_edited_pictures_size(tmp_path):
     same = add(0, 255 - picture(0, 40, 64))
     twice = add(1, np.repeat(np.repeat(255 - picture(1, 40, 64), 2, 0), 2, 1))
     text = add(2, picture(2, 70, 33), source=None, instruction="a picture")
-    examples = {example.id: example for example in plan_of(dataset.folder).train}
+    examples = {example.id: example for example in examples_of(dataset.folder).train}
     for pair in (same, twice):
         assert examples[pair].layout == ((4, 8), (4, 8))
     assert examples[same].target.fit == examples[same].references[0].fit
     assert examples[text].layout == ((8, 4),)
     add(3, picture(30, 64, 40))
     with pytest.raises(DataError, match="has another aspect ratio than 64x32"):
-        plan_of(dataset.folder)
+        examples_of(dataset.folder)
 
 
 def test_weights_decide_who_takes_part(workshop):
     folder = workshop.dataset
 
     def weights(**settings) -> list[float]:
-        return sorted(example.weight for example in plan_of(folder, **settings).train)
+        return sorted(example.weight for example in examples_of(folder, **settings).train)
 
     assert weights() == [0.25] + [1.0] * 7
     assert weights(weights="ignore") == [1.0] * 8
     assert weights(weights="binary", weight_threshold=0.2) == [1.0] * 8
     assert weights(weights="binary") == [1.0] * 7
-    assert plan_of(folder, weights="binary").left_out == {"weight under 0.5": 1}
+    assert examples_of(folder, weights="binary").left_out == {"weight under 0.5": 1}
 
 
 def test_images_and_rounds_are_limited(workshop):
-    plan = plan_of(workshop.dataset, max_images=1)
-    assert len(plan.train) == 6 and plan.left_out == {"more than 1 images": 2}
-    plan = plan_of(workshop.dataset, max_images=1, max_rounds=0)
-    assert len(plan.train) == 7 and plan.left_out == {"more than 1 images": 1}
+    examples = examples_of(workshop.dataset, max_images=1)
+    assert len(examples.train) == 6 and examples.left_out == {"more than 1 images": 2}
+    examples = examples_of(workshop.dataset, max_images=1, max_rounds=0)
+    assert len(examples.train) == 7 and examples.left_out == {"more than 1 images": 1}
 
 
 def test_bad_pairs_are_named_or_skipped(tmp_path):
@@ -164,10 +164,10 @@ def test_bad_pairs_are_named_or_skipped(tmp_path):
     (dataset.folder / lost.target_file_name).unlink()
     (dataset.folder / broken.source_file_name).write_bytes(b"no picture")
     with pytest.raises(DataError, match=rf"2 pairs cannot be used(?s:.*){lost.id}(?s:.*){broken.id}(?s:.*)on_bad_pair"):
-        plan_of(dataset.folder)
-    plan = plan_of(dataset.folder, skip_bad=True)
-    assert not {lost.id, broken.id} & {example.id for example in plan.train}
-    assert plan.left_out == {"cannot be read or makes no sense": 2}
+        examples_of(dataset.folder)
+    examples = examples_of(dataset.folder, skip_bad=True)
+    assert not {lost.id, broken.id} & {example.id for example in examples.train}
+    assert examples.left_out == {"cannot be read or makes no sense": 2}
 
 
 def test_a_picture_damaged_behind_its_header_is_named(workshop, tmp_path):
@@ -179,13 +179,13 @@ def test_a_picture_damaged_behind_its_header_is_named(workshop, tmp_path):
     with pytest.raises(DataError, match=f"pair {row.id} of .* cannot be read(?s:.*)What is cached stays"):
         train(workshop.config(tmp_path / "run", **changes))
     config = workshop.config(tmp_path / "run", **changes, data__on_bad_pair="skip")
-    with preparation.accelerated(config) as accelerator:
+    with preparation.open_accelerator(config) as accelerator:
         prepared = preparation.prepare(config, accelerator)
-    assert len(prepared.plan.train) == 7 and row.id not in {example.id for example in prepared.plan.train}
+    assert len(prepared.examples.train) == 7 and row.id not in {example.id for example in prepared.examples.train}
 
 
 def test_keys_change_with_everything_they_depend_on(workshop, prepared, tmp_path):
-    example = next(e for e in prepared.plan.train if e.masks[0] is not None)
+    example = next(e for e in prepared.examples.train if e.masks[0] is not None)
     items = list(dict.fromkeys(items_of(example)))
     identity = prepared.cache.identity
 
@@ -220,8 +220,10 @@ def test_only_what_changed_is_encoded_again(workshop, tmp_path):
         """Runs as a fresh process would; returns how many files are new."""
         before = set((tmp_path / "cache").rglob("*.safetensors"))
         index = FileIndex(tmp_path / "cache" / "files.jsonl")
-        plan = plan_of(dataset.folder, index, resolution)
-        fill_cache(Cache(tmp_path / "cache", encoder_files.identity(index, torch.float32, "cpu")), plan, encoder_files)
+        examples = examples_of(dataset.folder, index, resolution)
+        fill_cache(
+            Cache(tmp_path / "cache", encoder_files.identity(index, torch.float32, "cpu")), examples, encoder_files
+        )
         return len(set((tmp_path / "cache").rglob("*.safetensors")) - before)
 
     assert fill() == 10 * 2 + 1 + 1 + 4 + 1  # pictures, a reference, a mask, texts (one empty), the I-Emb table
@@ -235,7 +237,7 @@ def test_only_what_changed_is_encoded_again(workshop, tmp_path):
 
 
 def test_cached_pictures_decode_to_what_the_vae_makes_of_them(workshop, prepared, encoders, tmp_path, capsys):
-    example = prepared.plan.train[0]
+    example = prepared.examples.train[0]
     config = write_toml(workshop.table(tmp_path / "run"), tmp_path / "config.toml")
     assert main(["train", str(config), "--decode-cache", str(tmp_path / "out"), "--pair", example.id]) == 0
     written = sorted(path.name for path in (tmp_path / "out").iterdir())
@@ -256,7 +258,7 @@ def test_blank_fill_hides_the_masked_pixels(workshop, tmp_path):
     source = picture(3, 32, 32)
     dataset.append(Pair(source=source, target=255 - source, masks=[half_mask(32, 32)], instruction="{image} fill"))
     for fill, hidden in (("keep", False), ("blank", True)):
-        item = plan_of(dataset.folder, fill=fill).train[0].references[0]
+        item = examples_of(dataset.folder, fill=fill).train[0].references[0]
         pixels = fitted_pixels(item)[0]
         assert (pixels[:, :16].sum() == 0).item() is hidden
         assert pixels[:, 16:].sum() > 0
@@ -264,15 +266,15 @@ def test_blank_fill_hides_the_masked_pixels(workshop, tmp_path):
 
 def test_order_is_fair_and_a_function_of_seed_and_number():
     layouts = ["a"] * 7 + ["b"] * 3 + ["c"]
-    order = BatchOrder(layouts, batch_size=4, seed=1)
-    batches = [order.batch(number) for number in range(1100)]
+    sampler = BatchSampler(layouts, batch_size=4, seed=1)
+    batches = [sampler.batch(number) for number in range(1100)]
     assert all(len({layouts[index] for index in batch}) == 1 for batch in batches)
     counts = Counter(index for batch in batches for index in batch)
     assert len(counts) == 11
     assert max(counts.values()) - min(counts.values()) <= 8  # 400 each, up to what is carried over
-    again = BatchOrder(layouts, batch_size=4, seed=1)
+    again = BatchSampler(layouts, batch_size=4, seed=1)
     assert [again.batch(number) for number in (1099, 5, 600)] == [batches[1099], batches[5], batches[600]]
-    assert [BatchOrder(layouts, 4, seed=2).batch(number) for number in range(20)] != batches[:20]
+    assert [BatchSampler(layouts, 4, seed=2).batch(number) for number in range(20)] != batches[:20]
     within = batches[: 7 * 4]
     first_pass = [index for batch in within for index in batch if layouts[index] == "a"][:7]
     assert sorted(first_pass) == list(range(7))

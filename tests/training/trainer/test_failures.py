@@ -11,7 +11,7 @@ import pytest
 import torch
 from comfyui_ace.training.trainer.config_file import make_config
 from comfyui_ace.training.trainer.errors import DataError, TrainError
-from comfyui_ace.training.trainer.preparation import accelerated, prepare
+from comfyui_ace.training.trainer.preparation import open_accelerator, prepare
 from comfyui_ace.training.trainer.run import train
 from trainer_runs import (
     assert_equal_tensors,
@@ -39,10 +39,10 @@ class Listener:
 
 
 def examples_of(config):
-    """The cache and the plan of a run that has not begun."""
-    with accelerated(config) as accelerator:
+    """The cache and the examples of a run that has not begun."""
+    with open_accelerator(config) as accelerator:
         prepared = prepare(config, accelerator)
-    return prepared.cache, prepared.plan
+    return prepared.cache, prepared.examples
 
 
 def damage(path: Path) -> None:
@@ -53,8 +53,8 @@ def test_a_held_out_picture_that_cannot_be_measured(workshop, tmp_path):
     config = workshop.config(
         tmp_path / "run", steps=9, validation__every=3, checkpoints__every=0, data__cache=str(tmp_path / "cache")
     )
-    cache, plan = examples_of(config)
-    lost = plan.validation[0]
+    cache, examples = examples_of(config)
+    lost = examples.validation[0]
     listener = Listener(2, lambda: damage(cache.path(lost.target)))
     with pytest.raises(DataError, match=rf"pair {lost.id} of .* cannot be read.*\(the run is saved at step 3\)"):
         train(config, on_event=listener)
@@ -77,7 +77,7 @@ def test_a_listener_that_has_gone(workshop, tmp_path):
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
     config = workshop.config(tmp_path / "run", steps=6, checkpoints__every=0)
-    with pytest.raises(TrainError, match=r"nobody listens .*Broken pipe.*\(the run is saved at step 4\)"):
+    with pytest.raises(TrainError, match=r"no longer takes its reports .*Broken pipe.*\(the run is saved at step 4\)"):
         train(config, on_event=Listener(4, gone))
     run(config)
     run(workshop.config(tmp_path / "whole", steps=6))
@@ -193,14 +193,14 @@ def test_a_pair_that_one_process_cannot_encode_stops_all(workshop, tmp_path):
     path.write_bytes(path.read_bytes()[:-200])
     places = {"data__cache": str(tmp_path / "cache"), "data__datasets": [str(dataset.folder)]}
     (message,) = told_by_two(failing_worker, tmp_path, workshop.table(tmp_path / "run", **places), path)
-    assert message.startswith(f"DataError: pair {lost.id} of ") and "Mend the pair" in message
+    assert message.startswith(f"DataError: pair {lost.id} of ") and "Repair the pair" in message
 
 
 def test_an_unreadable_pair_stops_all_processes(workshop, tmp_path):
     changes = {"steps": 40, "data__cache": str(tmp_path / "cache"), "data__keep_in_memory_mb": 0, "batch_size": 1}
     config = workshop.config(tmp_path / "run", **changes)
-    cache, plan = examples_of(config)
-    lost = random.Random(0).choice(plan.train)
+    cache, examples = examples_of(config)
+    lost = random.Random(0).choice(examples.train)
     table = workshop.table(tmp_path / "run", **changes)
     (message,) = told_by_two(failing_worker, tmp_path, table, cache.path(lost.target))
     step = metrics(tmp_path / "run")[-1]["step"]

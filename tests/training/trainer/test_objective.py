@@ -13,17 +13,17 @@ from comfyui_ace.ace.model.config import ACEConfig
 from comfyui_ace.ace.model.schedule import NoiseSchedule
 from comfyui_ace.ace.model.transformer import ACEModel
 from comfyui_ace.ace.weights.init import initialize_weights
+from comfyui_ace.training.trainer.base_model import enable_gradient_checkpointing
 from comfyui_ace.training.trainer.config import OptimizerSection
 from comfyui_ace.training.trainer.learning.objective import (
     TimestepBuckets,
-    draw,
+    draw_random_inputs,
     sample_losses,
-    seeded,
+    seeded_generator,
     timestep_weights,
     weighted_mean,
 )
-from comfyui_ace.training.trainer.learning.optimizer import MovingAverage, learning_rate, make_optimizer
-from comfyui_ace.training.trainer.start import recompute_blocks
+from comfyui_ace.training.trainer.learning.optimizer import EMA, make_optimizers, rate_share
 
 SHAPE = ACEConfig(hidden_size=16, depth=2, num_heads=2, text_width=8, max_seq_len=16)
 WEIGHTS = torch.tensor([1.0, 0.25, 0.5], dtype=torch.float64)
@@ -102,7 +102,7 @@ def test_loss_and_gradient_are_those_calculated_by_hand():
 
 def test_recomputed_blocks_give_the_same_gradient():
     plain, sparing = two_blocks(), two_blocks()
-    recompute_blocks(sparing)
+    enable_gradient_checkpointing(sparing)
     for model in (plain, sparing):
         loss_of_trainer(model, *problem()).backward()
     names = plain.state_dict().keys()
@@ -112,10 +112,16 @@ def test_recomputed_blocks_give_the_same_gradient():
             assert torch.equal(first.grad, second.grad), name
 
 
+def holding(parameter: torch.nn.Parameter) -> torch.nn.Module:
+    model = torch.nn.Module()
+    model.register_parameter("weight", parameter)
+    return model
+
+
 def test_the_first_step_of_adamw_by_hand():
     settings = OptimizerSection(learning_rate=0.1, weight_decay=0.5, eps=1e-3)
     parameter = torch.nn.Parameter(torch.tensor([2.0, -4.0]))
-    optimizer = make_optimizer([parameter], settings)
+    (optimizer,) = make_optimizers(holding(parameter), settings)
     parameter.grad = torch.tensor([0.5, -0.001])
     optimizer.step()
     # decoupled decay, then lr · m̂ / (√v̂ + eps), where the corrected moments of a first step are g and g²
@@ -126,38 +132,41 @@ def test_the_first_step_of_adamw_by_hand():
 def test_defaults_are_the_papers():
     settings = OptimizerSection()
     assert (settings.learning_rate, settings.weight_decay) == (2e-5, 5e-4)
-    group = make_optimizer([torch.nn.Parameter(torch.zeros(1))], settings).param_groups[0]
+    (optimizer,) = make_optimizers(holding(torch.nn.Parameter(torch.zeros(1))), settings)
+    (group,) = optimizer.param_groups
     assert (group["lr"], group["weight_decay"], group["betas"], group["eps"]) == (2e-5, 5e-4, (0.9, 0.999), 1e-8)
 
 
 def test_learning_rates():
     def rates(**values) -> list[float]:
         settings = OptimizerSection(learning_rate=1.0, **values)
-        return [round(learning_rate(step, 8, settings), 4) for step in range(8)]
+        return [round(rate_share(step, 8, settings), 4) for step in range(8)]
 
     assert rates(warmup_steps=4) == [0.25, 0.5, 0.75, 1, 1, 1, 1, 1]
     assert rates(schedule="linear", warmup_steps=4, final_rate=0.2) == [0.25, 0.5, 0.75, 1, 1, 0.8, 0.6, 0.4]
+    assert rates(schedule="linear", hold=0.5) == [1, 1, 1, 1, 1, 0.75, 0.5, 0.25]
+    assert rates(schedule="linear", hold=0.25, warmup_steps=4) == rates(schedule="linear", warmup_steps=4)
     cosine = rates(schedule="cosine")
     assert cosine[0] == 1 and cosine[4] == 0.5 and all(a > b for a, b in pairwise(cosine))
 
 
 def test_the_moving_average_is_applied_and_taken_off():
     parameter = torch.nn.Parameter(torch.zeros(2))
-    average = MovingAverage([parameter], decay=0.75)
+    ema = EMA([parameter], decay=0.75)
     with torch.no_grad():
         parameter.fill_(1.0)
-    average.update(100)
-    with average.applied():
+    ema.update(100)
+    with ema.applied():
         assert parameter.tolist() == [0.25, 0.25]
     assert parameter.tolist() == [1.0, 1.0]
-    average.update(100)
-    with average.applied():
+    ema.update(100)
+    with ema.applied():
         assert parameter.tolist() == [0.4375, 0.4375]
 
 
 def test_draws_depend_on_seed_and_number_and_split_among_processes():
     def one(*seed: int, size: int = 6):
-        return draw(seeded(*seed), size, (2, 3), dropout=0.5)
+        return draw_random_inputs(seeded_generator(*seed), size, (2, 3), dropout=0.5)
 
     whole, same, other = one(1, 2), one(1, 2), one(1, 3)
     assert torch.equal(whole.noise, same.noise) and not torch.equal(whole.noise, other.noise)
@@ -167,7 +176,7 @@ def test_draws_depend_on_seed_and_number_and_split_among_processes():
 
 
 def test_timesteps_are_uniform_over_the_whole_schedule():
-    timesteps = draw(seeded(0), 200_000, (1, 1), dropout=0.0).timesteps.numpy()
+    timesteps = draw_random_inputs(seeded_generator(0), 200_000, (1, 1), dropout=0.0).timesteps.numpy()
     assert (timesteps.min(), timesteps.max()) == (0, 999)
     counts = np.bincount(timesteps // 100)
     assert np.abs(counts - 20_000).max() < 5 * math.sqrt(20_000)
@@ -175,12 +184,12 @@ def test_timesteps_are_uniform_over_the_whole_schedule():
 
 def test_stratified_timesteps_cover_every_range_once():
     for number in range(20):
-        timesteps = draw(seeded(number), 10, (1, 1), dropout=0.0, stratified=True).timesteps
+        timesteps = draw_random_inputs(seeded_generator(number), 10, (1, 1), dropout=0.0, stratified=True).timesteps
         assert sorted((timesteps // 100).tolist()) == list(range(10))
 
 
 def test_instructions_are_dropped_as_often_as_asked():
-    dropped = draw(seeded(1), 100_000, (1, 1), dropout=0.1).dropped
+    dropped = draw_random_inputs(seeded_generator(1), 100_000, (1, 1), dropout=0.1).dropped
     assert abs(dropped.double().mean().item() - 0.1) < 5 * math.sqrt(0.1 * 0.9 / 100_000)
 
 

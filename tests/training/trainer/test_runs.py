@@ -112,7 +112,7 @@ def test_samples_are_drawn_as_the_bundle_recommends(workshop):
     from comfyui_ace.ace.bundles.bundle import BundleDefaults
 
     own = BundleDefaults(steps=7, guidance_scale=1.5, guidance_rescale=0.25)
-    settings = workshop.config(workshop.folder / "unused", samples__guidance_scale=0.0).samples.filled(own)
+    settings = workshop.config(workshop.folder / "unused", samples__guidance_scale=0.0).samples.with_defaults(own)
     assert (settings.steps, settings.guidance_scale, settings.guidance_rescale) == (7, 0.0, 0.25)
 
 
@@ -210,11 +210,11 @@ def test_bf16_and_recomputed_blocks_train(workshop, tmp_path):
 
 
 def test_blocks_are_recomputed_where_memory_is_short(workshop):
-    from comfyui_ace.training.trainer.start import find_files, make_model
+    from comfyui_ace.training.trainer.base_model import find_base_model, make_model
 
     config = workshop.config(workshop.folder / "unused", gradient_checkpointing="auto")
     for device, recomputed in (("cpu", False), ("meta", True)):
-        model = make_model(config, find_files(config.model), 32, device)
+        model = make_model(config, find_base_model(config.model), 32, device)
         assert ("forward" in vars(model.blocks[0])) is recomputed
 
 

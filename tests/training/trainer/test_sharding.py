@@ -17,18 +17,21 @@ from comfyui_ace.ace.weights.init import initialize_weights
 from comfyui_ace.training.trainer.config import LoraSection, OptimizerSection
 from comfyui_ace.training.trainer.engine.state import (
     gather_model,
-    gather_optimizer,
+    gather_optimizers,
     restore_model,
-    restore_optimizer,
+    restore_optimizers,
 )
 from comfyui_ace.training.trainer.learning.adapters import add_lora
-from comfyui_ace.training.trainer.learning.optimizer import MovingAverage, clip_gradients, make_optimizer
+from comfyui_ace.training.trainer.learning.optimizer import EMA, clip_gradients, make_optimizers
 from comfyui_ace.training.trainer.monitoring.samples import ShardedModel
 from safetensors.torch import load_file, save_file
 from trainer_runs import finish_processes, join_run
 
 SHAPE = ACEConfig(hidden_size=32, depth=2, num_heads=2, text_width=16, max_seq_len=16)
-SETTINGS = OptimizerSection(learning_rate=0.01, eps=0.01)
+SETTINGS = {
+    "adamw": OptimizerSection(learning_rate=0.01, eps=0.01),
+    "muon": OptimizerSection(name="muon", learning_rate=0.01, eps=0.01),
+}
 
 
 def build():
@@ -49,22 +52,23 @@ def inputs():
     return x, torch.tensor([10, 900]), Conditioning(context, table, references=[reference])
 
 
-def train_step(model, optimizer, average, step: int) -> None:
+def train_step(model, optimizers, ema, step: int) -> None:
     model(*inputs()).square().mean().backward()
-    optimizer.step()
-    optimizer.zero_grad()
-    average.update(step)
+    for optimizer in optimizers:
+        optimizer.step()
+        optimizer.zero_grad()
+    ema.update(step)
 
 
-def parts_of(model):
+def parts_of(model, optimizer: str = "adamw"):
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return make_optimizer(trained, SETTINGS), MovingAverage(trained, 0.5)
+    return make_optimizers(model, SETTINGS[optimizer]), EMA(trained, 0.5)
 
 
-def everything(model, optimizer, average) -> dict[str, torch.Tensor]:
+def everything(model, optimizers, ema) -> dict[str, torch.Tensor]:
     gathered = {f"model:{k}": v for k, v in gather_model(model).items()}
-    gathered |= {f"optimizer:{k}": v for k, v in gather_optimizer(model, optimizer).items()}
-    with average.applied():
+    gathered |= {f"optimizer:{k}": v for k, v in gather_optimizers(model, optimizers).items()}
+    with ema.applied():
         gathered |= {f"average:{k}": v for k, v in gather_model(model).items()}
     return gathered
 
@@ -88,20 +92,20 @@ def sharded(model, rank: int, processes: int, port: int):
     return model
 
 
-def worker(rank: int, processes: int, port: int, folder: Path) -> None:
+def worker(rank: int, processes: int, port: int, folder: Path, name: str) -> None:
     """Goes on from a whole checkpoint for a step, sharded, and gathers the result."""
     model = sharded(build(), rank, processes, port)
-    optimizer, average = parts_of(model)
+    optimizers, ema = parts_of(model, name)
     stored = load_file(folder / "before.safetensors")
     for prefix, restore in (("average:", restore_model), ("model:", restore_model)):
         restore(model, {k.removeprefix(prefix): v for k, v in stored.items() if k.startswith(prefix)})
         if prefix == "average:":
-            average.reset()
+            ema.reset()
     prefix = "optimizer:"
     moments = {k.removeprefix(prefix): v for k, v in stored.items() if k.startswith(prefix)}
-    restore_optimizer(model, optimizer, moments)
-    train_step(model, optimizer, average, 2)
-    gathered = everything(model, optimizer, average)
+    restore_optimizers(model, optimizers, moments)
+    train_step(model, optimizers, ema, 2)
+    gathered = everything(model, optimizers, ema)
     with torch.no_grad():
         drawn = draw(ShardedModel(model, torch.device("cpu"), torch.float32))
     if rank == 0:
@@ -109,14 +113,15 @@ def worker(rank: int, processes: int, port: int, folder: Path) -> None:
     torch.distributed.destroy_process_group()
 
 
-def test_a_sharded_run_goes_on_from_a_whole_one(tmp_path):
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_a_sharded_run_goes_on_from_a_whole_one(tmp_path, name):
     model = build()
-    optimizer, average = parts_of(model)
-    train_step(model, optimizer, average, 1)
-    save_file(everything(model, optimizer, average), tmp_path / "before.safetensors")
-    finish_processes(worker, 2, tmp_path)
-    train_step(model, optimizer, average, 2)
-    wanted = {**everything(model, optimizer, average), "drawn": draw(model)}
+    optimizers, ema = parts_of(model, name)
+    train_step(model, optimizers, ema, 1)
+    save_file(everything(model, optimizers, ema), tmp_path / "before.safetensors")
+    finish_processes(worker, 2, tmp_path, name)
+    train_step(model, optimizers, ema, 2)
+    wanted = {**everything(model, optimizers, ema), "drawn": draw(model)}
     after = load_file(tmp_path / "after.safetensors")
     assert after.keys() == wanted.keys()
     for name, tensor in wanted.items():

@@ -17,6 +17,28 @@ Link = tuple[str, int]
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """A node that is muted or bypassed, and so has no place in the prompt.
+
+    Attributes:
+        node: its id, as it would be in the prompt.
+        type: its type; "subgraph" for the instance of one.
+        title: as the artist sees it; "" for that of its type.
+        bypassed: whether it is bypassed rather than muted.
+    """
+
+    node: str
+    type: str
+    title: str = ""
+    bypassed: bool = False
+
+    def __str__(self) -> str:
+        named = f' "{self.title}"' if self.title and self.title != self.type else ""
+        state = "bypassed and has nothing to pass on" if self.bypassed else "muted"
+        return f"node {self.node}: {self.type}{named} is {state}"
+
+
+@dataclass(frozen=True)
 class Workflow:
     """A prompt and what only the UI format knew about it.
 
@@ -25,19 +47,31 @@ class Workflow:
         problems: why a node cannot be run, by its id; it matters only if the node is needed.
         controls: what happens to a value after each run ("fixed", "randomize", …), by (node id, input).
         notes: what was decided when the file was read, in words.
+        left_out: the nodes that are muted or bypassed.
+        gaps: what an input, (node id, input), gets nothing from although it is wired in the file.
     """
 
     prompt: Prompt
     problems: Mapping[str, str] = field(default_factory=dict)
     controls: Mapping[tuple[str, str], str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    gaps: Mapping[tuple[str, str], LeftOut] = field(default_factory=dict)
+
+    def gaps_of(self, nodes: Collection[str]) -> list[str]:
+        """Sentences' halves on the inputs of some nodes that get nothing because of a node that is left out."""
+        return [
+            f"{gap}, so nothing reaches {name} of {describe(self.prompt, node)}"
+            for (node, name), gap in self.gaps.items()
+            if node in nodes and node in self.prompt
+        ]
 
 
 def unknown_type_message(kind: str) -> str:
     """What messages say of a node that the server does not have."""
     return (
-        f"the server has no node {kind!r}. Install the pack it belongs to; if it lives in the browser alone, export the "
-        "workflow with File → Export (API)."
+        f"the server has no node {kind!r}. Install the pack it belongs to. If it lives in the browser alone: "
+        f"{EXPORT_ADVICE}"
     )
 
 

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ....ace.text_files import TextEncodingError, decode_text
 from ..errors import EXPORT_ADVICE, WorkflowError
+from .embedded import embedded_workflow, is_picture_file
 from .graph import Workflow, check_prompt, unknown_type_message
 from .ui_graph import graph_to_prompt
 
@@ -16,7 +18,7 @@ MAX_FILE_BYTES = 64 << 20
 
 
 def read_workflow(path: str | os.PathLike) -> dict[str, Any]:
-    """Reads the JSON object in a workflow file.
+    """Reads the JSON object in a workflow file, or in a picture that ComfyUI saved with its workflow.
 
     Raises:
         WorkflowError: there is none.
@@ -25,9 +27,14 @@ def read_workflow(path: str | os.PathLike) -> dict[str, Any]:
         size = os.path.getsize(path)
         if size > MAX_FILE_BYTES:
             raise WorkflowError(f"{path} has {size / 1e6:.0f} MB; a workflow has at most {MAX_FILE_BYTES >> 20} MB.")
-        data = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        content = Path(path).read_bytes()
+        if is_picture_file(content):
+            return _from_picture(content, path)
+        data = json.loads(decode_text(content, str(path)))
     except OSError as error:
         raise WorkflowError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except TextEncodingError as error:
+        raise WorkflowError(f"{path} is not a workflow: {error}.") from error
     except (ValueError, RecursionError) as error:
         raise WorkflowError(f"{path} is not a workflow: it is not JSON ({error}).") from error
     if not isinstance(data, dict):
@@ -35,8 +42,18 @@ def read_workflow(path: str | os.PathLike) -> dict[str, Any]:
     return data
 
 
+def _from_picture(content: bytes, path: str | os.PathLike) -> dict[str, Any]:
+    found = embedded_workflow(content)
+    if found is None:
+        raise WorkflowError(
+            f"{path} is a picture without a workflow inside: programs that edit pictures, and sites that share them, "
+            f"throw it away. Use the picture as ComfyUI saved it, or the workflow. {EXPORT_ADVICE}"
+        )
+    return found
+
+
 def is_ui_format(data: Mapping[str, Any]) -> bool:
-    """Whether this is what File → Save writes, as opposed to File → Export (API)."""
+    """Whether this is what File → Save writes, as opposed to Workflow → Export (API)."""
     return isinstance(data.get("nodes"), list) and "links" in data
 
 

@@ -17,12 +17,13 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from ....ace.lcu.indicators import indicator
 from ..errors import WorkflowError
-from .graph import Link, Prompt, ancestors, as_link, consumers, input_links
+from .graph import LeftOut, Link, Prompt, ancestors, as_link, consumers, input_links
 
 SOURCE, RESULT, PAIR = "ACECaptureSource", "ACECaptureResult", "ACECapturePair"
 _KINDS = (SOURCE, RESULT, PAIR)
@@ -106,11 +107,13 @@ class Markers:
         prompt: without them.
         marked: the prompt with them.
         types: type of each marker by node id.
+        gaps: what an input gets nothing from although it is wired in the file, as a ``Workflow`` has it.
     """
 
     prompt: Prompt
     marked: Prompt = field(default_factory=dict)
     types: dict[str, str] = field(default_factory=dict)
+    gaps: Mapping[tuple[str, str], LeftOut] = field(default_factory=dict)
 
     @property
     def results(self) -> tuple[str, ...]:
@@ -119,7 +122,7 @@ class Markers:
 
     def image(self, node: str) -> Link:
         """Where the result that a node marks can be seen."""
-        return _resolve(self.marked, self.types, node, "image" if self.types[node] == RESULT else "result")
+        return self._origin(node, "image" if self.types[node] == RESULT else "result")
 
     def settings(self, node: str | None) -> MarkerSettings:
         """What a result's marker says about the pairs; nothing for None."""
@@ -154,17 +157,23 @@ class Markers:
         further = enumerate(_references(self.marked, node), 1)
         return (
             self._picture(node, "source", 0),
-            *(MarkedPicture(node, index, _resolve(self.marked, self.types, node, name)) for index, name in further),
+            *(MarkedPicture(node, index, self._origin(node, name)) for index, name in further),
         )
 
     def _picture(self, node: str, name: str, index: int) -> MarkedPicture:
         has_mask = "mask" in input_links(self.marked, node)
-        mask = _resolve(self.marked, self.types, node, "mask") if has_mask else None
-        return MarkedPicture(node, index, _resolve(self.marked, self.types, node, name), mask)
+        mask = self._origin(node, "mask") if has_mask else None
+        return MarkedPicture(node, index, self._origin(node, name), mask)
+
+    def _origin(self, node: str, name: str) -> Link:
+        return _resolve(self.marked, self.types, node, name, self.gaps)
 
 
-def read_markers(prompt: Prompt) -> Markers:
+def read_markers(prompt: Prompt, gaps: Mapping[tuple[str, str], LeftOut] | None = None) -> Markers:
     """Finds the markers and takes them out, links passed through.
+
+    Args:
+        gaps: what an input gets nothing from although it is wired in the file.
 
     Raises:
         WorkflowError: a marker without its image.
@@ -175,7 +184,7 @@ def read_markers(prompt: Prompt) -> Markers:
         if kind == RESULT:  # the nodes wire the sources to it for themselves
             inputs = {name: value for name, value in prompt[node_id]["inputs"].items() if name in ("image", *_SETTINGS)}
             marked[node_id] = {**prompt[node_id], "inputs": inputs}
-    return Markers(_remove_markers(marked, types), marked, types)
+    return Markers(_remove_markers(marked, types), marked, types, gaps or {})
 
 
 def sources_of(prompt: Prompt, result: str) -> dict[int, str]:
@@ -275,13 +284,21 @@ def _references(prompt: Prompt, node_id: str) -> list[str]:
     return [name for match, name in sorted((int(m.group(1)), name) for m, name in numbered if m)]
 
 
-def _resolve(prompt: Prompt, types: dict[str, str], node_id: str, name: str) -> Link:
+def _resolve(
+    prompt: Prompt,
+    types: dict[str, str],
+    node_id: str,
+    name: str,
+    gaps: Mapping[tuple[str, str], LeftOut] = MappingProxyType({}),
+) -> Link:
     """Where an input of a marker comes from, looking through other markers."""
     seen = set()
     while True:
         link = input_links(prompt, node_id).get(name)
         if link is None or (node_id, name) in seen:
-            raise WorkflowError(f"node {node_id} ({types.get(node_id, '')}): nothing is connected to {name}.")
+            gap = gaps.get((node_id, name))
+            why = f": {gap}" if gap is not None else ""
+            raise WorkflowError(f"node {node_id} ({types.get(node_id, '')}): nothing is connected to {name}{why}.")
         seen.add((node_id, name))
         if link[0] not in types:
             return link

@@ -2,6 +2,7 @@
 
 rows              ``PairRow``: one line of metadata.jsonl
 storage           the lock, the commit of a pair, its undoing
+changes           rows and files that change together
 files             whole files and appended lines, symbolic links refused
 index             what is known of every stored pair without opening its pictures
 names             names of datasets and ids of pairs
@@ -10,4 +11,4 @@ perceptual_hash   similar pictures
 line_tail         lines that other processes have appended
 """
 
-__all__ = ["files", "images", "index", "line_tail", "names", "perceptual_hash", "rows", "storage"]
+__all__ = ["changes", "files", "images", "index", "line_tail", "names", "perceptual_hash", "rows", "storage"]

@@ -10,11 +10,29 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
-from ...errors import DatasetError
+from ....ace.files import long_path_advice, rename, replace_file
+from ...errors import DatasetError, WriteError
 
+METADATA = "metadata.jsonl"
 PART = ".part"  # suffix of temporary files; no trainer's glob for pictures or captions matches it
 ORPHANS = "orphans"  # folder of what was taken out of a dataset
 TORN_LINES, DROPPED_ROWS = "torn-lines.txt", "dropped-rows.jsonl"  # in it
+
+
+def as_write_error(error: OSError, place: Path) -> WriteError:
+    """Turns an operating system's error into one that says what a person can do about it."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        advice = "The disk is full (or a size limit is reached). Free some space; every pair written so far is whole."
+    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        advice = "The folder cannot be written to. Change its permissions or choose another datasets folder."
+    elif error.errno in (errno.ENOTDIR, errno.EEXIST):
+        advice = "A file is where a folder should be. Move it away or choose another datasets folder."
+    elif too_long := long_path_advice(error.filename):
+        advice = f"{too_long}."
+    else:
+        advice = "Nothing half-written is left in the dataset."
+    reason = error.strerror or str(error)
+    return WriteError(f"Cannot write to {place}: {reason}. {advice}", reason)
 
 
 def refuse_symlink(path: Path) -> None:
@@ -63,7 +81,7 @@ def write_atomic(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        replace_file(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -150,3 +168,42 @@ def _split_tail(file: IO[bytes]) -> tuple[int, bytes]:
             return position + cut + 1, block[cut + 1 :] + tail
         tail = block + tail
     return 0, tail
+
+
+def has_line(path: Path, line: bytes) -> bool:
+    """Whether a line file has a whole line that says just this; an absent file has none."""
+    try:
+        with open(path, "rb") as file:
+            return any(existing.rstrip(b"\n") == line and existing.endswith(b"\n") for existing in file)
+    except FileNotFoundError:
+        return False
+
+
+def read_journal(path: Path) -> bytes | None:
+    """What a process wrote down before a change that takes several steps; None if there is nothing to finish.
+
+    Raises:
+        WriteError: the disk refuses.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise as_write_error(error, path) from error
+
+
+def move_to_orphans(folder: Path, relative: str) -> Path:
+    """Moves a file of the dataset to ``orphans/``, under a name that is free there.
+
+    Returns:
+        Where it is now.
+    """
+    base = make_folder(folder, ORPHANS)
+    target = base / relative.replace("/", "--")
+    number = 1
+    while os.path.lexists(target):
+        number += 1
+        target = base / f"{number}--{relative.replace('/', '--')}"
+    rename(folder / relative, target)
+    return target

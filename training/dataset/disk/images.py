@@ -8,37 +8,35 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
-import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, Literal
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from ....ace.pictures.files.color_profiles import to_srgb
+from ....ace.pictures.files.decoding import (
+    PictureError,
+    describe_reduction,
+    file_label,
+    is_high_bit_depth,
+    opened,
+    upright,
+)
+from ....ace.pictures.files.mask_reading import mask_channels, read_as_mask
 from ...errors import ImageError
 
 MAX_PIXELS = 100_000_000
-MAX_FILE_BYTES = 1 << 30
 # Run-length matching at level 1: a photograph of a megapixel takes a fifth of the time of Pillow's default and is no
 # larger, because after PNG's own filters there is little else to match.
 PNG_OPTIONS = {"compress_level": 1, "compress_type": zlib.Z_RLE}
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 
+_Opened = tuple[Image.Image, tuple[str, ...]]
 AlphaPolicy = Literal["white", "black", "drop", "error"]
-
-_ORIENTATION = 0x0112  # of EXIF
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 @dataclass(frozen=True)
@@ -73,18 +71,25 @@ def read_image(
     Raises:
         ImageError: it cannot be read, is damaged or too large, or its values fit no range.
     """
-    with _opened(file, max_pixels) as image:
-        return _from_pil(image, alpha, _label(file))
+    with _opened(file, max_pixels) as (image, notes):
+        return _from_pil(image, alpha, file_label(file), notes)
 
 
-def read_mask(file: str | os.PathLike | IO[bytes], *, max_pixels: int = MAX_PIXELS) -> LoadedImage:
-    """Decodes a mask to (H, W) uint8. A colour file counts by its luminance.
+def read_mask(
+    file: str | os.PathLike | IO[bytes], *, max_pixels: int = MAX_PIXELS, reading: str = "auto"
+) -> LoadedImage:
+    """Decodes a mask to (H, W) uint8, white = may change.
+
+    Args:
+        max_pixels: as for ``read_image``.
+        reading: what of the file is the mask; a key of ``ace.pictures.files.mask_reading.MASK_READINGS``.
 
     Raises:
-        ImageError: as for ``read_image``.
+        ImageError: as for ``read_image``; or it has no transparency where it is to be read by that.
     """
-    with _opened(file, max_pixels) as image:
-        return as_mask8(image, label=_label(file))
+    with _opened(file, max_pixels) as (image, notes):
+        levels, alpha, more = _channels_from_pil(image, file_label(file))
+        return _mask_of(levels, alpha, (*notes, *more), reading, file_label(file))
 
 
 def image_size(file: str | os.PathLike | IO[bytes], *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
@@ -93,7 +98,7 @@ def image_size(file: str | os.PathLike | IO[bytes], *, max_pixels: int = MAX_PIX
     Raises:
         ImageError: there is no picture, or it is too large.
     """
-    with _opened(file, max_pixels) as image:
+    with _opened(file, max_pixels, decode=False) as (image, _):
         return image.height, image.width
 
 
@@ -103,8 +108,27 @@ def image_format(file: str | os.PathLike | IO[bytes], *, max_pixels: int = MAX_P
     Raises:
         ImageError: there is no picture, or it is too large.
     """
-    with _opened(file, max_pixels) as image:
+    with _opened(file, max_pixels, decode=False) as (image, _):
         return f"{image.format} {image.mode}"
+
+
+def read_reduced(
+    file: str | os.PathLike | IO[bytes], side: int, *, max_pixels: int = MAX_PIXELS, alpha: AlphaPolicy = "white"
+) -> tuple[LoadedImage, tuple[int, int]]:
+    """Decodes a picture no larger than needed: a JPEG at the smallest of its scales with both sides at least ``side``.
+
+    Returns:
+        The picture, and (height, width) of the whole one, upright.
+
+    Raises:
+        ImageError: as for ``read_image``.
+    """
+    with _opened(file, max_pixels, decode=False) as (image, notes):
+        width, height = image.size
+        image.draft(None, (side, side))
+        loaded = _from_pil(image, alpha, file_label(file), notes)
+        on_its_side = image.width != image.height and loaded.pixels.shape[:2] == image.size
+    return loaded, (width, height) if on_its_side else (height, width)
 
 
 def as_rgb8(image: Any, *, alpha: AlphaPolicy = "white", label: str = "image") -> LoadedImage:
@@ -112,16 +136,19 @@ def as_rgb8(image: Any, *, alpha: AlphaPolicy = "white", label: str = "image") -
 
     Args:
         image: arrays and tensors may be (H, W), (H, W, C) or (1, H, W, C) with 1, 3 or 4 channels; uint8, uint16, bool,
-            or floating point in 0..1 (values outside are clipped, NaN becomes 0 and is counted in ``non_finite``).
+            or floating point in 0..1 (values outside are clipped, NaN becomes 0 and is counted in ``non_finite``). What
+            ``read_image`` returned is handed on.
         alpha: as for ``read_image``.
         label: what messages call the picture.
 
     Raises:
         ImageError: another shape or number type, or values that fit no range.
     """
+    if isinstance(image, LoadedImage):
+        return image
     if isinstance(image, Image.Image):
         with _damage_as_image_error(label):  # a picture that was opened is decoded only now
-            return _from_pil(image, alpha, label)
+            return _from_pil(image, alpha, label, describe_reduction(image))
     array, notes, non_finite = _to_uint8(_as_array(image), label)
     if array.ndim == 2:
         array = array[:, :, None]
@@ -137,39 +164,57 @@ def as_rgb8(image: Any, *, alpha: AlphaPolicy = "white", label: str = "image") -
     return LoadedImage(np.ascontiguousarray(pixels), None, notes, non_finite)
 
 
-def as_mask8(mask: Any, *, label: str = "mask") -> LoadedImage:
+def as_mask8(mask: Any, *, label: str = "mask", reading: str = "auto") -> LoadedImage:
     """Brings a mask to (H, W) uint8, white = may change.
 
     Args:
-        mask: (H, W), (1, H, W) or (H, W, C), of the types that ``as_rgb8`` takes. Colour counts by its luminance.
+        mask: (H, W), (1, H, W) or (H, W, C), of the types that ``as_rgb8`` takes; or what ``read_mask`` returned. Colour
+            counts by its luminance; what transparency means, ``ace.pictures.files.mask_reading`` says.
         label: what messages call the mask.
+        reading: as for ``read_mask``.
 
     Raises:
         ImageError: another shape or number type, or values that fit no range.
     """
+    if isinstance(mask, LoadedImage):
+        return mask
     if isinstance(mask, Image.Image):
         with _damage_as_image_error(label):
-            if mask.mode in ("L", "1"):
-                return LoadedImage(np.array(_upright(mask)[0].convert("L")))
-            loaded = _from_pil(mask, "drop", label)
-        pixels = loaded.pixels
-        notes, non_finite = loaded.notes, loaded.non_finite
+            notes = describe_reduction(mask)
+            levels, alpha, more = _channels_from_pil(mask, label)
+            notes += more
+        non_finite = 0.0
     else:
-        pixels, notes, non_finite = _to_uint8(_as_array(mask), label)
-        if pixels.ndim == 3 and pixels.shape[0] == 1:
-            pixels = pixels[0]
-        if pixels.ndim == 3 and pixels.shape[2] == 1:
-            pixels = pixels[:, :, 0]
-    if pixels.ndim == 3 and pixels.shape[2] == 3:
-        pixels = np.asarray(Image.fromarray(pixels).convert("L"))
-    if pixels.ndim != 2 or 0 in pixels.shape:
-        raise ImageError(f"{label}: expected a mask (height, width), got shape {tuple(pixels.shape)}.")
-    return LoadedImage(np.ascontiguousarray(pixels), None, notes, non_finite)
+        array, notes, non_finite = _to_uint8(_as_array(mask), label)
+        levels, alpha = _channels_from_array(array, label)
+    return _mask_of(levels, alpha, notes, reading, label, non_finite)
 
 
 def write_png(file: IO[bytes], pixels: np.ndarray) -> None:
     """Writes (H, W, 3) or (H, W) uint8 as PNG."""
     Image.fromarray(pixels).save(file, "PNG", **PNG_OPTIONS)
+
+
+def side_by_side(pictures: Sequence[np.ndarray], side: int, gap: int = 0) -> bytes:
+    """Pictures (H, W, 3) uint8 from left to right as one JPEG.
+
+    Args:
+        pictures: at least one, of any sizes.
+        side: pixels, at most, along a side of each.
+        gap: pixels between two of them.
+    """
+    parts = [Image.fromarray(pixels) for pixels in pictures]
+    for part in parts:
+        part.thumbnail((side, side))
+    width = sum(part.width for part in parts) + gap * (len(parts) - 1)
+    sheet = Image.new("RGB", (width, max(part.height for part in parts)), "gray")
+    left = 0
+    for part in parts:
+        sheet.paste(part, (left, (sheet.height - part.height) // 2))
+        left += part.width + gap
+    buffer = io.BytesIO()
+    sheet.save(buffer, "JPEG", quality=80)
+    return buffer.getvalue()
 
 
 def pixel_hash(pixels: np.ndarray) -> str:
@@ -180,97 +225,85 @@ def pixel_hash(pixels: np.ndarray) -> str:
 
 
 @contextlib.contextmanager
-def _opened(file: str | os.PathLike | IO[bytes], max_pixels: int) -> Iterator[Image.Image]:
-    """A PIL image whose size has been checked; whatever goes wrong with it inside the block is an ``ImageError``."""
-    label = _label(file)
-    if isinstance(file, (str, os.PathLike)):
-        _check_file(file, label)
+def _opened(file: str | os.PathLike | IO[bytes], max_pixels: int, *, decode: bool = True) -> Iterator[_Opened]:
+    """A PIL image whose size has been checked, and notes.
+
+    Raises:
+        ImageError: whatever goes wrong with it, also inside the block.
+    """
     try:
-        image = Image.open(file)
-    except MemoryError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise ImageError(f"{label}: {error} Scale it down first.") from error
-    except UnidentifiedImageError as error:
-        raise ImageError(
-            f"{label} is not a picture that can be read here (damaged, or a format such as 16-bit colour TIFF). "
-            "Open it in an image editor and save it as PNG."
-        ) from error
-    except Exception as error:  # as below
-        raise ImageError(f"{label} cannot be read: {error!s:.200}.") from error
-    with image, _damage_as_image_error(label):
-        width, height = image.size
-        if width * height > max_pixels:
-            raise ImageError(
-                f"{label} is {width}x{height} = {width * height / 1e6:.0f} megapixels, at most "
-                f"{max_pixels / 1e6:.0f} are decoded. Scale it down first."
-            )
-        yield image
+        with opened(file, max_pixels=max_pixels, decode=decode, explained=(ImageError,)) as found:
+            yield found
+    except PictureError as error:
+        raise ImageError(f"{error}.") from error
 
 
 @contextlib.contextmanager
 def _damage_as_image_error(label: str) -> Iterator[None]:
-    """Pillow's decoders report damage by whatever exception the damaged bytes lead to (TypeError, struct.error, zlib.error
-    and more), so all are taken for it. One bad file among ten thousand must not end a capture.
-    """
+    """For pictures that somebody else has opened, and that are decoded only now."""
     try:
         yield
     except (ImageError, MemoryError):
         raise
-    except Exception as error:
+    except Exception as error:  # decoders report damage by whatever it leads to
         raise ImageError(
             f"{label} is damaged: {error!s:.200}. Open it in an image editor and save it again."
         ) from error
 
 
-def _check_file(path: str | os.PathLike, label: str) -> None:
+def _mask_of(
+    levels: np.ndarray,
+    alpha: np.ndarray | None,
+    notes: tuple[str, ...],
+    reading: str,
+    label: str,
+    non_finite: float = 0.0,
+) -> LoadedImage:
     try:
-        status = os.stat(path)
-    except OSError as error:
-        raise ImageError(f"{label} cannot be read: {error.strerror or error}.") from error
-    if not stat.S_ISREG(status.st_mode):
-        raise ImageError(f"{label} is not a file.")
-    size = status.st_size
-    if size == 0:
-        raise ImageError(f"{label} is empty (0 bytes).")
-    if size > MAX_FILE_BYTES:
-        raise ImageError(f"{label} has {size / 1e9:.1f} GB, at most {MAX_FILE_BYTES / 1e9:.1f} GB are read.")
+        read = read_as_mask(levels, alpha, reading)
+    except ValueError as error:
+        raise ImageError(f"{label}: {error}.") from error
+    return LoadedImage(np.array(read.mask), None, (*notes, read.note) if read.note else notes, non_finite)
 
 
-def _label(file: object) -> str:
-    return str(file) if isinstance(file, (str, os.PathLike)) else str(getattr(file, "name", "image"))
-
-
-def _from_pil(image: Image.Image, alpha: AlphaPolicy, label: str) -> LoadedImage:
-    notes: list[str] = []
-    if getattr(image, "n_frames", 1) > 1:
-        notes.append(f"{image.n_frames} frames, the first one taken")
-    if "16" in str([tile[3] for tile in getattr(image, "tile", [])]) or image.mode.startswith("I"):
-        notes.append("16 bits a channel reduced to 8")
-    upright, turned = _upright(image)
-    notes += turned
-    if upright.mode.startswith("I") or upright.mode == "F":
-        pixels = _grey_to_uint8(np.asarray(upright), upright.mode, label)
-        return LoadedImage(np.repeat(pixels[:, :, None], 3, axis=2), None, tuple(notes))
-    if upright.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in upright.info:
-        pixels, opacity, more = _flatten(np.array(upright.convert("RGBA")), alpha, label)
+def _from_pil(image: Image.Image, alpha: AlphaPolicy, label: str, notes: tuple[str, ...]) -> LoadedImage:
+    turned, more = upright(image)
+    notes += more
+    if is_high_bit_depth(turned):
+        pixels = _grey_to_uint8(np.asarray(turned), turned.mode, label)
+        return LoadedImage(np.repeat(pixels[:, :, None], 3, axis=2), None, notes)
+    coloured, more = to_srgb(turned)
+    notes += more
+    if coloured.has_transparency_data:
+        pixels, opacity, more = _flatten(np.array(coloured.convert("RGBA")), alpha, label)
         return LoadedImage(pixels, opacity, (*notes, *more))
-    if upright.mode not in ("RGB", "L", "1", "P"):
-        notes.append(f"{upright.mode} converted to RGB")
-    return LoadedImage(np.array(upright.convert("RGB")), None, tuple(notes))
+    if coloured.mode not in ("RGB", "L", "1", "P"):
+        notes += (f"{coloured.mode} converted to RGB",)
+    return LoadedImage(np.array(coloured.convert("RGB")), None, notes)
 
 
-def _upright(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
-    """The picture as the camera was held, and notes. A camera's remarks that cannot be read do not spoil its picture."""
-    image.load()  # so that what fails below is the remarks and not the picture
-    try:
-        orientation = image.getexif().get(_ORIENTATION, 1)
-        turn = _UPRIGHT.get(orientation)
-    except MemoryError:
-        raise
-    except Exception:
-        return image, ("EXIF that cannot be read, ignored",)
-    return (image, ()) if turn is None else (image.transpose(turn), ("rotated as the camera says (EXIF)",))
+def _channels_from_pil(image: Image.Image, label: str) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...]]:
+    """Brightness and alpha, (H, W) uint8 each, and notes."""
+    turned, notes = upright(image)
+    if is_high_bit_depth(turned):
+        return _grey_to_uint8(np.asarray(turned), turned.mode, label), None, notes
+    return (*mask_channels(turned), notes)
+
+
+def _channels_from_array(array: np.ndarray, label: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """Brightness and alpha, (H, W) each, of uint8 (H, W), (1, H, W) or (H, W, 1 to 4)."""
+    if array.ndim == 3 and array.shape[0] == 1:
+        array = array[0]
+    shape = tuple(array.shape)
+    if array.ndim == 2:
+        array = array[:, :, None]
+    if array.ndim != 3 or array.shape[2] not in (1, 2, 3, 4) or 0 in shape:
+        raise ImageError(f"{label}: expected a mask (height, width), got shape {shape}.")
+    alpha = array[:, :, -1] if array.shape[2] in (2, 4) else None
+    colour = array[:, :, :-1] if alpha is not None else array
+    if colour.shape[2] == 1:
+        return colour[:, :, 0], alpha
+    return np.asarray(Image.fromarray(np.ascontiguousarray(colour)).convert("L")), alpha
 
 
 def _grey_to_uint8(values: np.ndarray, mode: str, label: str) -> np.ndarray:

@@ -40,6 +40,7 @@ class PairIndex:
         self._split_by_id: dict[str, str] = {}
         self._by_content: dict[bytes, str] = {}
         self._split_of_source: dict[bytes, str] = {}
+        self._split_of_group: dict[str, str] = {}
         self._tables: dict[bytes, PerceptualHashTable] = {}
 
     def __len__(self) -> int:
@@ -72,6 +73,8 @@ class PairIndex:
             self._by_content.setdefault(bytes.fromhex(row.content_hash), row.id)
         if row.source_hash:
             self._split_of_source.setdefault(bytes.fromhex(row.source_hash), row.split)
+        if row.group:
+            self._split_of_group.setdefault(row.group, row.split)
         perceptual = PairPerceptualHash.from_text(row.fingerprint)
         if perceptual is not None:
             self._tables.setdefault(perceptual.group, PerceptualHashTable()).add(row.id, perceptual.hashes)
@@ -80,11 +83,11 @@ class PairIndex:
         """Id of the kept pair with the same content."""
         return self._by_content.get(bytes.fromhex(content_hash))
 
-    def split_for(self, source_hash: str, history: tuple[str, ...]) -> str | None:
-        """Split that a new pair must follow: that of its first round, else of other pairs with its source."""
+    def split_for(self, source_hash: str, history: tuple[str, ...], group: str = "") -> str | None:
+        """Split that a new pair must follow: that of its first round, of other pairs with its source, of its group."""
         if history:
             return self._split_by_id.get(history[0])
-        return self._split_of_source.get(bytes.fromhex(source_hash))
+        return self._split_of_source.get(bytes.fromhex(source_hash)) or self._split_of_group.get(group)
 
     def find_similar(self, wanted: PairPerceptualHash, max_bits: int, max_colour: float) -> list[tuple[str, int]]:
         """Ids of similar pairs and their distances in bits; see ``PerceptualHashTable.find_similar``."""

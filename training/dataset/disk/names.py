@@ -17,6 +17,7 @@ MAX_CHARACTERS = 64
 MAX_BYTES = 180  # file systems stop at 255 bytes; temporary names beside the folder need room
 _RESERVED = {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$", "CLOCK$"}
 _RESERVED |= {f"{port}{digit}" for port in ("COM", "LPT") for digit in "0123456789¹²³"}
+_METADATA = "metadata.jsonl"
 _PUNCTUATION = set(" -_.")
 
 
@@ -51,11 +52,12 @@ def resolve_dataset(root: str | os.PathLike, name: str) -> Path:
     """Folder of the dataset ``name`` below ``root``, which need not exist yet.
 
     Raises:
-        DatasetNameError: the name is unsafe, or what lies there is a symbolic link that leads somewhere else.
+        DatasetNameError: the name is unsafe, differs from another dataset's in capitals alone, or what lies there is a
+            symbolic link that leads somewhere else.
     """
     check_dataset_name(name)
     base = Path(os.path.realpath(root))
-    folder = base / name
+    folder = base / _spelled(base, name)
     if folder.is_symlink() or not _same_path(os.path.realpath(folder), folder):
         raise DatasetNameError(
             f"The dataset {name!r} in {base} is a symbolic link to another place. Links are not followed out of the "
@@ -71,10 +73,11 @@ def list_datasets(root: str | os.PathLike) -> list[str]:
         return []
     found = []
     for entry in os.scandir(base):
-        if entry.is_symlink() or not entry.is_dir() or _problem(entry.name):
+        name = unicodedata.normalize("NFC", entry.name)  # disks of old Macs take letters apart from their accents
+        if entry.is_symlink() or not entry.is_dir() or _problem(name):
             continue
-        if os.path.isfile(os.path.join(entry.path, "metadata.jsonl")):
-            found.append(entry.name)
+        if os.path.isfile(os.path.join(entry.path, _METADATA)):
+            found.append(name)
     return sorted(found)
 
 
@@ -116,10 +119,34 @@ def _problem(name: str) -> str | None:
     return None
 
 
+def _spelled(base: Path, name: str) -> str:
+    """The name as the disk has it, where one that it takes for the same is there already.
+
+    Raises:
+        DatasetNameError: there is one that this disk tells apart from it, but Windows' and macOS' would not.
+    """
+    try:
+        there = os.listdir(base)
+    except OSError:
+        return name
+    alike = [other for other in there if _fold(other) == _fold(name)]
+    if name in alike or not alike:
+        return name
+    if os.path.lexists(base / name):
+        return alike[0]
+    datasets = [other for other in alike if os.path.isfile(base / other / _METADATA)]
+    if datasets:
+        raise DatasetNameError(
+            f"There is a dataset {datasets[0]!r} already, and {name!r} differs from it in capitals alone, which Windows "
+            "and macOS take for the same. Write it as it is there, or choose another name."
+        )
+    return name
+
+
 def _same_path(left: str, right: Path) -> bool:
     """Equal paths, allowing for file systems that ignore case or store names decomposed."""
+    return _fold(left) == _fold(str(right))
 
-    def fold(path: str) -> str:
-        return unicodedata.normalize("NFC", os.path.normcase(path)).casefold()
 
-    return fold(left) == fold(str(right))
+def _fold(path: str) -> str:
+    return unicodedata.normalize("NFC", os.path.normcase(path)).casefold()

@@ -23,6 +23,10 @@ _ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\Z")
 _HASH = re.compile(r"[0-9a-f]{64}\Z")
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False)
 SPLITS = ("train", "validation")
+UNLABELLED_ADVICE = (
+    "Give them words first: by `comfyui-ace label`, on the page of datasets in ComfyUI (Shift+D), or write `instruction` "
+    "into metadata.jsonl (and the caption into target/ID.txt), then run `comfyui-ace dataset repair --accept-changes`."
+)
 
 
 def check_id(pair_id: Any) -> str:
@@ -93,6 +97,11 @@ class PairRow:
         teacher_seconds: time that the workflow took for this pair; None where nobody measured it or where a part of it
             came from a cache.
         teacher_memory: most bytes that the workflow had in use; None where nobody measured it.
+        phrasings: further instructions that say the same; a trainer draws one of all.
+        source_caption, target_caption: what the source and the result show, in plain words; empty where nobody said so.
+        group: what the pair has in common with others that must not stand on the other side of the split, such as pictures
+            of one set; "" for none.
+        origin: where its pictures come from, numbers and texts by name.
         extra: keys of other programs, which are kept.
     """
 
@@ -116,7 +125,22 @@ class PairRow:
     fingerprint: str = ""
     teacher_seconds: float | None = None
     teacher_memory: int | None = None
+    phrasings: tuple[str, ...] = ()
+    source_caption: str = ""
+    target_caption: str = ""
+    group: str = ""
+    origin: Mapping[str, Any] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether it has words, without which it cannot be trained on."""
+        return bool(self.instruction)
+
+    @property
+    def all_instructions(self) -> tuple[str, ...]:
+        """The instruction and its further phrasings, each once."""
+        return tuple(dict.fromkeys((self.instruction, *self.phrasings)))
 
     @property
     def image_files(self) -> tuple[str, ...]:
@@ -159,7 +183,7 @@ class PairRow:
         if missing:
             raise RowError(f"keys missing: {', '.join(missing)}")
         values = {key: data[key] for key in ROW_KEYS if key in data}
-        for key in ("reference_file_names", "mask_file_names", "history", "tags"):
+        for key in ("reference_file_names", "mask_file_names", "history", "tags", "phrasings"):
             if key in values:
                 values[key] = _strings(key, values[key])
         row = cls(**values, extra={key: value for key, value in data.items() if key not in ROW_KEYS})
@@ -184,7 +208,30 @@ FORMAT_KEYS = (
     "workflow",
     "created",
 )
-OWN_KEYS = ("tags", "content_hash", "source_hash", "fingerprint", "teacher_seconds", "teacher_memory")
+OWN_KEYS = (
+    "tags",
+    "content_hash",
+    "source_hash",
+    "fingerprint",
+    "teacher_seconds",
+    "teacher_memory",
+    "phrasings",
+    "source_caption",
+    "target_caption",
+    "group",
+    "origin",
+)
+_TEXTS = (
+    "instruction",
+    "prompt",
+    "created",
+    "content_hash",
+    "source_hash",
+    "fingerprint",
+    "source_caption",
+    "target_caption",
+    "group",
+)
 ROW_KEYS = FORMAT_KEYS + OWN_KEYS
 assert {entry.name for entry in fields(PairRow)} == {*ROW_KEYS, "extra"}
 
@@ -207,7 +254,7 @@ def _strings(key: str, value: Any) -> tuple[str, ...]:
 
 def _check_row(row: PairRow) -> None:
     check_id(row.id)
-    for key in ("instruction", "prompt", "created", "content_hash", "source_hash", "fingerprint"):
+    for key in _TEXTS:
         if not isinstance(getattr(row, key), str):
             raise RowError(f"{key} is text, got {getattr(row, key)!r:.80}")
     for key in ("content_hash", "source_hash"):
@@ -226,6 +273,8 @@ def _check_row(row: PairRow) -> None:
         raise RowError(f"teacher_memory is a whole number of bytes or null, got {row.teacher_memory!r:.80}")
     if not isinstance(row.scores, dict):
         raise RowError(f"scores is an object, got {row.scores!r:.80}")
+    if not isinstance(row.origin, dict):
+        raise RowError(f"origin is an object, got {row.origin!r:.80}")
     if row.split not in SPLITS:
         raise RowError(f"split is one of {', '.join(SPLITS)}, got {row.split!r:.80}")
     if row.workflow is not None and not (isinstance(row.workflow, str) and _HASH.match(row.workflow)):

@@ -16,11 +16,24 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
+from ....ace.files import replace_file
 from ...errors import DatasetError, RowError, WriteError
-from .files import ORPHANS, PART, append_line, make_folder, refuse_symlink, sync_folder, write_atomic
+from .changes import recover_change
+from .files import (
+    METADATA,
+    PART,
+    append_line,
+    as_write_error,
+    has_line,
+    make_folder,
+    move_to_orphans,
+    read_journal,
+    refuse_symlink,
+    sync_folder,
+    write_atomic,
+)
 from .rows import PairRow
 
-METADATA = "metadata.jsonl"
 JOURNAL = ".pending.json"
 LOCK = ".lock"
 LOCK_TIMEOUT = 120.0  # seconds
@@ -65,20 +78,6 @@ def locked(folder: Path, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def as_write_error(error: OSError, place: Path) -> WriteError:
-    """Turns an operating system's error into one that says what a person can do about it."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        advice = "The disk is full (or a size limit is reached). Free some space; every pair written so far is whole."
-    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        advice = "The folder cannot be written to. Change its permissions or choose another datasets folder."
-    elif error.errno in (errno.ENOTDIR, errno.EEXIST):
-        advice = "A file is where a folder should be. Move it away or choose another datasets folder."
-    else:
-        advice = "Nothing half-written is left in the dataset."
-    reason = error.strerror or str(error)
-    return WriteError(f"Cannot write to {place}: {reason}. {advice}", reason)
 
 
 def check_writable(folder: Path) -> None:
@@ -176,18 +175,15 @@ def commit(folder: Path, moves: list[tuple[str, str]], row: PairRow) -> None:
 
 
 def recover(folder: Path) -> None:
-    """Completes the commit that a dead process had begun, if there is one. The lock must be held.
+    """Completes the commit and the change that a dead process had begun, if there are any. The lock must be held.
 
     Raises:
         WriteError: the disk refuses.
     """
-    path = folder / JOURNAL
-    try:
-        text = path.read_bytes()
-    except FileNotFoundError:
+    recover_change(folder)
+    text = read_journal(folder / JOURNAL)
+    if text is None:
         return
-    except OSError as error:
-        raise as_write_error(error, path) from error
     try:
         journal = json.loads(text)
         # The journal is a file like any other: its row passes the same checks, its moves stay inside the folder.
@@ -220,18 +216,18 @@ def pending_files(folder: Path) -> set[str]:
 def _finish(folder: Path, journal: dict, *, row_known_missing: bool) -> None:
     for temporary, final in journal["moves"]:
         if (folder / temporary).exists():
-            os.replace(folder / temporary, folder / final)
+            replace_file(folder / temporary, folder / final)
     for name in {Path(final).parent for _, final in journal["moves"]}:
         sync_folder(folder / name)
     line = journal["row"].encode()
-    if row_known_missing or not _has_line(folder / METADATA, line):
+    if row_known_missing or not has_line(folder / METADATA, line):
         append_line(folder / METADATA, line)
     (folder / JOURNAL).unlink(missing_ok=True)
 
 
 def _roll_back(folder: Path, journal: dict) -> None:
     """Undoes a commit that failed while its process lives on. If even that fails, the journal stays for ``recover``."""
-    if _has_line(folder / METADATA, journal["row"].encode()):
+    if has_line(folder / METADATA, journal["row"].encode()):
         return
     with contextlib.suppress(OSError):
         # The journal goes first: without it the moved files are at worst orphans, with it they would come back.
@@ -239,30 +235,6 @@ def _roll_back(folder: Path, journal: dict) -> None:
         delete_files(folder, [final for _, final in journal["moves"]])
 
 
-def _has_line(path: Path, line: bytes) -> bool:
-    try:
-        with open(path, "rb") as file:
-            return any(existing.rstrip(b"\n") == line and existing.endswith(b"\n") for existing in file)
-    except FileNotFoundError:
-        return False
-
-
 def _inside(relative: str) -> bool:
     parts = Path(relative).parts
     return len(parts) == 2 and ".." not in parts and not Path(relative).is_absolute()
-
-
-def move_to_orphans(folder: Path, relative: str) -> Path:
-    """Moves a file of the dataset to ``orphans/``, under a name that is free there.
-
-    Returns:
-        Where it is now.
-    """
-    base = make_folder(folder, ORPHANS)
-    target = base / relative.replace("/", "--")
-    number = 1
-    while os.path.lexists(target):
-        number += 1
-        target = base / f"{number}--{relative.replace('/', '--')}"
-    os.rename(folder / relative, target)
-    return target

@@ -7,7 +7,7 @@ from typing import Any
 from .base import Export, Group
 
 MAX_CONTROLS = 3
-_HEADER = """# ai-toolkit job for this dataset. Put it into ai-toolkit's config/ folder and run: python run.py {path}
+_HEADER = """# ai-toolkit job for this dataset. Put it into ai-toolkit's config/ folder and run: python run.py "{path}"
 # The base model, steps and learning rate are starting points; see the examples that come with ai-toolkit.
 """
 

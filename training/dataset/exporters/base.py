@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ....ace.files import rename
 from ...errors import DatasetError
 from ..disk.images import read_image, read_mask, write_png
 from ..disk.rows import (
+    UNLABELLED_ADVICE,
     PairRow,
     caption_file,
     control_file,
@@ -139,7 +141,7 @@ class Export:
         """Writes a text file; config: whether it is one of the trainer's configuration."""
         path = self.building / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8", newline="\n")
         if config:
             self.configs.append(name)
 
@@ -179,14 +181,17 @@ class Export:
             raise DatasetError(f"There is nothing to export for this trainer ({reasons or 'the dataset is empty'}).")
         return [Group(split, images, tuple(rows)) for (split, images), rows in sorted(found.items())]
 
-    def copy_group(self, group: Group) -> dict[str, Any]:
+    def copy_group(self, group: Group, *, masks: bool = True) -> dict[str, Any]:
         """Copies a group into folders of equal file names.
+
+        Args:
+            masks: whether the trainer can weight the loss by masks.
 
         Returns:
             Absolute paths of the folders: {"target": …, "controls": […], "mask": … or None}.
         """
         base = group.name
-        masked = self.options.loss_masks and any(row.mask_file_names for row in group.rows)
+        masked = masks and self.options.loss_masks and any(row.mask_file_names for row in group.rows)
         for row in group.rows:
             for index, name in enumerate(row.image_files):
                 self.copy(name, f"{base}/{control_file(row.id, index)}")
@@ -232,7 +237,7 @@ class Export:
 
     def finish(self) -> ExportResult:
         """Gives the export its final name."""
-        os.rename(self.building, self.folder)
+        rename(self.building, self.folder)
         return ExportResult(
             folder=self.folder,
             configs=tuple(self.folder / name for name in self.configs),
@@ -252,9 +257,18 @@ def open_export(dataset: Dataset, output: str | os.PathLike, split: str | None, 
     if os.path.lexists(folder):
         raise DatasetError(f"{folder} is there already. Choose another output; nothing existing is overwritten.")
     rows = list(dataset.rows(split))
+    labelled = [row for row in rows if row.labelled]
+    where = f" in the split {split!r}" if split else ""
     if not rows:
-        raise DatasetError(f"{dataset.folder} has no pairs{f' in the split {split!r}' if split else ''} to export.")
-    return Export(dataset, folder, options, rows)
+        raise DatasetError(f"{dataset.folder} has no pairs{where} to export.")
+    if not labelled:
+        raise DatasetError(f"No pair of {dataset.folder}{where} has an instruction yet. {UNLABELLED_ADVICE}")
+    export = Export(dataset, folder, options, labelled)
+    if len(labelled) < len(rows):
+        export.notes.append(
+            f"{len(rows) - len(labelled)} pairs without an instruction are left out. {UNLABELLED_ADVICE}"
+        )
+    return export
 
 
 def as_dataset_error(error: OSError, export: Export) -> DatasetError:

@@ -8,7 +8,7 @@ from .base import Export, Group, toml_table
 
 _BUCKETS = {"enable_ar_bucket": True, "min_ar": 0.5, "max_ar": 2.0, "num_ar_buckets": 9, "num_repeats": 1}
 _RUN = """# diffusion-pipe run for this dataset:
-#   deepspeed --num_gpus=1 train.py --deepspeed --config {path}
+#   deepspeed --num_gpus=1 train.py --deepspeed --config "{path}"
 # Put the paths of your base model into [model]; the other values are starting points.
 """
 

@@ -15,7 +15,7 @@ def write(export: Export) -> None:
     groups = export.groups(max_images=MAX_REFERENCES)
     backends: list[dict[str, Any]] = []
     for group in groups:
-        backends += _backends(export, group, export.copy_group(group))
+        backends += _backends(export, group, export.copy_group(group, masks=False))
     backends.append(
         {
             "id": "text-embeds",
@@ -28,9 +28,7 @@ def write(export: Export) -> None:
     export.write("multidatabackend.json", _json(backends), config=True)
     export.write("config.json", _json(_config(export, groups)), config=True)
     export.note_omissions(
-        masks="Masks weight the loss (conditioning_type mask); they are no input of the model."
-        if export.options.loss_masks
-        else "Masks are left out: SimpleTuner would weight the loss by them (ask for that with --loss-masks)."
+        masks="Masks are left out: beside reference pictures SimpleTuner takes no masks for Qwen's edit models."
     )
     export.notes.insert(
         0, "Train with SimpleTuner: copy config.json into its config/ folder; it names multidatabackend.json here."
@@ -59,9 +57,6 @@ def _backends(export: Export, group: Group, paths: dict[str, Any]) -> list[dict[
         entry |= {"dataset_type": "conditioning", "caption_strategy": None}
         entry["conditioning_type"] = "reference_strict" if index == 0 else "reference_loose"
         conditioning.append(entry)
-    if paths["mask"]:
-        mask = backend("mask", paths["mask"])
-        conditioning.append({**mask, "dataset_type": "conditioning", "conditioning_type": "mask"})
     target = backend("target", paths["target"])
     target |= {"dataset_type": "image", "caption_strategy": "textfile"}
     target["conditioning_data"] = [entry["id"] for entry in conditioning]

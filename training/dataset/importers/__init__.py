@@ -35,15 +35,18 @@ def import_pairs(
         progress: called with the number of items done.
 
     Raises:
-        DatasetError: the source as a whole is not what ``format`` says, or the dataset cannot be written.
+        DatasetError: there is nothing to import, the source as a whole is not what ``format`` says, or the dataset
+            cannot be written.
     """
-    read = find_format(IMPORTS, format).load()
-    path = Path(source)
+    entry = find_format(IMPORTS, format)
+    read, path = entry.load(), Path(source)
     if not path.exists():
         raise DatasetError(f"{path} is not there.")
     chosen = options or ImportOptions()
+    opening = dataset
     if isinstance(dataset, Dataset):
-        opened = dataset
-        chosen = replace(chosen, alpha=chosen.alpha or opened.alpha)
-        return run_import(lambda: opened, read(path, chosen), checks=checks, tags=chosen.tags, progress=progress)
-    return run_import(dataset, read(path, chosen), checks=checks, tags=chosen.tags, progress=progress)
+        chosen = replace(chosen, alpha=chosen.alpha or dataset.alpha)
+        opening = lambda: dataset  # noqa: E731
+    looked_for = f"pairs in {path} by the format {format} ({entry.summary})"
+    items = read(path, chosen)
+    return run_import(opening, items, checks=checks, tags=chosen.tags, progress=progress, looked_for=looked_for)

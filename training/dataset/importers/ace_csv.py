@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...errors import DatasetError, PairError
-from ..disk.images import read_image, read_mask
 from ..intake.prepare import Pair, one_line
 from .base import ImportOptions, Item, Problem
 
@@ -22,10 +21,7 @@ def read_ace_csv(base: Path, options: ImportOptions) -> Iterator[Item | Problem]
         DatasetError: it cannot be read, or is no csv of ACE.
     """
     path = _table(base)
-    try:
-        text = path.read_bytes().decode("utf-8-sig")  # not read as text, which would change line breaks inside quotes
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path} cannot be read: {error}.") from error
+    text = options.text(path)
     plus = _PLUS_DELIMITER in text.partition("\n")[0]
     needed, build = ("target_image", _plus_pair) if plus else ("Target:FILE", _pair)
     rows = _plus_rows(text) if plus else _rows(text)
@@ -96,8 +92,8 @@ def _tags(row: dict[str, str | None], name: str) -> tuple[str, ...]:
 def _pair(row: dict[str, str | None], folder: Path, options: ImportOptions) -> Pair:
     target, source = _target(row, "Target:FILE", folder), _file(row, "Source:FILE", folder)
     return Pair(
-        source=read_image(source, alpha=options.alpha_policy).pixels if source else None,
-        target=read_image(target, alpha=options.alpha_policy).pixels,
+        source=options.picture(source) if source else None,
+        target=options.picture(target),
         instruction=options.choose_instruction(row.get("Prompt"), row.get("prompt")),
         tags=_tags(row, "Style"),
         name=target.stem,
@@ -108,12 +104,12 @@ def _plus_pair(row: dict[str, str | None], folder: Path, options: ImportOptions)
     """edit_image is the source with edit_mask; ref_image a reference. Without edit_image the reference is the source."""
     target = _target(row, "target_image", folder)
     edit, reference, mask = (_file(row, name, folder) for name in ("edit_image", "ref_image", "edit_mask"))
-    images = [read_image(file, alpha=options.alpha_policy).pixels for file in (edit, reference) if file is not None]
+    images = [options.picture(file) for file in (edit, reference) if file is not None]
     return Pair(
         source=images[0] if images else None,
         references=tuple(images[1:]),
-        masks=(read_mask(mask).pixels,) if mask and edit else (),
-        target=read_image(target, alpha=options.alpha_policy).pixels,
+        masks=(options.mask_picture(mask),) if mask and edit else (),
+        target=options.picture(target),
         instruction=options.choose_instruction(row.get("prompt")),
         tags=_tags(row, "data_type"),
         name=target.stem,

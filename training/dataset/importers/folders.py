@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...errors import DatasetError
-from ..disk.images import AlphaPolicy, read_image, read_mask
 from ..intake.prepare import Pair
-from .base import ImportOptions, Item, Note, Problem, list_pictures, read_caption
+from .base import ImportOptions, Item, Note, PictureFolder, Problem, read_caption
 
 SOURCE_FOLDERS = ("before", "source", "sources", "control", "control_1", "control1", "input", "inputs", "original")
 TARGET_FOLDERS = ("after", "target", "targets", "result", "results", "output", "outputs", "edited", "image", "images")
@@ -59,8 +58,14 @@ def pair_folders(
         mask: folder of the source's masks.
         extension: of the captions beside the pictures.
     """
-    targets, pictures = list_pictures(target), [list_pictures(folder) for folder in controls]
-    masks = list_pictures(mask) if mask is not None else {}
+    listed = [PictureFolder(folder, options, extension) for folder in (target, *controls)]
+    targets, *pictures = [folder.pictures for folder in listed]
+    masks: dict[str, Path] = {}
+    if mask is not None:
+        listed.append(PictureFolder(mask, options, extension))
+        masks = listed[-1].pictures
+    for folder in listed:
+        yield from folder.notes
     bare: list[str] = []
     for stem, path in targets.items():
         present = [found.get(stem) for found in pictures]
@@ -82,7 +87,7 @@ def pair_folders(
 
 
 def build_pair(
-    target: Path, sources: list[Path], mask: Path | None, instruction: str, name: str, alpha: AlphaPolicy
+    target: Path, sources: list[Path], mask: Path | None, instruction: str, name: str, options: ImportOptions
 ) -> Pair:
     """Decodes the files of one pair.
 
@@ -94,12 +99,12 @@ def build_pair(
     Raises:
         ImageError: a picture cannot be read.
     """
-    images = [read_image(path, alpha=alpha).pixels for path in sources]
+    images = [options.picture(path) for path in sources]
     return Pair(
-        target=read_image(target, alpha=alpha).pixels,
+        target=options.picture(target),
         source=images[0] if images else None,
         references=tuple(images[1:]),
-        masks=() if mask is None else (read_mask(mask).pixels,),
+        masks=() if mask is None else (options.mask_picture(mask),),
         instruction=instruction,
         name=name,
     )
@@ -107,14 +112,15 @@ def build_pair(
 
 def _item(target: Path, sources: list[Path], mask: Path | None, options: ImportOptions, extension: str) -> Item:
     def build() -> Pair:
-        instruction = read_caption(target, *sources, extension=extension) or options.instruction
-        return build_pair(target, sources, mask, instruction, target.stem, options.alpha_policy)
+        instruction = read_caption(options, target, *sources, extension=extension) or options.instruction
+        return build_pair(target, sources, mask, instruction, target.stem, options)
 
     return Item(target.name, build)
 
 
-def _by_suffix(base: Path, options: ImportOptions) -> Iterator[Item | Problem]:
-    pictures = list_pictures(base)
+def _by_suffix(base: Path, options: ImportOptions) -> Iterator[Item | Problem | Note]:
+    folder = PictureFolder(base, options)
+    pictures = folder.pictures
     for before, after in SUFFIXES:
         stems = [stem.removesuffix(after) for stem in pictures if stem.endswith(after)]
         if any(stem + before in pictures for stem in stems):
@@ -123,15 +129,16 @@ def _by_suffix(base: Path, options: ImportOptions) -> Iterator[Item | Problem]:
         raise DatasetError(
             f"{base} has neither a folder of sources ({', '.join(SOURCE_FOLDERS[:4])} …) and one of results "
             f"({', '.join(TARGET_FOLDERS[:4])} …), nor pictures in pairs such as x_before.png and x_after.png. "
-            "Name the folders with --source and --target."
+            f"Name the folders with --source and --target. {folder.inventory}"
         )
+    yield from folder.notes
     for stem, path in pictures.items():
         name = stem.removesuffix(before).removesuffix(after)
         if stem.endswith(after) and name + before in pictures:
             source, mask = pictures[name + before], pictures.get(f"{name}_mask")
             plain = path.with_name(f"{path.stem.removesuffix(after)}.txt")
-            instruction = read_caption(path, source, plain) or options.instruction
-            files = (path, [source], mask, instruction, name, options.alpha_policy)
+            instruction = read_caption(options, path, source, plain) or options.instruction
+            files = (path, [source], mask, instruction, name, options)
             yield Item(path.name, lambda files=files: build_pair(*files))
         elif stem.endswith("_mask"):
             if not {stem.removesuffix("_mask") + part for part in (before, after)} <= pictures.keys():

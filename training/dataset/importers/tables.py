@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ...errors import DatasetError, PairError
-from ..disk.images import AlphaPolicy, read_image, read_mask
+from ..disk.images import LoadedImage, read_image
 from ..intake.prepare import Pair, one_line
 from .base import ImportOptions, Item, Problem
 
@@ -70,12 +70,12 @@ def read_columns(base: Path, options: ImportOptions) -> Iterator[Item | Problem]
 
 
 def _magicbrush(row: Row, folder: Path, options: ImportOptions) -> Pair:
-    source = read_cell(row["source_img"], folder, options.alpha_policy)
+    source = _picture_cell(row["source_img"], folder, options)
     mask = _magicbrush_mask(row.get("mask_img"), folder)
     return Pair(
         source=source,
-        target=read_cell(row["target_img"], folder, options.alpha_policy),
-        masks=() if mask is None else (_resized(mask, source),),
+        target=_picture_cell(row["target_img"], folder, options),
+        masks=() if mask is None else (_resized(mask, source.pixels),),
         instruction=options.choose_instruction(row["instruction"]),
         tags=("magicbrush",),
         name=f"magicbrush-{row.get('img_id', '')}-{row.get('turn_index', '')}",
@@ -103,8 +103,8 @@ def _instructpix2pix(row: Row, folder: Path, label: str, options: ImportOptions)
     if source is None:
         raise PairError(f"{label} has neither original_image nor input_image")
     return Pair(
-        source=read_cell(source, folder, options.alpha_policy),
-        target=read_cell(row["edited_image"], folder, options.alpha_policy),
+        source=_picture_cell(source, folder, options),
+        target=_picture_cell(row["edited_image"], folder, options),
         instruction=options.choose_instruction(row["edit_prompt"]),
         tags=("instructpix2pix",),
         name="ip2p",
@@ -119,8 +119,8 @@ def _omniedit(row: Row, folder: Path, options: ImportOptions) -> Pair:
     scores = {name: float(row[name]) for name in names if row.get(name) is not None}
     task = one_line(row.get("task") or "")
     return Pair(
-        source=read_cell(row["src_img"], folder, options.alpha_policy),
-        target=read_cell(row["edited_img"], folder, options.alpha_policy),
+        source=_picture_cell(row["src_img"], folder, options),
+        target=_picture_cell(row["edited_img"], folder, options),
         instruction=options.choose_instruction(*texts),
         tags=tuple(tag for tag in ("omniedit", task) if tag),
         scores={"omniedit": scores} if scores else {},
@@ -131,18 +131,18 @@ def _omniedit(row: Row, folder: Path, options: ImportOptions) -> Pair:
 def _columns(row: Row, folder: Path, label: str, source: str, target: str, options: ImportOptions) -> Pair:
     texts = (row.get(name) for name in ("instruction", "prompt", "edit_prompt", "caption", "text"))
     masks: tuple = ()
-    pictures = [read_cell(row[source], folder, options.alpha_policy)] if row[source] is not None else []
+    pictures = [_picture_cell(row[source], folder, options)] if row[source] is not None else []
     extra = [row[name] for name in options.references] or list(row.get("references") or ())
-    pictures += [read_cell(cell, folder, options.alpha_policy) for cell in extra]
+    pictures += [_picture_cell(cell, folder, options) for cell in extra]
     if options.mask:
-        masks = (_mask_cell(row[options.mask], folder),)
+        masks = (_mask_cell(row[options.mask], folder, options),)
     elif row.get("masks"):
         by_index = dict(zip(row.get("mask_indices") or range(len(row["masks"])), row["masks"], strict=True))
-        masks = tuple(_mask_cell(by_index.get(index), folder) for index in range(len(pictures)))
+        masks = tuple(_mask_cell(by_index.get(index), folder, options) for index in range(len(pictures)))
     return Pair(
         source=pictures[0] if pictures else None,
         references=tuple(pictures[1:]),
-        target=read_cell(row[target], folder, options.alpha_policy),
+        target=_picture_cell(row[target], folder, options),
         masks=masks,
         instruction=options.choose_instruction(*texts),
         seed=row.get("seed"),
@@ -159,27 +159,22 @@ def _parsed_scores(scores: Any) -> Row:
     return value if isinstance(value, dict) else {}
 
 
-def read_cell(cell: Any, folder: Path, alpha: AlphaPolicy = "white") -> np.ndarray:
+def _picture_cell(cell: Any, folder: Path, options: ImportOptions) -> LoadedImage:
     """Decodes a picture in a table.
 
     Args:
         cell: {"bytes", "path"}, plain bytes, a path beside the table, or a PIL image.
         folder: of the table.
 
-    Returns:
-        (H, W, 3) uint8.
-
     Raises:
         PairError: there is no picture in the cell.
         ImageError: it cannot be read.
     """
-    return read_image(_file(cell, folder), alpha=alpha).pixels
+    return options.picture(_file(cell, folder))
 
 
-def _mask_cell(cell: Any, folder: Path) -> np.ndarray | None:
-    if cell is None:
-        return None
-    return read_mask(_file(cell, folder)).pixels
+def _mask_cell(cell: Any, folder: Path, options: ImportOptions) -> LoadedImage | None:
+    return None if cell is None else options.mask_picture(_file(cell, folder))
 
 
 def _file(cell: Any, folder: Path) -> Any:

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import DatasetError
-from ..disk.images import IMAGE_SUFFIXES
 from ..intake.prepare import one_line
-from .base import ImportOptions, Item, Note, Problem, list_pictures, normalized_stem, read_caption
+from .base import ImportOptions, Item, Note, PictureFolder, Problem, read_caption
 from .folders import build_pair, pair_folders, read_folders
 
 
@@ -28,7 +27,7 @@ def read_ai_toolkit(base: Path, options: ImportOptions) -> Iterator[Item | Probl
         yield from read_folders(base, options)
         return
     found = False
-    for entry in _entries(_yaml(base), "folder_path"):
+    for entry in _entries(_yaml(base, options), "folder_path"):
         controls = entry.get("control_path") or [entry[key] for key in sorted(entry) if key.startswith("control_path_")]
         controls = [controls] if isinstance(controls, str) else list(controls)
         if not controls:
@@ -54,7 +53,7 @@ def read_musubi(base: Path, options: ImportOptions) -> Iterator[Item | Problem |
     elif base.suffix.lower() == ".jsonl":
         yield from _jsonl(base, options)
     else:
-        data = _toml(base)
+        data = _toml(base, options)
         general = data.get("general", {})
         for entry in data.get("datasets", []):
             if "image_jsonl_file" in entry:
@@ -71,24 +70,28 @@ def read_musubi(base: Path, options: ImportOptions) -> Iterator[Item | Problem |
                 yield Problem(str(base), "a dataset without control_directory or image_jsonl_file: no edit pairs")
 
 
-def _directories(images: Path, controls: Path, extension: str, options: ImportOptions) -> Iterator[Item | Problem]:
+def _directories(
+    images: Path, controls: Path, extension: str, options: ImportOptions
+) -> Iterator[Item | Problem | Note]:
     """musubi's rule: the controls of ``x.png`` are ``x.*`` and ``x_0.*``, ``x_1.*`` …; longer names claim theirs first."""
-    free = {path for path in controls.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES}
+    folders = [PictureFolder(folder, options, extension) for folder in (images, controls)]
+    for folder in folders:
+        yield from folder.notes
+    targets, free = folders[0].pictures, dict(folders[1].pictures)
     claimed: dict[str, list[Path]] = {}
-    targets = list_pictures(images)
     for stem in sorted(targets, key=len, reverse=True):
-        own = [path for path in free if re.fullmatch(re.escape(stem) + r"(_\d+)?", normalized_stem(path))]
-        free.difference_update(own)
-        claimed[stem] = sorted(own, key=lambda path: (normalized_stem(path) != stem, _number(path.stem), path.name))
+        own = [name for name in free if re.fullmatch(re.escape(stem) + r"(_\d+)?", name)]
+        own.sort(key=lambda name, stem=stem: (name != stem, _number(name), name))
+        claimed[stem] = [free.pop(name) for name in own]
     for stem, target in targets.items():
         sources = claimed[stem]
         if not sources:
             yield Problem(target.name, f"no control picture {stem}.* or {stem}_0.* in {controls}")
             continue
-        instruction = read_caption(target, extension=extension) or options.instruction
-        files = (target, sources, None, instruction, target.stem, options.alpha_policy)
+        instruction = read_caption(options, target, extension=extension) or options.instruction
+        files = (target, sources, None, instruction, target.stem, options)
         yield Item(target.name, lambda files=files: build_pair(*files))
-    for path in sorted(free):
+    for path in free.values():
         yield Problem(path.name, f"in {controls}, but belongs to no picture in {images}")
 
 
@@ -99,10 +102,7 @@ def _number(stem: str) -> int:
 
 def _jsonl(path: Path, options: ImportOptions) -> Iterator[Item | Problem]:
     """Lines with image_path, control_path or control_path_0 …, caption."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")  # other line breaks may stand inside a text
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path} cannot be read: {error}.") from error
+    lines = options.text(path).split("\n")  # other line breaks may stand inside a text
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -119,7 +119,7 @@ def _jsonl(path: Path, options: ImportOptions) -> Iterator[Item | Problem]:
         if not sources:
             yield Problem(label, "no control_path")
             continue
-        files = (target, sources, None, instruction, target.stem, options.alpha_policy)
+        files = (target, sources, None, instruction, target.stem, options)
         yield Item(label, lambda files=files: build_pair(*files))
 
 
@@ -135,18 +135,19 @@ def _entries(value: Any, key: str) -> Iterator[dict[str, Any]]:
             yield from _entries(inner, key)
 
 
-def _yaml(path: Path) -> Any:
+def _yaml(path: Path, options: ImportOptions) -> Any:
     try:
         import yaml
     except ImportError as error:
         raise DatasetError("Reading ai-toolkit's configuration needs PyYAML: pip install pyyaml") from error
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        return yaml.safe_load(options.text(path))
+    except yaml.YAMLError as error:
         raise DatasetError(f"{path} cannot be read as YAML: {error}.") from error
 
 
-def _toml(path: Path) -> dict[str, Any]:
+def _toml(path: Path, options: ImportOptions) -> dict[str, Any]:
+    text = options.text(path)
     try:
         import tomllib
     except ImportError:  # Python 3.10
@@ -155,8 +156,8 @@ def _toml(path: Path) -> dict[str, Any]:
         except ImportError as error:
             raise DatasetError("Reading TOML needs Python 3.11 or tomli: pip install tomli") from error
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return tomllib.loads(text)
+    except ValueError as error:
         raise DatasetError(f"{path} cannot be read as TOML: {error}.") from error
 
 

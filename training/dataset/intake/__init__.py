@@ -3,6 +3,7 @@
 prepare      ``Pair``, and one brought to the form in which it is stored
 checks       no-ops, geometry, duplicates, near-duplicates
 rejections   what was rejected, and why
+values       numbers and scores of a pair (private to the room)
 """
 
 __all__ = ["checks", "prepare", "rejections"]

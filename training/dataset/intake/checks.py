@@ -32,7 +32,7 @@ class CheckSettings(BaseModel):
     Picture differences are in levels of 0..255, sizes are relative, hash distances in bits of 128.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     no_op: bool = Field(True, description="Reject a result that equals its source.")
     no_op_mean: float = Field(1.0, ge=0, description="Equal when the mean difference is below this …")
@@ -139,7 +139,7 @@ def find_near_duplicate(pair: PreparedPair, settings: CheckSettings, index: Pair
     limits = settings.near_duplicate_bits, settings.near_duplicate_colour
     for kept, bits in index.find_similar(pair.perceptual_hash, *limits)[:_MOST_COMPARED]:
         if not _other_variant(pair, kept, settings, index):
-            message = f"looks like the kept pair {kept} ({bits} of 128 bits differ, at most {limits[0]})"
+            message = f"looks almost like the pair {kept} that was kept before; near_duplicate=off keeps both"
             return [Finding("near_duplicate", float(bits), float(limits[0]), message)]
     return []
 

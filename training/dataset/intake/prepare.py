@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from ....ace.lcu.indicators import indicator
+from ....ace.pictures.files.mask_reading import describe_marks
+from ....ace.text_files import LOST_LETTER
 from ...errors import PairError, RowError
 from ..disk.images import (
     AlphaPolicy,
@@ -24,16 +24,18 @@ from ..disk.images import (
 )
 from ..disk.names import slug
 from ..disk.perceptual_hash import PairPerceptualHash, pair_perceptual_hash
-from ..disk.rows import (
-    MAX_IMAGES,
-    check_id,
-    is_byte_count,
-    is_duration,
-)
+from ..disk.rows import MAX_IMAGES, check_id
+from .values import read_bytes, read_named_values, read_seconds, read_seed, read_weight
 
 _INDICATOR = re.compile(r"[{<]image([1-9]?)[}>]")
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_OPENING = re.compile(r"\s*(?:[{<]image[1-9]?[}>]\s*[,:;.]?\s*)+")
+_THE_IMAGE = "the image"
+_NUMBERED = re.compile(r"\bimage ([1-9]|10)\b")
 _MAX_TEXT = 20_000
+LOST_LETTERS = (
+    f"holds {LOST_LETTER} (U+FFFD), which programs write in place of a letter that they cannot read. Write it again, "
+    "and save its file as UTF-8."
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Pair:
     """One training example: the condition images, the instruction, and the result they should give.
 
     Pictures may be PIL images, numpy arrays or tensors: (H, W), (H, W, C) or (1, H, W, C); uint8, uint16 or floats in
-    0..1. Masks are (H, W), white (255 or 1.0) = may change.
+    0..1. Masks are (H, W), white (255 or 1.0) = may change. What ``read_image`` and ``read_mask`` return may be given as
+    it is; what they had to convert is then said in the notes of the append.
 
     Attributes:
         target: the result.
@@ -58,6 +61,10 @@ class Pair:
         workflow: hash of a graph saved by ``provenance.save_graph``.
         teacher_seconds: what the teacher took for this pair, if that was measured; not part of the content's hash.
         teacher_memory: most bytes that the teacher had in use, likewise.
+        phrasings, source_caption, target_caption: as in ``PairRow``.
+        unlabelled: whether it may have no words at all: they come later, and until then it is not trained on.
+        group: pairs of one group stand on one side of the split; "" for none. Not part of the content's hash.
+        origin: where its pictures come from, texts and numbers by name; likewise.
         name: a hint from which the id is made.
         id, split, created: filled in when a stored pair is loaded; ``append`` ignores them.
     """
@@ -76,6 +83,12 @@ class Pair:
     workflow: str | None = None
     teacher_seconds: float | None = None
     teacher_memory: int | None = None
+    phrasings: Sequence[str] = ()
+    source_caption: str = ""
+    target_caption: str = ""
+    unlabelled: bool = False
+    group: str = ""
+    origin: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""
     id: str | None = None
     split: str | None = None
@@ -115,6 +128,11 @@ class PreparedPair:
     workflow: str | None
     teacher_seconds: float | None
     teacher_memory: int | None
+    phrasings: tuple[str, ...]
+    source_caption: str
+    target_caption: str
+    group: str
+    origin: dict[str, Any]
     name: str
     content_hash: str
     source_hash: str
@@ -138,12 +156,7 @@ def prepare(pair: Pair, *, alpha: AlphaPolicy = "white") -> PreparedPair:
         PairError: the pair was put together wrongly.
         ImageError: a picture or a mask cannot be read, or has values that fit no range.
     """
-    if pair.source is None and pair.references:
-        raise PairError("The pair has references but no source. The first condition image is the source.")
-    if len(pair.images) > MAX_IMAGES:
-        raise PairError(f"{len(pair.images)} condition images, ACE takes at most {MAX_IMAGES}.")
-    if len(pair.masks) > len(pair.images):
-        raise PairError(f"{len(pair.masks)} masks for {len(pair.images)} images; give one mask an image, or None.")
+    _check_parts(pair)
     labels = image_labels(len(pair.images))
     images = [as_rgb8(image, alpha=alpha, label=label) for image, label in zip(pair.images, labels, strict=True)]
     target = as_rgb8(pair.target, alpha=alpha, label="target")
@@ -168,22 +181,37 @@ def prepare(pair: Pair, *, alpha: AlphaPolicy = "white") -> PreparedPair:
         instruction=instruction,
         prompt=prompt,
         history=history,
-        seed=_seed(pair.seed),
+        seed=read_seed(pair.seed),
         tags=tuple(dict.fromkeys(one_line(tag) for tag in pair.tags if one_line(tag))),
-        scores=_scores(pair.scores),
-        weight=_weight(pair.weight),
+        scores=read_named_values("scores", pair.scores),
+        weight=read_weight(pair.weight),
         workflow=pair.workflow,
-        teacher_seconds=_teacher_seconds(pair.teacher_seconds),
-        teacher_memory=_teacher_memory(pair.teacher_memory),
+        teacher_seconds=read_seconds(pair.teacher_seconds),
+        teacher_memory=read_bytes(pair.teacher_memory),
+        phrasings=_phrasings(pair, instruction, len(images)),
+        source_caption=one_line(pair.source_caption),
+        target_caption=one_line(pair.target_caption),
+        group=one_line(pair.group),
+        origin=read_named_values("origin", pair.origin),
         name=slug(pair.name),
         content_hash=content_hash(hashes, mask_hashes, target_hash, instruction, history),
         source_hash=hashes[0] if hashes else target_hash,
         perceptual_hash=pair_perceptual_hash(
             arrays[0] if arrays else None, target.pixels, instruction, [*hashes[1:], *mask_hashes], history
         ),
-        notes=_notes(named),
+        notes=_notes(named, dict(zip(labels, mask_arrays, strict=True))),
         non_finite={label: image.non_finite for label, image in named.items() if image.non_finite > 0},
     )
+
+
+def _check_parts(pair: Pair) -> None:
+    """Raises PairError: the pair was put together wrongly."""
+    if pair.source is None and pair.references:
+        raise PairError("The pair has references but no source. The first condition image is the source.")
+    if len(pair.images) > MAX_IMAGES:
+        raise PairError(f"{len(pair.images)} condition images, ACE takes at most {MAX_IMAGES}.")
+    if len(pair.masks) > len(pair.images):
+        raise PairError(f"{len(pair.masks)} masks for {len(pair.images)} images; give one mask an image, or None.")
 
 
 def image_labels(count: int) -> list[str]:
@@ -223,8 +251,37 @@ def plain_prompt(instruction: str, images: int) -> str:
     """
     if images <= 1:
         text = re.sub(r"^\s*[{<]image[}>]\s*[,:;.]?\s*", "", instruction)
-        return one_line(_INDICATOR.sub("the image", text))
+        return one_line(_INDICATOR.sub(_THE_IMAGE, text))
     return one_line(_INDICATOR.sub(lambda match: f"image {int(match.group(1) or 0) + 1}", instruction))
+
+
+def instruction_of_caption(caption: str, before: str, images: int) -> str:
+    """The instruction that a pair has when its caption was edited: ``plain_prompt`` the other way round.
+
+    A caption with ``{image}`` tokens is an instruction. Else "image 2" becomes ``{image1}`` where there are several
+    pictures; with one, "the image" becomes ``{image}`` where the instruction named it within, and the tokens that the
+    instruction began with stand before the caption again.
+
+    Args:
+        caption: on one line, as it reads now.
+        before: the instruction so far.
+        images: number of condition images.
+
+    Raises:
+        PairError: the caption is empty.
+    """
+    if not caption:
+        raise PairError("The caption is empty.")
+    if indicators(caption):
+        return caption
+    if images > 1:
+        numbered = _NUMBERED.sub(lambda match: indicator(int(match.group(1)) - 1), caption)
+        if indicators(numbered) or not indicators(before):
+            return numbered
+    opening = _OPENING.match(before)
+    if opening is None and images == 1 and indicators(before) and _THE_IMAGE in caption:
+        return caption.replace(_THE_IMAGE, indicator(0))
+    return f"{opening.group(0).strip()} {caption}" if opening else caption
 
 
 def trigger_instruction(dataset: str, images: int) -> str:
@@ -235,7 +292,19 @@ def trigger_instruction(dataset: str, images: int) -> str:
         images: number of condition images.
     """
     names = [indicator(index) for index in range(images)]
-    return " ".join([*names, slug(dataset, fallback="trigger")])
+    return " ".join([*names, _trigger_word(dataset)])
+
+
+def _trigger_word(dataset: str) -> str:
+    """Latin letters and digits of a dataset's name; where others are lost, with a few that only this name gives.
+
+    The text encoder knows Latin letters only, and two datasets must not share the word by which their edits are told.
+    """
+    plain = unicodedata.normalize("NFKD", dataset)
+    if all(character.isascii() or not character.isalnum() for character in plain):
+        return slug(dataset, fallback="trigger")
+    number = hashlib.sha256(unicodedata.normalize("NFC", dataset).encode("utf-8", "surrogatepass")).hexdigest()[:6]
+    return f"{slug(dataset, fallback='trigger')}-{number}"
 
 
 def indicators(instruction: str) -> set[int]:
@@ -247,10 +316,12 @@ def check_instruction(instruction: str, images: int) -> None:
     """Checks that an instruction fits a pair with so many condition images (and no history).
 
     Raises:
-        PairError: it is too long, or names an image that the pair does not have.
+        PairError: it is too long, has lost letters, or names an image that the pair does not have.
     """
     if len(instruction) > _MAX_TEXT:
         raise PairError(f"The instruction has {len(instruction)} characters, at most {_MAX_TEXT}.")
+    if LOST_LETTER in instruction:
+        raise PairError(f"The instruction {LOST_LETTERS}")
     missing = sorted(index for index in indicators(instruction) if index >= max(images, 1))
     if missing:
         token = "{image" + (str(missing[0]) if missing[0] else "") + "}"
@@ -262,13 +333,31 @@ def _words(pair: Pair, images: int) -> tuple[str, str]:
     prompt = one_line(pair.prompt) if pair.prompt is not None else plain_prompt(instruction, images)
     if not instruction:
         instruction = prompt
-    if not instruction:
+    if not instruction and not pair.unlabelled:
         raise PairError("The pair has no instruction. Give one, or a fixed trigger word for the whole dataset.")
     # Rounds of a history may speak of images of earlier rounds, so only single rounds can be judged by their number.
     check_instruction(instruction, MAX_IMAGES if pair.history else images)
+    if LOST_LETTER in prompt:
+        raise PairError(f"The prompt {LOST_LETTERS}")
     if len(prompt) > _MAX_TEXT:
         raise PairError(f"The prompt has {len(prompt)} characters, at most {_MAX_TEXT}.")
     return instruction, prompt
+
+
+def _phrasings(pair: Pair, instruction: str, images: int) -> tuple[str, ...]:
+    return check_phrasings(pair.phrasings, instruction, MAX_IMAGES if pair.history else images)
+
+
+def check_phrasings(phrasings: Sequence[str], instruction: str, images: int) -> tuple[str, ...]:
+    """Further instructions of a pair, each on one line and once; none that is the first one again.
+
+    Raises:
+        PairError: one of them is none for a pair with so many condition images.
+    """
+    found = dict.fromkeys(one_line(words) for words in phrasings)
+    for words in found:
+        check_instruction(words, images)
+    return tuple(words for words in found if words and words != instruction)
 
 
 def _history_id(pair_id: str) -> str:
@@ -278,51 +367,7 @@ def _history_id(pair_id: str) -> str:
         raise PairError(f"history: {error}") from error
 
 
-def _seed(seed: Any) -> int | None:
-    if seed is None:
-        return None
-    try:
-        return int(seed)
-    except (TypeError, ValueError) as error:
-        raise PairError(f"seed is a whole number or None, got {seed!r:.80}.") from error
-
-
-def _weight(weight: Any) -> float:
-    if isinstance(weight, bool) or not isinstance(weight, Real) or not math.isfinite(weight) or weight < 0:
-        raise PairError(f"weight is a number of at least 0, got {weight!r:.80}.")
-    return float(weight)
-
-
-def _teacher_seconds(seconds: Any) -> float | None:
-    if seconds is None:
-        return None
-    if not is_duration(seconds):
-        raise PairError(f"teacher_seconds is a number of at least 0 or None, got {seconds!r:.80}.")
-    return round(float(seconds), 4)
-
-
-def _teacher_memory(size: Any) -> int | None:
-    if size is not None and not is_byte_count(size):
-        raise PairError(f"teacher_memory is a whole number of bytes or None, got {size!r:.80}.")
-    return size
-
-
-def _scores(scores: Mapping[str, Any]) -> dict[str, Any]:
-    """Numbers by name, nested once by scorer; whole numbers become floats so that a column keeps one type."""
-    result: dict[str, Any] = {}
-    for key, value in scores.items():
-        if any(isinstance(text, str) and _SURROGATE.search(text) for text in (key, value)):
-            raise PairError(f"scores[{key!a:.80}] holds half of a surrogate pair, which no text file can.")
-        if isinstance(value, Mapping):
-            result[str(key)] = _scores(value)
-        elif isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value):
-            result[str(key)] = float(value)
-        elif isinstance(value, str):
-            result[str(key)] = value
-        else:
-            raise PairError(f"scores[{key!r}] is a finite number, a text or a group of them, got {value!r:.80}.")
-    return result
-
-
-def _notes(named: Mapping[str, LoadedImage]) -> tuple[str, ...]:
-    return tuple(f"{label}: {note}" for label, image in named.items() for note in image.notes)
+def _notes(named: Mapping[str, LoadedImage], masks: Mapping[str, np.ndarray | None]) -> tuple[str, ...]:
+    notes = [f"{label}: {note}" for label, image in named.items() for note in image.notes]
+    marks = {label: describe_marks(mask) for label, mask in masks.items() if mask is not None}
+    return (*notes, *(f"mask of the {label}: it {text}" for label, text in marks.items() if text))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -13,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
 from ..disk.files import append_line, make_folder, write_atomic
+from ..disk.images import side_by_side
 from ..disk.line_tail import LineTail
 from ..disk.names import slug
 
@@ -187,14 +186,4 @@ def _parse(line: bytes) -> Rejection | None:
 
 def _thumbnail(source: np.ndarray | None, target: np.ndarray) -> bytes:
     """Source and target side by side as a small JPEG."""
-    parts = [Image.fromarray(pixels) for pixels in (source, target) if pixels is not None]
-    for part in parts:
-        part.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-    sheet = Image.new("RGB", (sum(part.width for part in parts), max(part.height for part in parts)), "gray")
-    left = 0
-    for part in parts:
-        sheet.paste(part, (left, 0))
-        left += part.width
-    buffer = io.BytesIO()
-    sheet.save(buffer, "JPEG", quality=80)
-    return buffer.getvalue()
+    return side_by_side([pixels for pixels in (source, target) if pixels is not None], THUMBNAIL_SIDE)

@@ -173,7 +173,7 @@ def check_graph(graph: Any) -> None:
         DatasetError: it is not; the message says how to get it.
     """
     if isinstance(graph, Mapping) and isinstance(graph.get("nodes"), list):
-        raise DatasetError("This is a workflow in UI format. Export it in API format (File > Export (API)).")
+        raise DatasetError("This is a workflow in UI format. Export it in API format: Workflow → Export (API).")
     if not isinstance(graph, Mapping) or not graph or not all(map(_is_node, graph.values())):
         raise DatasetError("A graph in API format maps node ids to objects with class_type and inputs.")
 

@@ -12,14 +12,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ...errors import DatasetError
+from ....ace.text_files import LOST_LETTER, TextEncodingError, read_text
+from ...errors import DatasetError, PairError
 from ..disk.files import DROPPED_ROWS, ORPHANS, TORN_LINES, append_lines, make_folder, write_atomic
-from ..disk.images import pixel_hash
-from ..disk.perceptual_hash import pair_perceptual_hash
-from ..disk.rows import PairRow, caption_file
+from ..disk.rows import MAX_IMAGES, PairRow, caption_file
 from ..disk.storage import METADATA, as_write_error, locked, move_to_orphans
-from ..intake.prepare import content_hash, one_line
-from ..reader import load_pair
+from ..intake.prepare import (
+    check_instruction,
+    indicators,
+    instruction_of_caption,
+    one_line,
+    plain_prompt,
+)
+from ..rehash import rehashed
 from ..settings import SETTINGS, DatasetSettings
 from ..splits import split_groups
 from .verify import (
@@ -65,8 +70,8 @@ def repair(
 
     Args:
         folder: of the dataset.
-        accept_changes: pictures and captions that somebody edited on purpose stay, and the rows follow them; otherwise
-            changed pairs are set aside and captions are written anew.
+        accept_changes: pictures and captions that somebody edited on purpose stay, and the rows follow them, their
+            instructions too; otherwise changed pairs are set aside and captions are written anew.
         dry_run: only say what would be done.
         stale_seconds: temporary files younger than this may belong to a running writer and are left alone.
         progress: called with (pairs done, pairs in all).
@@ -111,11 +116,21 @@ class _Repairer:
             reasons = "; ".join(str(fault) for fault in faults if fault.kind != "caption")
             self._drop(row, reasons)
             return
+        given = row
+        if "caption" in kinds and self.accept_changes:
+            row = self._accept_caption(row)
+        if LOST_LETTER in row.prompt and LOST_LETTER not in row.instruction:
+            row = replace(row, prompt=plain_prompt(row.instruction, len(row.image_files)))
+            self._say(f"{row.id}: the row's prompt is made of its instruction anew")
+        if LOST_LETTER in row.instruction:
+            self._drop(row, next(fault.message for fault in faults if fault.kind == "letters"))
+            return
         if changed:
-            row = _rehashed(self.folder, row)
             self._say(f"{row.id}: changed pictures or instruction accepted")
-        if "caption" in kinds:
-            row = self._caption(row)
+        if changed or row.instruction != given.instruction:
+            row = rehashed(self.folder, row)
+        if "caption" in kinds or row.prompt != given.prompt:
+            self._captions.append(row)
         self._kept.append(row)
 
     def finish(self, stale_seconds: float) -> None:
@@ -139,14 +154,23 @@ class _Repairer:
         self._dropped.append(row)
         self._say(f"{row.id}: row and files to {ORPHANS}/ ({reason})")
 
-    def _caption(self, row: PairRow) -> PairRow:
-        path = self.folder / caption_file(row.id)
-        if self.accept_changes and path.is_file():
-            text = one_line(path.read_bytes().decode("utf-8", "replace"))
-            self._say(f"{row.id}: the row's prompt now says what the caption says")
-            row = replace(row, prompt=text)
-        self._captions.append(row)
-        return row
+    def _accept_caption(self, row: PairRow) -> PairRow:
+        """The row with the words of its caption, if that can be one; else the row as it is."""
+        name = caption_file(row.id)
+        path = self.folder / name
+        if not path.is_file():
+            return row
+        images = len(row.image_files)
+        try:
+            caption = one_line(read_text(path))
+            instruction = instruction_of_caption(caption, row.instruction, images)
+            check_instruction(instruction, MAX_IMAGES if row.history else images)
+        except (TextEncodingError, PairError) as error:
+            self._say(f"{name}: not accepted, the row's words stay ({error})")
+            return row
+        self._say(f"{row.id}: the row's instruction and prompt now say what the caption says")
+        prompt = plain_prompt(caption, images) if indicators(caption) else caption
+        return replace(row, instruction=instruction, prompt=prompt)
 
     def _replace_links(self) -> None:
         """Replaces symbolic links among the dataset's own files; first of all, because what follows writes to them."""
@@ -243,18 +267,3 @@ class _Repairer:
         self._say(f"{name}: to {ORPHANS}/ ({reason})")
         if not self.dry_run:
             move_to_orphans(self.folder, name)
-
-
-def _rehashed(folder: Path, row: PairRow) -> PairRow:
-    """The row with hashes of what the files hold now."""
-    pair = load_pair(folder, row)
-    hashes = [pixel_hash(image) for image in pair.images]
-    masks = ["" if mask is None else pixel_hash(mask) for mask in pair.masks]
-    target = pixel_hash(pair.target)
-    perceptual = pair_perceptual_hash(pair.source, pair.target, row.instruction, [*hashes[1:], *masks], row.history)
-    return replace(
-        row,
-        content_hash=content_hash(hashes, masks, target, row.instruction, row.history),
-        source_hash=hashes[0] if hashes else target,
-        fingerprint=perceptual.to_text(),
-    )

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from ....ace.files import relative_path, rename
 from ...errors import DatasetError, ImageError
 from ...pages import facts_table, html_page, inline_picture
 from ..disk.files import PART
@@ -68,7 +69,7 @@ def write_report(
         raise as_write_error(error, folder) from error
     try:
         _write_pages(dataset, building, page_size, progress)
-        os.rename(building, folder)
+        rename(building, folder)
     except OSError as error:
         raise as_write_error(error, folder) from error
     finally:
@@ -116,7 +117,7 @@ _FIND = '<p><input id="find" placeholder="Show only pairs with these words" auto
 
 
 def _write(path: Path, title: str, *parts: str) -> None:
-    path.write_text(html_page(title, *parts, script=_FILTER if _FIND in parts else ""), encoding="utf-8")
+    path.write_text(html_page(title, *parts, script=_FILTER if _FIND in parts else ""), encoding="utf-8", newline="\n")
 
 
 def _navigation(current: int, pages: int) -> str:
@@ -156,7 +157,8 @@ def _card(base: Path, folder: Path, row: PairRow) -> _Card:
     }
     lines = " · ".join(f"{name} {escape(value)}" for name, value in facts.items() if value)
     prompt = f"<p><i>{escape(row.prompt)}</i></p>" if row.prompt != row.instruction else ""
-    words = f'<div class="words"><p>{escape(row.instruction)}</p>{prompt}<p class="facts">{lines}</p></div>'
+    said = escape(row.instruction) if row.labelled else '<span class="bad">no instruction yet</span>'
+    words = f'<div class="words"><p>{said}</p>{prompt}<p class="facts">{lines}</p></div>'
     return _Card(f'<div class="pair {escape(row.split)}" id="{escape(row.id)}">{"".join(figures)}{words}</div>', size)
 
 
@@ -166,7 +168,7 @@ def _figure(base: Path, folder: Path, name: str, label: str) -> str:
     except (ImageError, DatasetError) as error:
         return f'<figure><div class="bad">{escape(str(error))}</div><figcaption>{escape(label)}</figcaption></figure>'
     size = f"{loaded.width}×{loaded.height}"
-    link = escape(Path(os.path.relpath(base / name, folder)).as_posix())
+    link = escape(relative_path(base / name, folder))
     return (
         f'<figure><a href="{link}">{inline_picture(loaded)}</a><figcaption>{escape(label)} {size}</figcaption></figure>'
     )

@@ -16,10 +16,11 @@ from typing import TypeVar
 
 import numpy as np
 
+from ....ace.pictures.files.picture_folders import PICTURE_SUFFIXES
+from ....ace.text_files import LOST_LETTER
 from ...errors import DatasetError, ImageError, RowError
 from ..disk.files import DROPPED_ROWS, ORPHANS, PART, TORN_LINES
 from ..disk.images import (
-    IMAGE_SUFFIXES,
     image_format,
     pixel_hash,
     read_image,
@@ -29,6 +30,7 @@ from ..disk.rows import PairRow, caption_file
 from ..disk.storage import METADATA, locked, pending_files, safe_file
 from ..intake.checks import CheckSettings, run_checks
 from ..intake.prepare import (
+    LOST_LETTERS,
     Pair,
     content_hash,
     indicators,
@@ -133,6 +135,8 @@ def verify(
     ]
     result.faults += snapshot.link_faults
     result.faults += check_rows(snapshot.rows)
+    if bare := sum(not row.labelled for row in snapshot.rows):
+        result.notes.append(f"{bare} pair(s) have no instruction yet; until they have one they are not trained on")
     result.faults += check_workflows(base, snapshot.rows)
     for done, faults in enumerate(parallel_map(lambda row: check_pair(base, row, strict), snapshot.rows), 1):
         result.faults += faults
@@ -218,7 +222,7 @@ def check_settings(folder: Path) -> list[Fault]:
 
 
 def check_rows(rows: list[PairRow]) -> list[Fault]:
-    """Faults that no row shows alone: ids and contents twice, broken histories, sources on both sides of the split."""
+    """Faults that no row shows alone: ids and contents twice, broken histories, sources and groups in both splits."""
     faults = []
     by_id: dict[str, PairRow] = {}
     by_content: dict[str, str] = {}
@@ -237,7 +241,7 @@ def check_rows(rows: list[PairRow]) -> list[Fault]:
         by_id[row.id] = row
         first_row = first_of_group.setdefault(groups[row.id], row)
         if first_row.split != row.split:
-            message = f"in {row.split}, but {first_row.id} with the same source is in {first_row.split}"
+            message = f"in {row.split}, but {first_row.id} with the same source or group is in {first_row.split}"
             faults.append(Fault("split", row.id, message))
     return faults
 
@@ -259,7 +263,7 @@ def check_orphans(snapshot: Snapshot) -> list[Fault]:
     faults = []
     for name in sorted(snapshot.files - owned):
         folder, _, file = name.partition("/")
-        if folder != WORKFLOWS and file.lower().endswith((*IMAGE_SUFFIXES, ".txt")):
+        if folder != WORKFLOWS and file.lower().endswith((*PICTURE_SUFFIXES, ".txt")):
             faults.append(Fault("orphan", name, f"belongs to no row. `repair` moves it to {ORPHANS}/."))
     return faults
 
@@ -277,6 +281,7 @@ def check_pair(folder: Path, row: PairRow, strict: CheckSettings | None = None) 
     target = _picture(folder, row.target_file_name, "RGB", faults)
     faults += _caption(folder, row)
     faults += _indicators(row)
+    faults += _letters(row)
     if any(pixels is None for pixels in (target, *images, *masks.values())):
         return faults
     for index, mask in masks.items():
@@ -334,6 +339,15 @@ def _indicators(row: PairRow) -> list[Fault]:
     return [Fault("instruction", row.id, f"names image {missing[0] + 1}, the pair has {count} condition image(s)")]
 
 
+def _letters(row: PairRow) -> list[Fault]:
+    words = {"instruction": row.instruction, "prompt": row.prompt}
+    lost = [name for name, text in words.items() if LOST_LETTER in text]
+    if not lost:
+        return []
+    advice = f"Correct {caption_file(row.id)} and run `repair --accept-changes`; else `repair` sets the pair aside."
+    return [Fault("letters", row.id, f"its {' and '.join(lost)} {LOST_LETTERS} {advice}")]
+
+
 def _content(row: PairRow, images: list[np.ndarray], masks: dict[int, np.ndarray], target: np.ndarray) -> list[Fault]:
     """The pictures are those that the row was written for: no file was swapped, edited or re-encoded with loss."""
     if not row.content_hash:
@@ -357,6 +371,7 @@ def _check_quality(row: PairRow, images: list, masks: dict, target: np.ndarray, 
         instruction=row.instruction,
         prompt=row.prompt,
         history=row.history,
+        unlabelled=not row.labelled,
     )
     return [Fault(f"check_{f.check}", row.id, f.message) for f in run_checks(prepare(pair), settings)]
 

@@ -1,12 +1,27 @@
 """What the model is fed.
 
 examples        rows of a dataset -> examples of frames
+items           files of pictures and masks at one size
+placeholders    condition units without pixels (private to the room)
 file_index      content hashes of files
 encoding        pictures and words -> latents and text embeddings
 cache           those on disk
 batch_sampler   which examples make up a batch
 batches         examples -> tensors
+source          examples that are drawn by number instead of stored
+drawn           those -> tensors
 loader          tensors on the device, with noise, in time
 """
 
-__all__ = ["batch_sampler", "batches", "cache", "encoding", "examples", "file_index", "loader"]
+__all__ = [
+    "batch_sampler",
+    "batches",
+    "cache",
+    "drawn",
+    "encoding",
+    "examples",
+    "file_index",
+    "items",
+    "loader",
+    "source",
+]

@@ -1,9 +1,9 @@
 """Which examples make up which batch: a pure function of the seed and the batch's number.
 
-All samples of a batch share one layout. Each layout (bucket) has an endless stream of shuffled passes over its
-examples, cut into batches; an epoch takes from each bucket as many batches as its share is worth, fractions being
-carried over to later epochs. So every example is seen equally often, no batch is short, and nothing has to be stored to
-go on from any step.
+All samples of a batch share one layout (aspect ratio bucketing). Each bucket has an endless stream of shuffled passes
+over its examples, cut into batches; an epoch takes from each bucket as many batches as its share is worth, fractions
+being carried over to later epochs. So every example is seen equally often, no batch is short, and nothing has to be
+stored to go on from any step.
 """
 
 from __future__ import annotations
@@ -14,18 +14,24 @@ from functools import lru_cache
 import numpy as np
 
 
-class BatchOrder:
-    """The order of training.
+class BatchSampler:
+    """Shuffled batches of examples of one layout, by number.
 
     Args:
-        layouts: bucket of each example.
+        layouts: of each example; examples of one layout make up a bucket.
         batch_size: examples in a batch, over all processes.
-        seed: of the order.
+        seed: of the shuffling.
+
+    Attributes:
+        buckets: indices of the examples of each layout.
+
+    Raises:
+        ValueError: there are no examples.
     """
 
     def __init__(self, layouts: Sequence[Hashable], batch_size: int, seed: int) -> None:
         if not layouts:
-            raise ValueError("there is nothing to order: no examples were given")
+            raise ValueError("no examples were given; there is nothing to make batches of")
         self.batch_size, self.seed, self.total = batch_size, seed, len(layouts)
         buckets: dict[Hashable, list[int]] = {}
         for index, layout in enumerate(layouts):
@@ -36,7 +42,7 @@ class BatchOrder:
         self._phases = np.random.default_rng([seed, 0]).random(len(sizes))
         self._epoch, self._epoch_start = 0, 0
         self._permutation = lru_cache(maxsize=4 * len(self.buckets) + 4)(self._shuffled)
-        self._turns = lru_cache(maxsize=2)(self._turns_of_epoch)
+        self._bucket_schedule = lru_cache(maxsize=2)(self._buckets_of_epoch)
 
     def batch(self, number: int) -> list[int]:
         """Indices of the examples of batch ``number``, 0, 1, … Cheapest when asked for in order."""
@@ -53,31 +59,33 @@ class BatchOrder:
             self._epoch, self._epoch_start = 0, 0
         while number >= self._epoch_start + (count := int(self._counts(self._epoch).sum())):
             self._epoch, self._epoch_start = self._epoch + 1, self._epoch_start + count
-        turns, at = self._turns(self._epoch), number - self._epoch_start
-        bucket = int(turns[at])
-        return bucket, int(self._given(self._epoch)[bucket]) + int((turns[:at] == bucket).sum())
+        schedule, at = self._bucket_schedule(self._epoch), number - self._epoch_start
+        bucket = int(schedule[at])
+        return bucket, int(self._given(self._epoch)[bucket]) + int((schedule[:at] == bucket).sum())
 
-    def _turns_of_epoch(self, epoch: int) -> np.ndarray:
+    def _buckets_of_epoch(self, epoch: int) -> np.ndarray:
         """The bucket of each batch of an epoch."""
-        turns = np.repeat(np.arange(len(self.buckets)), self._counts(epoch))
-        np.random.default_rng([self.seed, 1, epoch]).shuffle(turns)
-        return turns
+        schedule = np.repeat(np.arange(len(self.buckets)), self._counts(epoch))
+        np.random.default_rng([self.seed, 1, epoch]).shuffle(schedule)
+        return schedule
 
     def _given(self, epoch: int) -> np.ndarray:
         """Batches that each bucket has given before an epoch."""
         return np.floor(self._rates * epoch + self._phases).astype(np.int64)
 
     def _counts(self, epoch: int) -> np.ndarray:
+        """Batches that each bucket gives in an epoch."""
         return self._given(epoch + 1) - self._given(epoch)
 
     def _slice(self, bucket: int, start: int) -> list[int]:
+        """``batch_size`` examples from position ``start`` of a bucket's endless stream."""
         members = self.buckets[bucket]
         picked: list[int] = []
         while len(picked) < self.batch_size:
-            turn, offset = divmod(start + len(picked), len(members))
+            repeat, offset = divmod(start + len(picked), len(members))
             wanted = self.batch_size - len(picked)
-            picked += self._permutation(bucket, turn)[offset : offset + wanted].tolist()
+            picked += self._permutation(bucket, repeat)[offset : offset + wanted].tolist()
         return picked
 
-    def _shuffled(self, bucket: int, turn: int) -> np.ndarray:
-        return np.random.default_rng([self.seed, 2, bucket, turn]).permutation(self.buckets[bucket])
+    def _shuffled(self, bucket: int, repeat: int) -> np.ndarray:
+        return np.random.default_rng([self.seed, 2, bucket, repeat]).permutation(self.buckets[bucket])

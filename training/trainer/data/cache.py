@@ -15,7 +15,7 @@ import torch
 
 from ....ace.files import atomic_write
 from ..errors import DataError
-from .examples import MaskItem, PictureItem, fit_numbers
+from .items import MaskItem, PictureItem, fit_numbers
 
 CACHE_VERSION = 1
 """Counts up whenever the same inputs would give other tensors: a change of fitting, cleaning, scaling or layout."""
@@ -44,8 +44,8 @@ class EncoderIdentity:
 
     Attributes:
         vae, text_encoder, tokenizer: hashes of the frozen parts.
-        dtype: the numbers are stored in.
-        text_dtype: the text encoder computes in.
+        dtype: what the numbers are stored in.
+        text_dtype: what the text encoder computes in.
     """
 
     vae: str
@@ -56,12 +56,12 @@ class EncoderIdentity:
 
     @property
     def sha256(self) -> str:
-        """Of the frozen parts alone: what other encoders make is another language to the model."""
+        """Of the frozen parts alone, whatever the dtypes: to the model, what other encoders make means nothing."""
         return hashlib.sha256("|".join((self.vae, self.text_encoder, self.tokenizer)).encode()).hexdigest()
 
 
 class Cache:
-    """Tensors by item.
+    """Encoded tensors by item.
 
     Args:
         folder: made when something is written.
@@ -76,10 +76,11 @@ class Cache:
         """64 hex digits over everything that the item's tensor depends on."""
         known = self._keys.get(item)
         if known is None:
-            known = self._keys[item] = hashlib.sha256(json.dumps(self._facts(item)).encode()).hexdigest()
+            known = self._keys[item] = hashlib.sha256(json.dumps(self._dependencies(item)).encode()).hexdigest()
         return known
 
     def path(self, item: Item) -> Path:
+        """The item's file, whether it is there or not."""
         key = self.key(item)
         return self.folder / key[:2] / f"{key}.safetensors"
 
@@ -107,26 +108,30 @@ class Cache:
             ) from error
 
     def read(self, item: Item) -> torch.Tensor:
-        """The stored tensor in float32: picture (4, h, w), mask (1, h, w), text (L, Y), I-Emb (rows, Y).
+        """The stored tensor in float32.
+
+        Returns:
+            picture (4, h, w), mask (1, h, w), text (L, Y), I-Emb table (rows, Y).
 
         Raises:
             DataError: it is not there or damaged.
         """
         return read_tensor(self.path(item))[0].float()
 
-    def _facts(self, item: Item) -> list:
+    def _dependencies(self, item: Item) -> list:
+        """What the item's key is a hash of."""
         identity = self.identity
-        facts = [CACHE_VERSION, type(item).__name__, str(identity.dtype)]
+        common = [CACHE_VERSION, type(item).__name__, str(identity.dtype)]
         if isinstance(item, PictureItem):
             blanked = None if item.blanked is None else item.blanked.digest
-            return [*facts, identity.vae, item.digest, fit_numbers(item.fit), blanked]
+            return [*common, identity.vae, item.digest, fit_numbers(item.fit), blanked]
         if isinstance(item, MaskItem):
-            return [*facts, item.digest, fit_numbers(item.fit)]
+            return [*common, item.digest, fit_numbers(item.fit)]
         text = item.text if isinstance(item, TextItem) else None
-        return [*facts, identity.text_encoder, identity.tokenizer, str(identity.text_dtype), text]
+        return [*common, identity.text_encoder, identity.tokenizer, str(identity.text_dtype), text]
 
     def _header(self, item: Item) -> dict[str, str]:
-        """For people and for decoding."""
+        """Entries of the safetensors header, for people and for decoding."""
         header = {"kind": type(item).__name__.removesuffix("Item").lower(), "cache_version": str(CACHE_VERSION)}
         if isinstance(item, (PictureItem, MaskItem)):
             header |= {"file": item.path.name, "file_sha256": item.digest, "fit": item.fit.describe()}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from ....ace.devices import half_precision
 from ....ace.lcu.frames import FittedFrame, fit_frames
 from ....ace.lcu.indicators import MAX_IMAGES, indicator
 from ....ace.lcu.units import Frame, ResolvedContext
@@ -23,41 +24,44 @@ from ...errors import DatasetError
 from ..errors import DataError
 from ..progress import Progress, silent_progress
 from .cache import Cache, EncoderIdentity, IndicatorItem, Item, TextItem
-from .examples import (
-    Example,
-    MaskItem,
-    PictureItem,
-    Plan,
-)
+from .examples import Example, Examples
 from .file_index import FileIndex
+from .items import MaskItem, PictureItem
 
 _log = logging.getLogger(__name__)
-_AHEAD = 4  # pictures that are decoded while the VAE is busy
+_PREFETCHED = 4  # pictures that are decoded while the VAE is busy
 
 
 @dataclass(frozen=True)
 class EncoderFiles:
-    """Where the frozen parts lie."""
+    """Where the frozen parts lie.
+
+    Attributes:
+        vae: file.
+        text_encoder, tokenizer: folders.
+    """
 
     vae: Path
     text_encoder: Path
     tokenizer: Path
 
     def identity(self, files: FileIndex, dtype: torch.dtype, device: torch.device | str) -> EncoderIdentity:
-        """Of what is stored in ``dtype`` by encoders on ``device``."""
-        parts = (files.weights(part) for part in (self.vae, self.text_encoder, self.tokenizer))
+        """Of what encoders on ``device`` make, stored in ``dtype``; ``files`` remembers their hashes."""
+        parts = (files.checksum(part) for part in (self.vae, self.text_encoder, self.tokenizer))
         return EncoderIdentity(*parts, dtype, _text_dtype(device))
 
     def load_vae(self, device: torch.device | str) -> DiffusersVAE:
+        """The VAE, in float32."""
         return DiffusersVAE.load(self.vae, device=device)
 
     def load_text_encoder(self, device: torch.device | str) -> T5TextEncoder:
+        """The text encoder: in float32 on a CPU, in bfloat16 on devices that compute in it."""
         return T5TextEncoder.load(self.text_encoder, self.tokenizer, dtype=_text_dtype(device), device=device)
 
 
 def _text_dtype(device: torch.device | str) -> torch.dtype:
     """The published encoder has 4.7 billion parameters, which few GPUs hold in float32. The VAE is always float32."""
-    return torch.float32 if torch.device(device).type == "cpu" else torch.bfloat16
+    return half_precision(device)
 
 
 def items_of(example: Example) -> Iterator[Item]:
@@ -65,54 +69,61 @@ def items_of(example: Example) -> Iterator[Item]:
     yield example.target
     yield from example.references
     yield from (mask for mask in example.masks if mask is not None)
-    yield from (TextItem(text) for text in (*example.texts, *example.negative_texts))
+    yield from (TextItem(text) for texts in example.all_texts for text in texts)
 
 
 def fill_cache(
     cache: Cache,
-    plan: Plan,
+    examples: Examples,
     encoders: EncoderFiles,
     *,
     device: torch.device | str = "cpu",
-    share: tuple[int, int] = (0, 1),
+    process_index: int = 0,
+    num_processes: int = 1,
     skip_bad: bool = False,
     progress: Progress = silent_progress,
 ) -> None:
-    """Encodes what the examples of a plan need and the cache lacks. Encoders are opened only if they are needed.
+    """Encodes what the examples need and the cache lacks. Encoders are opened only if they are needed.
 
     Args:
-        share: (rank, processes): this process does every so manyth item.
+        cache: to fill.
+        examples: whose pictures, masks and texts are needed.
+        encoders: where the VAE and the text encoder lie.
+        device: where they run.
+        process_index, num_processes: of all missing items this process encodes those whose turn it is.
         skip_bad: log pictures that cannot be decoded instead of raising; see :func:`drop_uncached`.
+        progress: told how many texts and pictures are done; an exception it raises stops the work.
 
     Raises:
         DataError: a picture cannot be decoded (its pair is named), or the disk is full.
     """
     owners: dict[Item, Example] = {}
-    for example in (*plan.train, *plan.validation):
+    for example in (*examples.train, *examples.validation):
         for item in items_of(example):
             owners.setdefault(item, example)
-    missing = [item for item in (IndicatorItem(), *owners) if item not in cache][share[0] :: share[1]]
+    missing = [item for item in (IndicatorItem(), *owners) if item not in cache]
+    missing = missing[process_index::num_processes]
     words = [item for item in missing if isinstance(item, (TextItem, IndicatorItem))]
     pictures = [item for item in missing if not isinstance(item, (TextItem, IndicatorItem))]
     if words:
         progress("encoding texts", 0, len(words))
         text_encoder = encoders.load_text_encoder(device)
         for done, item in enumerate(words, 1):
-            cache.write(item, _encode_words(item, text_encoder))
+            cache.write(item, _encode_item(item, text_encoder))
             progress("encoding texts", done, len(words))
         del text_encoder  # the largest part by far: gone before the VAE comes
     if not pictures:
         return
     progress("encoding pictures", 0, len(pictures))
     vae = encoders.load_vae(device) if any(isinstance(item, PictureItem) for item in pictures) else None
-    for done, (item, load) in enumerate(_decoded_ahead(pictures), 1):
+    for done, (item, load) in enumerate(_prefetched(pictures), 1):
         try:
             pixels = load()
         except (ValueError, DatasetError) as error:
             message = f"pair {owners[item].id} of {owners[item].folder} cannot be read: {error}"
             if not skip_bad:
                 raise DataError(
-                    f"{message} What is cached stays. Mend the pair, or set data.on_bad_pair to skip to go on without it"
+                    f"{message} What is cached stays. Repair the pair, or set data.on_bad_pair to skip to go on without it"
                 ) from error
             _log.warning("skipped: %s", message)
             continue
@@ -120,40 +131,40 @@ def fill_cache(
         progress("encoding pictures", done, len(pictures))
 
 
-def drop_uncached(plan: Plan, cache: Cache) -> Plan:
-    """The plan without the examples that could not be encoded.
+def drop_uncached(examples: Examples, cache: Cache) -> Examples:
+    """The examples without those that could not be encoded.
 
     Raises:
         DataError: nothing is left to train on.
     """
 
-    def kept(examples: Sequence[Example]) -> tuple[Example, ...]:
-        return tuple(example for example in examples if all(item in cache for item in items_of(example)))
+    def kept(split: Sequence[Example]) -> tuple[Example, ...]:
+        return tuple(example for example in split if all(item in cache for item in items_of(example)))
 
-    train, validation = kept(plan.train), kept(plan.validation)
-    lost = len(plan.train) + len(plan.validation) - len(train) - len(validation)
+    train, validation = kept(examples.train), kept(examples.validation)
+    lost = len(examples.train) + len(examples.validation) - len(train) - len(validation)
     if not lost:
-        return plan
+        return examples
     if not train:
         raise DataError("no pair could be encoded; see the messages above")
-    left_out = {**plan.left_out, "pictures cannot be decoded": lost}
-    return replace(plan, train=train, validation=validation, left_out=left_out)
+    left_out = {**examples.left_out, "pictures cannot be decoded": lost}
+    return replace(examples, train=train, validation=validation, left_out=left_out)
 
 
-def _encode_words(item: TextItem | IndicatorItem, encoder: T5TextEncoder) -> torch.Tensor:
+def _encode_item(item: TextItem | IndicatorItem, encoder: T5TextEncoder) -> torch.Tensor:
     """(L, Y) of a text, or the whole I-Emb table, the row past the published ten included."""
     if isinstance(item, TextItem):
         return encode_text(item.text, encoder, _log.warning)[0]
     return encode_indicators(encoder, MAX_IMAGES + 1)
 
 
-def _decoded_ahead(items: Iterable[Item]) -> Iterator[tuple[Item, Callable[[], torch.Tensor]]]:
+def _prefetched(items: Iterable[Item]) -> Iterator[tuple[Item, Callable[[], torch.Tensor]]]:
     """Each item with a function that waits for its pixels; the next few are decoded meanwhile."""
     waiting: deque = deque()
     with ThreadPoolExecutor(max_workers=2) as pool:
         for item in items:
             waiting.append((item, pool.submit(fitted_pixels, item)))
-            if len(waiting) > _AHEAD:
+            if len(waiting) > _PREFETCHED:
                 item, future = waiting.popleft()
                 yield item, future.result
         for item, future in waiting:
@@ -161,7 +172,10 @@ def _decoded_ahead(items: Iterable[Item]) -> Iterator[tuple[Item, Callable[[], t
 
 
 def fitted_pixels(item: PictureItem | MaskItem) -> torch.Tensor:
-    """What is encoded: a picture (1, H, W, 3) at the model's size, or a mask (1, h, w) at the latent's.
+    """What is encoded of an item.
+
+    Returns:
+        of a picture (1, H, W, 3), 0 … 1, at the model's size; of a mask (1, h, w) at the latent's.
 
     Raises:
         ImageError, ValueError: the file is damaged or has changed.
@@ -176,12 +190,12 @@ def fitted_pixels(item: PictureItem | MaskItem) -> torch.Tensor:
 
 
 def _read_mask(item: MaskItem) -> torch.Tensor:
-    """(1, H, W), 0 … 1."""
+    """(1, H, W), 0 … 1, at the file's size."""
     return torch.from_numpy(read_mask(item.path).pixels)[None].float() / 255.0
 
 
 def _latent_mask(item: MaskItem) -> torch.Tensor:
-    """(1, h, w) of zeros and ones, by the rule for frames."""
+    """(1, h, w) of zeros and ones at the latent's size, by the rule for frames."""
     mask = _read_mask(item)
     frame = Frame(torch.zeros(()).expand(*mask.shape, 3), mask, "", indicator(0), 0)
     fitted = fit_frames(ResolvedContext((frame,), "", 0), _fixed(item.fit))
@@ -189,4 +203,5 @@ def _latent_mask(item: MaskItem) -> torch.Tensor:
 
 
 def _fixed(fit: Fit) -> Resolution:
+    """A rule for sizes that gives every picture this fit."""
     return Resolution(lambda _height, _width: fit, (fit.height, fit.width))

@@ -1,6 +1,6 @@
 """Rows of a dataset -> examples: the frames that the model will see for each pair, by the same rules as in sampling.
 
-No picture is decoded here. The condition units are built from stand-ins that have a picture's shape and no pixels, so
+No picture is decoded here. The condition units are built from placeholders that have a picture's shape and no pixels, so
 that the order of frames, their words and sizes come from `ace.lcu.resolve` and nowhere else.
 """
 
@@ -14,54 +14,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import torch
-
 from ....ace.encode import branch_texts
-from ....ace.lcu.indicators import indicator
-from ....ace.lcu.units import (
-    ConditionImage,
-    ConditionUnit,
-    LongContext,
-    ResolvedContext,
-    resolve,
-)
+from ....ace.lcu.units import LongContext, ResolvedContext, resolve
 from ....ace.pictures.fit import Fit, exact_fit
-from ....ace.pictures.preprocess import LATENT_PIXELS
 from ....ace.pictures.resolution import Resolution
-from ...dataset.disk.rows import PairRow
+from ...dataset.disk.rows import UNLABELLED_ADVICE, PairRow
 from ...dataset.disk.storage import safe_file
 from ...dataset.store import Dataset
 from ...errors import DatasetError
 from ..errors import DataError
 from ..progress import Progress, silent_progress
 from .file_index import FileIndex
+from .items import MaskItem, PictureItem, Size, fit_numbers
+from .placeholders import Placeholders
 
 _log = logging.getLogger(__name__)
-Size = tuple[int, int]
+_UNLABELLED = "no instruction yet"
+_ADVICE = "Capture pairs first, or relax data.max_images and data.weights"
 _ASPECT_TOLERANCE = 0.02  # a teacher that rounds sides to its own multiples; more is another picture
-
-
-@dataclass(frozen=True)
-class MaskItem:
-    """A mask file at one size."""
-
-    path: Path
-    digest: str
-    fit: Fit
-
-
-@dataclass(frozen=True)
-class PictureItem:
-    """A picture file at one size; ``blanked`` is the mask under which its pixels are hidden, if they are."""
-
-    path: Path
-    digest: str
-    fit: Fit
-    blanked: MaskItem | None = None
-
-    @property
-    def latent_size(self) -> Size:
-        return self.fit.height // LATENT_PIXELS, self.fit.width // LATENT_PIXELS
 
 
 @dataclass(frozen=True)
@@ -77,6 +47,7 @@ class Example:
         edited: index of the reference whose mask is also the target's; None for a picture made from text alone.
         texts, negative_texts: of the target and of each reference, in both branches of guidance.
         weight: the pair's importance.
+        phrasings: texts as ``texts`` has them, in the further phrasings of the pair's instruction.
     """
 
     id: str
@@ -88,11 +59,17 @@ class Example:
     texts: tuple[str, ...]
     negative_texts: tuple[str, ...]
     weight: float
+    phrasings: tuple[tuple[str, ...], ...] = ()
 
     @property
     def layout(self) -> tuple[Size, ...]:
-        """Latent sizes of all frames, the target first: what all samples of a batch have in common."""
+        """Latent sizes (h, w) of all frames, the target first: what all samples of a batch have in common."""
         return (self.target.latent_size, *(picture.latent_size for picture in self.references))
+
+    @property
+    def all_texts(self) -> tuple[tuple[str, ...], ...]:
+        """Whatever of it may have to be encoded: the texts, those of the negative branch, and all phrasings."""
+        return (self.texts, self.negative_texts, *self.phrasings)
 
     @property
     def place(self) -> str:
@@ -101,7 +78,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Examples:
     """What a run trains on and is measured on.
 
     Attributes:
@@ -127,8 +104,12 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class PlanSettings:
-    """See ``DataSection``."""
+class ExampleSettings:
+    """Which pairs become examples, and how: the settings of :class:`DataSection` of the same names.
+
+    Attributes:
+        skip_bad: log pairs that cannot be used instead of raising.
+    """
 
     max_images: int = 10
     max_rounds: int = 4
@@ -138,14 +119,21 @@ class PlanSettings:
     skip_bad: bool = False
 
 
-def make_plan(
+def make_examples(
     folders: Sequence[Path],
     resolution: Resolution,
     files: FileIndex,
-    settings: PlanSettings,
+    settings: ExampleSettings,
     progress: Progress = silent_progress,
-) -> Plan:
+) -> Examples:
     """Reads the rows of all datasets and decides the frames of every pair.
+
+    Args:
+        folders: of the datasets.
+        resolution: the rule for sizes.
+        files: hashes and sizes of the pictures; new ones are added and saved.
+        settings: which pairs are used.
+        progress: told how many pictures have been read.
 
     Raises:
         DataError: a dataset cannot be opened, a pair makes no sense (unless it may be skipped), or none is left.
@@ -160,7 +148,7 @@ def make_plan(
             rows = {row.id: row for row in Dataset(folder).rows()}
         except DatasetError as error:
             raise DataError(str(error)) from error
-        files.scan((folder / name for row in rows.values() for name in _pictures(row)), progress)
+        files.scan((folder / name for row in rows.values() for name in _picture_files(row)), progress)
         builder = _Builder(folder, rows, resolution, files, settings)
         for row in rows.values():
             try:
@@ -176,15 +164,15 @@ def make_plan(
                 instructions[row.instruction] += 1
     files.save()
     if faults:
-        _report(faults, settings.skip_bad)
+        _report_faults(faults, settings.skip_bad)
         left_out["cannot be read or makes no sense"] += len(faults)
     if not train:
         raise DataError(
             f"no pair is left to train on in {', '.join(map(str, folders))}; left out: {dict(left_out) or 'none'}. "
-            "Capture pairs first, or relax data.max_images and data.weights"
+            f"{UNLABELLED_ADVICE if _UNLABELLED in left_out else _ADVICE}"
         )
     common = instructions.most_common(1)[0][0]
-    return Plan(tuple(train), tuple(validation), dict(left_out), common)
+    return Examples(tuple(train), tuple(validation), dict(left_out), common)
 
 
 class _LeftOut(Exception):
@@ -200,18 +188,26 @@ class _Builder:
         rows: dict[str, PairRow],
         resolution: Resolution,
         files: FileIndex,
-        settings: PlanSettings,
+        settings: ExampleSettings,
     ) -> None:
         self.folder, self.rows, self.resolution, self.files, self.settings = folder, rows, resolution, files, settings
 
     def build(self, row: PairRow) -> Example:
+        """The example of one pair.
+
+        Raises:
+            _LeftOut: the settings exclude the pair.
+            ValueError, DatasetError: it makes no sense, or a file cannot be read.
+        """
         weight = self._weight(row)
-        stand_ins = _StandIns(self.folder, self.files, self.settings.fill)
-        context = LongContext(stand_ins.unit(row), [stand_ins.unit(earlier) for earlier in self._history(row)])
-        resolved = resolve(context.keep_rounds(self.settings.max_rounds))
+        rounds = [*self._history(row), row]
+        if not all(one.labelled for one in rounds):
+            raise _LeftOut(_UNLABELLED)
+        placeholders = Placeholders(self.folder, self.files, self.settings.fill)
+        resolved = self._resolve(rounds, placeholders)
         if len(resolved.frames) > self.settings.max_images:
             raise _LeftOut(f"more than {self.settings.max_images} images")
-        references, masks = self._references(resolved, stand_ins)
+        references, masks = self._references(resolved, placeholders)
         texts, negative = branch_texts(resolved)
         return Example(
             id=row.id,
@@ -223,7 +219,21 @@ class _Builder:
             texts=tuple(texts),
             negative_texts=tuple(negative),
             weight=weight,
+            phrasings=self._phrasings(rounds),
         )
+
+    def _resolve(self, rounds: Sequence[PairRow], placeholders: Placeholders, phrasing: int = 0) -> ResolvedContext:
+        units = [placeholders.unit(row, _nth(row.all_instructions, phrasing)) for row in rounds]
+        return resolve(LongContext(units[-1], units[:-1]).keep_rounds(self.settings.max_rounds))
+
+    def _phrasings(self, rounds: Sequence[PairRow]) -> tuple[tuple[str, ...], ...]:
+        """The texts in each further phrasing; a round that has fewer begins anew."""
+        count = max(len(row.all_instructions) for row in rounds)
+        found = []
+        for number in range(1, count):
+            placeholders = Placeholders(self.folder, self.files, self.settings.fill)
+            found.append(tuple(branch_texts(self._resolve(rounds, placeholders, number))[0]))
+        return tuple(found)
 
     def _weight(self, row: PairRow) -> float:
         if self.settings.weights == "ignore":
@@ -243,11 +253,11 @@ class _Builder:
         return [self.rows[earlier] for earlier in row.history]
 
     def _references(
-        self, resolved: ResolvedContext, stand_ins: _StandIns
+        self, resolved: ResolvedContext, placeholders: Placeholders
     ) -> tuple[tuple[PictureItem, ...], tuple[MaskItem | None, ...]]:
         pictures, masks = [], []
         for frame in resolved.frames:
-            picture, mask = stand_ins.items(frame.image)
+            picture, mask = placeholders.items(frame.image)
             fit = self.resolution.fit(picture.fit.source_height, picture.fit.source_width)
             mask = None if mask is None else replace(mask, fit=fit)
             blanked = mask if frame.fill != "keep" else None
@@ -266,7 +276,15 @@ class _Builder:
 
 
 def target_fit(height: int, width: int, edited: Fit) -> Fit:
-    """The result lies on the edited picture pixel by pixel, whatever size the teacher gave it."""
+    """How a result is fitted: it lies on the edited picture pixel by pixel, whatever size the teacher gave it.
+
+    Args:
+        height, width: of the result's file.
+        edited: how the edited picture is fitted.
+
+    Raises:
+        ValueError: the result has another aspect ratio.
+    """
     if (height, width) == (edited.source_height, edited.source_width):
         return edited
     ratio = (height / width) / (edited.source_height / edited.source_width)
@@ -276,60 +294,26 @@ def target_fit(height: int, width: int, edited: Fit) -> Fit:
     )
 
 
-class _StandIns:
-    """Condition units whose images have a shape but no pixels, and the way back from such an image to its file."""
-
-    def __init__(self, folder: Path, files: FileIndex, fill: str) -> None:
-        self.folder, self.files, self.fill = folder, files, fill
-        self._items: list[tuple[torch.Tensor, PictureItem, MaskItem | None]] = []
-
-    def unit(self, row: PairRow) -> ConditionUnit:
-        masks = row.masks_by_index
-        images = []
-        for index, name in enumerate(row.image_files):
-            picture, size = self._item(PictureItem, name)
-            image, mask, mask_item = _shape_only(*size, 3), None, None
-            if index in masks:
-                mask_item, mask_size = self._item(MaskItem, masks[index])
-                mask = _shape_only(*mask_size)
-            self._items.append((image, picture, mask_item))
-            fill = "keep" if mask is None else self.fill
-            images.append(ConditionImage(image, mask, indicator(index), fill))
-        return ConditionUnit(row.instruction, images)
-
-    def items(self, image: torch.Tensor) -> tuple[PictureItem, MaskItem | None]:
-        """What a stand-in stands for."""
-        return next((picture, mask) for known, picture, mask in self._items if known is image)
-
-    def _item(self, kind, name: str):
-        path = safe_file(self.folder, name)
-        info = self.files.picture(path)
-        return kind(path, info.sha256, _whole(info.height, info.width)), (info.height, info.width)
+def _nth(texts: Sequence[str], number: int) -> str:
+    return texts[number % len(texts)]
 
 
-def _shape_only(*shape: int) -> torch.Tensor:
-    """(1, *shape) in the memory of one number."""
-    return torch.zeros(()).expand(1, *shape)
-
-
-def _whole(height: int, width: int) -> Fit:
-    """Stands in until the frame's own fit is known; it only carries the source's size."""
-    from ....ace.pictures.fit import PATCH_PIXELS, Box
-
-    return Fit(height, width, Box(0, 0, height, width), PATCH_PIXELS, PATCH_PIXELS)
-
-
-def _pictures(row: PairRow) -> Iterable[str]:
+def _picture_files(row: PairRow) -> Iterable[str]:
     return (*row.image_files, *row.mask_file_names, row.target_file_name)
 
 
-def _report(faults: list[str], skip: bool) -> None:
+def _report_faults(faults: list[str], skip: bool) -> None:
+    """Logs faults where their pairs are skipped.
+
+    Raises:
+        DataError: they are not skipped.
+    """
     shown = "\n  ".join(faults[:10]) + (f"\n  … and {len(faults) - 10} more" if len(faults) > 10 else "")
     if skip:
         _log.warning("%d pairs are skipped:\n  %s", len(faults), shown)
         return
     raise DataError(
-        f"{len(faults)} pairs cannot be used:\n  {shown}\nMend them (`comfyui-ace dataset check` and `repair`), or set "
+        f"{len(faults)} pairs cannot be used:\n  {shown}\nRepair them (`comfyui-ace dataset check` and `repair`), or set "
         "data.on_bad_pair to skip to go on without them"
     )
 
@@ -349,11 +333,6 @@ def _describe(example: Example) -> str:
         example.texts,
         example.negative_texts,
         example.weight,
+        *([example.phrasings] if example.phrasings else []),
     ]
     return json.dumps(parts) + "\n"
-
-
-def fit_numbers(fit: Fit) -> tuple[int, ...]:
-    """All that a fit says, for hashing."""
-    crop = fit.crop
-    return (fit.source_height, fit.source_width, crop.top, crop.left, crop.height, crop.width, fit.height, fit.width)

@@ -18,7 +18,12 @@ from ..progress import Progress, silent_progress
 
 @dataclass(frozen=True)
 class FileInfo:
-    """What the key of a cached item needs to know about a file. Sizes are 0 for files that are no pictures."""
+    """What identifies a file.
+
+    Attributes:
+        sha256: of its content.
+        height, width: in pixels; 0 for files that are no pictures.
+    """
 
     sha256: str
     height: int = 0
@@ -40,15 +45,15 @@ class FileIndex:
             self._read(store)
 
     def picture(self, path: Path) -> FileInfo:
-        """Hash, height and width of a picture.
+        """Hash and size of a picture.
 
         Raises:
             ImageError: missing, or no picture.
         """
         return self._look_up(path, _read_picture)
 
-    def weights(self, path: Path) -> str:
-        """One hash for a file, or for all files of a folder and their names."""
+    def checksum(self, path: Path) -> str:
+        """SHA-256 of a file, or one over all files of a folder and their names."""
         if not path.is_dir():
             return self._look_up(path, _read_file).sha256
         import hashlib
@@ -58,7 +63,12 @@ class FileIndex:
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def scan(self, paths: Iterable[Path], progress: Progress = silent_progress) -> None:
-        """Reads many pictures side by side, so that `picture` finds them. Faults are left for `picture` to name."""
+        """Reads many pictures in several threads, so that :meth:`picture` finds them; it will also name what is wrong.
+
+        Args:
+            paths: of the pictures.
+            progress: told how many are read; an exception it raises stops the work.
+        """
         missing = [path for path in dict.fromkeys(paths) if not self._is_current(path)]
         if not missing:
             return
@@ -78,7 +88,11 @@ class FileIndex:
             self.save()
 
     def save(self) -> None:
-        """Appends what is new to the store."""
+        """Appends what is new to the store.
+
+        Raises:
+            DataError: it cannot be written.
+        """
         if self._store is None or not self._fresh:
             return
         lines = []
@@ -88,7 +102,7 @@ class FileIndex:
         self._fresh = []
         try:
             self._store.parent.mkdir(parents=True, exist_ok=True)
-            with open(self._store, "a", encoding="utf-8") as file:
+            with open(self._store, "a", encoding="utf-8", newline="\n") as file:
                 file.write("".join(lines))
         except OSError as error:
             raise DataError(

@@ -11,21 +11,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import TrainError
-from .processes import Company
+from .processes import Processes
 
 LOCK, HOLDER = ".lock", ".running.json"
 
 
 @contextlib.contextmanager
-def occupied(folder: Path, company: Company) -> Iterator[None]:
-    """Makes an output folder and holds it against other runs; a collective call.
+def run_lock(folder: Path, processes: Processes) -> Iterator[None]:
+    """Makes an output folder and locks it against other runs for as long as the block lasts; a collective call.
 
     The operating system drops the lock when its holder dies.
+
+    Args:
+        folder: of the run.
+        processes: of the run; the main one holds the lock.
 
     Raises:
         TrainError: another run is at work there (the message says which), or there can be no such folder.
     """
-    lock = company.on_first(lambda: _take(folder))
+    lock = processes.on_main(lambda: _acquire(folder))
     try:
         yield
     finally:
@@ -34,7 +38,7 @@ def occupied(folder: Path, company: Company) -> Iterator[None]:
             lock.release()
 
 
-def _take(folder: Path):
+def _acquire(folder: Path):
     import filelock
 
     lock = filelock.FileLock(str(folder / LOCK), timeout=0)
@@ -42,7 +46,7 @@ def _take(folder: Path):
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
         holder = {"pid": os.getpid(), "machine": platform.node(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
-        (folder / HOLDER).write_text(json.dumps(holder), encoding="utf-8")
+        (folder / HOLDER).write_text(json.dumps(holder), encoding="utf-8", newline="\n")
         return lock
     except filelock.Timeout:
         raise TrainError(

@@ -2,7 +2,7 @@
 
 OUTPUT/checkpoints/step-00001000/
   model.safetensors       what is trained, float32, by parameter name
-  optimizer.safetensors   AdamW's moments, `NAME|exp_avg` …
+  optimizer.safetensors   the optimisers' moments, `NAME|exp_avg` …
   average.safetensors     the moving average, if there is one
   state.json              step, configuration, hashes of base model and data
 
@@ -17,7 +17,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ....ace.files import remove_folder, rename
 from ..errors import TrainError
 
 STATE_VERSION = 1
@@ -33,23 +34,26 @@ _NAME = re.compile(r"step-(\d{8})\Z")
 
 @dataclass(frozen=True)
 class RunState:
-    """Everything that survives.
+    """What a checkpoint holds.
 
     Attributes:
         step: optimiser steps done.
-        model, optimizer, average: tensors by name; ``average`` is None without one.
-        facts: configuration and hashes.
+        model, optimizer, ema: tensors by name; ``ema`` is None without a moving average.
+        metadata: configuration, and hashes of base model and data.
     """
 
     step: int
     model: Mapping[str, torch.Tensor]
     optimizer: Mapping[str, torch.Tensor]
-    average: Mapping[str, torch.Tensor] | None
-    facts: Mapping[str, Any]
+    ema: Mapping[str, torch.Tensor] | None
+    metadata: Mapping[str, Any]
 
 
 def save_state(folder: Path, state: RunState, keep: int) -> Path:
     """Writes a checkpoint below ``folder`` and then removes all but the latest ``keep``.
+
+    Returns:
+        the checkpoint's folder.
 
     Raises:
         TrainError: the disk is full or not writable; earlier checkpoints stay as they are.
@@ -59,7 +63,7 @@ def save_state(folder: Path, state: RunState, keep: int) -> Path:
 
     final = folder / f"step-{state.step:08d}"
     building = folder / f".{final.name}.part"
-    files = {"model": state.model, "optimizer": state.optimizer, "average": state.average}
+    files = {"model": state.model, "optimizer": state.optimizer, "average": state.ema}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(building, ignore_errors=True)
@@ -70,15 +74,15 @@ def save_state(folder: Path, state: RunState, keep: int) -> Path:
                 save_file({key: value.contiguous() for key, value in tensors.items()}, path)
                 _sync(path)
         path = building / "state.json"
-        facts = {"version": STATE_VERSION, "step": state.step, **state.facts}
-        path.write_text(json.dumps(facts, indent=2, default=str), encoding="utf-8")
+        metadata = {"version": STATE_VERSION, "step": state.step, **state.metadata}
+        path.write_text(json.dumps(metadata, indent=2, default=str), encoding="utf-8", newline="\n")
         _sync(path)
         if final.exists():  # the same step again, from a run that was stopped and continued without a step
-            shutil.rmtree(final)
-        os.rename(building, final)
+            remove_folder(final)
+        rename(building, final)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(building, ignore_errors=True)
-        last = latest(folder)
+        last = latest_checkpoint(folder)
         raise TrainError(
             f"the checkpoint of step {state.step} cannot be written to {folder} ({error}). "
             + (f"{last.name} is kept" if last else "There is no earlier one")
@@ -89,13 +93,13 @@ def save_state(folder: Path, state: RunState, keep: int) -> Path:
     return final
 
 
-def latest(folder: Path) -> Path | None:
-    """The last whole checkpoint below a folder."""
+def latest_checkpoint(folder: Path) -> Path | None:
+    """The folder of the last checkpoint below a folder; None where there is none."""
     return next(reversed(_checkpoints(folder)), None)
 
 
 def load_state(path: Path) -> RunState:
-    """Reads a checkpoint.
+    """Reads a checkpoint's folder.
 
     Raises:
         TrainError: it is damaged, or of a newer version.
@@ -104,16 +108,16 @@ def load_state(path: Path) -> RunState:
     from safetensors.torch import load_file
 
     try:
-        facts = json.loads((path / "state.json").read_text(encoding="utf-8"))
-        if facts["version"] > STATE_VERSION:
+        metadata = json.loads((path / "state.json").read_text(encoding="utf-8"))
+        if metadata["version"] > STATE_VERSION:
             raise TrainError(f"{path} was written by a newer version of ACE Edit; update to go on from it")
-        average = path / "average.safetensors"
+        ema = path / "average.safetensors"
         return RunState(
-            step=int(facts["step"]),
+            step=int(metadata["step"]),
             model=load_file(path / "model.safetensors"),
             optimizer=load_file(path / "optimizer.safetensors"),
-            average=load_file(average) if average.is_file() else None,
-            facts=facts,
+            ema=load_file(ema) if ema.is_file() else None,
+            metadata=metadata,
         )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise TrainError(
@@ -126,10 +130,11 @@ def gather_model(model: nn.Module, *, frozen: bool = False) -> dict[str, torch.T
     """Full tensors of a model on the CPU, by the names they have without wrappers; a collective call.
 
     Args:
+        model: plain or sharded.
         frozen: include parameters that are not trained.
 
     Returns:
-        on the first process; others may get an empty dictionary.
+        on the main process; others may get an empty dictionary.
     """
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
@@ -138,12 +143,12 @@ def gather_model(model: nn.Module, *, frozen: bool = False) -> dict[str, torch.T
     return {name: tensor.clone() for name, tensor in tensors.items()}
 
 
-def gather_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """The optimiser's tensors as `NAME|exp_avg` and so on; a collective call."""
+def gather_optimizers(model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> dict[str, torch.Tensor]:
+    """The optimisers' tensors as `NAME|exp_avg` and so on; a collective call."""
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_optimizer_state_dict
 
     options = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
-    state = get_optimizer_state_dict(model, optimizer, options=options).get("state", {})
+    state = get_optimizer_state_dict(model, optimizers, options=options).get("state", {})
     return {
         f"{name}|{kind}": torch.as_tensor(value).clone()
         for name, kinds in state.items()
@@ -161,7 +166,7 @@ def restore_model(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None
 
     expected = {name: tuple(p.shape) for name, p in model.named_parameters() if p.requires_grad}
     given = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    expected = {_plain(name): shape for name, shape in expected.items()}
+    expected = {_unwrapped_name(name): shape for name, shape in expected.items()}
     if expected != given:
         odd = sorted(name for name in expected.keys() | given.keys() if expected.get(name) != given.get(name))
         raise TrainError(
@@ -173,27 +178,39 @@ def restore_model(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None
     set_model_state_dict(model, dict(tensors), options=options)
 
 
-def restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Puts gathered moments back; a collective call in which every process brings all tensors."""
+def restore_optimizers(
+    model: nn.Module, optimizers: Sequence[torch.optim.Optimizer], tensors: Mapping[str, torch.Tensor]
+) -> None:
+    """Puts gathered moments back; a collective call in which every process brings all tensors.
+
+    Raises:
+        TrainError: they are another optimiser's.
+    """
     from torch.distributed.checkpoint.state_dict import StateDictOptions, set_optimizer_state_dict
 
-    names = [_plain(name) for name, parameter in model.named_parameters() if parameter.requires_grad]
-    (group,) = optimizer.param_groups
+    names = {
+        parameter: _unwrapped_name(name) for name, parameter in model.named_parameters() if parameter.requires_grad
+    }
+    groups = [
+        {**group, "params": [names[parameter] for parameter in group["params"]]}
+        for optimizer in optimizers
+        for group in optimizer.param_groups
+    ]
     state: dict[str, dict[str, torch.Tensor]] = {}
     for key, tensor in tensors.items():
         name, _, kind = key.rpartition("|")
         state.setdefault(name, {})[kind] = tensor
-    stored = {"state": state, "param_groups": [{**group, "params": names}]}
     options = StateDictOptions(full_state_dict=True, ignore_frozen_params=True)
-    set_optimizer_state_dict(model, optimizer, stored, options=options)
+    set_optimizer_state_dict(model, optimizers, {"state": state, "param_groups": groups}, options=options)
 
 
-def _plain(name: str) -> str:
+def _unwrapped_name(name: str) -> str:
     """A parameter's name without what wrappers put into it."""
     return ".".join(part for part in name.split(".") if part not in {"module", "_fsdp_wrapped_module", "_orig_mod"})
 
 
 def _checkpoints(folder: Path) -> list[Path]:
+    """Oldest first."""
     found = [path for path in folder.iterdir() if _NAME.match(path.name)] if folder.is_dir() else []
     return sorted(found)
 

@@ -1,8 +1,9 @@
 """What the model learns by.
 
 objective   noise, timesteps, loss and its weighting
-optimizer   steps, learning rate, moving average
+optimizer   AdamW and Muon, learning rate schedule, EMA of the weights
+muon        steps of whole matrices
 adapters    LoRA layers in and out of a model
 """
 
-__all__ = ["adapters", "objective", "optimizer"]
+__all__ = ["adapters", "muon", "objective", "optimizer"]

@@ -20,7 +20,14 @@ ADAPTER = "default"
 
 
 def choose_layers(model: ACEModel, targets: Iterable[str]) -> list[str]:
-    """Names of the linear and convolution layers that a target is part of: "attn" means `blocks.0.attn.q` and so on.
+    """Names of the linear and convolution layers that a target is part of (peft's ``target_modules``).
+
+    Args:
+        model: a plain ACE model.
+        targets: parts of names: "attn" means `blocks.0.attn.q` and so on.
+
+    Returns:
+        in the order of the model.
 
     Raises:
         ConfigError: a target means no layer.
@@ -42,6 +49,12 @@ def choose_layers(model: ACEModel, targets: Iterable[str]) -> list[str]:
 def add_lora(model: ACEModel, settings: LoraSection, alpha: float, seed: int) -> ACEModel:
     """Freezes a model and puts trainable adapters (float32) into it, in place. They start without any effect.
 
+    Args:
+        model: a plain ACE model.
+        settings: rank, targets, dropout, DoRA.
+        alpha: the adapters' output is scaled by alpha / rank.
+        seed: of the adapters' starting weights.
+
     Raises:
         ConfigError: see :func:`choose_layers`; or DoRA is asked of a layer with rows of zeros.
         TrainError: peft is not installed.
@@ -54,7 +67,7 @@ def add_lora(model: ACEModel, settings: LoraSection, alpha: float, seed: int) ->
     model.requires_grad_(False)
     layers = choose_layers(model, settings.targets)
     if settings.dora:
-        _require_lengths(model, layers)
+        _require_nonzero_rows(model, layers)
     config = LoraConfig(
         r=settings.rank,
         lora_alpha=alpha,
@@ -72,10 +85,11 @@ def add_lora(model: ACEModel, settings: LoraSection, alpha: float, seed: int) ->
     return model
 
 
-def _require_lengths(model: ACEModel, layers: Iterable[str]) -> None:
-    """
+def _require_nonzero_rows(model: ACEModel, layers: Iterable[str]) -> None:
+    """DoRA divides by the norm of every row.
+
     Raises:
-        ConfigError: a layer has rows of zeros. DoRA divides by their length.
+        ConfigError: a layer has rows of zeros.
     """
     for name in layers:
         empty = int((model.get_submodule(name).weight.flatten(1).norm(dim=1) == 0).sum())
@@ -89,15 +103,18 @@ def _require_lengths(model: ACEModel, layers: Iterable[str]) -> None:
 def lora_tensors(
     state_dict: Mapping[str, torch.Tensor], alpha: float, base: Mapping[str, torch.Tensor] | None = None
 ) -> dict[str, torch.Tensor]:
-    """Trained adapters under the names that ComfyUI reads for any model: `diffusion_model.LAYER.lora_A.weight` …
+    """Trained adapters under the names that ComfyUI reads for any model: `diffusion_model.LAYER.lora_A.weight` and so on.
+
+    A DoRA's stored scale is the learned magnitude of each row times |W| / |W + ΔW|: loaders divide by the norm of the
+    frozen row |W|, while training divides by that of the changed one (Liu et al. 2024, eq. 5).
 
     Args:
         state_dict: peft's names (`LAYER.lora_A.default.weight` …); others are passed over.
         alpha: of the run; stored beside each adapter, so that loaders scale by alpha / rank as in training.
         base: weights of the frozen layers under peft's names (`LAYER.base_layer.weight`), needed for DoRA.
 
-    A DoRA's stored scale is the learned length of each row times |W| / |W + ΔW|: loaders divide by the length of the
-    frozen row |W|, while training divides by that of the changed one.
+    Returns:
+        for each layer A (rank, in, …), B (out, rank, …), alpha (a scalar) and, with DoRA, the scale (out, 1, …).
     """
     down = f".lora_A.{ADAPTER}.weight"
     tensors: dict[str, torch.Tensor] = {}
@@ -115,7 +132,7 @@ def lora_tensors(
 
 
 def _dora_scale(magnitude: torch.Tensor, weight: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
-    """(out, 1, …) with as many dimensions as the weight."""
-    lengths = [w.flatten(1).norm(dim=1) for w in (weight, weight + change)]
-    scale = magnitude.flatten() * lengths[0] / lengths[1]
+    """Magnitude (out,) -> (out, 1, …) with as many dimensions as the weight (out, in, …)."""
+    norms = [w.flatten(1).norm(dim=1) for w in (weight, weight + change)]
+    scale = magnitude.flatten() * norms[0] / norms[1]
     return scale.view(-1, *[1] * (weight.ndim - 1))

@@ -1,4 +1,4 @@
-"""AdamW, the course of its learning rate, and the moving average of the weights."""
+"""AdamW and Muon, their learning rate schedule, and the exponential moving average (EMA) of the weights."""
 
 from __future__ import annotations
 
@@ -10,10 +10,48 @@ import torch
 from torch import nn
 
 from ..config import OptimizerSection
+from .muon import Muon
 
 
-def make_optimizer(parameters: Iterable[nn.Parameter], settings: OptimizerSection) -> torch.optim.AdamW:
-    """AdamW, in one fused kernel where the device has it (CPUs too): several times faster than the plain loop."""
+def trainable_parameters(model: nn.Module) -> list[nn.Parameter]:
+    """Those with ``requires_grad``."""
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
+def make_optimizers(model: nn.Module, settings: OptimizerSection) -> tuple[torch.optim.Optimizer, ...]:
+    """What moves the trainable parameters: AdamW, or Muon for the matrices of the blocks and AdamW for the rest.
+
+    Args:
+        model: with what is trained marked by ``requires_grad``.
+        settings: see :class:`OptimizerSection`.
+    """
+    trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    if settings.name == "adamw":
+        return (_adamw(trained.values(), settings),)
+    matrices = {name: parameter for name, parameter in trained.items() if _is_matrix(name, parameter)}
+    rest = [parameter for name, parameter in trained.items() if name not in matrices]
+    muon = settings.muon
+    return (
+        Muon(
+            list(matrices.values()),
+            lr=muon.learning_rate,
+            momentum=muon.momentum,
+            nesterov=muon.nesterov,
+            ns_steps=muon.iterations,
+            weight_decay=muon.weight_decay,
+            adjust_lr_fn=muon.scale,
+        ),
+        _adamw(rest, settings),
+    )
+
+
+def _is_matrix(name: str, parameter: nn.Parameter) -> bool:
+    """Whether a parameter is a linear map inside a block; the modulation's tables are none."""
+    return parameter.ndim == 2 and name.startswith("blocks.") and not name.endswith("scale_shift_table.weight")
+
+
+def _adamw(parameters: Iterable[nn.Parameter], settings: OptimizerSection) -> torch.optim.AdamW:
+    """In one fused kernel where the device has it (CPUs too): several times faster than the plain loop."""
     parameters = list(parameters)
     values = {
         "lr": settings.learning_rate,
@@ -27,32 +65,50 @@ def make_optimizer(parameters: Iterable[nn.Parameter], settings: OptimizerSectio
         return torch.optim.AdamW(parameters, **values)
 
 
-def learning_rate(step: int, steps: int, settings: OptimizerSection) -> float:
-    """Learning rate of a step (0-based) in a run of ``steps``; a pure function, so that nothing has to be stored."""
+def set_rates(optimizers: Iterable[torch.optim.Optimizer], share: float) -> None:
+    """Sets every learning rate to a share of its highest; optimisers may be wrapped."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = group.setdefault("initial_lr", group["lr"]) * share
+
+
+def rate_share(step: int, steps: int, settings: OptimizerSection) -> float:
+    """Learning rate of a step as a share of the highest; a pure function, so that nothing has to be stored.
+
+    Args:
+        step: 0, 1, …
+        steps: of the whole run.
+        settings: warm-up, schedule, how long the highest rate is held and the final share.
+    """
     warmup = min(settings.warmup_steps, steps)
     if step < warmup:
-        return settings.learning_rate * (step + 1) / warmup
-    progress = (step - warmup) / max(1, steps - warmup)
+        return (step + 1) / warmup
+    falls_from = max(warmup, settings.hold * steps)
+    progress = max(0.0, step - falls_from) / max(1, steps - falls_from)
     if settings.schedule == "cosine":
         share = 0.5 * (1.0 + math.cos(math.pi * progress))
     elif settings.schedule == "linear":
         share = 1.0 - progress
     else:
-        return settings.learning_rate
-    return settings.learning_rate * (settings.final_rate + (1.0 - settings.final_rate) * share)
+        return 1.0
+    return settings.final_rate + (1.0 - settings.final_rate) * share
 
 
-def clip_gradients(parameters: Iterable[nn.Parameter], limit: float) -> torch.Tensor:
-    """Scales gradients down to a norm of ``limit`` (0 leaves them).
+def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> torch.Tensor:
+    """Scales gradients down to a norm of ``max_norm``.
+
+    Args:
+        parameters: with their gradients.
+        max_norm: of all gradients together; 0 leaves them as they are.
 
     Returns:
         their norm before, over all processes where the model is sharded; such a call is collective.
     """
-    norm = torch.nn.utils.clip_grad_norm_(parameters, limit or math.inf)
+    norm = torch.nn.utils.clip_grad_norm_(parameters, max_norm or math.inf)
     return norm.full_tensor() if hasattr(norm, "full_tensor") else norm
 
 
-class MovingAverage:
+class EMA:
     """Exponential moving average of parameters (of local shards, where a model is sharded).
 
     Args:

@@ -12,7 +12,15 @@ _WINDOW_SHARE = 0.02
 
 
 def plot_losses(folder: Path) -> Path | None:
-    """Writes loss.png from a run's metrics; None where there are no steps yet."""
+    """Writes loss.png from a run's metrics.
+
+    Returns:
+        its path; None where there are no steps yet.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+        OSError: the file cannot be written.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -6,96 +6,107 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from ....ace.model.schedule import NoiseSchedule
-from ..data.batches import Batch, SampleStore
-from ..data.examples import Example
-from ..engine.processes import Company
+from ..data.batches import Batch, HeldOut, collate
+from ..engine.processes import Processes
 from ..learning.objective import (
     Predictor,
     TimestepBuckets,
     sample_losses,
-    seeded,
+    seeded_generator,
 )
 
 _STREAM = 2
-Jobs = Sequence[tuple[int, int]]  # (example, noise level)
+Entries = Sequence[tuple[int, int]]  # (example, noise level): what a batch is made of
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Mean losses: over everything, and by range of timesteps."""
+    """Mean losses.
+
+    Attributes:
+        loss: over everything.
+        by_timestep: by range of timesteps ("0-99", …).
+    """
 
     loss: float
     by_timestep: dict[str, float]
 
 
-def spread(examples: Sequence[Example], count: int) -> list[Example]:
-    """At most ``count`` examples, evenly spaced, always the same."""
-    if len(examples) <= count:
-        return list(examples)
-    return [examples[index * len(examples) // count] for index in range(count)]
+def subsample(items: Sequence[T], count: int) -> list[T]:
+    """At most ``count`` items, evenly spaced, always the same."""
+    if len(items) <= count:
+        return list(items)
+    return [items[index * len(items) // count] for index in range(count)]
 
 
 class Validation:
-    """Measures a model.
+    """Measures the loss of a model on held-out pairs.
 
     Args:
         store: of the held-out examples.
         timesteps: noise levels for each example, spread evenly over 0 … 999.
         batch_size: samples in one forward pass.
-        seed: of the noise; an example's noise depends on its id, not on its company.
+        seed: of the noise; an example's noise depends on its id, not on the rest of its batch.
     """
 
-    def __init__(self, store: SampleStore, *, timesteps: int, batch_size: int, seed: int) -> None:
+    def __init__(self, store: HeldOut, *, timesteps: int, batch_size: int, seed: int) -> None:
         self.store, self.batch_size, self.seed = store, batch_size, seed
         self.levels = [int((index + 0.5) * 1000 / timesteps) for index in range(timesteps)]
         buckets: dict[Any, list[tuple[int, int]]] = {}
         for index, example in enumerate(store.examples):
             for level in range(timesteps):
                 buckets.setdefault(example.layout, []).append((index, level))
-        self.chunks = [
-            jobs[start : start + batch_size] for jobs in buckets.values() for start in range(0, len(jobs), batch_size)
+        self.batches = [
+            entries[start : start + batch_size]
+            for entries in buckets.values()
+            for start in range(0, len(entries), batch_size)
         ]
         self._schedule = NoiseSchedule()
 
     @torch.no_grad()
-    def measure(self, predict: Predictor, company: Company) -> Measurement:
-        """Shares the work among all processes; a collective call.
+    def measure(self, predict: Predictor, processes: Processes) -> Measurement:
+        """The loss of a model; all processes share the work, so this is a collective call.
 
         Args:
             predict: the model, in eval mode.
-            company: the processes.
+            processes: of the run.
 
         Raises:
             DataError: a cached file is gone or damaged; the pair is named.
         """
-        accelerator = company.accelerator
-        processes, rank = accelerator.num_processes, accelerator.process_index
+        accelerator = processes.accelerator
+        num_processes = accelerator.num_processes
         buckets = TimestepBuckets()
-        for start in range(0, len(self.chunks), processes):
+        for start in range(0, len(self.batches), num_processes):
             # Every process does as many passes as the others, because a sharded model needs all of them in each.
-            mine = start + rank
-            jobs = self.chunks[min(mine, len(self.chunks) - 1)]
-            batch = company.together(partial(self._read, jobs))
-            timesteps, losses = self._measure_chunk(jobs, batch, predict, accelerator.device)
-            if mine < len(self.chunks):
+            mine = start + accelerator.process_index
+            entries = self.batches[min(mine, len(self.batches) - 1)]
+            batch = processes.on_all(partial(self._read, entries))
+            timesteps, losses = self._measure_batch(entries, batch, predict, accelerator.device)
+            if mine < len(self.batches):
                 buckets.add(timesteps, losses)
-        totals = torch.tensor([buckets.sums, buckets.numbers], dtype=torch.float32, device=accelerator.device)
-        if processes > 1:
+        totals = torch.tensor([buckets.sums, buckets.counts], dtype=torch.float32, device=accelerator.device)
+        if num_processes > 1:
             totals = accelerator.reduce(totals, "sum")
-        buckets.sums, buckets.numbers = totals[0].tolist(), [int(number) for number in totals[1].tolist()]
-        return Measurement(sum(buckets.sums) / max(1, sum(buckets.numbers)), buckets.means())
+        buckets.sums, buckets.counts = totals[0].tolist(), [int(number) for number in totals[1].tolist()]
+        return Measurement(sum(buckets.sums) / max(1, sum(buckets.counts)), buckets.means())
 
-    def _read(self, jobs: Jobs) -> Batch:
-        return self.store.batch([index for index, _ in jobs], [False] * len(jobs))
+    def _read(self, entries: Entries) -> Batch:
+        samples = [self.store[index] for index, _ in entries]
+        return collate(samples, [False] * len(entries), self.store.indicators)
 
-    def _measure_chunk(self, jobs: Jobs, batch: Batch, predict: Predictor, device: torch.device):
-        timesteps = torch.tensor([self.levels[level] for _, level in jobs])
-        noise = torch.stack([self._noise(index, level, batch.latents.shape[1:]) for index, level in jobs])
+    def _measure_batch(
+        self, entries: Entries, batch: Batch, predict: Predictor, device: torch.device
+    ) -> tuple[list[int], list[float]]:
+        """Timestep and loss of each sample."""
+        timesteps = torch.tensor([self.levels[level] for _, level in entries])
+        noise = torch.stack([self._noise(index, level, batch.latents.shape[1:]) for index, level in entries])
         noisy = self._schedule.add_noise(batch.latents, noise, timesteps)
         losses = sample_losses(
             predict, noisy.to(device), timesteps.to(device), noise.to(device), batch.conditioning.to(device)
@@ -104,4 +115,4 @@ class Validation:
 
     def _noise(self, index: int, level: int, shape: torch.Size) -> torch.Tensor:
         name = zlib.crc32(self.store.examples[index].id.encode())
-        return torch.randn(shape, generator=seeded(self.seed, _STREAM, name, level))
+        return torch.randn(shape, generator=seeded_generator(self.seed, _STREAM, name, level))

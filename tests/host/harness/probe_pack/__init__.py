@@ -1,11 +1,13 @@
 """A small pack that gives the harness something to watch: progress, previews, messages, failures, slow work."""
 
 import time
+from pathlib import Path
 
 import comfy.model_management
 import comfy.model_patcher
 import comfy.ops
 import comfy.utils
+import folder_paths
 import torch
 from comfy_api.latest import ComfyExtension, io
 from PIL import Image
@@ -34,6 +36,35 @@ class ProbeSteps(io.ComfyNode):
             time.sleep(seconds)
             bar.update_absolute(step + 1, steps, ("JPEG", Image.new("RGB", (32, 16), (step % 256, 0, 0)), 512))
         PromptServer.instance.send_progress_text(f"{steps} steps, ünï", cls.hidden.unique_id)
+        return io.NodeOutput(image)
+
+
+class ProbeGate(io.ComfyNode):
+    """Holds a prompt until its gate is open, or takes one of the gate's tickets. See ``Gate`` in capture_graphs.py."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ProbeGate",
+            category="probe",
+            inputs=[io.Image.Input("image"), io.String.Input("gate")],
+            outputs=[io.Image.Output()],
+        )
+
+    @classmethod
+    def execute(cls, image, gate):
+        folder = Path(folder_paths.base_path, "gates", gate)
+        waiting = folder / "waiting"
+        waiting.touch()
+        try:
+            while not (folder / "open").exists():
+                if ticket := next(folder.glob("ticket*"), None):
+                    ticket.unlink()
+                    break
+                comfy.model_management.throw_exception_if_processing_interrupted()
+                time.sleep(0.02)
+        finally:
+            waiting.unlink()
         return io.NodeOutput(image)
 
 
@@ -173,7 +204,17 @@ class StandInForDepth(io.ComfyNode):
 
 class ProbeExtension(ComfyExtension):
     async def get_node_list(self):
-        return [ProbeSteps, ProbeFail, ProbeNoise, ProbeLoad, ProbeMoody, ProbeList, ProbeTexts, StandInForDepth]
+        return [
+            ProbeSteps,
+            ProbeGate,
+            ProbeFail,
+            ProbeNoise,
+            ProbeLoad,
+            ProbeMoody,
+            ProbeList,
+            ProbeTexts,
+            StandInForDepth,
+        ]
 
 
 async def comfy_entrypoint():

@@ -1,0 +1,148 @@
+"""ACE Chat as an artist uses it, and conversations on a server's disk."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from comfyui_ace.nodes.chat.conversation.store import PLACE, Chats
+from comfyui_ace.nodes.chat.conversation.tree import Chat, Turn
+from host.harness.browser import ComfyPage
+from host.harness.comfy_server import ComfyServer
+from host.harness.edits import photo
+
+SIZE = (96, 64)  # width, height of the pictures; ace-tiny works at 128 pixels
+STEPS = 2
+_OF_ANSWERS = ".ace-chat-turn:last-child .ace-chat-answer img"
+
+
+def chats_of(server: ComfyServer) -> Chats:
+    """The conversations of the only user."""
+    return Chats(server.base_dir / "user" / "default" / PLACE)
+
+
+def save_photo(folder: Path, turn: int = 0) -> Path:
+    """A photograph to upload, another one for each angle."""
+    path = folder / f"photo {turn}.png"
+    photo(SIZE, turn=turn).save(path)
+    return path
+
+
+def until(condition: Callable[[], Any], what: str, seconds: float = 600.0) -> None:
+    """Waits; fails with the reason."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.1)
+
+
+class ChatPage:
+    """The sidebar tab in one window."""
+
+    def __init__(self, comfy_page: ComfyPage, *, new: bool = True):
+        self.comfy, self.page = comfy_page, comfy_page.page
+        self.page.set_default_timeout(120_000)
+        self.page.keyboard.press("Shift+C")
+        self.page.wait_for_selector(".ace-chat .ace-chat-field")
+        self.chats = chats_of(comfy_page.server)
+        if new:
+            self.page.locator(".ace-chat .pi-plus").click()
+
+    @property
+    def field(self):
+        return self.page.locator(".ace-chat-field")
+
+    @property
+    def chat(self) -> Chat:
+        """The conversation that is open, as it is on disk."""
+        return self.chats.read(self.page.evaluate("() => localStorage.getItem('ACEEdit.Chat')"))
+
+    @property
+    def head(self) -> Turn:
+        """The last turn that is shown."""
+        return self.chat.turn(self.page.locator(".ace-chat-turn").last.get_attribute("data-turn"))
+
+    def use(self, **settings: Any) -> None:
+        """Settings for what follows, of a conversation that is made if there is none."""
+        self.page.locator(".ace-chat .pi-cog").click()
+        self.page.wait_for_selector(".ace-chat-settings select")
+        self.page.keyboard.press("Escape")
+        self.page.wait_for_selector(".ace-chat-settings", state="hidden")
+        change = {
+            **self.chat.settings.model_dump(mode="json"),
+            "bundle": "ace-tiny",
+            "steps": STEPS,
+            "cfg": 1.0,
+            **settings,
+        }
+        reply = self.comfy.server.fetch(f"/ace/chats/{self.chat.id}/edit", "POST", json={"settings": change})
+        assert reply.status == 200, reply.text
+
+    def upload(self, path: Path) -> None:
+        count = self.page.locator(".ace-chat-composer .ace-chat-held").count()
+        self.page.locator(".ace-chat-composer input[type=file]").set_input_files(path)
+        self.page.wait_for_function(
+            "count => document.querySelectorAll('.ace-chat-composer .ace-chat-held').length > count", arg=count
+        )
+
+    def write(self, text: str) -> None:
+        self.field.click()
+        self.page.keyboard.press("ControlOrMeta+End")
+        self.page.keyboard.type(text)
+
+    def send(self, text: str = "") -> Turn:
+        """Sends what is written and waits for the answer."""
+        before = len(self.chat.turns)
+        if text:
+            self.write(text)
+        self.page.keyboard.press("Enter")
+        return self.answered(before)
+
+    def answered(self, before: int) -> Turn:
+        """Waits until there is one turn more, with its answer, and both are shown."""
+        until(lambda: len(self.chat.turns) > before and self.pump(), "no turn was made")
+        until(lambda: self.chat.turns[-1].answer is not None and self.pump(), "the turn got no answer")
+        turn = self.chat.turns[-1]
+        self.page.wait_for_function(
+            "([id, selector]) => document.querySelector(`[data-turn='${id}']`)?.matches(':last-child')"
+            " && document.querySelector(selector)?.naturalWidth",
+            arg=[turn.id, _OF_ANSWERS],
+        )
+        return turn
+
+    def pump(self) -> bool:
+        """Lets Playwright deliver what the page said."""
+        self.page.wait_for_timeout(20)
+        return True
+
+    def act(self, title: str) -> None:
+        """Clicks a button of the last turn by its words."""
+        last = self.page.locator(".ace-chat-turn").last
+        if not last.get_by_role("button", name=title, exact=True).is_visible():
+            last.locator("summary").click()
+        last.get_by_role("button", name=title, exact=True).click()
+
+    def shown(self) -> list[str]:
+        """Ids of the turns that are shown."""
+        return self.page.evaluate(
+            "() => [...document.querySelectorAll('.ace-chat-turn')].map(turn => turn.dataset.turn)"
+        )
+
+    def notice(self) -> str:
+        return self.page.locator(".ace-chat > .ace-note").inner_text()
+
+    def errors(self) -> list[str]:
+        """What went wrong in our files, or in the answers to what they asked."""
+        ours = ("/chat/", "/shared/", "/ace/chats")
+        return [
+            str(message)
+            for message in self.comfy.errors
+            if message.level == "pageerror" or any(part in message.url for part in ours)
+        ]
+
+    def workflow(self) -> dict[str, Any]:
+        """What is open on the canvas."""
+        return json.loads(self.page.evaluate("() => JSON.stringify(app.graph.serialize())"))

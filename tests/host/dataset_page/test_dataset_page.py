@@ -1,0 +1,269 @@
+"""The page of datasets in ComfyUI's own front end, over photographs and over five thousand small pairs."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from comfyui_ace.training.dataset.store import Dataset
+from comfyui_ace.training.dataset.upkeep.verify import verify
+from comfyui_ace.training.judge.ranking import comparisons
+from host.dataset_page.page_datasets import make_many, make_photographs
+from host.harness.browser import ComfyPage
+from host.harness.contrast import WEAK_TEXTS
+
+PHOTOGRAPHS, MANY, COUNT = "photographs", "many small", 5000
+
+
+@pytest.fixture(scope="module")
+def root(comfy):
+    return comfy.base_dir / "output" / "datasets"
+
+
+@pytest.fixture
+def photographs(comfy, root, request) -> Dataset:
+    """One of its own for each test, because they change it."""
+    test = request.node.name.removeprefix("test_").replace("[", " ").strip("]")
+    return make_photographs(root, f"{PHOTOGRAPHS} {test[-40:].strip('_ ')}")
+
+
+@pytest.fixture(scope="module")
+def many(comfy, root) -> Dataset:
+    return make_many(root, MANY, COUNT)
+
+
+class Page:
+    """The page as an artist uses it."""
+
+    def __init__(self, comfy_page: ComfyPage, dataset: Dataset):
+        self.comfy = comfy_page
+        self.page = comfy_page.page
+        self.page.keyboard.press("Shift+D")
+        self.page.wait_for_selector(".ace-page")
+        self.choose(dataset)
+
+    def choose(self, dataset: Dataset) -> None:
+        self.page.wait_for_function(
+            "name => [...document.querySelectorAll('.ace-head option')].some(o => o.value === name)", arg=dataset.name
+        )
+        self.page.locator(".ace-head select").first.select_option(dataset.name)
+        self.page.wait_for_selector(".ace-cell[data-pair]:not([data-pair='']) .ace-there")
+
+    @property
+    def grid(self):
+        return self.page.locator(".ace-scroll")
+
+    def cells(self) -> list[str]:
+        """Ids of the pairs that exist in the page, in the order of the list."""
+        return self.page.evaluate(
+            "() => [...document.querySelectorAll('.ace-cell')].sort((a, b) => a.ariaPosInSet - b.ariaPosInSet)"
+            ".map(cell => cell.dataset.pair)"
+        )
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def told(self, text: str) -> None:
+        self.page.wait_for_function(
+            "text => [...document.querySelectorAll('.ace-note, .ace-message')]"
+            ".some(note => !note.hidden && note.innerText.includes(text))",
+            arg=text,
+        )
+
+    def errors(self) -> list[str]:
+        return [
+            str(message) for message in self.comfy.errors if "dataset_page" in message.url or "/ace/" in message.url
+        ]
+
+
+def until(condition, what: str, seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.1)
+
+
+def test_pairs_are_looked_at_and_changed_by_keys(open_page, comfy, photographs, nodes_2):
+    page = Page(open_page(comfy, nodes_2=nodes_2), photographs)
+    name = "nodes-2" if nodes_2 else "canvas"
+    page.comfy.screenshot(f"datasets-{name}")
+    assert page.grid.bounding_box()["height"] > 400, "the list has no room in the sidebar"
+    last = list(photographs.rows())[-1].id
+    assert page.cells()[0] == last, "the newest pair comes first"
+    nodes = page.page.evaluate("() => app.graph.nodes.length")
+
+    page.grid.focus()
+    before = photographs.row(last).split
+    page.press("Home", "+", "+", "s")  # faster than the first is written
+    until(lambda: photographs.row(last).split != before, "the split did not change")
+    assert photographs.row(last).weight == 1.5, "a step was lost"
+    page.press("Control+z")
+    until(lambda: photographs.row(last).split == before, "the split did not come back")
+
+    page.press("Enter")
+    page.page.wait_for_selector(".ace-viewer[open] .ace-after")
+    page.page.wait_for_function("() => document.querySelector('.ace-after').naturalWidth > 400")
+    page.press(",", ",")
+    assert page.page.evaluate("() => document.querySelector('.ace-edge').style.left") == "40%"
+    page.comfy.screenshot(f"datasets-viewer-{name}")
+    page.press("e")
+    page.page.keyboard.type("{image} as a pen drawing")
+    page.press("Control+Enter")
+    until(lambda: photographs.row(last).instruction == "{image} as a pen drawing", "the words were not saved")
+    page.page.locator(".ace-earlier button").first.wait_for()
+    page.press("Escape", "Escape")
+    page.page.wait_for_selector(".ace-viewer[open]", state="detached")
+
+    page.press("Delete")
+    until(lambda: last not in photographs, "the pair was not deleted")
+    assert page.page.evaluate("() => app.graph.nodes.length") == nodes, "Delete reached ComfyUI's graph"
+    page.press("3")
+    page.page.wait_for_function("() => document.querySelectorAll('.ace-cell').length === 1")
+    page.press("r")
+    until(lambda: last in photographs, "the pair was not restored")
+    assert verify(photographs.folder).faults == []
+    assert page.errors() == [] and page.comfy.foreign_requests == []
+
+
+def test_rejected_pairs_say_why(open_page, comfy, photographs):
+    page = Page(open_page(comfy), photographs)
+    page.grid.focus()
+    page.press("2")
+    page.page.wait_for_function("() => document.querySelectorAll('.ace-rejected').length === 2")
+    assert page.page.locator(".ace-mark.ace-bad").all_inner_texts()[-1] == "Nothing changed"
+    page.press("End", "Enter")
+    page.page.wait_for_selector(".ace-viewer[open] .ace-reason")
+    page.comfy.screenshot("datasets-rejected")
+    assert page.errors() == []
+
+
+def test_a_second_window_is_told_and_overwrites_nothing(open_page, comfy, photographs):
+    one, two = (Page(open_page(comfy), photographs) for _ in range(2))
+    last = list(photographs.rows())[-1].id
+    for page in (one, two):
+        page.grid.focus()
+        page.press("Home", "e")
+        page.page.wait_for_selector(".ace-form textarea:focus")
+    one.page.keyboard.type("{image} by one")
+    two.page.keyboard.type("{image} by two")
+    one.press("Control+Enter")
+    until(lambda: photographs.row(last).instruction == "{image} by one", "the first window did not save")
+    two.press("Control+Enter")
+    two.told("{image} by one")
+    assert photographs.row(last).instruction == "{image} by one"
+    two.comfy.screenshot("datasets-stale")
+    two.page.locator(".ace-message button").last.click()
+    until(lambda: photographs.row(last).instruction == "{image} by two", "what was asked for was not saved")
+
+
+def test_five_thousand_pairs_stay_few_nodes_and_few_requests(open_page, comfy, many):
+    requests: list[str] = []
+    comfy_page = open_page(comfy)
+    comfy_page.page.on("request", lambda request: requests.append(request.url))
+    page = Page(comfy_page, many)
+    nodes = lambda: page.page.evaluate("() => document.querySelectorAll('.ace-page *').length")  # noqa: E731
+    first = nodes()
+    assert len(page.cells()) < 60
+    requests.clear()
+    # From one end to the other in forty flicks, without a pause in which pictures would be wanted.
+    page.page.evaluate(
+        """async () => {
+            const list = document.querySelector('.ace-scroll');
+            for (let step = 1; step <= 40; step++) {
+                list.scrollTop = (list.scrollHeight - list.clientHeight) * step / 40;
+                await new Promise(requestAnimationFrame);
+            }
+        }"""
+    )
+    page.page.wait_for_function("() => document.querySelector('.ace-cell[data-pair=\"small-00000\"] .ace-there')")
+    assert nodes() < 2 * first
+    lists = [url for url in requests if "/list?" in url]
+    small = [url for url in requests if "/thumbnail" in url]
+    # On a machine so slow that each flick counts as a rest, each may ask once; all there is would be 84 lists.
+    assert len(lists) <= 42 and len(small) <= COUNT // 10, (len(lists), len(small))
+    page.comfy.screenshot("datasets-many")
+
+    page.page.locator(".ace-search").fill("number 4711")
+    page.page.wait_for_function("() => document.querySelectorAll('.ace-cell').length === 1")
+    assert page.cells() == ["small-04711"]
+    assert page.errors() == []
+
+
+def test_the_better_of_two_is_chosen_by_keys(open_page, comfy, photographs):
+    """The choice is on disk before the next two are shown; two that were chosen wrongly come back."""
+    page = Page(open_page(comfy), photographs)
+
+    def shown():
+        page.page.wait_for_selector(".ace-compare:not(.ace-waiting)")
+        return page.page.eval_on_selector_all(".ace-compare .ace-after", "images => images.map(image => image.src)")
+
+    def chosen():
+        return [one.better in (None, one.first) for one in comparisons(photographs)]
+
+    page.grid.focus()
+    page.press("c")
+    first = shown()
+    assert len(first) == 2 and first[0] != first[1]
+    page.press("ArrowRight")
+    until(lambda: chosen() == [False], "the right one")
+    until(lambda: shown() != first, "two others")
+    page.press("Backspace")
+    assert shown() == first
+    page.press("ArrowLeft")
+    until(lambda: chosen() == [True], "the left one after all")
+    page.page.click(".ace-compare .ace-same")
+    until(lambda: chosen() == [True, True], "no difference")
+    page.press("Escape")
+    page.page.wait_for_selector(".ace-compare", state="detached")
+    assert page.errors() == []
+
+
+def test_what_a_capture_adds_appears(open_page, comfy, photographs):
+    page = Page(open_page(comfy), photographs)
+    pair = photographs.load(next(photographs.rows()))
+    added = photographs.append(
+        type(pair)(source=pair.source, target=pair.source[::-1].copy(), instruction="{image} upside down")
+    )
+    page.page.wait_for_function("id => document.querySelector('.ace-cell').dataset.pair === id", arg=added.id)
+    assert page.errors() == []
+
+
+def test_the_page_speaks_chinese(open_page, comfy, photographs):
+    page = Page(open_page(comfy, locale="zh-CN"), photographs)
+    assert "已拒绝" in page.page.locator(".ace-tabs").inner_text()
+    page.comfy.screenshot("datasets-chinese")
+    assert page.errors() == []
+
+
+@pytest.mark.parametrize("palette", ["dark", "light"])
+def test_all_of_it_can_be_read_in_the_hosts_colours(open_page, comfy, photographs, setting, palette):
+    setting("Comfy.ColorPalette", palette)
+    page = Page(open_page(comfy), photographs)
+    page.grid.focus()
+    page.press("Home", "s")
+    page.page.wait_for_selector(".ace-held")
+    page.press("Control+a")
+    page.page.wait_for_function("() => document.querySelector('.ace-counts').innerText.includes('24')")
+    page.comfy.screenshot(f"datasets-list-{palette}")
+    weak = page.page.evaluate(WEAK_TEXTS, ".ace-page")
+    page.press("Enter")
+    page.page.wait_for_selector(".ace-viewer[open] .ace-facts")
+    page.comfy.screenshot(f"datasets-viewer-{palette}")
+    weak += page.page.evaluate(WEAK_TEXTS, ".ace-viewer")
+    page.press("Escape", "2")
+    page.page.wait_for_function("() => document.querySelectorAll('.ace-rejected').length === 2")
+    page.comfy.screenshot(f"datasets-rejected-{palette}")
+    assert weak + page.page.evaluate(WEAK_TEXTS, ".ace-page") == []
+
+
+def test_the_servers_routes_know_no_strangers(comfy, photographs):
+    row = next(photographs.rows())
+    body = {"pairs": [{"id": row.id, "version": "0" * 64}]}
+    stale = comfy.fetch(f"/ace/datasets/{photographs.name}/delete", "POST", json=body)
+    assert stale.status == 409 and stale.json()["code"] == "stale"
+    strange = comfy.fetch(
+        f"/api/ace/datasets/{photographs.name}/delete", "POST", json=body, headers={"Origin": "http://evil.example"}
+    )
+    assert strange.status == 403, "the host refuses other origins"
+    assert comfy.fetch("/ace/datasets/..%2F..%2Fmodels/list").status in (400, 404)

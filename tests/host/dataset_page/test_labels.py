@@ -1,0 +1,104 @@
+"""Fifty proposed labels gone through by keys, in ComfyUI's own front end."""
+
+from __future__ import annotations
+
+import pytest
+from comfyui_ace.training.dataset.store import Dataset
+from comfyui_ace.training.dataset.upkeep.verify import verify
+from comfyui_ace.training.label.journal import ACCEPTED, REJECTED, LabelJournal
+from comfyui_ace.training.label.labeller import Labeller
+from comfyui_ace.training.label.labelling import label_dataset
+from comfyui_ace.training.label.settings import LabelSettings
+from host.dataset_page.test_dataset_page import Page, until
+from label_models import COLOURS, Looking, scene_pair
+
+COUNT = 50
+PLACES = ("left", "right", "top", "bottom", "center")
+
+
+@pytest.fixture(scope="module")
+def labelled(comfy) -> Dataset:
+    made = Dataset.create(comfy.base_dir / "output" / "datasets", "labels to correct")
+    names = list(COLOURS)
+    for seed in range(COUNT):
+        before, after = names[seed % 4], names[(seed + 1 + seed // 4 % 3) % 4]
+        assert made.append(scene_pair(seed, before, after, PLACES[seed % 5])).stored
+    settings = LabelSettings(forms=("imperative", "short"), identical=0)
+    assert label_dataset(made, Labeller(Looking(), settings), settings).proposed == COUNT
+    return made
+
+
+class Review(Page):
+    """Going through what is proposed."""
+
+    def start(self) -> None:
+        self.grid.focus()
+        self.press("4")
+        self.page.wait_for_function(
+            f"() => document.querySelector('.ace-tab.ace-chosen').innerText.includes('{COUNT}')"
+        )
+        self.press("Home", "Enter")
+
+    def shown(self, not_id: str = "") -> str:
+        """Id of the pair that is shown with its texts, once that is another one."""
+        found = self.page.wait_for_function(
+            """not => {
+                const facts = document.querySelector('.ace-viewer[open] .ace-facts dd');
+                return facts && document.querySelector('.ace-viewer .ace-proposed textarea')
+                    && facts.innerText !== not ? facts.innerText : null;
+            }""",
+            arg=not_id,
+        )
+        return found.json_value()
+
+    def finished(self) -> None:
+        self.page.wait_for_selector(".ace-viewer[open]", state="detached")
+
+
+def test_fifty_pairs_are_corrected_by_keys(open_page, comfy, labelled):
+    page = Review(open_page(comfy), labelled)
+    page.start()
+    journal = LabelJournal(labelled.folder)
+    wanted: dict[str, tuple[str, ...] | None] = {}
+    current = page.shown()
+    for number in range(COUNT):
+        proposed = journal[current].label.words("en")
+        if number == 0:
+            page.page.wait_for_function("() => document.querySelector('.ace-after').naturalWidth > 0")
+            page.comfy.screenshot("labels-proposed")
+        if number % 5 == 3:
+            page.press("j")
+            wanted[current] = None
+        elif number % 5 == 4:
+            page.press("e")
+            page.page.wait_for_selector(".ace-proposed textarea:focus")
+            page.press("Control+a")
+            page.page.keyboard.type(f"{{image}} by hand {number}\n{{image}} as I say, {number}")
+            page.press("Control+Enter")
+            wanted[current] = (f"{{image}} by hand {number}", f"{{image}} as I say, {number}")
+        else:
+            page.press("a")
+            wanted[current] = proposed
+        current = page.shown(current) if number < COUNT - 1 else page.finished()
+    assert len(wanted) == COUNT, "a pair was shown twice"
+
+    def written() -> bool:
+        journal.refresh()
+        return not any(journal[pair].waits for pair in wanted)
+
+    until(written, "not all decisions were written")
+    for row in labelled.rows():
+        words, state = wanted[row.id], journal[row.id]
+        if words is None:
+            assert state.decision == REJECTED and row.all_instructions == ("{image} trigger",)
+        else:
+            assert state.decision == ACCEPTED and row.all_instructions == words
+            assert state.writing.by == "person" and state.writing.edited == ("by hand" in words[0])
+    assert verify(labelled.folder).faults == []
+
+    page.grid.focus()
+    last = list(wanted)[-1]
+    page.press("Control+z")
+    until(lambda: labelled.row(last).instruction == "{image} trigger", "the last decision was not undone")
+    until(lambda: (journal.refresh(), journal[last].waits)[1], "the texts do not wait again")
+    assert page.errors() == [] and page.comfy.foreign_requests == []

@@ -1,0 +1,294 @@
+"""The routes of ACE Chat in a server of their own, without a host: what is kept, told and refused."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from chat_server import Reply, chat_server, openai_reply
+from comfyui_ace.nodes.chat.conversation.images import add_pixels, input_name, provide, read_marks
+from comfyui_ace.nodes.chat.conversation.store import PLACE, Chats
+from comfyui_ace.nodes.chat.conversation.tree import Answer
+from comfyui_ace.nodes.chat.routes import add_routes
+from comfyui_ace.nodes.chat.surroundings import PromptState, Surroundings
+from comfyui_ace.training.dataset.store import Dataset
+from conversations import HEIGHT, SETTINGS, WIDTH, Talk, half_mask, pixels, png
+from PIL import Image
+
+NOBODY = "0" * 32
+
+
+class House:
+    """A server's folders and queue, made up."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        self.chats = Chats(root / "user" / "default" / PLACE)
+        self.queue: dict[str, PromptState] = {}
+        self.told: list[str] = []
+
+    def surroundings(self) -> Surroundings:
+        return Surroundings(
+            chats=lambda request: self.chats.root,
+            users=lambda: self.root / "user",
+            input_folder=lambda: self.root / "input",
+            exports=lambda: self.root / "output" / "ACE Chat",
+            datasets=lambda: self.root / "datasets",
+            choices=lambda: {"bundles": ["ace-tiny"]},
+            states=lambda ids: {one: self.queue.get(one, PromptState("gone")) for one in ids},
+            announce=self.told.append,
+        )
+
+
+class Client:
+    """What a page asks."""
+
+    def __init__(self, client: TestClient):
+        self.client = client
+
+    async def get(self, path: str, status: int = 200, **query):
+        return await self._read(await self.client.get(f"/ace/chats{path}", params=query), status)
+
+    async def post(self, path: str, body=None, status: int = 200):
+        return await self._read(await self.client.post(f"/ace/chats{path}", json={} if body is None else body), status)
+
+    async def send(self, path: str, data: bytes, status: int = 200, kind: str = "image/png"):
+        reply = await self.client.post(f"/ace/chats{path}", data=data, headers={"Content-Type": kind})
+        return await self._read(reply, status)
+
+    async def _read(self, reply, status: int):
+        assert reply.status == status, await reply.text()
+        return await reply.json() if reply.content_type == "application/json" else await reply.read()
+
+
+@pytest.fixture
+def house(tmp_path) -> House:
+    return House(tmp_path)
+
+
+def run(house: House, work: Callable[[Client], Awaitable[None]]) -> None:
+    async def serve() -> None:
+        app, routes = web.Application(), web.RouteTableDef()
+        add_routes(routes, house.surroundings())
+        app.add_routes(routes)
+        async with TestClient(TestServer(app)) as client:
+            await work(Client(client))
+
+    with ThreadPoolExecutor(1) as pool:  # in this thread a browser of other tests may keep a loop running
+        pool.submit(asyncio.run, serve()).result()
+
+
+def answer(house: House, told: dict, seed: int) -> str:
+    """What the node would store."""
+    chat_id, turn_id = told["chat"]["id"], told["turn"]
+    stored = Answer(**add_pixels(house.chats.folder(chat_id), pixels(seed)), finished=1.0)
+    house.chats.change(chat_id, lambda chat: chat.with_changed(turn_id, answer=stored))
+    return stored.file
+
+
+def test_a_conversation_from_its_beginning_to_its_end(house):
+    async def work(page: Client):
+        settings = SETTINGS.model_dump(mode="json")
+        chat = await page.post("", {"settings": settings})
+        one = f"/{chat['id']}"
+        file = (await page.send(f"{one}/pictures", png(pixels(1))))["file"]
+        ask = {"parts": [0, " at night"], "pictures": [{"file": file}], "seed": 3, "depth": 4}
+        first = await page.post(f"{one}/turns", {"ask": ask, "parent": None})
+        assert first["prompt_id"] == first["chat"]["turns"][0]["prompt"] and first["workflow"]["nodes"]
+        assert (house.root / "input" / input_name(file)).is_file(), "Load Image would not find it"
+        assert first["chat"]["turns"][0]["state"] == "gone"
+        house.queue[first["prompt_id"]] = PromptState("running")
+        assert (await page.get(one))["turns"][0]["state"] == "running"
+        assert (await page.post(f"{one}/turns/{first['turn']}/again", status=422))["code"] == "refused"
+        result = answer(house, first, 2)
+        house.queue[first["prompt_id"]] = PromptState("gone", seconds=2.5)
+        turn = (await page.get(one))["turns"][0]
+        assert (turn["state"], turn["answer"]["seconds"], turn["answer"]["file"]) == ("done", 2.5, result)
+        house.queue.clear()
+        assert (await page.get(one))["turns"][0]["answer"]["seconds"] == 2.5, (
+            "it is kept when the queue has forgotten it"
+        )
+        retried = await page.post(f"{one}/turns/{first['turn']}/retry")
+        assert retried["chat"]["turns"][1]["parent"] is None and retried["chat"]["head"] == retried["turn"]
+        assert retried["chat"]["turns"][1]["seed"] != 3 and retried["chat"]["turns"][1]["parts"] == [0, " at night"]
+        again = await page.post(f"{one}/turns/{retried['turn']}/again")
+        assert again["prompt_id"] != retried["prompt_id"] and len(again["chat"]["turns"]) == 2
+        assert (await page.post(f"{one}/edit", {"head": first["turn"], "title": " My   cat "}))["title"] == "My cat"
+        assert (await page.post(f"{one}/edit", {"beginning": True}))["head"] is None
+        assert [chat["title"] for chat in (await page.get("", text="CAT night"))["chats"]] == ["My cat"]
+        await page.post(f"{one}/delete")
+        assert (await page.get(one, 404))["code"] == "unknown"
+        assert len((await page.post(f"{one}/restore"))["turns"]) == 2
+        assert set(house.told) == {chat["id"]}
+
+    run(house, work)
+
+
+def test_masks_are_of_their_picture(house):
+    talk = Talk(house.chats)
+    file = talk.upload(1)
+
+    async def work(page: Client):
+        place = f"/{talk.chat.id}/pictures/{file}"
+        masked = (await page.send(f"{place}/mask", half_mask()))["file"]
+        data = np.asarray(Image.open(io.BytesIO(await page.get(f"/{talk.chat.id}/pictures/{masked}"))))
+        assert np.array_equal(data[..., :3], pixels(1)) and np.array_equal(
+            255 - data[..., 3], read_marks(talk.folder, masked)
+        )
+        assert (data[:, : WIDTH // 2, 3] == 0).all() and (data[:, WIDTH // 2 :, 3] == 255).all()
+        nothing = png(np.zeros((HEIGHT, WIDTH), np.uint8))
+        assert (await page.send(f"{place}/mask", nothing))["file"] is None
+        small = png(np.full((8, 8), 255, np.uint8))
+        assert "8x8" in (await page.send(f"{place}/mask", small, 422))["error"]
+        jpeg = await page.get(f"/{talk.chat.id}/pictures/{masked}", small="1")
+        assert Image.open(io.BytesIO(jpeg)).format == "JPEG"
+        assert (await page.post(f"{place}/input"))["name"] == f"ace-chat-{file}"
+
+    run(house, work)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/..%2f..%2fsecret", 404),
+        (f"/{NOBODY}", 404),
+        (f"/{NOBODY.upper()}", 404),
+        (f"/{NOBODY}/pictures/..%2fchat.json", 404),
+        (f"/{NOBODY}/pictures/{NOBODY}.png", 404),
+        (f"/{NOBODY}/turns/{NOBODY}/workflow", 404),
+    ],
+)
+def test_hostile_addresses_lead_nowhere(house, path, status):
+    async def work(page: Client):
+        reply = await page.client.get(f"/ace/chats{path}")
+        assert reply.status == status
+
+    run(house, work)
+
+
+def test_strangers_and_nonsense_are_refused(house):
+    talk = Talk(house.chats)
+
+    async def work(page: Client):
+        one = f"/{talk.chat.id}"
+        for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
+            assert (await page.send(f"{one}/delete", b"{}", 400, kind))["code"] == "bad_request"
+            assert (await page.send(f"{one}/pictures", png(pixels(1)), 422, kind))["code"] == "refused"
+        assert (await page.send(f"{one}/pictures", b"GIF89a<script>", 422))["code"] == "picture"
+        assert (await page.send(f"{one}/pictures", b"<svg onload=alert(1)>", 422, "image/svg+xml"))["code"] == "picture"
+        for body in ({"ask": {"parts": ["x"], "seed": "7"}}, {"ask": {"parts": [3]}}, {"ask": {}, "more": 1}, [], "x"):
+            status = 200 if body == {"ask": {"parts": ["x"], "seed": "7"}} else 400
+            await page.post(f"{one}/turns", body, status)
+        ask = {"parts": [0], "pictures": [{"file": f"{NOBODY}.png"}]}
+        assert (await page.post(f"{one}/turns", {"ask": ask}, 404))["code"] == "unknown"
+        assert (await page.post(f"{one}/turns", {"ask": {"parts": ["x"]}, "parent": NOBODY}, 404))["code"] == "unknown"
+        assert (await page.post(f"{one}/turns/{NOBODY}/dataset", {"name": "x"}, 404))["code"] == "unknown"
+        words = "<img src=x onerror=alert(1)> ../../etc/passwd {image3} \u202e" + "ä" * 9_900
+        told = await page.post(f"{one}/turns", {"ask": {"parts": [words]}})
+        assert told["chat"]["turns"][-1]["parts"] == [words], "what somebody wrote is kept as it is"
+        assert "{image3}" not in told["chat"]["turns"][-1]["instruction"]
+        assert talk.chats.read(talk.chat.id).title == "x"
+
+    run(house, work)
+
+
+def test_a_branch_becomes_pairs_with_history(house):
+    talk = Talk(house.chats)
+    turns = talk.chain(2)
+    masked = talk.mask(turns[-1].answer.file)
+    last = talk.ask(0, " half", pictures=[masked, talk.upload(5)], parent=turns[-1].id, depth=1, answer=30)
+    wide = talk.ask(0, " wider", pictures=[last.answer.file], parent=last.id, extend={"left": 16}, depth=0, answer=31)
+
+    async def work(page: Client):
+        sent = await page.post(f"/{talk.chat.id}/turns/{last.id}/dataset", {"name": "from a chat"})
+        assert sent == {"stored": 3, "known": 0, "rejected": []}
+        again = await page.post(f"/{talk.chat.id}/turns/{last.id}/dataset", {"name": "from a chat"})
+        assert again == {"stored": 0, "known": 3, "rejected": []}
+        bad = await page.post(f"/{talk.chat.id}/turns/{last.id}/dataset", {"name": "../x"}, 422)
+        assert bad["code"] == "refused"
+        refused = await page.post(f"/{talk.chat.id}/turns/{wide.id}/dataset", {"name": "from a chat"})
+        assert refused["rejected"][0][0] == wide.number, "a made-up answer of the wrong size must not pass"
+
+    run(house, work)
+    dataset = Dataset(house.root / "datasets" / "from a chat")
+    one, two, three = dataset.rows()
+    assert (one.history, two.history, three.history) == ((), (one.id,), (two.id,))
+    pair = dataset.load(three)
+    assert np.array_equal(pair.target, pixels(30)) and np.array_equal(
+        pair.masks[0], read_marks(talk.folder, masked.mask)
+    )
+    assert pair.instruction == "{image} half" and len(pair.images) == 2 and pair.seed == 7
+
+
+def test_a_conversation_is_exported_as_files_that_anybody_reads(house):
+    talk = Talk(house.chats)
+    talk.chain(2)
+    talk.ask("<b>*bold*</b> /../ a cat", answer=9)
+
+    async def work(page: Client):
+        folders = [Path((await page.post(f"/{talk.chat.id}/export"))["folder"]) for _ in range(2)]
+        assert folders[0].parent == house.root / "output" / "ACE Chat" and folders[1].name == f"{folders[0].name}-2"
+        names = sorted(path.name for path in folders[0].glob("*.png"))
+        assert names == ["001 round-0.png", "002 round-1.png", "003 b-bold-b-a-cat.png"]
+        text = (folders[0] / "conversation.md").read_text()
+        assert "\\<b\\>\\*bold" in text and "<b>" not in text and "after 1 · seed 7" in text
+        assert json.loads((folders[0] / "workflow.json").read_text())["nodes"]
+        assert json.loads((folders[0] / "chat.json").read_text())["id"] == talk.chat.id
+
+    run(house, work)
+
+
+def test_pictures_that_a_prompt_names_are_copied_and_nothing_else(house):
+    talk = Talk(house.chats)
+    file = talk.upload(1)
+    names = [input_name(file), input_name(file), "ace-chat/../../secret.png", "photo.png", input_name(f"{NOBODY}.png")]
+    assert provide(names, house.root / "user", house.root / "input") == [input_name(file)]
+    assert [path.name for path in (house.root / "input").rglob("*.png")] == [file]
+
+
+def test_suggestions_follow_what_is_typed(house):
+    async def titles(page: Client, **query):
+        return [one["title"] for one in (await page.get("/suggestions", **query))["suggestions"]]
+
+    async def work(page: Client):
+        assert "Add an object" in await titles(page, text="add a dog", pictures="1")
+        assert "Add an object in the mask" not in await titles(page, text="add object", pictures="1")
+        assert "Add an object in the mask" in await titles(page, text="add object", pictures="1", masked="true")
+        assert "移除物体" in await titles(page, text="移除", pictures="1", language="zh")
+        first = (await page.get("/suggestions", text="移除", pictures="1", language="zh"))["suggestions"][0]
+        assert 0 in first["parts"] and not any("除" in part for part in first["parts"] if isinstance(part, str))
+        assert await titles(page, text="", pictures="1") == [] and await titles(page, text="xyzzy", pictures="1") == []
+        assert (await page.get("/suggestions", 400, text="x", language="de"))["code"] == "bad_request"
+
+    run(house, work)
+
+
+def test_words_are_rewritten_by_the_server_that_was_typed_and_pictures_stay(house):
+    said = {"value": "Place {image1} on the table of {image}."}
+
+    def script(asked):
+        if asked.body is None:
+            return Reply({}, status=404)
+        return openai_reply(json.dumps({"instruction": said["value"]}))
+
+    async def work(page: Client):
+        with chat_server(script) as (address, _):
+            body = {"address": address, "model": "any", "parts": ["pls ", 1, " on table of ", 0], "pictures": 2}
+            better = await page.post("/rewrite", body)
+            assert better["parts"] == ["Place ", 1, " on the table of ", 0, "."]
+            said["value"] = "Place it on the table of {image}."
+            mixed = await page.post("/rewrite", body, 422)
+            assert mixed["code"] == "refused" and "mixed up" in mixed["error"]
+        gone = await page.post("/rewrite", {**body, "address": "http://127.0.0.1:9"}, 502)
+        assert gone["code"] == "model"
+        assert (await page.post("/rewrite", {**body, "address": "file:///etc/passwd"}, 502))["code"] == "model"
+
+    run(house, work)

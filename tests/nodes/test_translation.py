@@ -1,0 +1,72 @@
+"""What the page translates by itself, web/translation/, knows the words that the nodes have, and no others."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SCHEMAS = Path(__file__).parent / "schemas.json"
+SOURCES = ("ace", "nodes", "training")
+# Words that are the same in every language: types of numbers, and the words of pictures.
+_SAME = re.compile(r"fp8_\w+|bf16|fp16|fp32|\{image\d?\}|English|中文")
+
+
+def table(name: str) -> dict[str, str]:
+    """The object that a file of the page exports, which is written as JSON."""
+    text = (ROOT / "web" / "translation" / name).read_text(encoding="utf-8")
+    body = text[text.index("= {") + 2 :].strip().removesuffix(";")
+    return json.loads(re.sub(r",\s*}$", "}", body))
+
+
+def sentences_of_the_code() -> set[str]:
+    """Every text of the sources, with {} for each gap."""
+    return {
+        "".join(part.value if isinstance(part, ast.Constant) else "{}" for part in node.values)
+        if isinstance(node, ast.JoinedStr)
+        else node.value
+        for folder in SOURCES
+        for path in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
+    }
+
+
+def menus(inputs: list[dict]) -> Iterator[str]:
+    """Every option of every menu, also of those that an option brings along."""
+    for entry in inputs:
+        options = entry.get("options", [])
+        yield from options
+        for more in options.values() if isinstance(options, dict) else ():
+            yield from menus(more)
+
+
+def test_every_option_of_a_menu_is_translated():
+    known = table("options_zh.js")
+    options = {option for schema in json.loads(SCHEMAS.read_text()).values() for option in menus(schema["inputs"])}
+    words = {word for option in options for word in option.removeprefix("ACE++: ").split(" / ")}
+    words = {word for word in words if not _SAME.fullmatch(word)}
+    assert len(words) > 80
+    assert words - known.keys() == set()
+
+
+@pytest.mark.parametrize("name", ["sentences_zh.js", "options_zh.js"])
+def test_what_is_translated_is_said(name):
+    said = sentences_of_the_code()
+    said |= {part for text in said for part in text.split(" / ")}
+    from comfyui_ace.ace import instructions
+
+    for family, title in instructions.families().items():
+        said |= {title, *instructions.subtasks(family).values()}
+    assert table(name).keys() - said == set()
+
+
+def test_a_translation_has_no_other_gaps_than_its_sentence():
+    for sentence, translation in table("sentences_zh.js").items():
+        gaps = {int(number) for number in re.findall(r"\{#?(\d+)\}", translation)}
+        assert translation and gaps <= set(range(sentence.count("{}"))), sentence

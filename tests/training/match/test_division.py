@@ -1,0 +1,97 @@
+"""The same sets and pairs, however the pictures are divided: shards, clusters, engines, label propagation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from comfyui_ace.benchmarks.match.synthetic import planted, random_keys, search_features
+from comfyui_ace.training.match.cluster.centroids import in_sample
+from comfyui_ace.training.match.engines.local import LocalEngine
+from comfyui_ace.training.match.link.relation import Window
+from picture_collections import contents
+
+FEATURES, GROUPS = planted(80, 7, 32, 0.5, seed=20)
+KEYS = random_keys(len(FEATURES))
+WINDOW = Window(0.75, 0.99)
+
+
+def found_in(folder, sizes, order=None, engine=None, **changes):
+    order = np.arange(len(KEYS)) if order is None else order
+    values = {"window": WINDOW, **changes}
+    return search_features(FEATURES[order], KEYS[order], folder, engine or LocalEngine(workers=1), sizes, **values)
+
+
+@pytest.fixture(scope="module")
+def exact(tmp_path_factory):
+    found = found_in(tmp_path_factory.mktemp("exact"), [])
+    assert found.counts["sets"] > 70 and found.counts["pairs"] > 1000 and found.probe is None
+    return found
+
+
+def test_shards_of_any_size_in_any_order_give_the_same(tmp_path, exact):
+    order = np.random.default_rng(0).permutation(len(KEYS))
+    other = found_in(tmp_path, [1, 130, 17, 200], order)
+    assert contents(other.sets, other.pairs) == contents(exact.sets, exact.pairs)
+
+
+def test_label_propagation_gives_the_same(tmp_path, exact, monkeypatch):
+    monkeypatch.setattr("comfyui_ace.training.match.steps.linking._LINKS_PER_BUCKET", 40)
+    other = found_in(tmp_path, [100] * 5, most_in_memory=0)
+    assert contents(other.sets, other.pairs) == contents(exact.sets, exact.pairs)
+
+
+def test_several_buckets_of_groups_give_the_same(tmp_path, exact, monkeypatch):
+    monkeypatch.setattr("comfyui_ace.training.match.steps.grouping._PICTURES_PER_BUCKET", 60)
+    other = found_in(tmp_path, [100] * 5)
+    assert len(other.sets.names()) > 3
+    assert contents(other.sets, other.pairs) == contents(exact.sets, exact.pairs)
+    assert {k: v for k, v in other.counts.items() if k != "divided groups"} == {
+        k: v for k, v in exact.counts.items() if k != "divided groups"
+    }
+
+
+def test_clusters_find_the_same_where_everybody_is_in_all(tmp_path, exact, monkeypatch):
+    pytest.importorskip("faiss", reason="needs faiss-cpu")
+    monkeypatch.setattr("comfyui_ace.training.match.steps.linking._BYTES_PER_BUCKET", 20_000)
+    other = found_in(tmp_path, [100] * 5, exact_up_to=0, clusters=6, memberships=6)
+    assert other.counts["linked pairs"] == exact.counts["linked pairs"]
+    assert contents(other.sets, other.pairs) == contents(exact.sets, exact.pairs)
+    assert other.probe["lost"] == 0 and other.probe["pairs"] == 2 * exact.counts["linked pairs"]
+
+
+def test_the_probe_tells_what_clusters_lose(tmp_path, exact):
+    pytest.importorskip("faiss", reason="needs faiss-cpu")
+    lost = []
+    for memberships in (1, 2, 4):
+        other = found_in(tmp_path / str(memberships), [300], exact_up_to=0, clusters=60, memberships=memberships)
+        truth = 1 - other.counts["linked pairs"] / exact.counts["linked pairs"]
+        assert other.probe["queries"] == len(KEYS) and other.probe["lost"] == pytest.approx(truth)
+        lost.append(truth)
+    assert lost[0] > lost[1] > lost[2] and lost[0] > 0.05
+
+
+def test_clusters_do_not_depend_on_shards(tmp_path):
+    pytest.importorskip("faiss", reason="needs faiss-cpu")
+    order = np.random.default_rng(1).permutation(len(KEYS))
+    one = found_in(tmp_path / "a", [], exact_up_to=0, clusters=30, memberships=3)
+    other = found_in(tmp_path / "b", [90, 90, 300], order, exact_up_to=0, clusters=30, memberships=3)
+    assert contents(one.sets, one.pairs) == contents(other.sets, other.pairs)
+    assert one.counts["linked pairs"] == other.counts["linked pairs"] and one.probe == other.probe
+
+
+def test_a_group_too_large_for_one_machine_is_divided_by_clusters(tmp_path):
+    pytest.importorskip("faiss", reason="needs faiss-cpu")
+    other = found_in(tmp_path, [200], exact_up_to=0, clusters=8, memberships=4, window=Window(0.2), most_together=100)
+    assert other.counts["divided groups"] == 1
+    assert other.counts["largest group"] < len(KEYS) * 0.6
+    members, tested = contents(other.sets, other.pairs)
+    assert len({key for _, key, _ in members}) == len(members) > 400  # nobody is in two sets
+    assert all(score > 0.2 for *_, (score,) in tested)
+
+
+def test_the_sample_is_drawn_by_keys():
+    keys = random_keys(50_000, 3)
+    drawn = in_sample(keys, 0.1)
+    assert 4_700 < drawn.sum() < 5_300
+    assert (in_sample(keys, 0.2) | ~drawn).all()  # a larger share holds the smaller one
+    assert in_sample(keys, 1.0).all()

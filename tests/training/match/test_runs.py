@@ -1,0 +1,286 @@
+"""Whole runs over folders of pictures on one machine."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from comfyui_ace.cli import main
+from comfyui_ace.training.dataset.store import Dataset
+from comfyui_ace.training.dataset.upkeep.verify import verify
+from comfyui_ace.training.match.emit.examples import EmitSettings
+from comfyui_ace.training.match.engines.local import LocalEngine
+from comfyui_ace.training.match.errors import MatchError
+from comfyui_ace.training.match.link.relation import Window
+from comfyui_ace.training.match.report.choices import find_choices, given_choices
+from comfyui_ace.training.match.run import emit, find_sets, report
+from comfyui_ace.training.match.sets.refine import Limits
+from comfyui_ace.training.match.settings import PRESETS, with_preset
+from comfyui_ace.training.match.steps.emitting import Choices, DatasetPlace
+from picture_collections import contents, encoded, photograph, sets_by_name, settings, silent, write_groups
+
+SIZES = [1, 2, 3, 4, 5, 6, 1, 1]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    base = tmp_path_factory.mktemp("pictures")
+    write_groups(base / "some", SIZES)
+    (base / "some" / "copy.jpg").write_bytes((base / "some" / "g005-0.jpg").read_bytes())
+    (base / "some" / "broken.jpg").write_bytes(b"\xff\xd8 and then nothing")
+    return base
+
+
+def find(folder: Path, output: Path, **changes):
+    return find_sets(settings(folder, output, **changes), LocalEngine(workers=1), silent)
+
+
+@pytest.fixture(scope="module")
+def found(folder, tmp_path_factory):
+    return find(folder, tmp_path_factory.mktemp("run"))
+
+
+def test_planted_groups_become_sets(found):
+    wanted = {f"g{group:03d}-0.jpg": size for group, size in enumerate(SIZES) if size > 1}
+    groups = sets_by_name(found.sets)
+    for names in groups.values():
+        assert len({name.replace("copy", "g005-0")[:4] for name in names}) == 1
+    assert sum(map(len, groups.values())) >= 0.9 * sum(wanted.values())
+    assert found.counts["set aside"] == 1 and found.counts["copies"] == 1
+
+
+def test_shards_change_nothing(folder, found, tmp_path):
+    other = find(folder, tmp_path, shard_pictures=5)
+    assert contents(other.sets, other.pairs) == contents(found.sets, found.pairs)
+
+
+def test_what_is_done_is_not_done_again(folder, tmp_path, monkeypatch):
+    first = find(folder, tmp_path)
+    steps = []
+    monkeypatch.setattr("comfyui_ace.training.match.embed.readers.read_record", None)  # no picture is read again
+    again = find_sets(settings(folder, tmp_path), LocalEngine(workers=1), lambda step, *_: steps.append(step))
+    assert again.counts == first.counts and steps == ["looking for pictures"]
+    wider = find_sets(settings(folder, tmp_path, window=Window(0.3)), LocalEngine(workers=1), silent)
+    assert wider.counts["linked pairs"] > first.counts["linked pairs"]
+
+
+def place(tmp_path: Path, **changes) -> DatasetPlace:
+    return DatasetPlace(str(tmp_path / "datasets"), "pairs", **changes)
+
+
+def test_pairs_reach_the_dataset_without_words_and_with_scores(folder, found, tmp_path):
+    chosen = settings(folder, tmp_path)
+    written = emit(found, chosen, LocalEngine(workers=1), place(tmp_path), silent, Choices())
+    dataset = Dataset(tmp_path / "datasets" / "pairs")
+    rows = list(dataset.rows())
+    assert written.stored == len(rows) > 20 and not written.rejected
+    for row in rows:
+        assert (row.instruction, row.prompt, row.labelled) == ("", "", False)
+        assert 0.55 < row.scores["match"]["features"] <= 1
+        assert row.origin["by"] == "match" and row.group == f"set-{row.origin['set']}"
+        source, target = (row.origin[end].replace("copy", "g005-0")[:4] for end in ("sources", "target"))
+        assert source == target
+        pair = dataset.load(row)
+        assert pair.source.shape == pair.target.shape
+    checked = verify(dataset.folder)
+    assert checked.ok and any("no instruction yet" in note for note in checked.notes)
+    assert verify(dataset.folder, strict=dataset.checks).ok
+    again = emit(found, chosen, LocalEngine(workers=1), place(tmp_path), silent, Choices())
+    assert (again.stored, again.duplicates) == (0, written.stored)
+    by_group = {}
+    dataset.split(0.5, seed=2)
+    for row in dataset.rows():
+        by_group.setdefault(row.group, set()).add(row.split)
+    assert all(len(splits) == 1 for splits in by_group.values()) and len(by_group) > 3
+    assert verify(dataset.folder).ok
+
+
+def test_new_pairs_of_a_set_go_where_the_set_is(folder, found, tmp_path):
+    few, all_pairs = (settings(folder, tmp_path, emit=EmitSettings(per_set=most)) for most in (1, 40))
+    first = emit(found, few, LocalEngine(workers=1), place(tmp_path), silent, Choices())
+    Dataset(tmp_path / "datasets" / "pairs").split(0.5, seed=2)
+    more = emit(found, all_pairs, LocalEngine(workers=1), place(tmp_path), silent, Choices())
+    dataset = Dataset(tmp_path / "datasets" / "pairs")
+    assert 0 < first.stored < more.stored + first.stored == len(dataset)
+    splits: dict[str, set[str]] = {}
+    for row in dataset.rows():
+        splits.setdefault(row.group, set()).add(row.split)
+    assert all(len(found) == 1 for found in splits.values())
+    assert set.union(*splits.values()) == {"train", "validation"} and verify(dataset.folder).ok
+
+
+def test_rounds_are_histories(folder, found, tmp_path):
+    chosen = with_preset("rounds", {"folders": (str(folder),), "output": str(tmp_path)}, {"rounds": 3})
+    emit(found, chosen, LocalEngine(workers=1), place(tmp_path), silent, Choices())
+    rows = {row.id: row for row in Dataset(tmp_path / "datasets" / "pairs").rows()}
+    later = [row for row in rows.values() if row.history]
+    assert later and max(len(row.history) for row in later) == 2
+    for row in later:
+        assert rows[row.history[-1]].origin["target"] == row.origin["sources"]
+        assert {rows[one].split for one in row.history} == {row.split}
+
+
+def test_a_series_has_references(folder, found, tmp_path):
+    chosen = with_preset("series", {"folders": (str(folder),), "output": str(tmp_path)}, {})
+    emit(found, chosen, LocalEngine(workers=1), place(tmp_path), silent, Choices())
+    counts = [len(row.image_files) for row in Dataset(tmp_path / "datasets" / "pairs").rows()]
+    assert counts and min(counts) >= 3
+
+
+def test_sets_can_be_shared_out_among_datasets(folder, found, tmp_path):
+    chosen = settings(folder, tmp_path)
+    total = emit(found, chosen, LocalEngine(workers=1), place(tmp_path, count=2), silent, Choices())
+    sizes = [len(Dataset(tmp_path / "datasets" / name)) for name in ("pairs-0000", "pairs-0001")]
+    assert sum(sizes) == total.stored > 0
+
+
+def test_struck_out_sets_and_pictures_are_not_written(folder, found, tmp_path):
+    bucket = found.sets.read(sorted(found.sets.names())[0])
+    sizes = {name: int((bucket["set"] == name).sum()) for name in np.unique(bucket["set"]).tolist()}
+    largest = max(sizes, key=sizes.get)
+    other = next(name for name in sizes if name != largest and sizes[name] > 3)
+    picture = int(bucket["key"][bucket["set"] == other][0])  # its middle
+    named = f"{largest & (2**64 - 1):016x}"
+    file = tmp_path / "choices.json"
+    file.write_text(
+        json.dumps(
+            {
+                "format": "ace-match-choices-1",
+                "run": found.digest,
+                "sets": [],
+                "pictures": [f"{picture & (2**64 - 1):016x}"],
+            }
+        )
+    )
+    choices = given_choices([file], [named], found.digest)
+    assert choices == Choices(frozenset({largest}), frozenset({picture}))
+    assert find_choices(str(tmp_path), found.digest).pictures == {picture}
+    emit(found, settings(folder, tmp_path), LocalEngine(workers=1), place(tmp_path), silent, choices)
+    rows = list(Dataset(tmp_path / "datasets" / "pairs").rows())
+    assert named not in {row.origin["set"] for row in rows}
+    assert not any(f"{picture & (2**64 - 1):016x}" in row.origin["pictures"] for row in rows)
+    assert f"{other & (2**64 - 1):016x}" in {row.origin["set"] for row in rows}  # the rest of that set is there
+
+
+def test_choices_of_other_sets_are_refused(tmp_path):
+    file = tmp_path / "choices.json"
+    file.write_text(json.dumps({"format": "ace-match-choices-1", "run": "before", "sets": [], "pictures": []}))
+    with pytest.raises(MatchError, match="other pictures or settings"):
+        find_choices(str(tmp_path), "now")
+    file.write_text("{}")
+    with pytest.raises(MatchError, match="no file of choices"):
+        find_choices(str(tmp_path), "now")
+    with pytest.raises(MatchError, match="sixteen"):
+        given_choices([], ["7"], "now")
+
+
+def test_a_picture_that_changed_meanwhile_is_left_out(tmp_path):
+    write_groups(tmp_path / "p", [3])
+    found = find(tmp_path / "p", tmp_path / "run")
+    (tmp_path / "p" / "g000-1.jpg").write_bytes(encoded(photograph(50)))
+    written = emit(
+        found, settings(tmp_path / "p", tmp_path / "run"), LocalEngine(workers=1), place(tmp_path), silent, Choices()
+    )
+    assert written.stored == 1 and "has changed" in next(iter(written.reasons))
+
+
+def test_within_folders_and_the_largest_set(tmp_path):
+    names = write_groups(tmp_path / "all", [4, 3, 3])
+    for name, group in names.items():
+        style = "b" if group == 2 or name in ("g000-3.jpg",) else "a"
+        (tmp_path / "styles" / style).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "all" / name).rename(tmp_path / "styles" / style / name)
+    together = find(tmp_path / "styles", tmp_path / "run")
+    assert ["g000-0.jpg", "g000-1.jpg", "g000-2.jpg", "g000-3.jpg"] in sets_by_name(together.sets).values()
+    apart = find(tmp_path / "styles", tmp_path / "run", within_folders=True)
+    assert sorted(map(len, sets_by_name(apart.sets).values())) == [3, 3, 3]
+    largest = find(tmp_path / "styles", tmp_path / "run", within_folders=True, keep_largest=True)
+    assert len(sets_by_name(largest.sets)) == 2  # one a folder
+    assert largest.counts["sets"] == 2 and largest.counts["pairs"] == 6
+
+
+def test_a_second_turn_divides_what_the_first_has_linked(tmp_path):
+    """Alike in layout, and the function tells the bright from the dark."""
+    folder = tmp_path / "p"
+    folder.mkdir()
+    picture = photograph(4)
+    for number, light in enumerate((1.0, 0.97, 0.94, 0.4, 0.38)):
+        shown = picture.point(lambda value, light=light: int(value * light))
+        (folder / f"{number}.png").write_bytes(encoded(shown, "PNG"))
+    (tmp_path / "light.py").write_text(
+        "def equal(one, other):\n    return 1 - abs(float(one.mean()) - float(other.mean())) / 255\n"
+    )
+    one = find(folder, tmp_path / "run", near_copies=False)
+    assert [len(names) for names in sets_by_name(one.sets).values()] == [5]
+    two = find(
+        folder,
+        tmp_path / "run",
+        near_copies=False,
+        similarity=f"{tmp_path / 'light.py'}:equal",
+        second_window=Window(0.9),
+    )
+    assert sorted(sets_by_name(two.sets).values()) == [["0.png", "1.png", "2.png"], ["3.png", "4.png"]]
+    _, tested = contents(two.sets, two.pairs)
+    assert len(tested) == 4 and all(len(scores) == 2 and scores[1] > 0.9 for *_, scores in tested)
+    assert two.counts["compared"] == 10
+
+
+def test_the_report_is_complete_and_says_what_was_set_aside(folder, found, tmp_path):
+    page = report(found, settings(folder, tmp_path), silent)
+    index = page.read_text()
+    assert "broken.jpg: " in index.split("<h2>Set aside</h2>")[1]
+    for words in ("pairs that pass", "largest set", "Sets by size", "lost at borders"):
+        assert words in index
+    sets = (page.parent / "sets-0001.html").read_text()
+    assert sets.count('class="set"') == found.counts["sets"]
+    assert sets.count("data-picture=") >= found.counts["pictures"] and "http" not in sets.replace("http-equiv", "")
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["counts"] == found.counts
+    before = page.stat().st_mtime_ns
+    assert report(found, settings(folder, tmp_path), silent).stat().st_mtime_ns == before  # not drawn again
+
+
+def test_the_command_from_folder_to_dataset(folder, tmp_path, capsys):
+    common = ["match", str(folder), "-o", str(tmp_path / "run"), "--workers", "1", "--root", str(tmp_path / "ds")]
+    assert main(common) == 0
+    said = capsys.readouterr().out
+    assert "nothing else was written" in said and not (tmp_path / "ds").exists()
+    assert main([*common, "--dataset", "mine", "--per-set", "2", "--instruction", "{image} seen again"]) == 0
+    assert re.search(r"(\d+) pairs stored, 0 there already, 0 rejected", capsys.readouterr().out)
+    rows = list(Dataset(tmp_path / "ds" / "mine").rows())
+    assert rows and all(row.labelled for row in rows)
+    assert main([*common, "--strike", "x"]) == 0  # only read where a dataset is written
+    assert main([*common, "--dataset", "mine", "--strike", "x"]) == 1
+    assert "sixteen" in capsys.readouterr().err
+    assert main(["match", str(tmp_path / "nowhere")]) == 1
+    assert main([*common, "--preset", "face"]) == 1
+    assert "--descriptor faces:" in capsys.readouterr().err
+    for bad in (["--window", "x"], ["--similarity", "keypoints"], ["--set-size", "3"]):
+        with pytest.raises(SystemExit) as stopped:
+            main([*common, *bad])
+        assert stopped.value.code == 2
+
+
+def test_presets_have_the_papers_numbers():
+    def preset(name, **values):
+        return with_preset(name, {"folders": ("p",), "output": "o", **values}, {})
+
+    assert preset("face", descriptor="faces:a,b").first_window == Window(0.8, 0.9)
+    assert preset("aligned-face", descriptor="faces:a,b").first_window == Window(0.65)
+    style = preset("style")
+    assert style.first_window == Window(0.65) and style.within_folders and style.keep_largest
+    assert preset("series").emit.references == (3, 8) and preset("series").limits == Limits(4, 200)
+    assert preset("style", window=Window(0.7)).first_window == Window(0.7)  # what is given wins
+    assert set(PRESETS) == {"scene", "face", "aligned-face", "style", "series", "rounds"}
+
+
+def test_too_few_pictures_are_explained(tmp_path):
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "a.png").write_bytes(b"nothing")
+    (tmp_path / "p" / "b.png").write_bytes(encoded(photograph(0), "PNG"))
+    with pytest.raises(MatchError, match=r"1 were set aside.*set-aside\.txt"):
+        find(tmp_path / "p", tmp_path / "run")
+    assert "a.png\t" in (tmp_path / "run" / "set-aside.txt").read_text()

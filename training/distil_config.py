@@ -1,0 +1,180 @@
+"""What a distillation is told, and the trainer's configuration that follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..ace.bundles.bundle import SHIPPED_BUNDLES, BundleError, find_bundle
+from .trainer.config import TrainConfig
+from .trainer.config_file import make_config, read_toml
+from .trainer.errors import ConfigError
+
+DEFAULT_CONFIG = Path(__file__).parent / "configs" / "distil-lora.toml"
+_EVALUATION_PAIRS = 16
+KEEP_DETAIL = ("auto", "on", "off")
+"""Keep Detail in the replacement workflow: where the evaluation finds that it helps, always, or never."""
+
+
+MAX_SPEED_LOSS = 0.5
+
+
+@dataclass(frozen=True)
+class DistilSettings:
+    """What is distilled, from what, and where to.
+
+    Attributes:
+        datasets: folders of pairs.
+        bundle: folder of the base model.
+        output: folder of the run; the same call with the same folder goes on.
+        name: of the LoRA, the workflow and the pictures it saves.
+        steps, rank, learning_rate, batch_size, seed: see :class:`TrainConfig`; None leaves what the configuration says.
+        config: file of everything else; if left out what the bundle recommends, over the shipped ``distil-lora.toml``.
+        overrides: single settings of it, nested as in the file.
+        device: "auto" or "cpu".
+        inputs: folder for the pictures that the workflow opens; None takes ``inputs`` in the output folder.
+        pairs: held-out pairs to evaluate on; 0 leaves the evaluation out.
+        keep_detail: whether the workflow gives back what the VAE took of the source, see :data:`KEEP_DETAIL`.
+        train_only: no evaluation and no workflow; the whole model may be trained, too.
+        judge_server: address of a server whose model marks the student's and the teacher's results; the pictures of the
+            evaluated pairs are sent there. Empty leaves it out.
+        judge_model: as that server names it; empty where it has just one.
+        speed_loss: share of the score, 0 … 0.5, that may be given up for fewer evaluations of the model, see
+            :func:`evaluate.few_steps.find_fewest_steps`. 0 keeps the bundle's steps and guidance.
+    """
+
+    datasets: Sequence[Path]
+    bundle: Path
+    output: Path
+    name: str
+    steps: int | None = None
+    rank: int | None = None
+    learning_rate: float | None = None
+    batch_size: int | None = None
+    seed: int | None = None
+    config: Path | None = None
+    overrides: dict[str, Any] | None = None
+    device: str = "auto"
+    inputs: Path | None = None
+    pairs: int = _EVALUATION_PAIRS
+    keep_detail: str = "auto"
+    train_only: bool = False
+    judge_server: str = ""
+    judge_model: str = ""
+    speed_loss: float = 0.05
+
+
+def small_model_settings(
+    datasets: Sequence[Path], output: Path, name: str, *, steps: int, pairs: int, validate_every: int = 0
+) -> DistilSettings:
+    """What suits ace-tiny on a CPU: it learns fast and needs no guidance.
+
+    Args:
+        datasets: folders of pairs.
+        output: folder of the run.
+        name: of the LoRA, the workflow and the pictures it saves.
+        steps: optimiser steps.
+        pairs: held-out pairs to evaluate on.
+        validate_every: steps between two measurements of the held-out loss; 0 switches them off.
+    """
+    return DistilSettings(
+        datasets=datasets,
+        bundle=SHIPPED_BUNDLES / "ace-tiny",
+        output=output,
+        name=name,
+        steps=steps,
+        rank=64,
+        learning_rate=4e-3,
+        batch_size=8,
+        seed=0,
+        overrides={
+            "tensorboard": False,
+            "objective": {"timesteps": "stratified", "weighting": "velocity", "instruction_dropout": 0.0},
+            "validation": {"every": validate_every},
+            "samples": {"every": 0},
+            "checkpoints": {"export": False},
+        },
+        device="cpu",
+        pairs=pairs,
+        speed_loss=0.0,  # it samples with six evaluations as it is
+    )
+
+
+def make_train_config(settings: DistilSettings) -> TrainConfig:
+    """The trainer's configuration.
+
+    Raises:
+        ConfigError: the file or a setting is wrong, or it is not one for a LoRA.
+    """
+    if settings.pairs < 0:
+        raise ConfigError(f"{settings.pairs} pairs cannot be evaluated on; expected 0 (no evaluation) or more")
+    if settings.keep_detail not in KEEP_DETAIL:
+        raise ConfigError(f"keep_detail is {settings.keep_detail!r}; expected one of {', '.join(KEEP_DETAIL)}")
+    if not 0 <= settings.speed_loss <= MAX_SPEED_LOSS:
+        raise ConfigError(
+            f"speed_loss is {settings.speed_loss:g}; expected a share of the score from 0 (keep the model's own steps) to "
+            f"{MAX_SPEED_LOSS:g}"
+        )
+    table = read_toml(settings.config or DEFAULT_CONFIG)
+    if settings.config is None:
+        table = _merged(table, _recommended(settings.bundle))
+        _fit_intervals(table, settings)
+    if settings.device == "cpu" or not torch.accelerator.is_available():
+        table |= {"device": "cpu", "precision": "fp32"}  # bf16 is slower there, and nothing is gained
+    given = {
+        "output": str(settings.output),
+        "steps": settings.steps,
+        "batch_size": settings.batch_size,
+        "seed": settings.seed,
+        "model": {"bundle": str(settings.bundle)},
+        "data": {"datasets": [str(folder) for folder in settings.datasets]},
+        "lora": {"rank": settings.rank},
+        "optimizer": {"learning_rate": settings.learning_rate},
+        "export": {"name": settings.name},
+    }
+    table = _merged(_merged(table, given), settings.overrides or {})
+    config = make_config(table, str(settings.config or "the distillation"))
+    if config.method != "lora" and not settings.train_only:
+        raise ConfigError(
+            f'{settings.config} trains the whole model (method = "{config.method}"). A distillation makes a LoRA: choose '
+            'a configuration with method = "lora", or train with `comfyui-ace train`'
+        )
+    return config
+
+
+def _recommended(bundle: Path) -> dict[str, Any]:
+    """What the bundle recommends, as in a configuration; nothing for one that is incomplete, which training will say."""
+    try:
+        recommended = find_bundle(bundle, require=()).defaults.distillation
+    except BundleError:
+        return {}
+    return {
+        "steps": recommended.steps,
+        "batch_size": recommended.batch_size,
+        "lora": {"rank": recommended.rank},
+        "optimizer": {"learning_rate": recommended.learning_rate},
+    }
+
+
+def _fit_intervals(table: dict[str, Any], settings: DistilSettings) -> None:
+    """Fits the shipped file's intervals to the number of steps, and puts the cache beside the run."""
+    steps = settings.steps or table["steps"]
+    table["data"]["cache"] = str(settings.output.parent / "training-cache")
+    table["optimizer"]["warmup_steps"] = min(table["optimizer"]["warmup_steps"], steps // 10)
+    for section, share in (("validation", 10), ("samples", 4), ("checkpoints", 4)):
+        table[section]["every"] = min(table[section]["every"], max(1, steps // share))
+
+
+def _merged(table: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """``given`` over ``table``, section by section; None leaves what is there."""
+    result = dict(table)
+    for key, value in given.items():
+        if isinstance(value, dict):
+            result[key] = _merged(result.get(key, {}), value)
+        elif value is not None:
+            result[key] = value
+    return result

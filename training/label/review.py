@@ -1,0 +1,92 @@
+"""Labels as a person goes through them: what waits, what was said about it, and a decision on one pair."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from ..dataset.curation.catalogue import Catalogue, Entry
+from ..errors import PairError
+from .applying import decide, recover, words_of_row
+from .journal import ACCEPTED, OPEN, LabelJournal, Words
+from .report import state_of
+
+
+def open_journal(catalogue: Catalogue) -> LabelJournal:
+    """The labels of a dataset; what a process that ended had begun to write is finished first."""
+    journal = LabelJournal(catalogue.folder)
+    if journal.pending:
+        recover(catalogue, journal)
+    return journal
+
+
+def waiting(journal: LabelJournal, entries: Sequence[Entry]) -> list[Entry]:
+    """Those of the pairs that have texts on which nobody has decided."""
+    return [entry for entry in entries if journal[entry.id].waits]
+
+
+def label_item(journal: LabelJournal, pair: str) -> dict[str, Any]:
+    """All that a page shows of a pair's label; empty where there is none."""
+    state = journal[pair]
+    if state.label is None:
+        return {}
+    label = state.label
+    return {
+        "state": state_of(state),
+        "waits": state.waits,
+        "reason": label.reason,
+        "texts": [asdict(text) for text in label.texts],
+        "source_caption": label.source_caption,
+        "target_caption": label.target_caption,
+        "checks": dict(label.checks),
+        "dropped": [list(each) for each in label.dropped],
+        "model": label.model,
+        "task": label.task,
+        "time": label.time,
+    }
+
+
+def accept(
+    catalogue: Catalogue, journal: LabelJournal, pair: str, version: str, texts: Sequence[str], captions: Sequence[str]
+) -> Words:
+    """A person accepts texts, as proposed or as they changed them. Returns the words before, for the way back.
+
+    Raises:
+        PairError: there is no text, or one is none for this pair.
+        StalePairError, UnknownPairError, WriteError: as ``edit_each``.
+    """
+    found = [" ".join(text.split()) for text in texts if text.strip()]
+    if not found:
+        raise PairError("Accepting needs a text: write one, or reject what was proposed.")
+    source, target = captions
+    catalogue.refresh()
+    before = words_of_row(catalogue.row(pair))
+    decide(catalogue, journal, pair, version, Words(found[0], tuple(found[1:]), source, target))
+    return before
+
+
+def reject(journal: LabelJournal, pair: str) -> None:
+    """A person wants none of the texts; the row stays as it is.
+
+    Raises:
+        PairError: nothing was proposed.
+    """
+    if journal[pair].label is None:
+        raise PairError(f"Nothing was proposed for {pair}.")
+    journal.add_rejection(pair)
+
+
+def take_back(catalogue: Catalogue, journal: LabelJournal, pair: str, version: str, before: Words | None) -> None:
+    """What `accept` or `reject` did is undone, and the texts wait again.
+
+    Args:
+        before: what `accept` gave; None after a rejection.
+
+    Raises:
+        StalePairError, UnknownPairError, PairError, WriteError: as ``edit_each``.
+    """
+    if before is None:
+        journal.add_reopening(pair)
+    elif journal[pair].decision == ACCEPTED:
+        decide(catalogue, journal, pair, version, before, OPEN)

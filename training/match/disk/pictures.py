@@ -1,0 +1,129 @@
+"""Finding pictures in folders and tar archives, in shards of a bounded number, and reading the bytes of one.
+
+A picture is named by its path or address; one inside an archive by ``archive.tar#START+SIZE/name``, so that it can be
+read again without reading the archive.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import tarfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from ....ace.pictures.files.picture_folders import PICTURE_SUFFIXES
+from ..errors import MatchError
+from ..optional import optional
+from .places import Entry, Place, is_address, read_bytes
+
+_MEMBER = re.compile(r"(?P<archive>.*\.tar)#(?P<start>\d+)\+(?P<size>\d+)/(?P<name>.*)\Z", re.DOTALL | re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class PictureShard:
+    """Pictures that are embedded together. name: follows from what is in it, so that a changed file has another."""
+
+    name: str
+    entries: tuple[Entry, ...]
+
+
+def find_shards(folders: Sequence[str], size: int, exclude: Sequence[str] = ()) -> list[PictureShard]:
+    """The pictures of folders, at most `size` a shard, in the order of their paths; an archive is a shard of its own.
+
+    Args:
+        exclude: folders, of this machine or addresses, that are passed over where they lie inside of others.
+
+    Raises:
+        MatchError: a folder is not there, or there is no picture anywhere.
+    """
+    files: dict[str, Entry] = {}
+    for folder in folders:
+        place = Place.of(folder)
+        if place.local is not None and not place.local.is_dir():
+            raise MatchError(f"{folder} is no folder. Give the folders (or addresses) that hold the pictures.")
+        passed_over = _inside(place, exclude)
+        files.update((entry.path, entry) for entry in place.walk() if not entry.path.startswith(passed_over))
+    pictures = sorted((e for e in files.values() if _suffix(e.path) in PICTURE_SUFFIXES), key=lambda e: e.path)
+    archives = sorted((e for e in files.values() if _suffix(e.path) == ".tar"), key=lambda e: e.path)
+    if not pictures and not archives:
+        raise MatchError(
+            f"There is no picture in {', '.join(folders)}: looked for {', '.join(PICTURE_SUFFIXES)}, and .tar with such."
+        )
+    groups = [tuple(pictures[start : start + size]) for start in range(0, len(pictures), size)]
+    groups += [(archive,) for archive in archives]
+    return [PictureShard(_shard_name(group), group) for group in groups]
+
+
+def expand(shard: PictureShard) -> list[Entry]:
+    """The pictures of a shard; an archive is opened and its members listed."""
+    if len(shard.entries) == 1 and _suffix(shard.entries[0].path) == ".tar":
+        return list(_members(shard.entries[0]))
+    return list(shard.entries)
+
+
+def read_picture(path: str) -> bytes:
+    """The encoded picture.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    member = _MEMBER.match(path)
+    if member is None:
+        return read_bytes(path)
+    return read_bytes(member["archive"], int(member["start"]), int(member["size"]))
+
+
+def folder_of(path: str) -> str:
+    """The folder that a picture lies in; inside an archive, the archive and the folder in it."""
+    member = _MEMBER.match(path)
+    if member is not None:
+        return f"{member['archive']}/{PurePosixPath(member['name']).parent}"
+    return path.rpartition("/")[0] if is_address(path) else str(Path(path).parent)
+
+
+def short_name(path: str) -> str:
+    """The picture's file name alone."""
+    member = _MEMBER.match(path)
+    if member is not None:
+        return PurePosixPath(member["name"]).name
+    return path.rpartition("/")[2] if is_address(path) else Path(path).name
+
+
+def _inside(place: Place, folders: Iterable[str]) -> tuple[str, ...]:
+    """How the paths in those of `folders` begin that lie inside of a place."""
+    end = "/" if place.local is None else os.sep
+    begin = place.whole_path.rstrip(end) + end
+    roots = (Place.of(folder).whole_path.rstrip(end) + end for folder in folders)
+    return tuple(root for root in roots if root.startswith(begin) and root != begin)
+
+
+def _members(archive: Entry) -> Iterator[Entry]:
+    if is_address(archive.path):
+        file = optional("fsspec", f"Opening {archive.path}").open(archive.path, "rb")
+    else:
+        file = open(archive.path, "rb")  # noqa: SIM115
+    try:
+        with file as opened, tarfile.open(fileobj=io.BufferedReader(opened), mode="r:") as tar:
+            for member in tar:
+                if member.isfile() and _suffix(member.name) in PICTURE_SUFFIXES:
+                    path = f"{archive.path}#{member.offset_data}+{member.size}/{member.name}"
+                    yield Entry(path, member.size, archive.modified)
+    except tarfile.TarError as error:
+        raise MatchError(
+            f"{archive.path} cannot be read as a tar archive ({error}). Repair it or take it away."
+        ) from error
+
+
+def _suffix(path: str) -> str:
+    return PurePosixPath(path.replace("\\", "/")).suffix.lower()
+
+
+def _shard_name(entries: Sequence[Entry]) -> str:
+    digest = hashlib.sha256()
+    for entry in entries:
+        digest.update(f"{entry.path}\0{entry.size}\0{entry.modified}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:20]

@@ -1,0 +1,161 @@
+"""A linked group of pictures, through the second turn, to sets and tested pairs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ...errors import ImageError
+from ..disk.columns import Columns, join, take, texts
+from ..disk.pictures import read_picture
+from ..embed.records import decode_reduced
+from ..link.relation import Vectors, Window
+from ..similarity.base import Similarity
+from .graphs import ListedGraph, feature_graph
+from .stars import star_cover
+
+_READ_AT_ONCE = 32  # pictures
+
+
+@dataclass(frozen=True)
+class SecondTurn:
+    """similarity and window of the second turn. most: nearest pictures by features that each is compared with."""
+
+    similarity: Similarity
+    window: Window
+    most: int
+
+
+@dataclass(frozen=True)
+class Limits:
+    """smallest, largest: members of a set."""
+
+    smallest: int = 2
+    largest: int = 200
+
+
+@dataclass
+class Refined:
+    """sets: one row a member. pairs: one row a pair that passed every turn. counts: for the report."""
+
+    sets: list[Columns] = field(default_factory=list)
+    pairs: list[Columns] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, name: str, value: int) -> None:
+        self.counts[name] = self.counts.get(name, 0) + int(value)
+
+
+def refine_group(
+    group: Columns, window: Window, second: SecondTurn | None, limits: Limits, result: Refined, device: str = "cpu"
+) -> None:
+    """Adds the sets of one linked group to `result`.
+
+    Args:
+        group: key, feature, path, height, width, origin (a number for its folder); one row a picture.
+    """
+    group = take(group, np.argsort(group["key"], kind="stable"))
+    vectors = Vectors(group["feature"], device)
+    graph = feature_graph(vectors, window)
+    compared: dict[tuple[int, int], float] = {}
+    if second is not None:
+        one, other = _candidates(graph, vectors, second.most)
+        kept, values = _second_turn(group, one, other, second, result)
+        compared = dict(zip(zip(one[kept].tolist(), other[kept].tolist(), strict=True), values.tolist(), strict=True))
+        graph = ListedGraph(len(group["key"]), one[kept], other[kept])
+    passed = int(graph.degrees().sum()) // 2
+    result.add("groups", 1)
+    result.add("linked", len(group["key"]))
+    result.add("passed", passed)
+    result.counts["largest group"] = max(result.counts.get("largest group", 0), len(group["key"]))
+    for members in star_cover(graph, group["key"], limits.largest, vectors.scores):
+        if len(members) < limits.smallest:
+            continue
+        one, other = graph.among(members)
+        scores = [vectors.scores(one, other)]
+        if second is not None:
+            scores.append(np.array([compared[pair] for pair in zip(one.tolist(), other.tolist(), strict=True)]))
+        _append(result, group, members, one, other, np.stack(scores, axis=1))
+
+
+def _append(
+    result: Refined, group: Columns, members: np.ndarray, one: np.ndarray, other: np.ndarray, scores: np.ndarray
+) -> None:
+    """Writes one set down. It is named by its smallest key."""
+    keys = group["key"]
+    name = keys[members].min()
+    kept = take({column: group[column] for column in ("key", "path", "height", "width", "origin")}, members)
+    result.sets.append({"set": np.full(len(members), name), "place": np.arange(len(members), dtype=np.int32), **kept})
+    result.pairs.append({"set": np.full(len(one), name), "one": keys[one], "other": keys[other], "scores": scores})
+    result.add("sets", 1)
+    result.add("pictures", len(members))
+    result.add("pairs", len(one))
+    result.add("possible pairs", len(members) * (len(members) - 1) // 2)
+
+
+def _candidates(graph, vectors: Vectors, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs of the first turn that go into the second: each picture's nearest `most`."""
+    ones, others = [], []
+    for node in range(len(vectors)):
+        near = graph.neighbours(node)
+        if len(near) > most:
+            nearness = vectors.scores(np.full(len(near), node), near)
+            near = near[np.lexsort((near, -nearness))[:most]]
+        ones.append(np.minimum(node, near))
+        others.append(np.maximum(node, near))
+    packed = np.unique(np.concatenate(ones) * len(vectors) + np.concatenate(others))
+    return packed // len(vectors), packed % len(vectors)
+
+
+def _second_turn(
+    group: Columns, one: np.ndarray, other: np.ndarray, second: SecondTurn, result: Refined
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which pairs pass, and the similarities of those."""
+    needed = np.unique(np.concatenate([one, other]))
+    looks: dict[int, object] = {}
+    for start in range(0, len(needed), _READ_AT_ONCE):
+        rows = needed[start : start + _READ_AT_ONCE].tolist()
+        pictures = {row: _pixels(group["path"][row], second.similarity.side) for row in rows}
+        there = [row for row, pixels in pictures.items() if pixels is not None]
+        looks.update(zip(there, second.similarity.looks([pictures[row] for row in there]), strict=True))
+    result.add("compared", len(one))
+    result.add("without look", sum(looks.get(row) is None for row in needed.tolist()))
+    values = np.full(len(one), -np.inf)
+    for place, pair in enumerate(zip(one.tolist(), other.tolist(), strict=True)):
+        left, right = (looks.get(row) for row in pair)
+        if left is not None and right is not None:
+            values[place] = round(second.similarity.compare(left, right), 6)
+    kept = second.window.admits(values)
+    return np.flatnonzero(kept), values[kept]
+
+
+def _pixels(path: str, side: int) -> np.ndarray | None:
+    """None for a picture that is gone or damaged since it was embedded."""
+    try:
+        return decode_reduced(read_picture(path), side)[0]
+    except (OSError, ImageError):
+        return None
+
+
+def set_columns(result: Refined) -> Columns:
+    """All sets as one table."""
+    empty = {name: np.zeros(0, np.int64) for name in ("set", "key", "origin")}
+    empty |= {name: np.zeros(0, np.int32) for name in ("place", "height", "width")}
+    return join(result.sets) if result.sets else {**empty, "path": texts(())}
+
+
+def pair_columns(result: Refined, turns: int) -> Columns:
+    """All pairs as one table; scores (M, turns)."""
+    empty = {name: np.zeros(0, np.int64) for name in ("set", "one", "other")}
+    return join(result.pairs) if result.pairs else {**empty, "scores": np.zeros((0, turns))}
+
+
+def largest_of_each(sets: Columns) -> np.ndarray:
+    """Which rows belong to the largest set of their folder (Han et al. 2024, App. B.4.2); equals by the set's name."""
+    names, first, sizes = np.unique(sets["set"], return_index=True, return_counts=True)
+    origin = sets["origin"][first]
+    order = np.lexsort((names, -sizes, origin))
+    lead = np.ones(len(order), dtype=bool)
+    lead[1:] = origin[order][1:] != origin[order][:-1]
+    return np.isin(sets["set"], names[order][lead])

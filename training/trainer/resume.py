@@ -1,0 +1,162 @@
+"""Resuming a run: what its checkpoints say of it, and what may change when the same command goes on with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from .config import TrainConfig
+from .errors import ConfigError, FinishedRunError, TrainError
+
+# Part of what is trained: with another value the stored numbers would mean something else.
+_FIXED = ("method", "optimizer.name", "model.scratch", "lora.rank", "lora.alpha", "lora.targets", "lora.dora")
+# No part of what is learnt: where things lie, how they are computed, and what is shown. The rest of the model and the
+# data are told by their hashes.
+_IGNORED = (
+    *("output", "steps", "model", "data.datasets", "data.cache", "data.cache_dtype", "data.keep_in_memory_mb"),
+    *("data.on_bad_pair", "gradient_checkpointing", "precision", "device", "validation", "samples", "checkpoints"),
+    *("export", "tensorboard", "plot"),
+)
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a trained file comes from.
+
+    Attributes:
+        base_model, base_model_sha256: what training started from.
+        encoders_sha256: VAE, text encoder and tokenizer.
+        dataset_sha256: over all pairs as they were used.
+        pairs: number of training pairs.
+        instruction: the most frequent one of the training pairs.
+        max_tokens: patches in the largest picture, where the rule for sizes sets a limit.
+    """
+
+    base_model: str
+    base_model_sha256: str
+    encoders_sha256: str
+    dataset_sha256: str
+    pairs: int
+    instruction: str
+    max_tokens: int | None = None
+
+    def metadata(self, config: TrainConfig, step: int) -> dict[str, str]:
+        """Entries of a safetensors header.
+
+        Args:
+            config: of the run.
+            step: optimiser steps done.
+        """
+        entries = {
+            "architecture": "ACE",
+            "title": config.name,
+            "base_model": self.base_model,
+            "base_model_sha256": self.base_model_sha256,
+            "dataset_sha256": self.dataset_sha256,
+            "pairs": self.pairs,
+            "trigger": config.export.trigger or self.instruction,
+            "steps": step,
+            "method": config.method,
+            "license": config.export.licence,
+            "description": config.export.description,
+            "software": "ACE Edit",
+        }
+        if config.method == "lora":
+            entries |= {"rank": config.lora.rank, "alpha": config.lora_alpha, "dora": config.lora.dora}
+        elif self.max_tokens is not None:
+            entries["max_tokens"] = self.max_tokens
+        return {name: str(value) for name, value in entries.items() if value != ""}
+
+
+def checkpoint_metadata(config: TrainConfig, provenance: Provenance) -> dict[str, Any]:
+    """What a checkpoint keeps beside the tensors and the step."""
+    return {"config": json.loads(config.model_dump_json()), **asdict(provenance)}
+
+
+def stored_provenance(metadata: Mapping[str, Any], current: Provenance) -> Provenance:
+    """Where a checkpoint's weights come from; ``current`` fills in what older checkpoints do not say."""
+    return Provenance(
+        **{field.name: metadata.get(field.name, getattr(current, field.name)) for field in fields(Provenance)}
+    )
+
+
+def check_resume(config: TrainConfig, current: Provenance, metadata: Mapping[str, Any], step: int) -> tuple[str, ...]:
+    """Compares a run with the checkpoint it is to go on from.
+
+    Args:
+        config, current: of this call.
+        metadata, step: of the checkpoint.
+
+    Returns:
+        what has changed, in words.
+
+    Raises:
+        TrainError: it belongs to another base model.
+        ConfigError: it does not fit the model that the configuration describes.
+        FinishedRunError: it has all its steps, and what it is asked to learn has changed.
+    """
+    stored = stored_provenance(metadata, current)
+    if stored.base_model_sha256 != current.base_model_sha256:
+        raise TrainError(
+            f"{config.output} holds a run on another base model ({stored.base_model}, not {current.base_model}); choose "
+            "another output folder to start anew"
+        )
+    changed = list(
+        _differences(*(_with_alpha(one["config"]) for one in (metadata, checkpoint_metadata(config, current))))
+    )
+    if config.method == "full":
+        changed = [change for change in changed if not _within(change[0], ("lora",))]
+    fixed = [_describe_change(*change) for change in changed if _within(change[0], _FIXED)]
+    if fixed:
+        raise ConfigError(
+            f"the run in {config.output} has done {step} steps and does not fit the model that the configuration "
+            f"describes: {'; '.join(fixed)}. Change it back, or choose another output folder to start anew"
+        )
+    data = tuple(_data_changes(stored, current))
+    learnt = [_describe_change(*change) for change in changed if not _within(change[0], _IGNORED)]
+    if step >= config.steps and (learnt or data):
+        raise _finished_error(config, step, (*learnt, *data))
+    return (*(_describe_change(*change) for change in changed if change[0] != "output"), *data)
+
+
+def _finished_error(config: TrainConfig, step: int, changes: tuple[str, ...]) -> FinishedRunError:
+    return FinishedRunError(
+        f"the run in {config.output} has done all its {step} steps, and since then {'; '.join(changes)}. "
+        f"Nothing would be learnt of that. Set steps to more than {step} to go on with it, or choose another output "
+        "folder to start anew; the finished file stays as it is",
+        step=step,
+        changes=changes,
+    )
+
+
+def _data_changes(stored: Provenance, current: Provenance) -> Iterator[str]:
+    if stored.dataset_sha256 != current.dataset_sha256:
+        yield f"the training data changed ({stored.pairs} pairs then, {current.pairs} now)"
+    if stored.encoders_sha256 != current.encoders_sha256:
+        yield "the VAE, the text encoder or the tokenizer changed"
+
+
+def _with_alpha(table: dict[str, Any]) -> dict[str, Any]:
+    """A plain configuration with the alpha that is used where none was given."""
+    lora = table["lora"]
+    return {**table, "lora": {**lora, "alpha": float(lora["rank"] if lora["alpha"] is None else lora["alpha"])}}
+
+
+def _describe_change(name: str, old: Any, new: Any) -> str:
+    return f"{name} changed from {old!r} to {new!r}"
+
+
+def _within(name: str, places: tuple[str, ...]) -> bool:
+    """Whether a dotted name is one of the places or in one of them."""
+    return any(name == place or name.startswith(f"{place}.") for place in places)
+
+
+def _differences(old: Any, new: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Settings that differ between two plain configurations."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in new:
+            yield from _differences(old.get(key), new[key], f"{name}.{key}".lstrip("."))
+    elif old != new:
+        yield name, old, new

@@ -1,0 +1,74 @@
+// The list of conversations.
+import { make } from "../shared/dom.js";
+import { server, smallAddress } from "./server.js";
+import { language, texts } from "./texts.js";
+
+const PAUSE = 200; // ms without a key before the search
+
+export class ChatList {
+    // open(id), rename(chat), remove(chat), exportChat(chat), fail(error).
+    constructor(acts) {
+        this.acts = acts;
+        const words = texts();
+        this.search = make("input", { className: "ace-input", type: "search", placeholder: words.searchChats, ariaLabel: words.searchChats });
+        this.search.addEventListener("input", () => {
+            clearTimeout(this.timer);
+            this.timer = setTimeout(() => this.load(), PAUSE);
+        });
+        this.nothing = make("div", { className: "ace-nothing", hidden: true });
+        this.list = make("div", { className: "ace-chat-chats", role: "list" });
+        this.element = make("div", { className: "ace-chat-overview", hidden: true }, this.search, this.nothing, this.list);
+        this.element.addEventListener("keydown", (event) => this.key(event));
+    }
+
+    async load() {
+        const asked = (this.asked = this.search.value);
+        try {
+            const chats = await server.list(asked);
+            if (asked === this.asked) this.show(chats);
+        } catch (error) {
+            this.acts.fail(error);
+        }
+    }
+
+    show(chats) {
+        const words = texts();
+        this.nothing.hidden = chats.length > 0;
+        this.nothing.textContent = this.asked.trim() ? words.noneFound : words.noChats;
+        const focused = document.activeElement?.closest?.(".ace-chat-entry")?.dataset.chat;
+        this.list.replaceChildren(...chats.map((chat) => this.entry(chat)));
+        if (focused) this.list.querySelector(`[data-chat="${focused}"] button`)?.focus();
+    }
+
+    entry(chat) {
+        const words = texts();
+        const when = new Date(chat.changed * 1000).toLocaleString(language(), { dateStyle: "medium", timeStyle: "short" });
+        const picture = chat.picture ? make("img", { src: smallAddress(chat.id, chat.picture), alt: "", loading: "lazy" }) : make("span", {});
+        const open = make(
+            "button",
+            { type: "button", className: "ace-chat-open", onclick: () => this.acts.open(chat.id) },
+            picture,
+            make("span", {}, make("b", {}, chat.title || words.untitled), make("small", {}, `${words.turns(chat.turns)} · ${when}`)),
+        );
+        const button = (icon, title, work) =>
+            make("button", { type: "button", className: `ace-icon pi ${icon}`, title, ariaLabel: title, onclick: () => work(chat) });
+        return make(
+            "div",
+            { className: "ace-chat-entry", role: "listitem", data: { chat: chat.id } },
+            open,
+            button("pi-pencil", words.rename, this.acts.rename),
+            button("pi-download", words.export, this.acts.exportChat),
+            button("pi-trash", words.delete, this.acts.remove),
+        );
+    }
+
+    // Arrow keys move from one conversation to the next, also out of the search.
+    key(event) {
+        const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+        if (!step) return;
+        const buttons = [this.search, ...this.list.querySelectorAll(".ace-chat-open")];
+        const current = event.target.closest(".ace-chat-entry")?.querySelector(".ace-chat-open") ?? this.search;
+        buttons[Math.max(0, Math.min(buttons.indexOf(current) + step, buttons.length - 1))].focus();
+        event.preventDefault();
+    }
+}

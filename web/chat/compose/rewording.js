@@ -1,0 +1,81 @@
+// An instruction in better words, by a language model whose address the artist typed. Seen before it is used.
+import { make } from "../../shared/dom.js";
+import { server } from "../server.js";
+import { errorText, texts } from "../texts.js";
+import { wordOf } from "../tree.js";
+
+const MEMORY = "ACEEdit.Chat.Rewording"; // of this browser alone: an address is nobody else's business
+
+export class Rewording {
+    constructor(composer) {
+        this.composer = composer;
+        const words = texts();
+        const { address = "", model = "" } = JSON.parse(localStorage.getItem(MEMORY) ?? "{}");
+        const input = (label, value) => make("input", { className: "ace-input", type: "text", placeholder: label, ariaLabel: label, value });
+        this.address = input(words.rewriteAddress, address);
+        this.model = input(words.rewriteModel, model);
+        const button = (text, onclick) => make("button", { type: "button", className: "ace-button", onclick }, text);
+        this.said = make("div", { className: "ace-note", role: "status", hidden: true });
+        this.use = button(words.rewriteUse, () => this.take());
+        const buttons = [button(words.rewriteAsk, () => this.ask()), this.use, button(words.cancel, () => this.hide())];
+        this.element = make(
+            "div",
+            { className: "ace-chat-rewording", hidden: true },
+            this.address,
+            this.model,
+            this.said,
+            make("div", { className: "ace-row" }, ...buttons),
+        );
+        this.element.addEventListener("keydown", (event) => {
+            if (event.key === "Escape") this.hide();
+            if (event.key === "Enter" && event.target.matches("input")) this.ask();
+        });
+    }
+
+    toggle() {
+        if (!this.element.hidden) return this.hide();
+        this.element.hidden = false;
+        this.use.hidden = true;
+        this.said.hidden = true;
+        if (this.address.value) this.ask();
+        else this.address.focus();
+    }
+
+    hide() {
+        if (this.element.hidden) return;
+        this.element.hidden = true;
+        this.found = null;
+        this.composer.field.focus();
+    }
+
+    tell(text, bad = false) {
+        this.said.textContent = text;
+        this.said.hidden = !text;
+        this.said.classList.toggle("ace-bad", bad);
+    }
+
+    async ask() {
+        const { field, tray } = this.composer;
+        const [address, model] = [this.address.value.trim(), this.model.value.trim()];
+        const parts = field.parts(tray.pictures);
+        if (!address || !parts.length) return;
+        localStorage.setItem(MEMORY, JSON.stringify({ address, model }));
+        this.tell(texts().rewriteWait);
+        this.use.hidden = true;
+        try {
+            this.found = await server.rewrite({ address, model, parts, pictures: tray.pictures.length });
+            this.tell(this.found.map((part) => (typeof part === "number" ? `{${wordOf(part)}}` : part)).join(""));
+            this.use.hidden = false;
+            this.use.focus();
+        } catch (error) {
+            this.tell(errorText(error), true);
+        }
+    }
+
+    take() {
+        const { field, tray } = this.composer;
+        field.set(this.found, tray.pictures);
+        this.hide();
+        this.composer.changed(false);
+    }
+}

@@ -1,0 +1,98 @@
+// The turns from the first to the head, one below the other. Only what changed is drawn anew.
+import { make } from "../../shared/dom.js";
+import { fillBubble, showRun, signature } from "./bubble.js";
+import { texts } from "../texts.js";
+import { pathTo } from "../tree.js";
+
+export class Thread {
+    // acts: what a turn's buttons do. runOf(turn): how it goes in the queue.
+    constructor(acts, runOf) {
+        this.acts = acts;
+        this.runOf = runOf;
+        this.bubbles = new Map(); // by turn: {element, drawn}
+        this.at = null; // the turn that keys are about
+        this.nothing = make("div", { className: "ace-nothing" }, texts().empty);
+        this.list = make("div", { className: "ace-chat-list", role: "feed" });
+        this.element = make("div", { className: "ace-chat-thread", tabIndex: 0, ariaLabel: texts().title }, this.nothing, this.list);
+        this.element.addEventListener("focusin", (event) => {
+            const bubble = event.target.closest?.(".ace-chat-turn");
+            if (bubble) this.mark(bubble.dataset.turn);
+        });
+    }
+
+    focus() {
+        this.element.focus();
+    }
+
+    // chat: null for none.
+    show(chat, head) {
+        const other = this.chat?.id !== chat?.id;
+        const path = chat ? pathTo(chat, head) : [];
+        const atEnd = other || this.isAtEnd;
+        this.chat = chat;
+        this.path = path;
+        if (other) this.bubbles.clear();
+        this.nothing.hidden = path.length > 0;
+        const elements = path.map((turn) => this.bubble(chat, turn));
+        const there = [...this.list.children];
+        if (elements.length !== there.length || elements.some((element, index) => element !== there[index])) this.list.replaceChildren(...elements);
+        for (const id of [...this.bubbles.keys()]) if (!path.some((turn) => turn.id === id)) this.bubbles.delete(id);
+        if (!path.some((turn) => turn.id === this.at)) this.mark(path.at(-1)?.id ?? null);
+        if (atEnd) this.toEnd();
+    }
+
+    bubble(chat, turn) {
+        const run = this.runOf(turn);
+        const seen = signature(chat, turn, run);
+        let kept = this.bubbles.get(turn.id);
+        if (!kept) {
+            kept = { element: make("article", { className: "ace-chat-turn", tabIndex: -1, data: { turn: turn.id } }) };
+            this.bubbles.set(turn.id, kept);
+        }
+        if (kept.drawn !== seen) {
+            const focused = kept.element.contains(document.activeElement) && kept.element !== document.activeElement;
+            fillBubble(kept.element, chat, turn, run, this.acts);
+            if (focused) kept.element.focus();
+            kept.drawn = seen;
+        }
+        return kept.element;
+    }
+
+    // A step of the sampler: nothing else is touched.
+    progress(turn) {
+        const kept = this.bubbles.get(turn.id);
+        if (kept) showRun(kept.element, this.runOf(turn));
+    }
+
+    get isAtEnd() {
+        const { scrollTop, scrollHeight, clientHeight } = this.element;
+        return scrollHeight - scrollTop - clientHeight < 160;
+    }
+
+    toEnd() {
+        const go = () => (this.element.scrollTop = this.element.scrollHeight);
+        // Twice: only then turns that came into view have their real heights.
+        requestAnimationFrame(() => (go(), requestAnimationFrame(go)));
+    }
+
+    mark(id) {
+        this.bubbles.get(this.at)?.element.classList.remove("ace-current");
+        this.at = id;
+        this.bubbles.get(id)?.element.classList.add("ace-current");
+    }
+
+    // The turn that keys are about, or null.
+    get current() {
+        return this.path?.find((turn) => turn.id === this.at) ?? null;
+    }
+
+    move(step) {
+        const index = (this.path ?? []).findIndex((turn) => turn.id === this.at);
+        const next = this.path?.[Math.max(0, Math.min(index + step, this.path.length - 1))];
+        if (!next) return;
+        this.mark(next.id);
+        const { element } = this.bubbles.get(next.id);
+        element.focus({ preventScroll: true });
+        element.scrollIntoView({ block: "nearest" });
+    }
+}

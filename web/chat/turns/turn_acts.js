@@ -1,0 +1,98 @@
+// What can be done with a turn.
+import { app } from "../../../../scripts/app.js";
+import { make } from "../../shared/dom.js";
+import { refreshMenus } from "../../shared/page.js";
+import { api } from "../../../../scripts/api.js";
+import { compare } from "./compare.js";
+import { showDialog } from "../dialogs.js";
+import { pictureAddress, server } from "../server.js";
+import { texts } from "../texts.js";
+
+const DATASET = "ACEEdit.Chat.Dataset";
+
+export function turnActs(panel) {
+    const attempt = (work) => panel.attempt(work);
+    const chat = () => panel.chat.id;
+
+    // Draws what a turn sends; the sheet is one more prompt, of no sampling.
+    async function drawSheet(ask, parent) {
+        const body = make("div", { className: "ace-stage" }, texts().waiting);
+        const dialog = showDialog(texts().sheetTitle, body);
+        const show = ({ filename, subfolder, type }) => {
+            const address = api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`);
+            body.replaceChildren(make("img", { src: address, alt: texts().sheetTitle, className: "ace-chat-sheet" }));
+        };
+        try {
+            await panel.runs.start(await server.sheet(chat(), ask, parent), show);
+        } catch (error) {
+            dialog.close();
+            throw error;
+        }
+    }
+
+    async function openWorkflow(turn, branch) {
+        const { workflow, name } = await server.workflow(chat(), turn.id, branch);
+        await refreshMenus(); // Load Image is red as long as its menu does not list the picture
+        await app.loadGraphData(workflow, true, true, name);
+    }
+
+    function sendToDataset(turn) {
+        const words = texts();
+        const known = panel.choices?.datasets ?? [];
+        const name = make("input", { className: "ace-input", value: localStorage.getItem(DATASET) ?? known[0] ?? "chat", ariaLabel: words.datasetName });
+        name.setAttribute("list", "ace-chat-datasets");
+        const list = make("datalist", { id: "ace-chat-datasets" }, ...known.map((one) => make("option", { value: one })));
+        const send = () =>
+            attempt(async () => {
+                dialog.close();
+                localStorage.setItem(DATASET, name.value);
+                const told = await server.dataset(chat(), turn.id, name.value);
+                panel.tell(words.sent(told), told.rejected.length > 0);
+            });
+        const button = make("button", { type: "button", className: "ace-button", onclick: send }, words.toDataset);
+        const body = make("div", { className: "ace-chat-dataset" }, make("label", { className: "ace-field" }, make("span", {}, words.datasetName), name), list, button);
+        name.addEventListener("keydown", (event) => event.key === "Enter" && send());
+        const dialog = showDialog(words.toDataset, body);
+        name.focus();
+    }
+
+    return {
+        drawSheet,
+        show: (file) => {
+            const image = make("img", { src: pictureAddress(chat(), file), alt: "", className: "ace-chat-sheet" });
+            const use = make("button", { type: "button", className: "ace-button" }, texts().usePicture);
+            const dialog = showDialog(texts().title, make("div", { className: "ace-stage" }, image), { tools: [use] });
+            use.addEventListener("click", () => {
+                dialog.close();
+                panel.composer.take(chat(), { file });
+                panel.composer.field.focus();
+            });
+            use.focus();
+        },
+        goOn: (turn) => {
+            panel.goTo(turn.id);
+            panel.composer.field.focus();
+        },
+        retry: (turn) => attempt(async () => panel.begin(await server.retry(chat(), turn.id))),
+        again: (turn) => attempt(async () => panel.begin(await server.again(chat(), turn.id))),
+        edit: (turn) => {
+            panel.goTo(turn.parent);
+            panel.composer.fill(turn);
+        },
+        compare: (turn) => compare(panel.chat, turn),
+        mask: (turn) => {
+            panel.goTo(turn.id);
+            const picture = panel.composer.take(chat(), { file: turn.answer.file });
+            panel.composer.openMask(picture);
+        },
+        switchTo: (turn) => panel.switchTo(turn),
+        sheet: (turn) => {
+            const { parts, pictures, extend, seed, depth } = turn;
+            return attempt(() => drawSheet({ parts, pictures, extend, seed, depth }, turn.parent));
+        },
+        workflow: (turn) => attempt(() => openWorkflow(turn, false)),
+        branch: (turn) => attempt(() => openWorkflow(turn, true)),
+        dataset: sendToDataset,
+    };
+}
+

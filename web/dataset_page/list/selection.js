@@ -1,0 +1,59 @@
+// The pairs that a change is about.
+import { itemKey } from "../server.js";
+
+export class Selection {
+    constructor(source) {
+        this.source = source;
+        this.clear();
+    }
+
+    get size() {
+        return this.chosen.size;
+    }
+
+    has(item) {
+        return this.chosen.has(itemKey(item));
+    }
+
+    items() {
+        return [...this.chosen.values()];
+    }
+
+    clear() {
+        this.chosen = new Map();
+        this.anchor = null;
+    }
+
+    only(item, index) {
+        this.clear();
+        this.toggle(item, index);
+    }
+
+    toggle(item, index) {
+        if (!this.chosen.delete(itemKey(item))) this.chosen.set(itemKey(item), item);
+        this.anchor = index;
+    }
+
+    startAt(index) {
+        this.anchor ??= index;
+    }
+
+    async extend(index) {
+        this.startAt(index);
+        const { anchor } = this;
+        const items = await this.source.range(Math.min(anchor, index), Math.max(anchor, index) + 1);
+        this.chosen = new Map(items.map((item) => [itemKey(item), item]));
+    }
+
+    async all() {
+        const items = await this.source.range(0, this.source.total);
+        this.chosen = new Map(items.map((item) => [itemKey(item), item]));
+    }
+
+    // Takes over what pairs are after a change.
+    replace(items) {
+        for (const item of items) {
+            if (this.has(item)) this.chosen.set(itemKey(item), item);
+        }
+    }
+}

@@ -1,0 +1,222 @@
+// What can be changed of one pair, and what is known of it.
+import { button, choice, make } from "../../shared/dom.js";
+import { server } from "../server.js";
+import { errorText, reasonTexts, texts } from "../texts/texts.js";
+import { LabelPanel } from "./labels.js";
+
+export class Form {
+    // hooks: edit(item, changes) -> item, remove(), restore(), dataset(), decide(item, action, words), leave()
+    constructor(hooks) {
+        this.hooks = hooks;
+        this.element = make("form", { className: "ace-form", onsubmit: (event) => event.preventDefault() });
+        this.labels = new LabelPanel({ decide: hooks.decide, leave: () => hooks.leave() });
+        this.item = null;
+    }
+
+    show(item) {
+        if (this.busy) return; // what the change answers is shown next
+        const same = this.item && this.item.id === item.id && this.item.key === item.key;
+        if (same && this.isChanged && this.item.version !== item.version) return this.tellStale(item);
+        if (same && (this.isChanged || this.labels.isChanged)) return; // somebody is writing
+        const focused = this.element.contains(document.activeElement) ? document.activeElement.ariaLabel : null;
+        this.item = item;
+        this.element.replaceChildren(...(item.number === undefined ? this.pairParts(item) : rejectedParts(item)));
+        if (focused) [...this.element.querySelectorAll("[aria-label]")].find((input) => input.ariaLabel === focused)?.focus();
+    }
+
+    get isChanged() {
+        return Boolean(this.item && this.words?.isConnected && this.words.value.trim() !== this.item.instruction);
+    }
+
+    pairParts(item) {
+        const words = texts();
+        const kept = item.key === undefined;
+        this.message = make("div", { className: "ace-message", role: "status", hidden: true });
+        this.words = make("textarea", {
+            className: "ace-input",
+            rows: 5,
+            value: item.instruction,
+            title: words.instructionHelp,
+            ariaLabel: words.instruction,
+            spellcheck: true,
+            disabled: !kept,
+            oninput: () => (this.save.disabled = !this.isChanged),
+            onkeydown: (event) => this.wordKey(event),
+        });
+        this.save = button(words.save, "ace-save", () => this.submit(), { disabled: true, title: words.saveHelp });
+        const fate = kept
+            ? button(words.delete, "ace-delete", this.hooks.remove)
+            : button(words.restore, "ace-restore", this.hooks.restore);
+        return [
+            this.message,
+            ...(kept ? this.labels.parts(item) : []),
+            labelled(words.instruction, this.words),
+            kept ? this.save : null,
+            make("div", { className: "ace-row" }, ...(kept ? this.smallInputs(item) : [])),
+            kept ? this.tagInput(item) : null,
+            this.facts(item),
+            ...(kept ? this.earlier(item) : []),
+            fate,
+        ].filter(Boolean);
+    }
+
+    smallInputs(item) {
+        const words = texts();
+        const weight = make("input", {
+            className: "ace-input",
+            type: "number",
+            min: 0,
+            max: 1000,
+            step: 0.1,
+            value: item.weight,
+            title: words.weightHelp,
+            ariaLabel: words.weight,
+            onchange: () => weight.value !== "" && this.change({ weight: Number(weight.value) }),
+        });
+        const options = ["train", "validation"].map((key) => [key, words.splits[key]]);
+        const split = choice(words.split, options, item.split, (value) => this.change({ split: value }));
+        split.className = "ace-input";
+        split.title = words.splitHelp;
+        return [labelled(words.weight, weight), labelled(words.split, split)];
+    }
+
+    tagInput(item) {
+        const words = texts();
+        const tags = make("input", {
+            className: "ace-input",
+            value: item.tags.join(", "),
+            title: words.tagsHelp,
+            ariaLabel: words.tags,
+            onchange: () => this.change({ tags: tags.value.split(/[,，]/).map((tag) => tag.trim()).filter(Boolean) }),
+        });
+        return labelled(words.tags, tags);
+    }
+
+    facts(item) {
+        const words = texts();
+        const scores = Object.entries(item.scores ?? {}).map(([name, value]) => `${name} ${flat(value)}`);
+        const rows = [
+            [words.facts.id, item.id],
+            [words.facts.created, new Date(item.created).toLocaleString()],
+            [words.facts.phrasings, (item.phrasings ?? []).join(" · ")],
+            [words.facts.seed, item.seed],
+            [words.facts.scores, scores.join(", ")],
+            [words.facts.seconds, item.teacher_seconds ? words.seconds(item.teacher_seconds) : ""],
+            [words.facts.rounds, (item.rounds ?? []).join(", ")],
+        ];
+        const shown = rows.filter(([, value]) => value !== undefined && value !== null && value !== "");
+        return make("dl", { className: "ace-facts" }, ...shown.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, `${value}`)]));
+    }
+
+    earlier(item) {
+        const words = texts();
+        const past = [...new Set((item.edits ?? []).map((edit) => edit.before.instruction).filter(Boolean))];
+        const others = past.filter((text) => text !== item.instruction).reverse();
+        if (!others.length) return [];
+        const again = (text) => button(words.again, "", () => this.change({ instruction: text }));
+        return [
+            make("div", { className: "ace-title" }, words.earlier),
+            make("ul", { className: "ace-earlier" }, ...others.map((text) => make("li", {}, make("span", {}, text), again(text)))),
+        ];
+    }
+
+    wordKey(event) {
+        if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+            event.preventDefault();
+            this.submit();
+        } else if (event.key === "Escape") {
+            event.preventDefault();
+            event.stopPropagation();
+            this.words.value = this.item.instruction;
+            this.save.disabled = true;
+            this.hooks.leave();
+        }
+    }
+
+    // Whether all that was written is saved now.
+    async submit() {
+        return !this.isChanged || this.change({ instruction: this.words.value.trim() });
+    }
+
+    async change(changes) {
+        this.busy = true;
+        try {
+            const item = await this.hooks.edit(this.item, changes);
+            this.item = { ...this.item, ...item };
+            if ("instruction" in changes) this.words.value = item.instruction; // white space may be gone
+            this.busy = false;
+            await this.reload();
+            return true;
+        } catch (error) {
+            this.busy = false;
+            await this.tell(error, changes);
+            return false;
+        }
+    }
+
+    async reload() {
+        const item = await server.pair(this.hooks.dataset(), this.item);
+        const draft = this.isChanged ? this.words.value : null;
+        this.item = null;
+        this.show(item);
+        if (draft !== null) {
+            this.words.value = draft;
+            this.save.disabled = !this.isChanged;
+        }
+    }
+
+    async tell(error, changes) {
+        if (error.code === "stale") {
+            try {
+                return this.tellStale(await server.pair(this.hooks.dataset(), this.item), changes);
+            } catch (other) {
+                error = other;
+            }
+        }
+        this.say(error.code === "unknown_pair" ? texts().gone : errorText(error));
+    }
+
+    // Another window was faster. Nothing is overwritten without being asked for.
+    tellStale(now, changes = null) {
+        const words = texts();
+        this.say(
+            words.stale(now.instruction),
+            button(words.theirs, "", () => {
+                this.item = null;
+                this.show(now);
+            }),
+            button(words.mine, "", () => {
+                this.item = now;
+                this.change(changes ?? { instruction: this.words.value.trim() }); // what stands there by then
+            }),
+        );
+    }
+
+    say(text, ...buttons) {
+        this.message.replaceChildren(make("span", {}, text), ...buttons);
+        this.message.hidden = false;
+    }
+}
+
+function rejectedParts(item) {
+    const words = texts();
+    const { short, long } = reasonTexts(item);
+    return [
+        make("div", { className: "ace-title" }, words.rejectedTitle),
+        make("div", { className: "ace-reason" }, short),
+        make("div", { className: "ace-detail" }, long),
+        make("div", { className: "ace-title" }, words.instruction),
+        make("div", {}, item.instruction),
+        make("p", { className: "ace-detail" }, words.rejectedHelp),
+    ];
+}
+
+function labelled(text, input) {
+    return make("label", { className: "ace-field" }, make("span", {}, text), input);
+}
+
+function flat(value) {
+    if (typeof value === "number") return `${Number(value.toFixed(3))}`;
+    if (value && typeof value === "object") return Object.entries(value).map(([name, inner]) => `${name} ${flat(inner)}`).join(" ");
+    return `${value}`;
+}

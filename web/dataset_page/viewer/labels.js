@@ -1,0 +1,131 @@
+// Texts that a model proposed for a pair: accepted, changed by hand, or rejected, each by a key.
+import { button, make } from "../../shared/dom.js";
+import { texts } from "../texts/texts.js";
+
+export class LabelPanel {
+    // hooks: decide(item, action, words), leave()
+    constructor(hooks) {
+        this.hooks = hooks;
+        this.item = null;
+    }
+
+    // Elements for the form; none where nothing was proposed.
+    parts(item) {
+        this.item = null;
+        const { label } = item;
+        if (!label?.texts) return [];
+        if (!label.waits) return label.reason ? [this.unlabelled(label)] : [];
+        this.item = item;
+        const words = texts().labels;
+        this.first = label.texts.map((text) => text.text).join("\n");
+        this.texts = this.field("textarea", words.texts, this.first, { rows: Math.min(12, 2 * label.texts.length + 1), title: words.textsHelp });
+        this.before = this.field("input", words.before, label.source_caption);
+        this.after = this.field("input", words.after, label.target_caption);
+        const labelled = (text, input) => make("label", { className: "ace-field" }, make("span", {}, text), input);
+        return [
+            make(
+                "section",
+                { className: "ace-proposed", ariaLabel: words.title },
+                make("div", { className: "ace-title" }, words.title),
+                labelled(words.texts, this.texts),
+                labelled(words.before, this.before),
+                labelled(words.after, this.after),
+                make(
+                    "div",
+                    { className: "ace-row" },
+                    button(words.accept, "ace-label-accept", () => this.accept(), { title: "A" }),
+                    button(words.reject, "ace-label-reject", () => this.reject(), { title: "J" }),
+                ),
+                this.origin(label),
+            ),
+        ];
+    }
+
+    field(tag, name, value, properties = {}) {
+        return make(tag, {
+            className: "ace-input",
+            value,
+            ariaLabel: name,
+            spellcheck: true,
+            onkeydown: (event) => this.key(event),
+            ...properties,
+        });
+    }
+
+    unlabelled(label) {
+        const words = texts().labels;
+        return make(
+            "section",
+            { className: "ace-proposed" },
+            make("div", { className: "ace-title" }, words.without),
+            make("div", { className: "ace-detail" }, label.reason),
+            this.origin(label),
+        );
+    }
+
+    // Where the texts come from, and what was checked.
+    origin(label) {
+        const words = texts().labels;
+        const checks = Object.entries(label.checks).map(([name, said]) => `${said === "passed" ? "✓" : said === "not needed" ? "–" : "✗"} ${name}`);
+        const dropped = label.dropped.map(([text, reason]) => make("li", {}, `${text} (${reason})`));
+        return make(
+            "details",
+            { className: "ace-detail" },
+            make("summary", {}, [label.model || words.pixels, label.task, ...checks].filter(Boolean).join(" · ")),
+            make("ul", {}, ...dropped),
+        );
+    }
+
+    get isChanged() {
+        return Boolean(
+            this.item &&
+                this.texts.isConnected &&
+                (this.texts.value !== this.first ||
+                    this.before.value !== this.item.label.source_caption ||
+                    this.after.value !== this.item.label.target_caption),
+        );
+    }
+
+    write() {
+        this.texts.focus();
+        this.texts.setSelectionRange(0, 0);
+    }
+
+    key(event) {
+        if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+            event.preventDefault();
+            this.accept();
+        } else if (event.key === "Escape") {
+            event.preventDefault();
+            event.stopPropagation();
+            this.reset();
+            this.hooks.leave();
+        }
+    }
+
+    reset() {
+        this.texts.value = this.first;
+        this.before.value = this.item.label.source_caption;
+        this.after.value = this.item.label.target_caption;
+    }
+
+    accept() {
+        const words = {
+            texts: this.texts.value.split("\n").map((text) => text.trim()).filter(Boolean),
+            source_caption: this.before.value.trim(),
+            target_caption: this.after.value.trim(),
+        };
+        return this.decide("accept", words);
+    }
+
+    reject() {
+        return this.decide("reject", null);
+    }
+
+    // One decision a pair: what is pressed until the next one is shown is not meant for it.
+    decide(action, words) {
+        const { item } = this;
+        this.item = null;
+        return this.hooks.decide(item, action, words);
+    }
+}

@@ -1,0 +1,189 @@
+// One pair at full size, over the whole window.
+import { iconButton, isTyping, make } from "../../shared/dom.js";
+import { Form } from "./form.js";
+import { itemKey, pictureAddress, server, thumbnailAddress } from "../server.js";
+import { errorText, texts } from "../texts/texts.js";
+import { Wipe } from "../../shared/wipe.js";
+
+export class Viewer {
+    // page: whose list is gone through.
+    constructor(page) {
+        this.page = page;
+        const words = texts();
+        this.wipe = new Wipe(texts());
+        this.wipe.after.addEventListener("load", () => this.tellSize());
+        this.wipe.before.addEventListener("load", () => this.tellSize());
+        this.form = new Form({
+            dataset: () => page.dataset,
+            edit: async (item, changes) => (await page.actions.edit([item], changes))[0],
+            remove: () => page.remove(),
+            restore: () => page.restore(),
+            leave: () => this.element.focus(),
+            decide: (item, action, words) => this.decide(item, action, words),
+        });
+        this.position = make("span", { className: "ace-position" });
+        this.notice = make("div", { className: "ace-note", hidden: true });
+        this.strip = make("div", { className: "ace-strip" });
+        this.element = make(
+            "dialog",
+            { className: "ace-viewer", tabIndex: -1, ariaLabel: words.title },
+            make(
+                "div",
+                { className: "ace-bar" },
+                iconButton("pi-chevron-left", words.previous, () => this.go(-1)),
+                this.position,
+                iconButton("pi-chevron-right", words.next, () => this.go(1)),
+                this.notice,
+                make("span", { className: "ace-space" }),
+                iconButton("pi-arrows-alt", words.fit, () => this.wipe.toggleSize()),
+                iconButton("pi-times", words.close, () => this.close()),
+            ),
+            make("div", { className: "ace-body" }, make("div", { className: "ace-main" }, this.wipe.element, this.strip), this.form.element),
+        );
+        this.element.addEventListener("cancel", (event) => {
+            event.preventDefault(); // Escape: what was written is saved first
+            this.close();
+        });
+        this.element.addEventListener("keydown", (event) => this.key(event));
+    }
+
+    get isOpen() {
+        return this.element.open;
+    }
+
+    async open(writing = false) {
+        if (!this.isOpen) {
+            document.body.append(this.element);
+            this.element.showModal();
+            this.element.focus();
+        }
+        await this.update();
+        if (writing) this.write();
+    }
+
+    // The next pair is shown at once; the decision is carried out meanwhile.
+    async decide(item, action, words) {
+        const { page } = this;
+        this.element.focus();
+        const done = page.attempt(() => page.actions.decide(item, action, words));
+        if (page.toolbar.query.show === "proposed") page.drop(item);
+        else page.moveTo(page.cursor + 1);
+        await this.update();
+        return done;
+    }
+
+    write() {
+        if (this.form.labels.item) return this.form.labels.write();
+        this.form.words?.focus();
+        this.form.words?.select();
+    }
+
+    async close() {
+        if (await this.form.submit()) this.finish();
+    }
+
+    // There is nothing left to go through.
+    finish() {
+        this.element.close();
+        this.element.remove();
+        this.page.grid.element.focus();
+    }
+
+    async go(step) {
+        if (!(await this.form.submit())) return;
+        this.page.moveTo(this.page.cursor + step);
+        this.element.focus();
+        await this.update();
+    }
+
+    // Shows the pair at the list's cursor, as it is now.
+    async update() {
+        if (!this.isOpen) return;
+        const { page } = this;
+        const item = page.source.get(page.cursor);
+        this.position.textContent = page.source.total ? `${page.cursor + 1} / ${page.source.total}` : "";
+        if (!item) {
+            if (page.source.known && page.source.total === 0) this.finish();
+            return; // it is on its way, and this is called again
+        }
+        if (item.number !== undefined) return this.showRejected(item);
+        const key = itemKey(item) + (item.version ?? "");
+        if (key === this.shown && this.form.item) return;
+        try {
+            const whole = await server.pair(page.dataset, item);
+            if (page.source.get(page.cursor) !== item) return; // gone on meanwhile
+            this.shown = key;
+            this.showPictures(whole);
+            this.form.show(whole);
+        } catch (error) {
+            this.tell(errorText(error));
+        }
+    }
+
+    showRejected(item) {
+        this.shown = null;
+        const address = item.thumbnail ? thumbnailAddress(this.page.dataset, item) : "";
+        this.wipe.show(null, address, null, true);
+        this.strip.replaceChildren();
+        this.form.show(item);
+    }
+
+    showPictures(item) {
+        const others = item.pictures.filter((name) => name !== "target");
+        const address = (name) => pictureAddress(this.page.dataset, item, name);
+        const left = others.includes(this.left) ? this.left : (others[0] ?? null);
+        const label = (name) => texts().picture(name);
+        this.wipe.show(left && address(left), address("target"), left && label(left));
+        const buttons = others.map((name) =>
+            make(
+                "button",
+                {
+                    type: "button",
+                    className: `ace-choice${name === left ? " ace-chosen" : ""}`,
+                    onclick: () => {
+                        this.left = name;
+                        this.showPictures(item);
+                    },
+                },
+                label(name),
+            ),
+        );
+        this.strip.replaceChildren(...(others.length > 1 ? buttons : []), (this.sizes = make("span", { className: "ace-detail" })));
+        this.tellSize();
+    }
+
+    tellSize() {
+        const { before, after } = this.wipe;
+        if (!this.sizes || !after.naturalWidth) return;
+        const differ = before.naturalWidth && before.naturalWidth * after.naturalHeight !== after.naturalWidth * before.naturalHeight;
+        this.sizes.textContent = `${after.naturalWidth} × ${after.naturalHeight}${differ ? ` · ${texts().sizesDiffer}` : ""}`;
+    }
+
+    tell(text) {
+        this.notice.textContent = text;
+        this.notice.hidden = !text;
+    }
+
+    key(event) {
+        event.stopPropagation(); // ComfyUI would take Delete and others for its graph
+        if (isTyping(event.target) || event.defaultPrevented) return;
+        const keys = {
+            ArrowLeft: () => this.go(-1),
+            ArrowRight: () => this.go(1),
+            ",": () => this.wipe.step(-1),
+            ".": () => this.wipe.step(1),
+            x: () => this.wipe.flip(),
+            f: () => this.wipe.toggleSize(),
+            e: () => this.write(),
+            n: () => this.go(1),
+            ...(this.form.labels.item ? { a: () => this.form.labels.accept(), j: () => this.form.labels.reject() } : {}),
+        };
+        const work = event.ctrlKey || event.metaKey || event.altKey ? null : keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+        if (work) {
+            event.preventDefault();
+            work();
+        } else {
+            this.page.changeByKey(event);
+        }
+    }
+}

@@ -1,0 +1,70 @@
+// Room to read: nodes start wide enough for their titles and menus, and Preview large enough for its words; tables of help pages
+// wrap instead of being cut; what nodes say stays within them; and what an artist seldom needs is folded
+// away on the canvas, too, where the front end does not do so by itself.
+import { api } from "../../scripts/api.js";
+import { app } from "../../scripts/app.js";
+import { make } from "./shared/dom.js";
+import { inLanguage, isOurs, nodeById } from "./shared/page.js";
+import { addButton, growToFit, widgetOf } from "./shared/widgets.js";
+
+const SIZES = { ACEPreview: [520, 460], ACEInpaint: [330, 0], ACELoadModel: [400, 0], ACELoadTextEncoder: [420, 0] };
+const NARROWEST = [250, 0];
+// Help pages, and what nodes say: the front end breaks its lines within words.
+const STYLE = `.node-help-content td, .node-help-content th { white-space: normal; overflow-wrap: anywhere; }
+.max-h-\\[200px\\].overflow-y-auto .break-all { word-break: normal; overflow-wrap: anywhere; }`;
+
+const MORE = "ace_more";
+const TEXTS = { en: { more: "More settings", less: "Fewer settings" }, zh: { more: "更多设置", less: "收起设置" } };
+
+const foldedOf = (node) => node.widgets?.filter((widget) => widget.options?.advanced) ?? [];
+
+// The host's own way leaves a gap where they were.
+function showFolded(node, shown) {
+    node.showAdvanced = shown;
+    for (const widget of foldedOf(node)) widget.hidden = !shown;
+    widgetOf(node, MORE).label = shown ? inLanguage(TEXTS).less : inLanguage(TEXTS).more;
+    node.setSize([node.size[0], node.computeSize()[1]]);
+    node.setDirtyCanvas(true, true);
+}
+
+function fold(node) {
+    const folded = foldedOf(node);
+    if (!folded.length) return;
+    for (const widget of folded) widget.ownDefault = widget.value;
+    const toggle = () => showFolded(node, !node.showAdvanced);
+    addButton(node, MORE, toggle, { hidden: true }); // nodes of Vue have their own
+    showFolded(node, false);
+}
+
+// A saved node shows what is set on it.
+function unfold(node) {
+    const folded = foldedOf(node);
+    if (!folded.length) return;
+    showFolded(node, Boolean(node.showAdvanced) || folded.some((widget) => widget.value !== widget.ownDefault));
+}
+
+// On the canvas the front end adds the text below a node's other parts, and leaves the node as small as it was.
+function growToText({ detail }) {
+    const node = nodeById(detail.nodeId);
+    if (LiteGraph.vueNodesMode || !isOurs(node?.constructor.nodeData)) return;
+    requestAnimationFrame(() => growToFit(node));
+}
+
+app.registerExtension({
+    name: "ACEEdit.Look",
+    init() {
+        api.addEventListener("progress_text", growToText);
+    },
+    setup() {
+        document.head.append(make("style", { textContent: STYLE }));
+    },
+    nodeCreated(node) {
+        if (!isOurs(node.constructor.nodeData)) return;
+        const [width, height] = SIZES[node.comfyClass] ?? NARROWEST;
+        node.setSize([Math.max(width, node.size[0]), Math.max(height, node.size[1])]); // a saved workflow sets its own after this
+        fold(node);
+    },
+    loadedGraphNode(node) {
+        if (isOurs(node.constructor.nodeData)) unfold(node);
+    },
+});

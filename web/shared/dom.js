@@ -1,0 +1,50 @@
+// Elements in one expression. Whatever comes from a dataset or from the server goes in as text, never as markup.
+
+export function make(tag, properties = {}, ...children) {
+    const element = document.createElement(tag);
+    for (const [name, value] of Object.entries(properties)) {
+        if (value === undefined || value === null) continue;
+        if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+        else if (name === "data") Object.assign(element.dataset, value);
+        else if (name.startsWith("aria")) element.setAttribute(`aria-${name.slice(4).toLowerCase()}`, value);
+        else if (name in element) element[name] = value;
+        else element.setAttribute(name, value);
+    }
+    element.append(...children.filter((child) => child !== null && child !== undefined));
+    return element;
+}
+
+// kind: further classes.
+export function button(text, kind, onclick, properties = {}) {
+    return make("button", { type: "button", className: `ace-button ${kind}`.trim(), onclick, ...properties }, text);
+}
+
+// icon: a class of PrimeIcons, which the front end has.
+export function iconButton(icon, title, onclick) {
+    return make("button", { type: "button", className: `ace-icon pi ${icon}`, title, ariaLabel: title, onclick });
+}
+
+export function choice(label, options, value, onchange) {
+    const select = make("select", { title: label, ariaLabel: label, onchange: () => onchange(select.value) });
+    setOptions(select, options, value);
+    return select;
+}
+
+// options: [value, text] each.
+export function setOptions(select, options, value) {
+    select.replaceChildren(...options.map(([key, text]) => make("option", { value: key }, text)));
+    select.value = options.some(([key]) => key === value) ? value : (options[0]?.[0] ?? "");
+}
+
+export function isTyping(target) {
+    return target.isContentEditable || (target.matches?.("input, textarea, select") ?? false);
+}
+
+// Loads style sheets beside a module, each once.
+export function useStyles(module, ...names) {
+    for (const name of names) {
+        const { href } = new URL(name, module);
+        if ([...document.querySelectorAll("link[rel=stylesheet]")].some((link) => link.href === href)) continue;
+        document.head.append(make("link", { rel: "stylesheet", href }));
+    }
+}

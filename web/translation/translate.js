@@ -1,0 +1,45 @@
+// Sentences with gaps, as the server's code has them, into Chinese. What stands in a gap is translated in turn; a text of
+// several lines or parts is translated part by part. What is not in the list stays as it is.
+import { sentences } from "./sentences_zh.js";
+
+const PARTS = [" · ", "; ", ", "];
+const escape = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+
+// A gap that the translation calls {#0} holds a number and nothing else, and one that it leaves out the ending of a word. A gap
+// is on one line, unless the sentence itself has several.
+function compile([english, chinese]) {
+    const [first, ...rest] = english.split("{}");
+    const anything = english.includes("\n") ? "([\\s\\S]*?)" : "([^\n]*?)";
+    const named = (index) => (chinese.includes(`{${index}}`) ? anything : "(\\w*)");
+    const gap = (index) => (chinese.includes(`{#${index}}`) ? "([-+]?\\d[\\d.]*%?)" : named(index));
+    const source = rest.reduce((text, part, index) => text + gap(index) + escape(part), escape(first));
+    return { pattern: new RegExp(`^${source}$`), chinese, begins: Boolean(first), said: english.replaceAll("{}", "").length };
+}
+
+let compiled = null;
+
+function matching(text) {
+    // What begins with words of its own comes before what begins with a gap, and what says more before what says less.
+    compiled ??= Object.entries(sentences).map(compile).sort((a, b) => b.begins - a.begins || b.said - a.said);
+    for (const { pattern, chinese } of compiled) {
+        const found = text.match(pattern);
+        if (found) return chinese.replace(/\{#?(\d+)\}/g, (_, index) => translate(found[Number(index) + 1]));
+    }
+    return null;
+}
+
+function inParts(text) {
+    for (const separator of PARTS) {
+        const parts = text.split(separator);
+        const translated = parts.map((part) => matching(part));
+        if (parts.length > 1 && translated.every((part) => part !== null)) return translated.join(separator === " · " ? " · " : "，");
+    }
+    return text;
+}
+
+export function translate(text) {
+    const whole = matching(text);
+    if (whole !== null) return whole;
+    const lines = text.split("\n");
+    return lines.length > 1 ? lines.map(translate).join("\n") : inParts(text);
+}
