@@ -27,7 +27,7 @@ export class ChatPanel {
             changed: (prompt) => this.progressed(prompt),
             ended: (prompt, message) => this.ended(prompt, message),
             told: (chat) => this.told(chat),
-            back: () => this.reload(),
+            back: () => this.back(),
         });
         this.acts = turnActs(this);
         this.thread = new Thread(this.acts, (turn) => this.runOf(turn));
@@ -94,6 +94,15 @@ export class ChatPanel {
             if (!id) return this.draw();
             await this.refresh(id, !this.chat);
         });
+    }
+
+    // The server is there again: what it does not know any more, since it was started anew, does not run.
+    async back() {
+        await this.reload();
+        for (const turn of this.chat?.turns ?? []) {
+            if (!["waiting", "running"].includes(turn.state)) this.runs.forget(turn.prompt);
+        }
+        this.draw();
     }
 
     async refresh(id, first = false) {

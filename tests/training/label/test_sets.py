@@ -122,7 +122,7 @@ def test_accepted_words_become_lessons(dataset, tmp_path, style):
         assert "dataset: ace_captioner" in configuration and "stage: sft" in configuration
     else:
         records = [json.loads(line) for line in (tmp_path / "out" / "ace_captioner.jsonl").read_text().splitlines()]
-    row = dataset.row(plan_first(journal))
+    row = next(row for row in dataset.rows() if journal[row.id].decision == "accepted")
     lesson = records[0]
     assert [message["role"] for message in lesson["messages"]] == ["system", "user", "assistant"]
     assert lesson["messages"][1]["content"].count("<image>") == len(lesson["images"]) == 2
@@ -135,7 +135,3 @@ def test_accepted_words_become_lessons(dataset, tmp_path, style):
     assert all((tmp_path / "out" / name).is_file() for record in records for name in record["images"])
     with pytest.raises(DatasetError, match="accepted words"):
         export_labels(dataset, tmp_path / "people", style, by_person=True)
-
-
-def plan_first(journal):
-    return next(pair for pair, state in journal.items() if state.decision == "accepted")

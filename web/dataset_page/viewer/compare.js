@@ -44,6 +44,7 @@ export class Compare {
         if (this.element.open || this.page.dataset === null) return;
         this.dataset = this.page.dataset; // the list below may change to another one meanwhile
         this.earlier = [];
+        this.allow(false); // until the first two are here, nothing can be chosen
         document.body.append(this.element);
         this.element.showModal();
         this.element.focus();
