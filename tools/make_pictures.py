@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from comfyui_ace.training.tiny.photographs import whole
+from comfyui_ace.training.tiny.world.photographs import whole
 from PIL import Image, ImageDraw
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "pictures"

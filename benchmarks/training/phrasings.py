@@ -20,7 +20,8 @@ import torch
 
 from ...training.dataset.intake.checks import CheckSettings
 from ...training.dataset.store import Dataset, DatasetSettings, Pair
-from ...training.distil import distil, small_model_settings
+from ...training.distil import distil
+from ...training.distil_config import small_model_settings
 from ...training.evaluate.evaluation import PairResult, score
 from ...training.evaluate.metrics.image_metrics import mean_metrics
 from ...training.tiny.world import operations
