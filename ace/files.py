@@ -7,6 +7,7 @@ import errno
 import hashlib
 import os
 import shutil
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -77,6 +78,22 @@ def _temporary(path: Path, size: int, temporary: Path) -> Iterator[None]:
     finally:
         with contextlib.suppress(OSError):  # a scanner may have it open; what went wrong before is what matters
             temporary.unlink(missing_ok=True)
+
+
+def require_writable(path: Path) -> None:
+    """Checks that a file can be made or replaced, before the work whose result it takes; nothing is left behind.
+
+    Raises:
+        OSError: it cannot; the message names the file and says what to do.
+    """
+    folder = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with tempfile.TemporaryFile(dir=folder, prefix=".ace-") as file:
+            file.write(b"\0" * 4096)  # a full disk takes names, but no bytes
+    except OSError as error:
+        raise FileError(OSError(error.errno, error.strerror), path) from error
 
 
 def replace_file(source: Path, target: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..ace.bundles.bundle import Bundle
+from ..ace.files import require_writable
 from ..ace.lcu.indicators import indicator, indicator_number
 from ..ace.lcu.rounds import (
     StoredImage,
@@ -79,9 +80,10 @@ def output_paths(output: Path, count: int) -> list[Path]:
 
 
 def _check_outputs(outputs: list[Path], rounds: list[StoredRound]) -> None:
-    """Checks that nothing is lost by writing the results.
+    """Checks that the results can be written and that nothing is lost by it.
 
     Raises:
+        OSError: the folder or the disk takes no file.
         ValueError: a result would replace a picture or mask of any round, or a .json that is no history.
     """
     stored = [file for one in rounds for image in one.images for file in (image.image, image.mask) if file is not None]
@@ -92,6 +94,7 @@ def _check_outputs(outputs: list[Path], rounds: list[StoredRound]) -> None:
         record = output.with_suffix(".json")
         if record.exists():
             load_rounds(record)
+        require_writable(output)
 
 
 def run(arguments: argparse.Namespace) -> int:

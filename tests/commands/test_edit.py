@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 from comfyui_ace.cli import main
+from disks import small_disk
 from PIL import Image
 
 PIXELS = np.random.default_rng(4).integers(0, 256, (64, 96, 3), dtype=np.uint8)
@@ -44,6 +45,40 @@ def test_a_masked_edit_of_any_size_has_the_size_of_the_picture(folder):
     assert main([*arguments, "--size", "32x32"]) == 0
     made, outside = np.asarray(Image.open("a.png")), np.asarray(Image.open("oddmask.png")) == 0
     assert made.shape == (101, 90, 3) and np.array_equal(made[outside], np.asarray(Image.open("odd.png"))[outside])
+
+
+@pytest.fixture
+def no_sampling(monkeypatch):
+    """What is wrong with the place of the result is said before minutes of work."""
+
+    def fail(*args, **kwargs):
+        raise AssertionError("the models were loaded although the result cannot be written")
+
+    monkeypatch.setattr("comfyui_ace.ace.pipeline.ACEPipeline.load", fail)
+
+
+def test_a_place_that_takes_no_file_is_said_before_the_work(folder, capsys, no_sampling):
+    (folder / "taken.png").mkdir()
+    for output, advice in {
+        "taken.png": "It is a folder: name a file",
+        "photo.png/a.png": "A file is where a folder",
+    }.items():
+        assert main([*EDIT, "-o", output]) == 1
+        error = capsys.readouterr().err
+        assert output in error and advice in error
+
+
+def test_a_disk_that_takes_no_file_is_said_before_the_work(folder, capsys, no_sampling):
+    with small_disk(folder / "disk") as disk:
+        disk.fill()
+        assert main([*EDIT, "-o", "disk/new/a.png"]) == 1
+        assert "The disk is full" in capsys.readouterr().err
+        disk.empty()
+        disk.set_read_only(True)
+        assert main([*EDIT, "-o", "disk/a.png"]) == 1
+        assert "The disk is read-only" in capsys.readouterr().err
+        disk.set_read_only(False)
+        assert os.listdir(disk.path) == []
 
 
 def test_quiet_is_quiet(folder):
