@@ -143,6 +143,8 @@ class TextDisplay:
         self._held_out = event["loss"]
         ranges = ", ".join(f"{name}: {value:.4f}" for name, value in event["by_timestep"].items())
         self._print(f"step {event['step']}: held-out loss {event['loss']:.4f} ({ranges})")
+        if event.get("by_dataset"):
+            self._print("  " + ", ".join(f"{name}: {value:.4f}" for name, value in event["by_dataset"].items()))
 
     def _on_samples(self, event: dict[str, Any]) -> None:
         self._print(f"step {event['step']}: samples in {event['path']}")

@@ -251,7 +251,9 @@ def _write_workflow(settings: DistilSettings, config: TrainConfig, lora: Path, e
             **sampler_resolution(config.resolution, bundle.defaults.max_tokens),
         }
         detail = _keeps_detail(settings, evaluation)
-        made = Replacement(settings.name, bundle.name, lora.name, rounds, sampler, config.data.fill, detail)
+        made = Replacement(
+            settings.name, bundle.name, lora.name, rounds, sampler, config.data.fill, detail, opened.triggers
+        )
         verdict = (
             "not evaluated yet"
             if evaluation is None

@@ -7,6 +7,7 @@ is that of ComfyUI's loader, so that a file gives the same picture in both.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,6 +47,15 @@ class Lora:
     def trigger(self) -> str:
         """The trigger words of the edit, if the file says them; else empty."""
         return self.metadata.get("trigger", "")
+
+    @property
+    def triggers(self) -> dict[str, str]:
+        """Trigger words by edit, where one file has learnt several; else empty."""
+        try:
+            found = json.loads(self.metadata.get("triggers", "{}"))
+        except ValueError:
+            return {}
+        return {str(name): str(words) for name, words in found.items()} if isinstance(found, dict) else {}
 
     @property
     def sampling(self) -> RecommendedSampling | None:

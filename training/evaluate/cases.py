@@ -25,7 +25,7 @@ from ..dataset.disk.rows import UNLABELLED_ADVICE, PairRow
 from ..dataset.disk.storage import safe_file
 from ..dataset.store import Dataset
 from ..trainer.data.examples import target_fit
-from ..trainer.monitoring.validation import subsample
+from ..trainer.monitoring.validation import subsample_equally
 from .errors import EvaluationError
 
 Picture = torch.Tensor  # (1, H, W, 3), 0 … 1
@@ -104,7 +104,8 @@ def choose_rows(folders: Sequence[Path], settings: CaseSettings) -> list[tuple[D
             f"{', '.join(str(folder) for folder in folders)} has no pair in the split {settings.split or 'of any name'}; "
             "hold pairs out with `comfyui-ace dataset split DATASET`, or evaluate on --split train, whose score is too good"
         )
-    return subsample(found, settings.max_pairs)
+    # A small dataset is an edit of its own, which must not be lost among many pairs of others.
+    return subsample_equally([[one for one in found if one[0] is dataset] for dataset in datasets], settings.max_pairs)
 
 
 def make_cases(

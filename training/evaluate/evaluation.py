@@ -6,7 +6,7 @@ import json
 import math
 import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +172,16 @@ class Evaluation:
             (result.teacher_memory for result in self.results if result.teacher_memory is not None), default=None
         )
 
+    def by_dataset(self) -> dict[str, Evaluation]:
+        """The same of each dataset alone, the weakest first; empty where there is but one."""
+        names = dict.fromkeys(result.dataset for result in self.results)
+        parts = {name: self._of_dataset(name) for name in names} if len(names) > 1 else {}
+        return dict(sorted(parts.items(), key=lambda part: math.inf if part[1].score is None else part[1].score))
+
+    def _of_dataset(self, name: str) -> Evaluation:
+        results = tuple(result for result in self.results if result.dataset == name)
+        return replace(self, results=results, datasets=(name,))
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         means = {name: self.mean(name) for name in COMPARED}
@@ -194,6 +204,16 @@ class Evaluation:
             "teacher_memory_bytes": self.teacher_memory,
             "device": self.device,
             "sampler": dict(self.sampler),
+            "by_dataset": {
+                name: {
+                    "pairs": len(part.results),
+                    "score": part.score,
+                    "score_with_detail": part.score_with_detail,
+                    "ceiling_score": part.ceiling_score,
+                    "share_of_ceiling": part.share_of_ceiling,
+                }
+                for name, part in self.by_dataset().items()
+            },
             "by_pair": [result.as_dict() for result in self.results],
         }
 

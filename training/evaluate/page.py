@@ -79,7 +79,15 @@ def describe(evaluation: Evaluation) -> str:
         share = "" if reached is None else f": {reached:.0%} of the best that this model can paint"
     if evaluation.score_with_detail is not None:
         share += f" ({evaluation.score_with_detail:.3f} with Keep Detail)"
-    return f"score {evaluation.score:.3f}{share}, on {where}"
+    return f"score {evaluation.score:.3f}{share}, on {where}{_weakest(evaluation)}"
+
+
+def _weakest(evaluation: Evaluation) -> str:
+    """Of several datasets, the one that a mean would hide."""
+    for name, part in evaluation.by_dataset().items():
+        if part.score is not None:
+            return f"; weakest on {name}: {part.score:.3f}"
+    return ""
 
 
 def _verdict(evaluation: Evaluation) -> str:
@@ -112,7 +120,31 @@ def _numbers(evaluation: Evaluation) -> str:
         "memory of the teacher": _memory(evaluation.teacher_memory, "not recorded"),
         "sampler": ", ".join(f"{name} {value:g}" for name, value in evaluation.sampler.items()),
     }
-    return f'<table class="numbers"><tr>{head}</tr>{"".join(rows)}</table>{facts_table(facts)}'
+    return f'<table class="numbers"><tr>{head}</tr>{"".join(rows)}</table>{_datasets(evaluation)}{facts_table(facts)}'
+
+
+def _datasets(evaluation: Evaluation) -> str:
+    """A row for each of several datasets, the weakest first."""
+    parts = evaluation.by_dataset()
+    if not parts:
+        return ""
+    rows = "".join(
+        f"<tr><th>{escape(name)}</th>"
+        + "".join(
+            f"<td>{cell}</td>"
+            for cell in (
+                len(part.results),
+                _number(part.score),
+                _number(part.score_with_detail),
+                _number(part.ceiling_score),
+                "–" if part.share_of_ceiling is None else f"{part.share_of_ceiling:.0%}",
+            )
+        )
+        + "</tr>"
+        for name, part in parts.items()
+    )
+    head = "".join(f"<th>{name}</th>" for name in ("dataset", "pairs", "score", "with Keep Detail", "ceiling", "share"))
+    return f'<h2>By dataset</h2><table class="numbers"><tr>{head}</tr>{rows}</table>'
 
 
 def _judged(evaluation: Evaluation) -> dict[str, str]:

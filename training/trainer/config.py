@@ -137,6 +137,9 @@ class DataSection(Section):
     """Importance of a pair (OmniEdit's λ): ignore it, leave out pairs under weight_threshold, or multiply the loss."""
     weight_threshold: NonNegativeFloat = 0.5
     """For binary weights: pairs of at least this weight count fully, others not at all."""
+    balance: Literal["pairs", "datasets"] = "pairs"
+    """What is seen equally often: every pair, or every dataset, however many pairs it has. The second suits one student of
+    several teachers."""
     max_images: Annotated[int, Field(ge=0, le=10, strict=True)] = 10
     """Pairs with more condition images, those of earlier rounds included, are left out."""
     max_rounds: NonNegativeInt = 4

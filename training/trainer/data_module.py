@@ -14,7 +14,7 @@ from .data.cache import IndicatorItem
 from .data.drawn import DrawnBatches, ExampleEncoder, HeldOutStore, MixedBatches
 from .data.examples import Example
 from .data.source import source_digest
-from .monitoring.validation import subsample
+from .monitoring.validation import subsample, subsample_equally
 from .preparation import Prepared
 
 
@@ -53,11 +53,19 @@ class DataModule:
             DataError: the source cannot draw one.
         """
         validation, source = self.prepared.examples.validation, self.prepared.source
-        stored = self._store(subsample(validation, count)) if validation else None
+        stored = self._store(self._choose(validation, count)) if validation else None
         if source is None:
             return stored
         drawn = HeldOutStore(source, self.encoder, count)
         return drawn if stored is None else JoinedHeldOut(stored, drawn)
+
+    def _choose(self, examples: Sequence[Example], count: int) -> list[Example]:
+        if self.config.data.balance == "pairs":
+            return subsample(examples, count)
+        datasets: dict[str, list[Example]] = {}
+        for example in examples:
+            datasets.setdefault(example.dataset, []).append(example)
+        return subsample_equally(list(datasets.values()), count)
 
     def _make_encoder(self, device: Any) -> ExampleEncoder:
         files, settings = self.prepared.files, self.config.resolution
@@ -70,7 +78,8 @@ class DataModule:
 
     def _make_stored(self, size: int) -> StoredBatches:
         examples = self.prepared.examples.train
-        order = BatchSampler([example.layout for example in examples], size, self.config.seed)
+        groups = [example.folder for example in examples] if self.config.data.balance == "datasets" else None
+        order = BatchSampler([example.layout for example in examples], size, self.config.seed, groups)
         return StoredBatches(self._store(examples), order, self.config.seed)
 
     def _store(self, examples: Sequence[Example]) -> SampleStore:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from .config import TrainConfig
@@ -31,6 +33,7 @@ class Provenance:
         dataset_sha256: over all pairs as they were used.
         pairs: number of training pairs.
         instruction: the most frequent one of the training pairs.
+        triggers: the same within each dataset.
         max_tokens: patches in the largest picture, where the rule for sizes sets a limit.
     """
 
@@ -41,6 +44,7 @@ class Provenance:
     pairs: int
     instruction: str
     max_tokens: int | None = None
+    triggers: Mapping[str, str] = field(default_factory=dict)
 
     def metadata(self, config: TrainConfig, step: int) -> dict[str, str]:
         """Entries of a safetensors header.
@@ -63,6 +67,8 @@ class Provenance:
             "description": config.export.description,
             "software": "ACE Edit",
         }
+        if len(set(self.triggers.values())) > 1:
+            entries["triggers"] = json.dumps(dict(self.triggers), ensure_ascii=False)
         if config.method == "lora":
             entries |= {"rank": config.lora.rank, "alpha": config.lora_alpha, "dora": config.lora.dora}
         elif self.max_tokens is not None:
@@ -78,7 +84,7 @@ def checkpoint_metadata(config: TrainConfig, provenance: Provenance) -> dict[str
 def stored_provenance(metadata: Mapping[str, Any], current: Provenance) -> Provenance:
     """Where a checkpoint's weights come from; ``current`` fills in what older checkpoints do not say."""
     return Provenance(
-        **{field.name: metadata.get(field.name, getattr(current, field.name)) for field in fields(Provenance)}
+        **{entry.name: metadata.get(entry.name, getattr(current, entry.name)) for entry in fields(Provenance)}
     )
 
 
@@ -103,9 +109,7 @@ def check_resume(config: TrainConfig, current: Provenance, metadata: Mapping[str
             f"{config.output} holds a run on another base model ({stored.base_model}, not {current.base_model}); choose "
             "another output folder to start anew"
         )
-    changed = list(
-        _differences(*(_with_alpha(one["config"]) for one in (metadata, checkpoint_metadata(config, current))))
-    )
+    changed = list(_differences(*map(_complete, (metadata["config"], json.loads(config.model_dump_json())))))
     if config.method == "full":
         changed = [change for change in changed if not _within(change[0], ("lora",))]
     fixed = [_describe_change(*change) for change in changed if _within(change[0], _FIXED)]
@@ -138,10 +142,27 @@ def _data_changes(stored: Provenance, current: Provenance) -> Iterator[str]:
         yield "the VAE, the text encoder or the tokenizer changed"
 
 
-def _with_alpha(table: dict[str, Any]) -> dict[str, Any]:
-    """A plain configuration with the alpha that is used where none was given."""
+def _complete(table: Mapping[str, Any]) -> dict[str, Any]:
+    """A plain configuration with what older versions had no name for, and the alpha that is used where none was given."""
+    table = _with_defaults(table, _defaults())
     lora = table["lora"]
     return {**table, "lora": {**lora, "alpha": float(lora["rank"] if lora["alpha"] is None else lora["alpha"])}}
+
+
+@cache
+def _defaults() -> dict[str, Any]:
+    made = TrainConfig(output=Path(), model={"bundle": Path()}, data={"datasets": [Path()]}, steps=1)
+    return json.loads(made.model_dump_json())
+
+
+def _with_defaults(table: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    inner = {
+        name: _with_defaults(table[name], default)
+        if isinstance(table.get(name), dict) and isinstance(default, dict)
+        else table.get(name, default)
+        for name, default in defaults.items()
+    }
+    return {**table, **inner}
 
 
 def _describe_change(name: str, old: Any, new: Any) -> str:

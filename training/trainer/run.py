@@ -236,6 +236,8 @@ class _Run:
         with self.components.eval_model() as model:
             measured = self.validation.measure(model, self.processes)
         values = {"loss": measured.loss, "by_timestep": measured.by_timestep}
+        if len(measured.by_dataset) > 1:
+            values["by_dataset"] = measured.by_dataset
         self.processes.on_main(lambda: self.reporter.metrics("validation", step, values))
 
     def draw_samples(self, step: int) -> None:
@@ -322,5 +324,6 @@ def _provenance(config: TrainConfig, prepared: Prepared) -> Provenance:
         dataset_sha256=data_digest(config, prepared),
         pairs=len(examples.train),
         instruction=examples.instruction,
+        triggers=examples.triggers,
         max_tokens=max_tokens(config.resolution, files.defaults),
     )

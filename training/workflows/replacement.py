@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,7 @@ class Replacement:
         sampler: steps, cfg, guidance_rescale, and the resolution where it is not the model's own.
         fill: what the model sees under a mask, "keep" or "blank"; as in training.
         keep_detail: give back what the VAE took of the edited picture.
+        triggers: instructions of the other edits that the LoRA has learnt, by dataset.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Replacement:
     sampler: Mapping[str, Any]
     fill: str = "keep"
     keep_detail: bool = False
+    triggers: Mapping[str, str] = field(default_factory=dict)
 
     def graph(self) -> ACEGraph:
         """Load Image → ACE with the LoRA → Save Image."""
@@ -123,6 +125,9 @@ class Replacement:
             f"It needs the model *{self.bundle}* and the LoRA *{self.lora}*, which works on that model alone. The "
             "instruction is the one it was trained with; keep its words.",
         ]
+        if self.triggers:
+            listed = "\n".join(f"- {name}: `{words}`" for name, words in self.triggers.items())
+            lines.append(f"This one LoRA has learnt several edits. Their instructions:\n\n{listed}")
         if pictures:
             lines.append("Choose your own pictures in **Load Image**; those shown are from the dataset.")
         if self.keep_detail and self.rounds[-1].pictures:

@@ -61,9 +61,10 @@ class Batch:
 
 
 class Named(Protocol):
-    """An example's name, and the latent sizes of its frames, the target first."""
+    """An example's name, the dataset it is from, and the latent sizes of its frames, the target first."""
 
     id: str
+    dataset: str
     layout: tuple[Size, ...]
 
 

@@ -251,6 +251,7 @@ class HeldOutExample:
 
     id: str
     layout: tuple[Size, ...]
+    dataset: str = "drawn"
 
 
 class HeldOutStore:

@@ -41,6 +41,7 @@ class Example:
     Attributes:
         id: the pair's.
         folder: its dataset's.
+        dataset: the name by which the run tells it from its other datasets.
         target: the picture to learn.
         references: condition images of all rounds, in the order of the sequence.
         masks: one for each reference, or None.
@@ -52,6 +53,7 @@ class Example:
 
     id: str
     folder: Path
+    dataset: str
     target: PictureItem
     references: tuple[PictureItem, ...]
     masks: tuple[MaskItem | None, ...]
@@ -85,12 +87,14 @@ class Examples:
         train, validation: examples in the order of the datasets.
         left_out: pairs that are not used, by reason.
         instruction: the most frequent one of the training pairs.
+        triggers: the same within each dataset.
     """
 
     train: tuple[Example, ...]
     validation: tuple[Example, ...]
     left_out: dict[str, int] = field(default_factory=dict)
     instruction: str = ""
+    triggers: dict[str, str] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -141,15 +145,15 @@ def make_examples(
     train: list[Example] = []
     validation: list[Example] = []
     left_out: Counter[str] = Counter()
-    instructions: Counter[str] = Counter()
+    instructions: dict[str, Counter[str]] = {}
     faults: list[str] = []
-    for folder in folders:
+    for folder, name in zip(folders, dataset_names(folders), strict=True):
         try:
             rows = {row.id: row for row in Dataset(folder).rows()}
         except DatasetError as error:
             raise DataError(str(error)) from error
         files.scan((folder / name for row in rows.values() for name in _picture_files(row)), progress)
-        builder = _Builder(folder, rows, resolution, files, settings)
+        builder = _Builder(folder, name, rows, resolution, files, settings)
         for row in rows.values():
             try:
                 example = builder.build(row)
@@ -161,7 +165,7 @@ def make_examples(
                 continue
             (train if row.split == "train" else validation).append(example)
             if row.split == "train":
-                instructions[row.instruction] += 1
+                instructions.setdefault(name, Counter())[row.instruction] += 1
     files.save()
     if faults:
         _report_faults(faults, settings.skip_bad)
@@ -171,8 +175,15 @@ def make_examples(
             f"no pair is left to train on in {', '.join(map(str, folders))}; left out: {dict(left_out) or 'none'}. "
             f"{UNLABELLED_ADVICE if _UNLABELLED in left_out else _ADVICE}"
         )
-    common = instructions.most_common(1)[0][0]
-    return Examples(tuple(train), tuple(validation), dict(left_out), common)
+    triggers = {name: found.most_common(1)[0][0] for name, found in instructions.items()}
+    common = sum(instructions.values(), Counter()).most_common(1)[0][0]
+    return Examples(tuple(train), tuple(validation), dict(left_out), common, triggers)
+
+
+def dataset_names(folders: Sequence[Path]) -> list[str]:
+    """Names that tell datasets apart: that of the folder, with those above it where two have the same."""
+    names = [folder.name for folder in folders]
+    return [name if names.count(name) == 1 else folder.as_posix() for name, folder in zip(names, folders, strict=True)]
 
 
 class _LeftOut(Exception):
@@ -185,12 +196,14 @@ class _Builder:
     def __init__(
         self,
         folder: Path,
+        name: str,
         rows: dict[str, PairRow],
         resolution: Resolution,
         files: FileIndex,
         settings: ExampleSettings,
     ) -> None:
-        self.folder, self.rows, self.resolution, self.files, self.settings = folder, rows, resolution, files, settings
+        self.folder, self.name, self.rows = folder, name, rows
+        self.resolution, self.files, self.settings = resolution, files, settings
 
     def build(self, row: PairRow) -> Example:
         """The example of one pair.
@@ -212,6 +225,7 @@ class _Builder:
         return Example(
             id=row.id,
             folder=self.folder,
+            dataset=self.name,
             target=self._target(row, None if resolved.target is None else references[resolved.target]),
             references=references,
             masks=masks,

@@ -32,10 +32,23 @@ class Measurement:
     Attributes:
         loss: over everything.
         by_timestep: by range of timesteps ("0-99", …).
+        by_dataset: by name of the dataset.
     """
 
     loss: float
     by_timestep: dict[str, float]
+    by_dataset: dict[str, float]
+
+
+def subsample_equally(groups: Sequence[Sequence[T]], count: int) -> list[T]:
+    """At most ``count`` items, of each group as many as of any other while it has them; always the same."""
+    shares = [0] * len(groups)
+    left = min(count, sum(map(len, groups)))
+    while left:
+        for place, group in enumerate(groups):
+            if left and shares[place] < len(group):
+                shares[place], left = shares[place] + 1, left - 1
+    return [item for group, share in zip(groups, shares, strict=True) for item in subsample(group, share)]
 
 
 def subsample(items: Sequence[T], count: int) -> list[T]:
@@ -67,6 +80,7 @@ class Validation:
             for entries in buckets.values()
             for start in range(0, len(entries), batch_size)
         ]
+        self.datasets = sorted({example.dataset for example in store.examples})
         self._schedule = NoiseSchedule()
 
     @torch.no_grad()
@@ -83,6 +97,7 @@ class Validation:
         accelerator = processes.accelerator
         num_processes = accelerator.num_processes
         buckets = TimestepBuckets()
+        datasets = torch.zeros(2, len(self.datasets), dtype=torch.float32)  # sums, counts
         for start in range(0, len(self.batches), num_processes):
             # Every process does as many passes as the others, because a sharded model needs all of them in each.
             mine = start + accelerator.process_index
@@ -91,11 +106,19 @@ class Validation:
             timesteps, losses = self._measure_batch(entries, batch, predict, accelerator.device)
             if mine < len(self.batches):
                 buckets.add(timesteps, losses)
-        totals = torch.tensor([buckets.sums, buckets.counts], dtype=torch.float32, device=accelerator.device)
+                for (index, _), loss in zip(entries, losses, strict=True):
+                    place = self.datasets.index(self.store.examples[index].dataset)
+                    datasets[:, place] += torch.tensor([loss, 1.0])
+        totals = torch.cat((torch.tensor([buckets.sums, buckets.counts], dtype=torch.float32), datasets), dim=1)
         if num_processes > 1:
-            totals = accelerator.reduce(totals, "sum")
-        buckets.sums, buckets.counts = totals[0].tolist(), [int(number) for number in totals[1].tolist()]
-        return Measurement(sum(buckets.sums) / max(1, sum(buckets.counts)), buckets.means())
+            totals = accelerator.reduce(totals.to(accelerator.device), "sum").cpu()
+        (sums, counts), (of_datasets, numbers) = totals[:, : -len(self.datasets)], totals[:, -len(self.datasets) :]
+        buckets.sums, buckets.counts = sums.tolist(), [int(number) for number in counts.tolist()]
+        return Measurement(
+            sum(buckets.sums) / max(1, sum(buckets.counts)),
+            buckets.means(),
+            dict(zip(self.datasets, (of_datasets / numbers.clamp(min=1)).tolist(), strict=True)),
+        )
 
     def _read(self, entries: Entries) -> Batch:
         samples = [self.store[index] for index, _ in entries]
