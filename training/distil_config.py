@@ -122,6 +122,8 @@ def make_train_config(settings: DistilSettings) -> TrainConfig:
     table = read_toml(settings.config or DEFAULT_CONFIG)
     if settings.config is None:
         table = _merged(table, _recommended(settings.bundle))
+        if len(settings.datasets) > 1:  # each is an edit of its own, with its own teacher
+            table["data"]["balance"] = "datasets"
         _fit_intervals(table, settings)
     if settings.device == "cpu" or not torch.accelerator.is_available():
         table |= {"device": "cpu", "precision": "fp32"}  # bf16 is slower there, and nothing is gained

@@ -277,6 +277,30 @@ def test_pairs_are_spread_over_the_datasets(workshop, seeds):
     assert len(chosen) == 7 and {dataset.folder for dataset, _ in chosen} == {workshop.dataset, seeds}
 
 
+def test_each_of_several_datasets_is_told(tmp_path):
+    """A mean hides the edit that was not learnt."""
+
+    def result(number, dataset, l1):
+        return PairResult(
+            str(number), dataset, "x", False, metrics(l1), metrics(0.4), None, metrics(0.1), 1.0, None, None
+        )
+
+    results = [result(number, "ink", 0.1) for number in range(3)] + [result(3, "night", 0.3)]
+    found = Evaluation(tuple(results), "s", ("ink", "night"), "validation", {"steps": 4}, "cpu", None)
+    parts = found.by_dataset()
+    assert {name: part.score for name, part in parts.items()} == {
+        "night": pytest.approx(0.25),
+        "ink": pytest.approx(0.75),
+    }
+    assert list(parts) == ["night", "ink"] and found.score == pytest.approx(1 - 0.15 / 0.4)
+    assert found.as_dict()["by_dataset"]["ink"]["pairs"] == 3
+    assert describe(found).endswith("weakest on night: 0.250")
+    text = write_page(found, tmp_path / "page.html").read_text(encoding="utf-8")
+    assert text.index("<th>night</th><td>1</td><td>0.250</td>") < text.index("<th>ink</th><td>3</td><td>0.750</td>")
+    alone = replace(found, results=tuple(results[:3]), datasets=("ink",))
+    assert alone.by_dataset() == {} and "weakest" not in describe(alone)
+
+
 def test_a_damaged_pair_is_named(seeds, pipeline):
     row = next(Dataset(seeds).rows())
     (seeds / row.target_file_name).write_bytes(b"broken")
