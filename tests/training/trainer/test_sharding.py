@@ -5,6 +5,7 @@ accelerate offers FSDP on accelerators only, so this shards by PyTorch itself, o
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
