@@ -22,7 +22,7 @@ from .presets import RecommendedSampling
 PREFIX = "diffusion_model."
 
 _PAIRS = ((".lora_A.weight", ".lora_B.weight"), (".lora_down.weight", ".lora_up.weight"))
-LOKR_FACTORS = (".lokr_w1", ".lokr_w1_a", ".lokr_w1_b", ".lokr_w2", ".lokr_w2_a", ".lokr_w2_b", ".lokr_t2")
+LOKR_FACTORS = (".lokr_w1", ".lokr_w1_a", ".lokr_w1_b", ".lokr_w2", ".lokr_w2_a", ".lokr_w2_b")
 """Endings of LoKr's tensors, as LyCORIS writes them."""
 _ENDINGS = (".alpha", ".dora_scale", ".diff", ".diff_b", *(name for pair in _PAIRS for name in pair), *LOKR_FACTORS)
 
@@ -176,14 +176,9 @@ def _kronecker(tensors: Mapping[str, torch.Tensor], weight: torch.Tensor) -> tor
     parts = {ending.removeprefix(".lokr_"): tensors[ending].to(weight) for ending in LOKR_FACTORS if ending in tensors}
     rank = None
     for name in ("w1", "w2"):
-        if name in parts:
-            continue
-        a, b = parts[f"{name}_a"], parts[f"{name}_b"]
-        rank = b.shape[0]
-        if name == "w2" and "t2" in parts:  # a convolution in Tucker's form: rank x rank x kernel between the two
-            parts[name] = torch.einsum("ijkl,jq,ip->pqkl", parts["t2"], b, a)
-        else:
-            parts[name] = a @ b
+        if name not in parts:
+            a, b = parts[f"{name}_a"], parts[f"{name}_b"]
+            parts[name], rank = a @ b, b.shape[0]
     w1, w2 = parts["w1"], parts["w2"]
     alpha = tensors.get(".alpha")
     scale = 1.0 if alpha is None or rank is None else alpha.item() / rank

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 import torch
-from comfyui_ace.ace.model.conditioning import Conditioning
 from comfyui_ace.ace.model.config import ACEConfig
 from comfyui_ace.ace.model.transformer import ACEModel
 from comfyui_ace.ace.weights.init import initialize_weights
 from comfyui_ace.ace.weights.lora import LoraError, merge_lora, read_lora
 from comfyui_ace.training.trainer.config import LoraSection
 from comfyui_ace.training.trainer.errors import ConfigError
-from comfyui_ace.training.trainer.learning.adapters import adapter_tensors, add_adapters, choose_layers
+from comfyui_ace.training.trainer.learning.adapters import add_adapters, choose_layers
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from trained_adapters import EVERYWHERE, KINDS, effective_weights, inputs, train_adapters, write_adapters
 from trainer_runs import run, workshop_fixture  # noqa: F401
 
 SHAPE = ACEConfig(hidden_size=32, depth=2, num_heads=2, text_width=16, max_seq_len=16)
@@ -27,63 +27,22 @@ def base_model() -> ACEModel:
     return model
 
 
-def inputs(batch: int = 2):
-    generator = torch.Generator().manual_seed(3)
-    x, reference = (torch.randn(batch, 4, 4, 4, generator=generator) for _ in range(2))
-    context = [torch.randn(batch, 3, 16, generator=generator) for _ in range(2)]
-    table = torch.randn(10, 16, generator=generator)
-    return x, torch.tensor([10, 900]), Conditioning(context, table, references=[reference])
+def trained(settings: LoraSection, alpha: float) -> tuple[ACEModel, ACEModel]:
+    """A base and a copy of it with trained adapters."""
+    base = base_model()
+    return base, train_adapters(base, settings, alpha)
 
 
-def trained(settings: LoraSection, alpha: float, steps: int = 3) -> tuple[ACEModel, ACEModel]:
-    """A base and a copy of it with adapters trained for a few steps."""
-    base, model = base_model(), base_model()
-    add_adapters(model, settings, alpha, seed=0)
-    adapters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(adapters, lr=0.05)
-    for _ in range(steps):
-        model(*inputs()).square().mean().backward()
-        optimizer.step()
-        optimizer.zero_grad()
-    return base, model.eval()
-
-
-def write(model: ACEModel, alpha: float, path) -> None:
-    save_file({name: tensor.contiguous() for name, tensor in adapter_tensors(model.state_dict(), alpha).items()}, path)
-
-
-def effective_weights(model: ACEModel) -> dict[str, torch.Tensor]:
-    """The weight of each adapted layer, as its outputs for unit inputs show it; nothing is known of how it is made."""
-    found = {}
-    for name, layer in model.named_modules():
-        if not hasattr(layer, "base_layer"):
-            continue
-        base = layer.base_layer
-        units = torch.eye(base.weight[0].numel()).view(-1, *base.weight.shape[1:])
-        with torch.no_grad():
-            found[name] = (layer(units) - layer(torch.zeros_like(units))).flatten(1).T.reshape(base.weight.shape)
-    return found
-
-
-EVERYWHERE = ["attn", "cross_attn", "mlp", "x_embedder", "t_block", "y_embedder", "final_layer"]
-
-
-KINDS = {
-    "lora": LoraSection(rank=3, targets=EVERYWHERE),
-    "dora": LoraSection(rank=3, targets=EVERYWHERE, adapter="dora"),
-    "lokr": LoraSection(rank=3, targets=EVERYWHERE, adapter="lokr", factor=2),
-    "lokr, whole factors": LoraSection(rank=99, targets=EVERYWHERE, adapter="lokr", factor=4),
-}
 each_kind = pytest.mark.parametrize("settings", KINDS.values(), ids=KINDS)
 
 
 @each_kind
 def test_the_file_merged_into_the_base_is_the_trained_model(settings, tmp_path):
     base, model = trained(settings, alpha=6.0)
-    write(model, 6.0, tmp_path / "lora.safetensors")
+    write_adapters(model, tmp_path / "lora.safetensors", alpha=6.0)
     with torch.no_grad():
-        wanted, unchanged = model(*inputs()), base(*inputs())
-        merged = merge_lora(base, read_lora(tmp_path / "lora.safetensors"))(*inputs())
+        wanted, unchanged = model(*inputs(SHAPE)), base(*inputs(SHAPE))
+        merged = merge_lora(base, read_lora(tmp_path / "lora.safetensors"))(*inputs(SHAPE))
     assert (wanted - unchanged).norm() > 0.1 * unchanged.norm()
     torch.testing.assert_close(merged, wanted, rtol=1e-4, atol=1e-5)
 
@@ -91,7 +50,7 @@ def test_the_file_merged_into_the_base_is_the_trained_model(settings, tmp_path):
 @each_kind
 def test_strength_is_a_straight_line_from_the_base_to_the_trained_weights(settings, tmp_path):
     base, model = trained(settings, alpha=6.0)
-    write(model, 6.0, tmp_path / "lora.safetensors")
+    write_adapters(model, tmp_path / "lora.safetensors", alpha=6.0)
     lora = read_lora(tmp_path / "lora.safetensors")
     effective = effective_weights(model)
     for strength in (0.0, 0.5, 1.0):
@@ -116,7 +75,7 @@ def test_adapters_start_without_effect_and_depend_on_the_seed(settings):
     base = base_model()
     models = [add_adapters(base_model(), settings, 2.0, seed) for seed in (0, 0, 1)]
     with torch.no_grad():
-        torch.testing.assert_close(models[0](*inputs()), base(*inputs()))
+        torch.testing.assert_close(models[0](*inputs(SHAPE)), base(*inputs(SHAPE)))
     first, same, other = ({n: p for n, p in m.named_parameters() if p.requires_grad} for m in models)
     assert all(torch.equal(first[name], same[name]) for name in first)
     assert any(not torch.equal(first[name], other[name]) for name in first)
@@ -139,9 +98,9 @@ def test_dropout_is_of_the_adapter_alone_and_of_training_alone(kind):
     plain, dropped = (trained(s, alpha=3.0)[1] for s in (settings.model_copy(update={"dropout": 0.0}), settings))
     dropped.load_state_dict(plain.state_dict())
     with torch.no_grad():
-        assert torch.equal(dropped(*inputs()), plain(*inputs()))
+        assert torch.equal(dropped(*inputs(SHAPE)), plain(*inputs(SHAPE)))
         dropped.train()
-        assert not torch.equal(dropped(*inputs()), plain(*inputs()))
+        assert not torch.equal(dropped(*inputs(SHAPE)), plain(*inputs(SHAPE)))
         layer, x = dropped.blocks[0].attn.q, torch.ones(1, 1, 32)
         for parameter in layer.parameters():
             if parameter.requires_grad and parameter.shape[0] != 1:  # all but DoRA's magnitudes
@@ -155,7 +114,7 @@ def test_dropout_is_of_the_adapter_alone_and_of_training_alone(kind):
 def test_dora_learns_the_length_of_columns(tmp_path):
     """What a file says must hold for every loader that divides by the norm of the changed columns, as the paper does."""
     base, model = trained(KINDS["dora"], alpha=6.0)
-    write(model, 6.0, tmp_path / "lora.safetensors")
+    write_adapters(model, tmp_path / "lora.safetensors", alpha=6.0)
     file = load_file(tmp_path / "lora.safetensors")
     for name, weight in effective_weights(model).items():
         scale = file[f"diffusion_model.{name}.dora_scale"]
@@ -167,7 +126,7 @@ def test_dora_learns_the_length_of_columns(tmp_path):
 
 def test_lokr_is_a_kronecker_product_of_the_sizes_that_were_asked_for(tmp_path):
     base, model = trained(LoraSection(rank=2, targets=["mlp.fc1"], adapter="lokr", factor=4), alpha=8.0)
-    write(model, 8.0, tmp_path / "lora.safetensors")
+    write_adapters(model, tmp_path / "lora.safetensors", alpha=8.0)
     layer = "diffusion_model.blocks.1.mlp.fc1"  # 128 x 32
     file = {n.removeprefix(layer): t for n, t in load_file(tmp_path / "lora.safetensors").items() if n.startswith(layer)}
     shapes = {name: tuple(tensor.shape) for name, tensor in file.items()}
@@ -195,7 +154,7 @@ def test_dora_files_of_rows_are_read_as_comfyui_reads_them(tmp_path):
 
 def test_merged_weight_is_base_plus_scaled_product(tmp_path):
     base, model = trained(LoraSection(rank=2, targets=["attn.q"]), alpha=8.0)
-    write(model, 8.0, tmp_path / "lora.safetensors")
+    write_adapters(model, tmp_path / "lora.safetensors", alpha=8.0)
     file = load_file(tmp_path / "lora.safetensors")
     layer = "diffusion_model.blocks.1.attn.q"
     assert {name for name in file if name.startswith(layer)} == {
@@ -232,7 +191,7 @@ def test_targets_are_parts_of_names():
 
 def test_a_file_for_another_model_changes_nothing(tmp_path):
     _, model = trained(LoraSection(rank=2), alpha=2.0)
-    write(model, 2.0, tmp_path / "lora.safetensors")
+    write_adapters(model, tmp_path / "lora.safetensors", alpha=2.0)
     lora = read_lora(tmp_path / "lora.safetensors")
     shapes = {"wider": {"hidden_size": 64}, "shallower": {"depth": 1}}
     for change, expected in zip(shapes.values(), ("does not fit", "which this model of 1 blocks lacks"), strict=True):
