@@ -12,6 +12,7 @@ import argparse
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -69,7 +70,7 @@ def seconds_a_step(task: Task, arms: Sequence[str], rounds: int) -> Mapping[str,
                     moments.append(time.process_time())
 
             train(config, on_event=note)
-            found[arm] += [after - before for before, after in zip(moments, moments[1:], strict=False)]
+            found[arm] += [after - before for before, after in pairwise(moments)]
     return {arm: median(seconds) for arm, seconds in found.items()}
 
 

@@ -137,7 +137,9 @@ def test_a_lora_of_version_0_1_goes_on(lora, tmp_path):
     run(lora())
     as_version_0_1(tmp_path / "run", dora=False)
     events = run(lora(lora__dora=False, steps=3))
-    assert [event["text"] for event in events if event["event"] == "notice"] == ["since step 2 steps changed from 2 to 3"]
+    assert [event["text"] for event in events if event["event"] == "notice"] == [
+        "since step 2 steps changed from 2 to 3"
+    ]
     assert file_of(tmp_path)[0]["adapter"] == "lora"
 
 

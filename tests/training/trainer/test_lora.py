@@ -13,7 +13,7 @@ from comfyui_ace.training.trainer.errors import ConfigError
 from comfyui_ace.training.trainer.learning.adapters import add_adapters, choose_layers
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from trained_adapters import EVERYWHERE, KINDS, effective_weights, inputs, train_adapters, write_adapters
+from trained_adapters import KINDS, effective_weights, inputs, train_adapters, write_adapters
 from trainer_runs import run, workshop_fixture  # noqa: F401
 
 SHAPE = ACEConfig(hidden_size=32, depth=2, num_heads=2, text_width=16, max_seq_len=16)
@@ -113,12 +113,12 @@ def test_dropout_is_of_the_adapter_alone_and_of_training_alone(kind):
 
 def test_dora_learns_the_length_of_columns(tmp_path):
     """What a file says must hold for every loader that divides by the norm of the changed columns, as the paper does."""
-    base, model = trained(KINDS["dora"], alpha=6.0)
+    _, model = trained(KINDS["dora"], alpha=6.0)
     write_adapters(model, tmp_path / "lora.safetensors", alpha=6.0)
     file = load_file(tmp_path / "lora.safetensors")
     for name, weight in effective_weights(model).items():
         scale = file[f"diffusion_model.{name}.dora_scale"]
-        rows, columns, *kernel = weight.shape
+        _, columns, *kernel = weight.shape
         assert scale.shape == (1, columns, *[1] * len(kernel))
         lengths = weight.transpose(0, 1).flatten(1).norm(dim=1)  # short columns may have turned round
         torch.testing.assert_close(lengths, scale.flatten().abs(), msg=name)
@@ -128,7 +128,9 @@ def test_lokr_is_a_kronecker_product_of_the_sizes_that_were_asked_for(tmp_path):
     base, model = trained(LoraSection(rank=2, targets=["mlp.fc1"], adapter="lokr", factor=4), alpha=8.0)
     write_adapters(model, tmp_path / "lora.safetensors", alpha=8.0)
     layer = "diffusion_model.blocks.1.mlp.fc1"  # 128 x 32
-    file = {n.removeprefix(layer): t for n, t in load_file(tmp_path / "lora.safetensors").items() if n.startswith(layer)}
+    file = {
+        n.removeprefix(layer): t for n, t in load_file(tmp_path / "lora.safetensors").items() if n.startswith(layer)
+    }
     shapes = {name: tuple(tensor.shape) for name, tensor in file.items()}
     assert shapes == {".lokr_w1": (4, 4), ".lokr_w2_a": (32, 2), ".lokr_w2_b": (2, 8), ".alpha": ()}
     before = base.blocks[1].mlp.fc1.weight.detach().clone()

@@ -20,6 +20,7 @@ class LoKrLayer(nn.Module):
         lokr_w1: (out1, in1), where out1 and in1 divide out and in.
         lokr_w2: (out / out1, in / in1, …), or instead of it
         lokr_w2_a, lokr_w2_b: (out / out1, rank) and (rank, in / in1 · …), where that is smaller.
+        whole: whether it is w2.
         scale: alpha / rank; 1 where w2 is whole, since loaders know no rank then.
     """
 
@@ -40,11 +41,11 @@ class LoKrLayer(nn.Module):
         rows, columns, *kernel = base_layer.weight.shape
         out1, in1 = largest_divisor(rows, factor), largest_divisor(columns, factor)
         out2, in2 = rows // out1, columns // in1
-        whole = 2 * rank >= max(out2, in2)
-        self.scale = 1.0 if whole else alpha / rank
+        self.whole = 2 * rank >= max(out2, in2)
+        self.scale = 1.0 if self.whole else alpha / rank
         device = base_layer.weight.device
         self.lokr_w1 = nn.Parameter(_uniform(out1, in1, device=device))
-        if whole:
+        if self.whole:
             self.lokr_w2 = nn.Parameter(torch.zeros(out2, in2, *kernel, device=device))
         else:
             self.lokr_w2_a = nn.Parameter(_uniform(out2, rank, device=device))
@@ -59,15 +60,12 @@ class LoKrLayer(nn.Module):
 
     def _linear(self, x: torch.Tensor) -> torch.Tensor:
         x = x.unflatten(-1, (self.lokr_w1.shape[1], -1))  # (…, in1, in2)
-        if hasattr(self, "lokr_w2"):
-            x = F.linear(x, self.lokr_w2)
-        else:
-            x = F.linear(F.linear(x, self.lokr_w2_b), self.lokr_w2_a)  # (…, in1, out2)
-        return F.linear(x.transpose(-1, -2), self.lokr_w1).transpose(-1, -2).flatten(-2)
+        x = F.linear(x, self.lokr_w2) if self.whole else F.linear(F.linear(x, self.lokr_w2_b), self.lokr_w2_a)
+        return F.linear(x.transpose(-1, -2), self.lokr_w1).transpose(-1, -2).flatten(-2)  # (…, out1 · out2)
 
     def _convolution(self, x: torch.Tensor) -> torch.Tensor:
         layer = self.base_layer
-        w2 = self.lokr_w2.flatten(1) if hasattr(self, "lokr_w2") else self.lokr_w2_a @ self.lokr_w2_b
+        w2 = self.lokr_w2.flatten(1) if self.whole else self.lokr_w2_a @ self.lokr_w2_b
         weight = torch.kron(self.lokr_w1, w2).view_as(layer.weight)
         return F.conv2d(x, weight, None, layer.stride, layer.padding, layer.dilation, layer.groups)
 

@@ -72,9 +72,7 @@ def test_trained_merged_and_loaded_weights_are_the_same(pack, bundle, load, fold
     ],
 )
 @pytest.mark.parametrize("decomposed", [False, True], ids=["plain", "with magnitudes"])
-def test_lokr_of_other_trainers_is_merged_as_the_host_loads_it(
-    pack, bundle, load, tmp_path, parts, shapes, decomposed
-):
+def test_lokr_of_other_trainers_is_merged_as_the_host_loads_it(pack, bundle, load, tmp_path, parts, shapes, decomposed):
     """Negative sizes are what is left of the layer's by such a factor; -1 and -2 of a convolution are its own."""
     layer = "x_embedder.proj" if parts == "of a convolution" else LAYER
     base = pack("ace.weights.checkpoint").load_model(bundle.dit).state_dict()
