@@ -160,7 +160,7 @@ class LoraSection(Section):
     """lora; dora: the magnitude of every column is learnt separately from its direction (weight-decomposed LoRA); lokr: a
     Kronecker product, a fraction of the size."""
     rank: PositiveInt = 32
-    """Rank of every adapter; with lokr that of the larger factor, which is whole from half its size on."""
+    """Rank of every adapter; with lokr that of the larger factor, which is whole where that takes no more numbers."""
     alpha: PositiveFloat | None = None
     """The adapters' output is scaled by alpha / rank; the rank itself if left out."""
     targets: Annotated[list[str], Field(min_length=1)] = ["blocks"]

@@ -31,7 +31,7 @@ class LoKrLayer(nn.Module):
 
         Args:
             base_layer: what is adapted.
-            rank: of w2; from half of its longer side on it is whole.
+            rank: of w2, which is whole where that takes no more numbers.
             alpha: see ``scale``.
             factor: w1 has at most so many rows and columns.
             dropout: share of the inputs of w1 ⊗ w2 that is set to zero.
@@ -41,7 +41,8 @@ class LoKrLayer(nn.Module):
         rows, columns, *kernel = base_layer.weight.shape
         out1, in1 = largest_divisor(rows, factor), largest_divisor(columns, factor)
         out2, in2 = rows // out1, columns // in1
-        self.whole = 2 * rank >= max(out2, in2)
+        inputs = in2 * math.prod(kernel)
+        self.whole = rank * (out2 + inputs) >= out2 * inputs
         self.scale = 1.0 if self.whole else alpha / rank
         device = base_layer.weight.device
         self.lokr_w1 = nn.Parameter(_uniform(out1, in1, device=device))
@@ -49,7 +50,7 @@ class LoKrLayer(nn.Module):
             self.lokr_w2 = nn.Parameter(torch.zeros(out2, in2, *kernel, device=device))
         else:
             self.lokr_w2_a = nn.Parameter(_uniform(out2, rank, device=device))
-            self.lokr_w2_b = nn.Parameter(torch.zeros(rank, in2 * math.prod(kernel), device=device))
+            self.lokr_w2_b = nn.Parameter(torch.zeros(rank, inputs, device=device))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """As the frozen layer: x (…, in) -> (…, out), or (B, in, H, W) -> (B, out, H', W')."""
