@@ -43,7 +43,7 @@ def add_parsers(subparsers) -> None:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="a single setting of it, such as lora.dora=true; repeatable",
+        help="a single setting of it, such as lora.adapter=dora; repeatable",
     )
     distil.add_argument("--device", choices=("auto", "cpu"), default="auto")
     distil.add_argument(

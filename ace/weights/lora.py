@@ -1,8 +1,9 @@
 """LoRA files applied to an ACE model without a host.
 
 Read are the names that ComfyUI reads for any model: ``diffusion_model.LAYER.`` followed by ``lora_A.weight`` and
-``lora_B.weight`` (or ``lora_down`` and ``lora_up``), ``alpha``, ``dora_scale``, ``diff`` and ``diff_b``. The arithmetic
-is that of ComfyUI's loader, so that a file gives the same picture in both.
+``lora_B.weight`` (or ``lora_down`` and ``lora_up``), or by LoKr's ``lokr_w1``, ``lokr_w2`` and their parts; ``alpha``,
+``dora_scale``, ``diff`` and ``diff_b``. The arithmetic is that of ComfyUI's loader, so that a file gives the same picture
+in both.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from .presets import RecommendedSampling
 PREFIX = "diffusion_model."
 
 _PAIRS = ((".lora_A.weight", ".lora_B.weight"), (".lora_down.weight", ".lora_up.weight"))
-_ENDINGS = (".alpha", ".dora_scale", ".diff", ".diff_b", *(name for pair in _PAIRS for name in pair))
+LOKR_FACTORS = (".lokr_w1", ".lokr_w1_a", ".lokr_w1_b", ".lokr_w2", ".lokr_w2_a", ".lokr_w2_b")
+"""Endings of LoKr's tensors, as LyCORIS writes them."""
+_ENDINGS = (".alpha", ".dora_scale", ".diff", ".diff_b", *(name for pair in _PAIRS for name in pair), *LOKR_FACTORS)
 
 
 class LoraError(ValueError):
@@ -156,7 +159,7 @@ def _changed(
     try:
         if ".diff" in tensors:
             return weight + strength * tensors[".diff"].to(weight)
-        change = _product(tensors, weight)
+        change = _kronecker(tensors, weight) if tensors.keys() & set(LOKR_FACTORS) else _product(tensors, weight)
     except (KeyError, RuntimeError) as error:
         shapes = {ending: tuple(tensor.shape) for ending, tensor in tensors.items()}
         raise LoraError(
@@ -178,8 +181,25 @@ def _product(tensors: Mapping[str, torch.Tensor], weight: torch.Tensor) -> torch
     return scale * (b.flatten(1) @ a.flatten(1)).view_as(weight)
 
 
+def _kronecker(tensors: Mapping[str, torch.Tensor], weight: torch.Tensor) -> torch.Tensor:
+    """alpha / rank · w1 ⊗ w2, in the weight's shape; alpha has no part where both factors are whole."""
+    parts = {ending.removeprefix(".lokr_"): tensors[ending].to(weight) for ending in LOKR_FACTORS if ending in tensors}
+    rank = None
+    for name in ("w1", "w2"):
+        if name not in parts:
+            a, b = parts[f"{name}_a"], parts[f"{name}_b"]
+            parts[name], rank = a @ b, b.shape[0]
+    w1, w2 = parts["w1"], parts["w2"]
+    alpha = tensors.get(".alpha")
+    scale = 1.0 if alpha is None or rank is None else alpha.item() / rank
+    return scale * torch.kron(w1.view(*w1.shape, *[1] * (w2.ndim - 2)), w2).reshape(weight.shape)
+
+
 def _rescaled(weight: torch.Tensor, changed: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    """DoRA: rows are scaled over the length of the frozen row, columns over that of the changed column."""
+    """DoRA: columns are scaled over the length of the changed column, rows over that of the frozen row.
+
+    The latter is ComfyUI's fault (Comfy-Org/ComfyUI#15458), which files of ACE Edit 0.1 reckon with.
+    """
     tiny = torch.finfo(weight.dtype).eps
     if scale.shape[0] == weight.shape[0]:
         lengths = weight.flatten(1).norm(dim=1).view(-1, *[1] * (weight.ndim - 1))

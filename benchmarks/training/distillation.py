@@ -84,6 +84,16 @@ TEACHERS = {
 }
 
 
+def make_pairs(teacher: Teacher, folder: Path, pairs: int = PAIRS, held_out: int = HELD_OUT) -> list[Path]:
+    """Two datasets of a teacher's results: pairs to learn from, and pairs that are held out."""
+    datasets = []
+    for split, count, fraction in (("train", pairs, 0.0), ("validation", held_out, 1.0)):
+        dataset = Dataset.open_or_create(folder, split, settings=DatasetSettings(fraction), checks=_CHECKS)
+        _store(teacher, dataset, split, count)
+        datasets.append(dataset.folder)
+    return datasets
+
+
 def _store(teacher: Teacher, dataset: Dataset, split: str, count: int) -> None:
     first, second = (Pictures(split, (128, 128), seed) for seed in (101, 102))
     for index in range(count):
@@ -103,11 +113,7 @@ def _store(teacher: Teacher, dataset: Dataset, split: str, count: int) -> None:
 def run(name: str, folder: Path, steps: int) -> str:
     """Distils one teacher and returns its row of the table."""
     teacher, place = TEACHERS[name], folder / name.replace(" ", "-")
-    datasets = []
-    for split, count, fraction in (("train", PAIRS, 0.0), ("validation", HELD_OUT, 1.0)):
-        dataset = Dataset.open_or_create(place, split, settings=DatasetSettings(fraction), checks=_CHECKS)
-        _store(teacher, dataset, split, count)
-        datasets.append(dataset.folder)
+    datasets = make_pairs(teacher, place)
     started = time.process_time()
     result = distil(small_model_settings(datasets, place / "run", place.name, steps=steps, pairs=HELD_OUT))
     minutes = (time.process_time() - started) / 60

@@ -19,7 +19,7 @@ from ...ace.weights.presets import BundleDefaults
 from .config import ModelSection, ResolutionSection, TrainConfig
 from .data.encoding import EncoderFiles
 from .errors import ConfigError
-from .learning.adapters import add_lora
+from .learning.adapters import add_adapters
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def weight_dtype(config: TrainConfig) -> torch.dtype:
 
 
 def prepare_for_training(model: ACEModel, config: TrainConfig, *, gradient_checkpointing: bool) -> ACEModel:
-    """Adds the LoRA layers or unfreezes the whole model, in place, and puts it into training mode.
+    """Adds the adapters or unfreezes the whole model, in place, and puts it into training mode.
 
     Args:
         model: the base model.
@@ -131,10 +131,10 @@ def prepare_for_training(model: ACEModel, config: TrainConfig, *, gradient_check
         gradient_checkpointing: see :func:`enable_gradient_checkpointing`.
 
     Raises:
-        ConfigError, TrainError: see :func:`add_lora`.
+        ConfigError, TrainError: see :func:`add_adapters`.
     """
     if config.method == "lora":
-        add_lora(model, config.lora, config.lora_alpha, config.seed)
+        add_adapters(model, config.lora, config.lora_alpha, config.seed)
     else:
         _unfreeze(model)
     if gradient_checkpointing:

@@ -159,17 +159,33 @@ class DataSection(Section):
 class LoraSection(Section):
     """Low-rank adapters."""
 
+    adapter: Literal["lora", "dora", "lokr"] = "lora"
+    """lora; dora: the magnitude of every column is learnt separately from its direction (weight-decomposed LoRA); lokr: a
+    Kronecker product, a fraction of the size."""
     rank: PositiveInt = 32
-    """Rank of every adapter."""
+    """Rank of every adapter; with lokr that of the larger factor, which is whole where that takes no more numbers."""
     alpha: PositiveFloat | None = None
     """The adapters' output is scaled by alpha / rank; the rank itself if left out."""
     targets: Annotated[list[str], Field(min_length=1)] = ["blocks"]
     """Layers that get an adapter, by parts of their names: blocks (all in every block), attn, attn.q, cross_attn, mlp,
     x_embedder, y_embedder, t_block, final_layer …"""
-    dora: StrictBool = False
-    """Weight-decomposed LoRA (DoRA): the magnitude of every row is learnt separately from its direction."""
+    factor: PositiveInt = 8
+    """For lokr: the smaller factor has at most so many rows and columns. Less is a larger file that can hold more."""
     dropout: FractionBelowOne = 0.0
     """Share of the adapters' inputs that is set to zero."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_version_0_1(cls, given: Any) -> Any:
+        """``dora = true`` was the way to ask for a DoRA."""
+        if not isinstance(given, dict) or "dora" not in given:
+            return given
+        dora, others = given["dora"], {name: value for name, value in given.items() if name != "dora"}
+        if dora is False:
+            return others
+        if dora is not True or others.get("adapter", "dora") != "dora":
+            raise ValueError('dora was a switch of version 0.1; leave it out and write adapter = "dora" for a DoRA')
+        return {**others, "adapter": "dora"}
 
 
 class ObjectiveSection(Section):

@@ -12,9 +12,11 @@ from ...ace.model.config import ACEConfig
 from ...ace.weights.checkpoint import save_checkpoint
 from .config import TrainConfig
 from .errors import TrainError
-from .learning.adapters import lora_tensors
+from .learning.adapters import adapter_tensors
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+# These stay in float32: they are few, and rounding one changes a whole column or layer.
+_SCALES = (".alpha", ".dora_scale")
 
 
 def export_weights(
@@ -30,7 +32,7 @@ def export_weights(
         path: the .safetensors to write; one that is there is replaced.
         config: of the run.
         model_config: shape of the model.
-        tensors: of the model under its names while training; frozen ones too, where it is trained whole or as DoRA.
+        tensors: of the model under its names while training; frozen ones too, where it is trained whole.
         metadata: entries of the header.
 
     Raises:
@@ -41,9 +43,8 @@ def export_weights(
         if config.method == "full":
             weights = {name: tensor.to(dtype) for name, tensor in tensors.items()}
             return save_checkpoint(weights, path, metadata={**model_config.metadata(), **metadata}, overwrite=True)
-        adapters = lora_tensors(tensors, config.lora_alpha, base=tensors)
-        # Scales stay in float32: they are few, and rounding one changes a whole row or layer.
-        narrow = {name: tensor.to(dtype) if name.endswith(".weight") else tensor for name, tensor in adapters.items()}
+        adapters = adapter_tensors(tensors, config.lora_alpha)
+        narrow = {name: tensor if name.endswith(_SCALES) else tensor.to(dtype) for name, tensor in adapters.items()}
         return _write_lora(path, narrow, metadata)
     except (OSError, ValueError) as error:
         raise TrainError(
@@ -59,7 +60,7 @@ def is_exported(path: Path, config: TrainConfig, metadata: Mapping[str, str]) ->
     try:
         with safe_open(str(path), framework="pt") as file:
             stored = file.metadata() or {}
-            name = next(name for name in file.keys() if name.endswith(".weight"))  # noqa: SIM118
+            name = next(name for name in file.keys() if not name.endswith(_SCALES))  # noqa: SIM118
             same_dtype = file.get_tensor(name).dtype == DTYPES[config.export.dtype]
             return same_dtype and stored == {**stored, **metadata}
     except (OSError, SafetensorError, StopIteration):

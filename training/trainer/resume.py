@@ -13,7 +13,8 @@ from .config import TrainConfig
 from .errors import ConfigError, FinishedRunError, TrainError
 
 # Part of what is trained: with another value the stored numbers would mean something else.
-_FIXED = ("method", "optimizer.name", "model.scratch", "lora.rank", "lora.alpha", "lora.targets", "lora.dora")
+_LORA = ("lora.adapter", "lora.rank", "lora.alpha", "lora.targets", "lora.factor")
+_FIXED = ("method", "optimizer.name", "model.scratch", *_LORA)
 # No part of what is learnt: where things lie, how they are computed, and what is shown. The rest of the model and the
 # data are told by their hashes.
 _IGNORED = (
@@ -70,7 +71,9 @@ class Provenance:
         if len(set(self.triggers.values())) > 1:
             entries["triggers"] = json.dumps(dict(self.triggers), ensure_ascii=False)
         if config.method == "lora":
-            entries |= {"rank": config.lora.rank, "alpha": config.lora_alpha, "dora": config.lora.dora}
+            entries |= {"adapter": config.lora.adapter, "rank": config.lora.rank, "alpha": config.lora_alpha}
+            if config.lora.adapter == "lokr":
+                entries["factor"] = config.lora.factor
         elif self.max_tokens is not None:
             entries["max_tokens"] = self.max_tokens
         return {name: str(value) for name, value in entries.items() if value != ""}
@@ -109,6 +112,12 @@ def check_resume(config: TrainConfig, current: Provenance, metadata: Mapping[str
             f"{config.output} holds a run on another base model ({stored.base_model}, not {current.base_model}); choose "
             "another output folder to start anew"
         )
+    if config.method == metadata["config"]["method"] == "lora" and metadata["config"]["lora"].get("dora"):
+        raise ConfigError(
+            f"the run in {config.output} trains a DoRA as ACE Edit 0.1 did, with a magnitude for every row; today there is "
+            "one for every column, as ComfyUI reads it rightly, and the run cannot go on. What it has written stays as it "
+            "is; choose another output folder to start anew"
+        )
     changed = list(_differences(*map(_complete, (metadata["config"], json.loads(config.model_dump_json())))))
     if config.method == "full":
         changed = [change for change in changed if not _within(change[0], ("lora",))]
@@ -143,10 +152,14 @@ def _data_changes(stored: Provenance, current: Provenance) -> Iterator[str]:
 
 
 def _complete(table: Mapping[str, Any]) -> dict[str, Any]:
-    """A plain configuration with what older versions had no name for, and the alpha that is used where none was given."""
+    """A plain configuration with what was used where nothing was given, be it that there was no such setting yet."""
     table = _with_defaults(table, _defaults())
-    lora = table["lora"]
-    return {**table, "lora": {**lora, "alpha": float(lora["rank"] if lora["alpha"] is None else lora["alpha"])}}
+    lora = dict(table["lora"])
+    lora["alpha"] = float(lora["rank"] if lora["alpha"] is None else lora["alpha"])
+    lora.pop("dora", None)
+    if lora["adapter"] != "lokr":
+        lora.pop("factor", None)
+    return {**table, "lora": lora}
 
 
 @cache

@@ -281,9 +281,8 @@ class _Run:
         )
         if kept:
             return path
-        frozen = self.config.method == "full" or self.config.lora.dora
         with self.components.eval_model():
-            tensors = gather_model(self.unwrapped_model, frozen=frozen)
+            tensors = gather_model(self.unwrapped_model, frozen=self.config.method == "full")
         self.processes.on_main(lambda: export_weights(path, self.config, self.model_config, tensors, metadata))
         return path
 

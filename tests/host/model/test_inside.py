@@ -9,9 +9,12 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
+from comfyui_ace.ace.weights.checkpoint import load_model
 from host.harness.comfy_server import PACK_ROOT, find_host
 from host.harness.install.host_requirements import host_requirements
 from host.harness.models.sensitive_bundle import make_sensitive_bundle
+from safetensors.torch import save_file
+from trained_adapters import KINDS, effective_weights, train_adapters, write_adapters
 
 INSIDE = Path(__file__).with_name("inside")
 _TESTS = [
@@ -21,13 +24,23 @@ _TESTS = [
 ]
 
 
+def make_adapters(dit: Path, folder: Path) -> None:
+    """Files of trained adapters of each kind, and the weights that training had; the host need not be able to train."""
+    folder.mkdir()
+    for kind, settings in KINDS.items():
+        model = train_adapters(load_model(dit), settings)
+        write_adapters(model, folder / f"{kind}.safetensors")
+        save_file(effective_weights(model), folder / f"{kind}-weights.safetensors")
+
+
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory) -> dict[str, list[str]]:
     """For each test, by file and name, the reasons why it (or some of its cases) failed; all are run in one go."""
     base = tmp_path_factory.mktemp("inside")
     (base / "custom_nodes").mkdir()
     (base / "custom_nodes" / "ace-edit").symlink_to(PACK_ROOT, target_is_directory=True)
-    make_sensitive_bundle(base / "models" / "ace" / "random")
+    bundle = make_sensitive_bundle(base / "models" / "ace" / "random")
+    make_adapters(bundle.dit, base / "adapters")
     host, report = find_host(), base / "report.xml"
     options = ["-q", "-c", os.devnull, f"--rootdir={INSIDE}", f"--confcutdir={INSIDE}", "--import-mode=importlib"]
     options += ["-p", "no:cacheprovider"]

@@ -115,6 +115,12 @@ def test_overrides_are_toml_or_text(tmp_path):
     assert config.output == Path("some/where") and config.data.datasets == [Path("a"), Path("b")]
 
 
+@pytest.mark.parametrize(("dora", "adapter"), [("true", "dora"), ("false", "lora")])
+def test_files_of_version_0_1_say_dora_by_a_switch(tmp_path, dora, adapter):
+    config = load_config(write(tmp_path / "c.toml", f"{MINIMAL}[lora]\ndora = {dora}\nrank = 5"))
+    assert (config.lora.adapter, config.lora.rank) == (adapter, 5)
+
+
 @pytest.mark.parametrize(
     ("text", "overrides", "expected"),
     [
@@ -136,6 +142,9 @@ def test_overrides_are_toml_or_text(tmp_path):
         (MINIMAL, ["export.name=a\\b"], r"export\.name: this is no file name"),
         (MINIMAL, ["export.name=.."], r"export\.name: this is no file name"),
         (MINIMAL, ["method=lokr"], r"method: .*'lora' or 'full'"),
+        (MINIMAL, ["lora.adapter=loha"], r"lora\.adapter: .*'lora', 'dora' or 'lokr' \(got 'loha'\)"),
+        (MINIMAL, ["lora.dora=yes"], r'lora: .*dora was a switch of version 0\.1.*adapter = "dora"'),
+        (MINIMAL, ["lora.dora=true", "lora.adapter=lokr"], r"lora: .*dora was a switch of version 0\.1"),
         (MINIMAL, ["resolution.rule=exact"], "resolution: the rule exact needs width and height"),
         (MINIMAL, ["resolution.width=64"], "resolution: width has no meaning for the rule published"),
         (MINIMAL.replace('bundle = "b"', 'vae = "v"'), [], "without a bundle these must be given too: text_encoder"),

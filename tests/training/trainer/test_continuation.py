@@ -107,7 +107,7 @@ def test_a_run_that_goes_on_names_the_data_of_its_end(lora, tmp_path):
         ({"lora__alpha": 32.0}, "lora.alpha changed from 2.0 to 32.0"),
         ({"lora__rank": 4}, "lora.rank changed from 2 to 4"),
         ({"lora__targets": ["attn"]}, r"lora.targets changed from \['blocks'\] to \['attn'\]"),
-        ({"lora__dora": True}, "lora.dora changed from False to True"),
+        ({"lora__adapter": "dora"}, "lora.adapter changed from 'lora' to 'dora'"),
         ({"method": "full"}, "method changed from 'lora' to 'full'"),
     ],
 )
@@ -122,6 +122,45 @@ def test_what_is_trained_cannot_change(lora, tmp_path, changes, expected, steps)
 def test_the_alpha_that_is_left_out_is_the_rank(lora):
     run(lora())
     run(lora(lora__alpha=2.0))
+
+
+def as_version_0_1(folder: Path, dora: bool) -> None:
+    """Rewrites what the last checkpoint says of its configuration."""
+    path = max((folder / "checkpoints").iterdir()) / "state.json"
+    stored = json.loads(path.read_text())
+    section = stored["config"]["lora"]
+    stored["config"]["lora"] = {**{k: v for k, v in section.items() if k not in ("adapter", "factor")}, "dora": dora}
+    path.write_text(json.dumps(stored))
+
+
+def test_a_lora_of_version_0_1_goes_on(lora, tmp_path):
+    run(lora())
+    as_version_0_1(tmp_path / "run", dora=False)
+    events = run(lora(lora__dora=False, steps=3))
+    assert [event["text"] for event in events if event["event"] == "notice"] == [
+        "since step 2 steps changed from 2 to 3"
+    ]
+    assert file_of(tmp_path)[0]["adapter"] == "lora"
+
+
+def test_a_dora_of_version_0_1_says_why_it_does_not(lora, tmp_path):
+    """Its magnitudes are of rows; those of square layers would fit columns just as well."""
+    run(lora(lora__dora=True))
+    as_version_0_1(tmp_path / "run", dora=True)
+    before = (tmp_path / "run" / "run.safetensors").read_bytes()
+    for steps in (2, 3):
+        with pytest.raises(ConfigError, match=r"trains a DoRA as ACE Edit 0\.1 did.*choose another output folder"):
+            run(lora(lora__dora=True, steps=steps))
+    assert (tmp_path / "run" / "run.safetensors").read_bytes() == before
+
+
+def test_the_factors_of_lokr_cannot_change(lora, tmp_path):
+    run(lora(lora__adapter="lokr"))
+    with pytest.raises(ConfigError, match=r"lora\.factor changed from 8 to 4.*Change it back"):
+        run(lora(lora__adapter="lokr", lora__factor=4, steps=3))
+    metadata, tensors = file_of(tmp_path)
+    assert (metadata["adapter"], metadata["rank"], metadata["factor"]) == ("lokr", "2", "8")
+    assert {name.rpartition(".")[2] for name in tensors} == {"alpha", "lokr_w1", "lokr_w2_a", "lokr_w2_b"}
 
 
 def test_a_checkpoint_without_a_step_binds_nothing(lora, tmp_path):

@@ -52,11 +52,12 @@ def test_a_stopped_run_goes_on_bit_for_bit(workshop, tmp_path):
     load_model(tmp_path / "halves" / "halves.safetensors")
 
 
-@pytest.mark.parametrize("method", ["full", "lora"])
-def test_killed_runs_go_on_bit_for_bit(workshop, tmp_path, method):
-    changes = {"steps": 24, "ema": 0.5, "checkpoints__every": 3, "method": method}
-    if method == "lora":
-        changes |= {"model": {"bundle": str(workshop.bundle)}, "lora__rank": 2, "lora__dropout": 0.3, "steps": 12}
+@pytest.mark.parametrize("kind", ["full", "lora", "dora", "lokr"])
+def test_killed_runs_go_on_bit_for_bit(workshop, tmp_path, kind):
+    changes = {"steps": 24, "ema": 0.5, "checkpoints__every": 3}
+    if kind != "full":
+        adapter = {"lora__adapter": kind, "lora__rank": 2, "lora__dropout": 0.3}
+        changes |= {"method": "lora", "model": {"bundle": str(workshop.bundle)}, **adapter, "steps": 12}
     whole = run(workshop.config(tmp_path / "whole", **changes))
     output = tmp_path / "killed"
     seed = random.randrange(10**6)

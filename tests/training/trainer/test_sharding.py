@@ -5,6 +5,7 @@ accelerate offers FSDP on accelerators only, so this shards by PyTorch itself, o
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from comfyui_ace.training.trainer.engine.state import (
     restore_model,
     restore_optimizers,
 )
-from comfyui_ace.training.trainer.learning.adapters import add_lora
+from comfyui_ace.training.trainer.learning.adapters import add_adapters
 from comfyui_ace.training.trainer.learning.optimizer import EMA, clip_gradients, make_optimizers
 from comfyui_ace.training.trainer.monitoring.samples import ShardedModel
 from safetensors.torch import load_file, save_file
@@ -128,9 +129,9 @@ def test_a_sharded_run_goes_on_from_a_whole_one(tmp_path, name):
         torch.testing.assert_close(after[name], tensor, rtol=1e-4, atol=1e-6, msg=name)
 
 
-def lora_model():
+def adapted_model(kind: str = "lora"):
     """As a bf16 run has it: frozen weights in bfloat16, adapters in float32, both trained a little."""
-    model = add_lora(build().bfloat16(), LoraSection(rank=2), 2.0, seed=0)
+    model = add_adapters(build().bfloat16(), LoraSection(rank=2, adapter=kind), 2.0, seed=0)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.requires_grad:
@@ -138,7 +139,7 @@ def lora_model():
     return model
 
 
-MODELS = {"full": build, "lora": lora_model}
+MODELS = {"full": build, **{kind: partial(adapted_model, kind) for kind in ("lora", "dora", "lokr")}}
 LIMIT = 1e-4
 
 

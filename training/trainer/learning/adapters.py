@@ -1,20 +1,27 @@
-"""LoRA by peft: into a model before training, and out of it as tensors that ComfyUI's LoRA loaders apply.
+"""LoRA, DoRA and LoKr: into a model before training, and out of it as tensors that ComfyUI's LoRA loaders apply.
 
-peft replaces each chosen layer by one that holds the frozen layer and the adapter; the model's own class and forward
-pass stay as they are.
+Each chosen layer is replaced by one that holds the frozen layer and the adapter; the model's own class and forward pass
+stay as they are. LoRA's layers are peft's, a DoRA is one of them with magnitudes (:mod:`.dora`), LoKr's are our own
+(:mod:`.lokr`).
+
+DoRAs of ACE Edit 0.1 had a magnitude for every row, and their files hold it times |W| / |W + ΔW|, which undoes what
+ComfyUI divides by. Such files stay what they are, :mod:`ace.weights.lora` reads them as ComfyUI does today; such runs
+cannot go on, and :mod:`..resume` says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import nn
 
 from ....ace.model.transformer import ACEModel
-from ....ace.weights.lora import PREFIX
+from ....ace.weights.lora import LOKR_FACTORS, PREFIX
 from ..config import LoraSection
 from ..errors import ConfigError, TrainError
+from .dora import add_magnitudes, column_lengths
+from .lokr import LoKrLayer
 
 ADAPTER = "default"
 
@@ -46,93 +53,98 @@ def choose_layers(model: ACEModel, targets: Iterable[str]) -> list[str]:
     return [name for name in layers if name in chosen]
 
 
-def add_lora(model: ACEModel, settings: LoraSection, alpha: float, seed: int) -> ACEModel:
+def add_adapters(model: ACEModel, settings: LoraSection, alpha: float, seed: int) -> ACEModel:
     """Freezes a model and puts trainable adapters (float32) into it, in place. They start without any effect.
 
     Args:
         model: a plain ACE model.
-        settings: rank, targets, dropout, DoRA.
+        settings: kind, rank, targets, factor, dropout.
         alpha: the adapters' output is scaled by alpha / rank.
         seed: of the adapters' starting weights.
 
     Raises:
-        ConfigError: see :func:`choose_layers`; or DoRA is asked of a layer with rows of zeros.
+        ConfigError: see :func:`choose_layers`; or DoRA is asked of a layer with columns of zeros.
         TrainError: peft is not installed.
     """
-    try:
-        from peft import LoraConfig, inject_adapter_in_model
-    except ImportError as error:
-        raise TrainError(f"training a LoRA needs the package peft: pip install peft ({error})") from error
-
     model.requires_grad_(False)
     layers = choose_layers(model, settings.targets)
-    if settings.dora:
-        _require_nonzero_rows(model, layers)
-    config = LoraConfig(
-        r=settings.rank,
-        lora_alpha=alpha,
-        target_modules=layers,
-        lora_dropout=settings.dropout,
-        use_dora=settings.dora,
-        bias="none",
-    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        inject_adapter_in_model(config, model, adapter_name=ADAPTER)
+        if settings.adapter == "lokr":
+            _add_lokr(model, layers, settings, alpha)
+        else:
+            _add_lora(model, layers, settings, alpha)
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
     return model
 
 
-def _require_nonzero_rows(model: ACEModel, layers: Iterable[str]) -> None:
-    """DoRA divides by the norm of every row.
+def _add_lora(model: ACEModel, layers: Sequence[str], settings: LoraSection, alpha: float) -> None:
+    """LoRA by peft, and the magnitudes that make it a DoRA."""
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ImportError as error:
+        raise TrainError(f"training a LoRA needs the package peft: pip install peft ({error})") from error
+
+    if settings.adapter == "dora":
+        _require_nonzero_columns(model, layers)
+    config = LoraConfig(
+        r=settings.rank, lora_alpha=alpha, target_modules=list(layers), lora_dropout=settings.dropout, bias="none"
+    )
+    inject_adapter_in_model(config, model, adapter_name=ADAPTER)
+    if settings.adapter == "dora":
+        for name in layers:
+            add_magnitudes(model.get_submodule(name), ADAPTER)
+
+
+def _add_lokr(model: ACEModel, layers: Iterable[str], settings: LoraSection, alpha: float) -> None:
+    for name in layers:
+        parent, _, child = name.rpartition(".")
+        layer = LoKrLayer(
+            model.get_submodule(name),
+            rank=settings.rank,
+            alpha=alpha,
+            factor=settings.factor,
+            dropout=settings.dropout,
+        )
+        setattr(model.get_submodule(parent), child, layer)
+
+
+def _require_nonzero_columns(model: ACEModel, layers: Iterable[str]) -> None:
+    """DoRA divides by the norm of every column.
 
     Raises:
-        ConfigError: a layer has rows of zeros.
+        ConfigError: a layer has columns of zeros.
     """
     for name in layers:
-        empty = int((model.get_submodule(name).weight.flatten(1).norm(dim=1) == 0).sum())
+        empty = int((column_lengths(model.get_submodule(name).weight) == 0).sum())
         if empty:
             raise ConfigError(
-                f"lora.dora: {empty} rows of {name} are all zeros and have no direction, which DoRA needs. Leave that "
-                "layer out of lora.targets, or set lora.dora = false"
+                f"lora.adapter: {empty} columns of {name} are all zeros and have no direction, which DoRA needs. Leave "
+                'that layer out of lora.targets, or set lora.adapter = "lora"'
             )
 
 
-def lora_tensors(
-    state_dict: Mapping[str, torch.Tensor], alpha: float, base: Mapping[str, torch.Tensor] | None = None
-) -> dict[str, torch.Tensor]:
+def adapter_tensors(state_dict: Mapping[str, torch.Tensor], alpha: float) -> dict[str, torch.Tensor]:
     """Trained adapters under the names that ComfyUI reads for any model: `diffusion_model.LAYER.lora_A.weight` and so on.
 
-    A DoRA's stored scale is the learned magnitude of each row times |W| / |W + ΔW|: loaders divide by the norm of the
-    frozen row |W|, while training divides by that of the changed one (Liu et al. 2024, eq. 5).
-
     Args:
-        state_dict: peft's names (`LAYER.lora_A.default.weight` …); others are passed over.
-        alpha: of the run; stored beside each adapter, so that loaders scale by alpha / rank as in training.
-        base: weights of the frozen layers under peft's names (`LAYER.base_layer.weight`), needed for DoRA.
+        state_dict: names of the model while training (`LAYER.lora_A.default.weight`, `LAYER.lokr_w1` …); those of no
+            adapter are passed over.
+        alpha: of the run; stored beside each adapter, so that loaders scale as in training.
 
     Returns:
-        for each layer A (rank, in, …), B (out, rank, …), alpha (a scalar) and, with DoRA, the scale (out, 1, …).
+        for each layer alpha (a scalar) and A (rank, in, …), B (out, rank, …), with DoRA dora_scale (1, in, 1, …), too;
+        or LoKr's factors, see :class:`.lokr.LoKrLayer`.
     """
-    down = f".lora_A.{ADAPTER}.weight"
+    endings = {f".{part}.{ADAPTER}.weight": f".{part}.weight" for part in ("lora_A", "lora_B")}
+    endings |= {".magnitude": ".dora_scale", **{ending: ending for ending in LOKR_FACTORS}}
     tensors: dict[str, torch.Tensor] = {}
-    for layer in sorted(name.removesuffix(down) for name in state_dict if name.endswith(down)):
-        a, b = state_dict[f"{layer}{down}"], state_dict[f"{layer}.lora_B.{ADAPTER}.weight"]
-        tensors[f"{PREFIX}{layer}.lora_A.weight"] = a
-        tensors[f"{PREFIX}{layer}.lora_B.weight"] = b
-        tensors[f"{PREFIX}{layer}.alpha"] = torch.tensor(float(alpha))
-        magnitude = state_dict.get(f"{layer}.lora_magnitude_vector.{ADAPTER}.weight")
-        if magnitude is not None:
-            weight = base[f"{layer}.base_layer.weight"].float()
-            change = (b.flatten(1) @ a.flatten(1)).view_as(weight) * (alpha / a.shape[0])
-            tensors[f"{PREFIX}{layer}.dora_scale"] = _dora_scale(magnitude, weight, change)
+    for name in sorted(state_dict):
+        ending = next((ending for ending in endings if name.endswith(ending)), None)
+        if ending is not None:
+            layer = f"{PREFIX}{name.removesuffix(ending)}"
+            tensors[f"{layer}{endings[ending]}"] = state_dict[name]
+            tensors[f"{layer}.alpha"] = torch.tensor(float(alpha))
     return tensors
-
-
-def _dora_scale(magnitude: torch.Tensor, weight: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
-    """Magnitude (out,) -> (out, 1, …) with as many dimensions as the weight (out, in, …)."""
-    norms = [w.flatten(1).norm(dim=1) for w in (weight, weight + change)]
-    scale = magnitude.flatten() * norms[0] / norms[1]
-    return scale.view(-1, *[1] * (weight.ndim - 1))
