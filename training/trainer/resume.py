@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from .config import TrainConfig
+from .config import DistilSection, TrainConfig
 from .errors import ConfigError, FinishedRunError, TrainError
 
 # Part of what is trained: with another value the stored numbers would mean something else.
@@ -104,7 +104,7 @@ def check_resume(config: TrainConfig, current: Provenance, metadata: Mapping[str
             "another output folder to start anew"
         )
     changed = list(
-        _differences(*(_with_alpha(one["config"]) for one in (metadata, checkpoint_metadata(config, current))))
+        _differences(*(_completed(one["config"]) for one in (metadata, checkpoint_metadata(config, current))))
     )
     if config.method == "full":
         changed = [change for change in changed if not _within(change[0], ("lora",))]
@@ -138,10 +138,11 @@ def _data_changes(stored: Provenance, current: Provenance) -> Iterator[str]:
         yield "the VAE, the text encoder or the tokenizer changed"
 
 
-def _with_alpha(table: dict[str, Any]) -> dict[str, Any]:
-    """A plain configuration with the alpha that is used where none was given."""
-    lora = table["lora"]
-    return {**table, "lora": {**lora, "alpha": float(lora["rank"] if lora["alpha"] is None else lora["alpha"])}}
+def _completed(table: dict[str, Any]) -> dict[str, Any]:
+    """A plain configuration with the alpha that is used where none was given, and what older ones do not have."""
+    lora, distil = table["lora"], table.get("distil", DistilSection().model_dump(mode="json"))
+    alpha = float(lora["rank"] if lora["alpha"] is None else lora["alpha"])
+    return {**table, "distil": distil, "lora": {**lora, "alpha": alpha}}
 
 
 def _describe_change(name: str, old: Any, new: Any) -> str:
