@@ -119,6 +119,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("host", type=Path, help="ComfyUI's folder")
     parser.add_argument("--side", type=int, default=256, help="of all pictures, in pixels")
+    parser.add_argument("--references", type=int, nargs="+", default=[0, 1], help="numbers of condition images")
     parser.add_argument("--depth", type=int, default=4, help="blocks; the published model has 28")
     parser.add_argument("--steps", type=int, default=4, help="of a run, 2 or more")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each kind")
@@ -131,7 +132,7 @@ def main() -> None:
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     rows = []
-    for references in (0, 1):
+    for references in given.references:
         runs = _runs(given.side, references, given.depth, given.steps)
         times = {name: [] for name in runs}
         for _ in range(given.rounds):
