@@ -37,7 +37,10 @@ def _untrained() -> ACEModel:
     """A small model whose answers depend on everything."""
     config = ACEConfig(hidden_size=32, depth=2, num_heads=2, max_seq_len=32, text_width=16)
     model = initialize_weights(ACEModel(config), 0)
-    torch.nn.init.normal_(model.final_layer.linear.weight, std=0.2, generator=torch.Generator().manual_seed(1))
+    generator = torch.Generator().manual_seed(1)
+    # These start from zeros, which would leave the texts without any effect.
+    for layer in (model.final_layer.linear, *(block.cross_attn.o for block in model.blocks)):
+        torch.nn.init.normal_(layer.weight, std=0.2, generator=generator)
     return model.requires_grad_(False)
 
 
@@ -163,7 +166,9 @@ def test_the_teacher_is_the_model_without_its_lora(base, student):
     batch = _batch(0)
     times = torch.full((ROWS,), 500)
     found = _teacher(student).predict(batch.noise, times, batch.positive, batch.negative)
-    assert not torch.equal(student(batch.noise, times, batch.positive), base(batch.noise, times, batch.positive))
+    plain = base(batch.noise, times, batch.positive)
+    assert not torch.allclose(student(batch.noise, times, batch.positive), plain, atol=1e-2)
+    assert not torch.allclose(found, plain, atol=1e-2)
     torch.testing.assert_close(found, _guided(base, batch.noise, 500, batch), rtol=1e-5, atol=1e-5)
     assert all(p.requires_grad == ("lora_" in name) for name, p in student.named_parameters())
 
