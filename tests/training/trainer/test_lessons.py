@@ -39,8 +39,8 @@ def _untrained() -> ACEModel:
     model = initialize_weights(ACEModel(config), 0)
     generator = torch.Generator().manual_seed(1)
     # These start from zeros, which would leave the texts without any effect.
-    for layer in (model.final_layer.linear, *(block.cross_attn.o for block in model.blocks)):
-        torch.nn.init.normal_(layer.weight, std=0.2, generator=generator)
+    for layer, std in ((model.final_layer.linear, 0.2), *((block.cross_attn.o, 1.0) for block in model.blocks)):
+        torch.nn.init.normal_(layer.weight, std=std, generator=generator)
     return model.requires_grad_(False)
 
 
