@@ -29,6 +29,7 @@ from .trainer.config import TrainConfig
 from .trainer.engine.loop import STOP_NOW
 from .trainer.errors import TrainError
 from .trainer.export import add_metadata
+from .trainer.lessons.make import student_sampling
 from .trainer.preparation import never_stop
 from .trainer.reporting import OnEvent, pop_flag_file, silent_event
 from .workflows.replacement import Replacement, choose_example, sampler_resolution, write_rounds
@@ -167,21 +168,23 @@ def _evaluate(
         fill=config.data.fill,
     )
     resolution = make_resolution(config.resolution, bundle.defaults)
-    fewest, sampler = None, SamplerSettings()
+    taught = student_sampling(config, bundle.defaults)
+    own = taught or RecommendedSampling.of(bundle.defaults)
+    fewest, sampler = None, SamplerSettings() if taught is None else _sampler(taught)
     try:
         if settings.speed_loss:
             fewest = find_fewest_steps(
                 pipeline,
                 settings.datasets,
+                own=own,
                 cases=cases,
                 resolution=resolution,
                 loss=settings.speed_loss,
                 progress=progress,
             )
         if fewest is not None:
-            found = fewest.chosen.sampling
-            add_metadata(lora, found.to_metadata())
-            sampler = SamplerSettings(0, found.steps, found.guidance_scale, found.guidance_rescale)
+            add_metadata(lora, fewest.chosen.sampling.to_metadata())
+            sampler = _sampler(fewest.chosen.sampling)
         return fewest, evaluate(
             pipeline,
             settings.datasets,
@@ -195,6 +198,10 @@ def _evaluate(
         )
     except _Stopped:
         return fewest, None
+
+
+def _sampler(sampling: RecommendedSampling) -> SamplerSettings:
+    return SamplerSettings(0, sampling.steps, sampling.guidance_scale, sampling.guidance_rescale)
 
 
 def _load_student(config: TrainConfig, bundle: Bundle, lora: Path) -> ACEPipeline:

@@ -145,6 +145,11 @@ def make_train_config(settings: DistilSettings) -> TrainConfig:
             f'{settings.config} trains the whole model (method = "{config.method}"). A distillation makes a LoRA: choose '
             'a configuration with method = "lora", or train with `comfyui-ace train`'
         )
+    if config.model.lora is not None and not settings.train_only:
+        raise ConfigError(
+            "model.lora is set, so what is learnt works only together with that LoRA, and the replacement workflow applies "
+            "one alone. Train with `comfyui-ace train`, or leave model.lora out"
+        )
     return config
 
 

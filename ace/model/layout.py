@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 
 @dataclass(frozen=True)
@@ -29,6 +28,8 @@ class TextGroup:
 class Layout:
     """Sizes of all frames of a batch; all samples of one forward pass share it.
 
+    What follows from them is computed whenever it is asked for: `torch.compile` breaks the graph at a cached property.
+
     Attributes:
         sizes: (rows, columns) of each frame in tokens, the target first.
         text_lengths: text tokens of each frame, padding included.
@@ -37,12 +38,12 @@ class Layout:
     sizes: tuple[tuple[int, int], ...]
     text_lengths: tuple[int, ...]
 
-    @cached_property
+    @property
     def image_tokens(self) -> tuple[int, ...]:
         """Image tokens of each frame."""
         return tuple(rows * columns for rows, columns in self.sizes)
 
-    @cached_property
+    @property
     def groups(self) -> tuple[TextGroup, ...]:
         """The whole sequence cut into the longest possible runs."""
         groups, start, image_at, text_at = [], 0, 0, 0
@@ -63,7 +64,7 @@ class Layout:
             image_at, text_at, start = image_at + count * tokens, text_at + count * length, end
         return tuple(groups)
 
-    @cached_property
+    @property
     def target_group(self) -> TextGroup:
         """The target frame alone."""
         tokens, length = self.image_tokens[0], self.text_lengths[0]

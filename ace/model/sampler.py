@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from .conditioning import Conditioning, concatenate, same_layout
-from .schedule import NoiseSchedule, trailing_timesteps
+from .schedule import NoiseSchedule, ddim_step, trailing_timesteps
 from .transformer import ACEModel, PreparedConditioning
 
 # Both branches of guidance in one batch save launches and reading of weights, but cost memory and padded text. Image
@@ -159,10 +159,9 @@ def sample(
     predict = _Predictor(model, latent, positive, negative if guidance_scale != 1.0 else None)
     for index, timestep in enumerate(timesteps):
         eps = predict(latent, timestep, guidance_scale, guidance_rescale)
-        signal, sigma = schedule.signal_and_noise(timestep)
-        next_signal, next_sigma = schedule.signal_and_noise(timesteps[index + 1] if index + 1 < steps else None)
-        denoised = (latent - sigma * eps) / signal
-        latent = next_signal * denoised + next_sigma * eps
+        following = timesteps[index + 1] if index + 1 < steps else None
+        now, then = schedule.signal_and_noise(timestep), schedule.signal_and_noise(following)
+        latent, denoised = ddim_step(latent, eps, now, then)
         check_finite(latent, f"the picture after step {index + 1} of {steps}", model.dtype)
         if callback is not None:
             callback(SamplerStep(index, steps, timestep, latent, denoised))

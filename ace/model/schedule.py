@@ -49,12 +49,43 @@ class NoiseSchedule:
         Returns:
             (B, C, H, W) in the dtype of ``clean``.
         """
-        # The roots are taken on the CPU: not every device has float64.
-        signal, sigma = (
-            share.sqrt().to(clean.dtype).to(timesteps.device)[timesteps].view(-1, *[1] * (clean.ndim - 1))
-            for share in (self.alphas_cumprod, 1.0 - self.alphas_cumprod)
-        )
+        signal, sigma = self.roots(timesteps, clean)
         return signal * clean + sigma * noise
+
+    def roots(self, timesteps: torch.Tensor, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """sqrt(alpha_bar_t) and sqrt(1 - alpha_bar_t) of each sample, (B, 1, …) in dtype and dimensions of ``like``.
+
+        Args:
+            timesteps: (B,) integers; -1 stands for the clean end, (1, 0).
+            like: (B, …).
+        """
+        # The roots are taken on the CPU: not every device has float64.
+        shares = torch.cat((self.alphas_cumprod, torch.ones(1, dtype=torch.float64)))
+        signal, sigma = (
+            share.sqrt().to(like.dtype).to(timesteps.device)[timesteps].view(-1, *[1] * (like.ndim - 1))
+            for share in (shares, 1.0 - shares)
+        )
+        return signal, sigma
+
+
+Root = float | torch.Tensor
+
+
+def ddim_step(
+    latent: torch.Tensor, eps: torch.Tensor, now: tuple[Root, Root], then: tuple[Root, Root]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A step of DDIM without added noise (Song et al. 2020, equation 12 with sigma = 0).
+
+    Args:
+        latent: (B, C, H, W), x_t.
+        eps: (B, C, H, W), the predicted noise.
+        now, then: sqrt(alpha_bar) and sqrt(1 - alpha_bar) of this timestep and of the next.
+
+    Returns:
+        the latent at the next timestep, and the present estimate of the clean one.
+    """
+    denoised = (latent - now[1] * eps) / now[0]
+    return then[0] * denoised + then[1] * eps, denoised
 
 
 def trailing_timesteps(steps: int, num_timesteps: int = 1000) -> list[int]:

@@ -4,6 +4,7 @@ Transformer", 2024, section 2.2), with the behaviour of the published weights' c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,29 @@ from .layers import (
     torch_attention,
 )
 from .layout import Layout
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddedConditioning:
+    """A conditioning in the width of the model: what depends on it and on weights, and not on the latent.
+
+    Made by :meth:`ACEModel.embed`.
+
+    Attributes:
+        text: (B or 1, L, D) projected texts of all frames with their indicators, the target's first.
+        text_lengths: tokens of each frame's text, padding included.
+        indicators: (frames, D) projected, the target's first.
+        reference_tokens: (B or 1, reference tokens, D) or None.
+        reference_sizes: (rows, columns) of each reference in tokens.
+        text_masks: boolean (B, L_k) for each frame, False where text is padding, or None each; () means no padding.
+    """
+
+    text: torch.Tensor
+    text_lengths: tuple[int, ...]
+    indicators: torch.Tensor
+    reference_tokens: torch.Tensor | None = None
+    reference_sizes: tuple[tuple[int, int], ...] = ()
+    text_masks: Sequence[torch.Tensor | None] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +141,7 @@ class ACEModel(nn.Module):
         """
         if not isinstance(conditioning, PreparedConditioning):
             conditioning = self.prepare(conditioning, x)
-        given, layout = conditioning, conditioning.layout
+        given, groups, alone = conditioning, conditioning.layout.groups, conditioning.layout.target_group
         batch, _, height, width = x.shape
 
         target = self._embed(x, given.target_mask) + given.target_indicator  # (B, target tokens, D)
@@ -130,9 +154,8 @@ class ACEModel(nn.Module):
 
         shared = (modulation, given.rope)
         for block in self.blocks[:-1]:
-            tokens = block(tokens, *shared, given.text, layout.groups, given.text_masks, attention)
+            tokens = block(tokens, *shared, given.text, groups, given.text_masks, attention)
         # Only the target frame is read off at the end, so the last block asks for nothing else.
-        alone = layout.target_group
         tokens = self.blocks[-1](
             tokens,
             *shared,
@@ -143,7 +166,7 @@ class ACEModel(nn.Module):
             queries=alone.image_tokens,
         )
         patches = self.final_layer(tokens, t)  # (B, target tokens, p·p·C)
-        return self._unpatchify(patches, layout.sizes[0])[:, : x.shape[1], :height, :width]
+        return self._unpatchify(patches, given.layout.sizes[0])[:, : x.shape[1], :height, :width]
 
     def prepare(self, conditioning: Conditioning, x: torch.Tensor) -> PreparedConditioning:
         """Embeds texts, indicators and references, all that does not change from step to step.
@@ -155,81 +178,140 @@ class ACEModel(nn.Module):
         Raises:
             ValueError: channels, masks or batch sizes do not fit, or a frame is larger than the RoPE table.
         """
-        config = self.config
         conditioning = conditioning.to(x.device, x.dtype)
-        self._check(conditioning, x)
-        latents = (x, *conditioning.references)
-        layout = Layout(
-            sizes=tuple(self._grid(latent) for latent in latents),
-            text_lengths=tuple(text.shape[1] for text in conditioning.context),
-        )
-        longest = max(max(size) for size in layout.sizes)
-        if max(longest, len(latents)) > config.max_seq_len:
-            raise ValueError(
-                f"a frame of {longest} patches on one side exceeds this model's position table of {config.max_seq_len}; "
-                "use a smaller image"
-            )
-        order = [len(conditioning.references), *range(len(conditioning.references))]
-        indicators = self.y_embedder(conditioning.indicator_embeddings[: len(order)])[order]  # (frames, D)
+        return self.arrange(self.embed(conditioning), x, conditioning.target_mask)
+
+    def embed(self, conditioning: Conditioning) -> EmbeddedConditioning:
+        """The part of :meth:`prepare` that reads weights and needs no latent.
+
+        Args:
+            conditioning: in the dtype and on the device of the forward passes.
+
+        Raises:
+            ValueError: channels do not fit.
+        """
+        self._check(conditioning)
+        count = len(conditioning.context)
+        order = [count - 1, *range(count - 1)]
+        indicators = self.y_embedder(conditioning.indicator_embeddings[:count])[order]  # (frames, D)
 
         batch = max(text.shape[0] for text in conditioning.context)
         text = torch.cat([text.expand(batch, -1, -1) for text in conditioning.context], dim=1)  # (B, L, Y)
-        lengths = torch.tensor(layout.text_lengths, device=x.device)
+        text_lengths = tuple(text.shape[1] for text in conditioning.context)
+        lengths = torch.tensor(text_lengths, device=text.device)
         text = self.y_embedder(text) + indicators.repeat_interleave(
             lengths, dim=0, output_size=text.shape[1]
         )  # (B, L, D)
-
-        tokens = None
-        if conditioning.references:
-            masks = conditioning.reference_masks or (None,) * len(conditioning.references)
-            pairs = zip(conditioning.references, masks, indicators[1:], strict=True)
-            frames = [
-                self._embed(latent, latent.new_ones(1, 1, *latent.shape[-2:]) if mask is None else mask) + indicator
-                for latent, mask, indicator in pairs
-            ]
-            rows = max(frame.shape[0] for frame in frames)
-            tokens = torch.cat([frame.expand(rows, -1, -1) for frame in frames], dim=1)  # (B, reference tokens, D)
-        target_mask = conditioning.target_mask
-        text_masks = tuple(self._text_mask(conditioning, group.frames, x) for group in layout.groups)
-        return PreparedConditioning(
-            layout=layout,
+        references = conditioning.references
+        return EmbeddedConditioning(
             text=text,
-            text_masks=text_masks,
-            target_text_mask=self._text_mask(conditioning, layout.target_group.frames, x),
-            reference_tokens=tokens,
-            target_mask=x.new_ones(1, 1, *x.shape[-2:]) if target_mask is None else target_mask,
-            target_indicator=indicators[0],
-            rope=rope_table(layout.sizes, config.rope_dims, x.device),
+            text_lengths=text_lengths,
+            indicators=indicators,
+            reference_tokens=self.embed_references(references, conditioning.reference_masks, indicators),
+            reference_sizes=tuple(self.grid(latent) for latent in references),
+            text_masks=conditioning.context_masks,
         )
 
-    def _check(self, conditioning: Conditioning, x: torch.Tensor) -> None:
-        config = self.config
-        for name, latent in (
-            ("x", x),
-            *((f"references[{k}]", latent) for k, latent in enumerate(conditioning.references)),
-        ):
-            if latent.ndim != 4 or latent.shape[1] != config.latent_channels:
-                raise ValueError(f"{name} must be (B, {config.latent_channels}, H, W), got {tuple(latent.shape)}")
-        if conditioning.indicator_embeddings.shape[1] != config.text_width:
+    def embed_references(
+        self,
+        references: Sequence[torch.Tensor],
+        masks: Sequence[torch.Tensor | None],
+        indicators: torch.Tensor,
+    ) -> torch.Tensor | None:
+        """Condition images -> tokens.
+
+        Args:
+            references: N tensors (B or 1, 4, h, w).
+            masks: N tensors (B or 1, 1, h, w) or None each; () means none.
+            indicators: (N + 1, D), see :class:`EmbeddedConditioning`.
+
+        Returns:
+            (B or 1, reference tokens, D), or None without references.
+        """
+        if not references:
+            return None
+        frames = [
+            self._embed(latent, latent.new_ones(1, 1, *latent.shape[-2:]) if mask is None else mask) + indicator
+            for latent, mask, indicator in zip(
+                references, masks or (None,) * len(references), indicators[1:], strict=True
+            )
+        ]
+        rows = max(frame.shape[0] for frame in frames)
+        return torch.cat([frame.expand(rows, -1, -1) for frame in frames], dim=1)
+
+    def arrange(
+        self,
+        embedded: EmbeddedConditioning,
+        x: torch.Tensor,
+        target_mask: torch.Tensor | None = None,
+        rope: RopeTable | None = None,
+    ) -> PreparedConditioning:
+        """The part of :meth:`prepare` that depends on the latent's shape, and on no weights.
+
+        Args:
+            embedded: of batch B or 1.
+            x: (B, 4, H, W).
+            target_mask: (B or 1, 1, H, W) or None (all ones).
+            rope: of just these sizes, see :func:`rope_table`; made anew if left out.
+
+        Raises:
+            ValueError: channels, batch sizes or the mask do not fit, or a frame is larger than the RoPE table.
+        """
+        self._check_latent("x", x)
+        tokens = embedded.reference_tokens
+        rows = max(len(embedded.text), 1 if tokens is None else len(tokens))
+        if rows not in (1, len(x)):
             raise ValueError(
-                f"this model reads text embeddings {config.text_width} wide, got "
+                f"conditioning for a batch of {rows} does not fit {len(x)} latents; "
+                "give one conditioning for all or one for each"
+            )
+        if target_mask is None:
+            target_mask = x.new_ones(1, 1, *x.shape[-2:])
+        elif target_mask.ndim != 4 or target_mask.shape[-2:] != x.shape[-2:] or target_mask.shape[0] not in (1, len(x)):
+            raise ValueError(
+                f"target_mask must be (B, 1, {x.shape[-2]}, {x.shape[-1]}) like the latent, got {tuple(target_mask.shape)}"
+            )
+        layout = Layout((self.grid(x), *embedded.reference_sizes), embedded.text_lengths)
+        return PreparedConditioning(
+            layout=layout,
+            text=embedded.text,
+            text_masks=tuple(self._text_mask(embedded, group.frames, x) for group in layout.groups),
+            target_text_mask=self._text_mask(embedded, layout.target_group.frames, x),
+            reference_tokens=tokens,
+            target_mask=target_mask,
+            target_indicator=embedded.indicators[0],
+            rope=self.rope(layout.sizes, x.device) if rope is None else rope,
+        )
+
+    def rope(self, sizes: Sequence[tuple[int, int]], device: torch.device) -> RopeTable:
+        """Rotation tables of frames, see :func:`rope_table`.
+
+        Raises:
+            ValueError: a frame is larger than the model's position table, or there are more frames than rows in it.
+        """
+        longest, rows = max(max(size) for size in sizes), self.config.max_seq_len
+        if max(longest, len(sizes)) > rows:
+            raise ValueError(
+                f"a frame of {longest} patches on one side exceeds this model's position table of {rows}; "
+                "use a smaller image"
+            )
+        return rope_table(sizes, self.config.rope_dims, device)
+
+    def _check(self, conditioning: Conditioning) -> None:
+        for k, latent in enumerate(conditioning.references):
+            self._check_latent(f"references[{k}]", latent)
+        if conditioning.indicator_embeddings.shape[1] != self.config.text_width:
+            raise ValueError(
+                f"this model reads text embeddings {self.config.text_width} wide, got "
                 f"{conditioning.indicator_embeddings.shape[1]}; use the text encoder that the model was trained with "
                 "(T5 v1.1 XXL, 4096 wide, for the published models)"
             )
-        if conditioning.batch_size not in (1, x.shape[0]):
-            raise ValueError(
-                f"conditioning for a batch of {conditioning.batch_size} does not fit {x.shape[0]} latents; "
-                "give one conditioning for all or one for each"
-            )
-        mask = conditioning.target_mask
-        if mask is not None and (
-            mask.ndim != 4 or mask.shape[-2:] != x.shape[-2:] or mask.shape[0] not in (1, x.shape[0])
-        ):
-            raise ValueError(
-                f"target_mask must be (B, 1, {x.shape[-2]}, {x.shape[-1]}) like the latent, got {tuple(mask.shape)}"
-            )
 
-    def _grid(self, latent: torch.Tensor) -> tuple[int, int]:
+    def _check_latent(self, name: str, latent: torch.Tensor) -> None:
+        if latent.ndim != 4 or latent.shape[1] != self.config.latent_channels:
+            raise ValueError(f"{name} must be (B, {self.config.latent_channels}, H, W), got {tuple(latent.shape)}")
+
+    def grid(self, latent: torch.Tensor) -> tuple[int, int]:
         """(rows, columns) of patches, partial ones included."""
         patch = self.config.patch_size
         return -(-latent.shape[-2] // patch), -(-latent.shape[-1] // patch)
@@ -238,7 +320,7 @@ class ACEModel(nn.Module):
         """latent (B, 4, H, W) and mask (B or 1, 1, H, W) -> (B, tokens, D)."""
         batch = max(latent.shape[0], mask.shape[0])
         x = torch.cat((latent.expand(batch, -1, -1, -1), mask.expand(batch, -1, -1, -1)), dim=1)  # (B, 5, H, W)
-        rows, columns = self._grid(latent)
+        rows, columns = self.grid(latent)
         patch = self.config.patch_size
         bottom, right = rows * patch - x.shape[-2], columns * patch - x.shape[-1]
         if bottom or right:
@@ -256,15 +338,14 @@ class ACEModel(nn.Module):
         )
 
     @staticmethod
-    def _text_mask(conditioning: Conditioning, frames: range, x: torch.Tensor) -> torch.Tensor | None:
+    def _text_mask(embedded: EmbeddedConditioning, frames: range, x: torch.Tensor) -> torch.Tensor | None:
         """Additive mask of padded text for a run of frames: (B·frames, 1, 1, text tokens), or None without padding."""
-        masks = conditioning.context_masks or (None,) * len(conditioning.context)
-        if all(masks[k] is None for k in frames):
+        masks = embedded.text_masks
+        if not masks or all(masks[k] is None for k in frames):
             return None
-        lengths = [conditioning.context[k] for k in frames]
         rows = [
-            torch.ones(1, text.shape[1], dtype=torch.bool, device=x.device) if masks[k] is None else masks[k]
-            for k, text in zip(frames, lengths, strict=True)
+            torch.ones(1, embedded.text_lengths[k], dtype=torch.bool, device=x.device) if masks[k] is None else masks[k]
+            for k in frames
         ]
         valid = torch.stack([row.expand(x.shape[0], -1) for row in rows], dim=1).flatten(
             0, 1

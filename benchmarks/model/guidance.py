@@ -6,7 +6,7 @@ import itertools
 
 import torch
 
-from ...ace.model.conditioning import concatenate
+from ...ace.model.conditioning import Conditioning, concatenate
 from ...ace.model.sampler import SamplerStep, sample
 from ..report import Table
 from ..timing import (
@@ -38,13 +38,13 @@ def run_batching(setting: Setting) -> Table:
     rows = []
     for job in _BATCHING_JOBS[: 4 if setting.quick else None]:
         noise = build_noise(job, setting)
-        positive, negative = _branches(job, setting)
+        positive, negative = branches(job, setting)
         both = model.prepare(concatenate(positive, negative, batch_size=1), torch.cat((noise, noise)))
-        branches = [model.prepare(branch, noise) for branch in (positive, negative)]
+        prepared = [model.prepare(branch, noise) for branch in (positive, negative)]
         times = time_interleaved(
             {
                 "one": lambda: model(torch.cat((noise, noise)), timestep, both),  # noqa: B023
-                "two": lambda: [model(noise, timestep, branch) for branch in branches],  # noqa: B023
+                "two": lambda: [model(noise, timestep, branch) for branch in prepared],  # noqa: B023
             },
             setting.device,
             rounds=2 * setting.rounds + 1,
@@ -66,7 +66,7 @@ def run_batching(setting: Setting) -> Table:
 def run_edit(setting: Setting) -> Table:
     """A whole run against the sum of its forward passes."""
     job, model = Job(256, 0), build_model(setting.config, setting)
-    noise, (positive, negative) = build_noise(job, setting).float(), _branches(job, setting)
+    noise, (positive, negative) = build_noise(job, setting).float(), branches(job, setting)
     count = _QUICK_STEPS if setting.quick else _STEPS
     timestep = torch.full((1,), 500, device=setting.device)
     prepared = [model.prepare(branch, noise.to(setting.dtype)) for branch in (positive, negative)]
@@ -97,7 +97,8 @@ def run_edit(setting: Setting) -> Table:
     )
 
 
-def _branches(job: Job, setting: Setting) -> tuple:
+def branches(job: Job, setting: Setting) -> tuple[Conditioning, Conditioning]:
+    """Conditionings of both branches; the negative one's last instruction is the empty prompt."""
     positive = build_conditioning(job, setting)
     texts = list(positive.context)
     texts[0] = texts[0][:, :_NEGATIVE_TOKENS]  # the target's text is the last instruction

@@ -19,7 +19,7 @@ from comfy.ldm.modules.attention import optimized_attention, optimized_attention
 
 from ...ace.model.conditioning import Conditioning
 from ...ace.model.config import ACEConfig
-from ...ace.model.transformer import ACEModel
+from ...ace.model.transformer import ACEModel, EmbeddedConditioning
 from ...ace.weights.checkpoint import (
     Checkpoint,
     config_tensors,
@@ -27,6 +27,7 @@ from ...ace.weights.checkpoint import (
     to_published_keys,
 )
 from ...ace.weights.presets import BundleDefaults
+from .run_conditioning import CONDEmbeddedLatents, EmbeddedLatents, RunRope
 
 # Keys of a CONDITIONING's dictionary. The text lies in its first element, all frames' tokens one after the other,
 # because that is what core's conditioning nodes work on; `reference_latents` is core's own key for edit models.
@@ -35,6 +36,11 @@ INDICATORS = "ace_indicators"  # (1, frames or more, Y)
 TARGET_MASK = "ace_target_mask"  # (B or 1, 1, H, W)
 REFERENCE_MASKS = "ace_reference_masks"  # list of (B or 1, 1, h, w), one for each of the first references
 REFERENCES = "reference_latents"  # list of (B or 1, 4, h, w), not scaled
+
+# Arguments of the transformer alone, prepared once for a run. Where the first is there, the text is already embedded.
+_EMBEDDED_INDICATORS = "ace_embedded_indicators"  # (1, frames, D), the target's first
+_REFERENCE_TOKENS = "ace_reference_tokens"  # (B or 1, tokens, D)
+_ROPE = "ace_rope"  # RunRope
 
 
 def _with_float32_embeddings(operations):
@@ -65,6 +71,8 @@ class HostACEModel(ACEModel):
         wrappers = comfy.patcher_extension.get_all_wrappers(
             comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL, transformer_options
         )
+        if wrappers:
+            kwargs.pop(_REFERENCE_TOKENS, None)  # they may change the references
         executor = comfy.patcher_extension.WrapperExecutor.new_class_executor(self._forward, self, wrappers)
         return executor.execute(x, timesteps, context, control, transformer_options, **kwargs)
 
@@ -73,14 +81,37 @@ class HostACEModel(ACEModel):
             function = optimized_attention if mask is None else optimized_attention_masked
             return function(q, k, v, q.shape[1], mask=mask, skip_reshape=True, transformer_options=transformer_options)
 
-        conditioning = Conditioning(
-            context=context.split(kwargs[TEXT_LENGTHS], dim=1),
-            indicator_embeddings=kwargs[INDICATORS][0],
-            target_mask=kwargs.get(TARGET_MASK),
-            references=kwargs.get("ref_latents", ()),
-            reference_masks=kwargs.get(REFERENCE_MASKS, ()),
-        )
-        return super().forward(x, timesteps, conditioning, attention=attention)
+        embedded, rope = self._embedded(context, **kwargs), kwargs.get(_ROPE)
+        fits = rope is not None and rope.fits((self.grid(x), *embedded.reference_sizes), x.device)
+        prepared = self.arrange(embedded, x, kwargs.get(TARGET_MASK), rope.tables if fits else None)
+        return super().forward(x, timesteps, prepared, attention=attention)
+
+    def _embedded(self, context: torch.Tensor, **kwargs) -> EmbeddedConditioning:
+        """The arguments of a forward pass as an embedded conditioning; what was not embedded for the run is embedded now."""
+        lengths, indicators = kwargs[TEXT_LENGTHS], kwargs.get(_EMBEDDED_INDICATORS)
+        references, masks = kwargs.get("ref_latents", ()), kwargs.get(REFERENCE_MASKS, ())
+        if indicators is None:
+            return self.embed(
+                Conditioning(
+                    context=context.split(lengths, dim=1),
+                    indicator_embeddings=kwargs[INDICATORS][0],
+                    references=references,
+                    reference_masks=masks,
+                )
+            )
+        tokens = kwargs.get(_REFERENCE_TOKENS)
+        if tokens is None:
+            tokens = self.embed_references(references, masks, indicators[0])
+        sizes = tuple(self.grid(latent) for latent in references)
+        return EmbeddedConditioning(context, lengths, indicators[0], tokens, sizes)
+
+
+def _weights_stay(entry: dict) -> bool:
+    """Whether the model has the same weights for a conditioning's entry during all of a run.
+
+    Hooks switch weights, even from step to step; and where gradients are wanted, a run is a training.
+    """
+    return entry.get("hooks") is None and not torch.is_grad_enabled()
 
 
 class ACEBase(comfy.model_base.BaseModel):
@@ -107,20 +138,52 @@ class ACEBase(comfy.model_base.BaseModel):
         text, lengths = self._frame_texts(text, kwargs.get(TEXT_LENGTHS), len(references))
         out["c_crossattn"] = comfy.conds.CONDRegular(text)
         out[TEXT_LENGTHS] = comfy.conds.CONDConstant(lengths)
-        out[INDICATORS] = comfy.conds.CONDRegular(indicators.to(device))
+        latents, masks = [], []
         if references:
             latents = [self.process_latent_in(latent).to(device) for latent in references]
-            out["ref_latents"] = comfy.conds.CONDList(latents)
             given = kwargs.get(REFERENCE_MASKS) or []
             masks = [
                 (given[k] if k < len(given) else latent.new_ones(1, 1, *latent.shape[-2:])).to(device)
                 for k, latent in enumerate(latents)
             ]
+            out["ref_latents"] = comfy.conds.CONDList(latents)
             out[REFERENCE_MASKS] = comfy.conds.CONDList(masks)
         mask = self._target_mask(kwargs)
         if mask is not None:
             out[TARGET_MASK] = comfy.conds.CONDNoiseShape(mask.to(device))
+        out[_ROPE] = comfy.conds.CONDConstant(self._rope(kwargs["noise"], latents, device))
+        one_size = (
+            len({len(tensor) for tensor in (*latents, *masks)} - {1}) <= 1
+        )  # else the host repeats each to its number
+        if _weights_stay(kwargs) and one_size:
+            conditioning = Conditioning(text.split(lengths, dim=1), indicators[0], None, latents, masks)
+            out.update(self._embedded(conditioning.to(device, self.manual_cast_dtype or self.get_dtype())))
+        else:
+            out[INDICATORS] = comfy.conds.CONDRegular(indicators.to(device))
         return out
+
+    def _embedded(self, conditioning: Conditioning) -> dict[str, comfy.conds.CONDRegular]:
+        """What takes the place of some of a conditioning's entries for the whole of a run."""
+        embedded = self.diffusion_model.embed(conditioning)
+        entries = {
+            "c_crossattn": comfy.conds.CONDRegular(embedded.text),
+            _EMBEDDED_INDICATORS: comfy.conds.CONDRegular(embedded.indicators[None]),
+        }
+        if embedded.reference_tokens is not None:
+            entries["ref_latents"] = CONDEmbeddedLatents(conditioning.references, embedded.reference_tokens)
+        return entries
+
+    def _rope(self, noise: torch.Tensor, latents: list[torch.Tensor], device: torch.device) -> RunRope:
+        sizes = tuple(self.diffusion_model.grid(latent) for latent in (noise, *latents))
+        return RunRope(sizes, self.diffusion_model.rope(sizes, device))
+
+    def _apply_model(self, x, t, *args, **kwargs):
+        """The host's hook: the last place before the model where lists of latents are still those that came through."""
+        references = kwargs.get("ref_latents")
+        tokens = references.tokens if isinstance(references, EmbeddedLatents) else None
+        if tokens is not None:
+            kwargs[_REFERENCE_TOKENS] = tokens.to(x.device)
+        return super()._apply_model(x, t, *args, **kwargs)
 
     def extra_conds_shapes(self, **kwargs):
         """The host's hook: shapes of what takes memory beside the latent."""

@@ -129,6 +129,7 @@ def find_fewest_steps(
     pipeline: ACEPipeline,
     folders: Sequence[Path],
     *,
+    own: RecommendedSampling | None = None,
     cases: CaseSettings,
     resolution: Resolution,
     loss: float = 0.05,
@@ -139,19 +140,20 @@ def find_fewest_steps(
     Args:
         pipeline: the student: a bundle, with its LoRA merged in.
         folders: of the datasets.
+        own: how the student is meant to be sampled; the bundle's way if left out.
         cases: which pairs; of more than eight the first eight are taken.
         resolution: as in training.
         loss: share of the score, 0 … 1, that may be lost.
         progress: told how many pictures are done; an exception it raises stops the trials.
 
     Returns:
-        What was found; None where the bundle's own way is the cheapest already, or pairs are too few to decide anything.
+        What was found; None where its own way is the cheapest already, or pairs are too few to decide anything.
 
     Raises:
         EvaluationError: there is no pair to compare on, or one cannot be used.
     """
     cases = replace(cases, max_pairs=min(cases.max_pairs or _MOST_PAIRS, _MOST_PAIRS))
-    own = RecommendedSampling.of(pipeline.defaults)
+    own = own or RecommendedSampling.of(pipeline.defaults)
     ways = [own, *cheaper(own)]
     pairs = len(choose_rows(folders, cases))
     if len(ways) == 1 or pairs < _LEAST_PAIRS:

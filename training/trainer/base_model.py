@@ -15,6 +15,7 @@ from ...ace.model.transformer import ACEModel
 from ...ace.pictures.resolution import Resolution
 from ...ace.weights.checkpoint import load_model
 from ...ace.weights.init import initialize_weights
+from ...ace.weights.lora import merge_lora, read_lora
 from ...ace.weights.presets import BundleDefaults
 from .config import ModelSection, ResolutionSection, TrainConfig
 from .data.encoding import EncoderFiles
@@ -31,12 +32,14 @@ class BaseModelFiles:
         weights: file of the transformer, or None for random weights.
         encoders: VAE, text encoder and tokenizer.
         defaults: of the bundle.
+        lora: that is merged into the weights first, or None.
     """
 
     name: str
     weights: Path | None
     encoders: EncoderFiles
     defaults: BundleDefaults
+    lora: Path | None = None
 
 
 def find_base_model(settings: ModelSection) -> BaseModelFiles:
@@ -46,7 +49,7 @@ def find_base_model(settings: ModelSection) -> BaseModelFiles:
         BundleError: the bundle is incomplete.
         ConfigError: a file is not there.
     """
-    named = {name: getattr(settings, name) for name in ("vae", "text_encoder", "tokenizer", "weights")}
+    named = {name: getattr(settings, name) for name in ("vae", "text_encoder", "tokenizer", "weights", "lora")}
     for name, path in named.items():
         if path is not None and not path.exists():
             raise ConfigError(f"model.{name}: there is no {path}")
@@ -61,8 +64,10 @@ def find_base_model(settings: ModelSection) -> BaseModelFiles:
         found["weights"], name = None, "random weights"
     elif named["weights"] is not None:
         name = named["weights"].stem
+    if settings.lora is not None:
+        name = f"{name} with {settings.lora.stem}"
     encoders = EncoderFiles(found["vae"], found["text_encoder"], found["tokenizer"])
-    return BaseModelFiles(name, found["weights"], encoders, defaults)
+    return BaseModelFiles(name, found["weights"], encoders, defaults, settings.lora)
 
 
 def max_tokens(settings: ResolutionSection, defaults: BundleDefaults) -> int | None:
@@ -99,7 +104,7 @@ def make_model(config: TrainConfig, files: BaseModelFiles, text_width: int, devi
         device: where the model goes.
 
     Raises:
-        ConfigError, CheckpointError: the shape or the file is not one of ACE.
+        ConfigError, CheckpointError, LoraError: the shape or a file is not one of ACE.
     """
     dtype = weight_dtype(config)
     if files.weights is None:
@@ -111,6 +116,8 @@ def make_model(config: TrainConfig, files: BaseModelFiles, text_width: int, devi
             f"{files.weights} reads text embeddings {model.config.text_width} wide, but {files.encoders.text_encoder} "
             f"makes them {text_width} wide; give the text encoder that belongs to the model"
         )
+    if files.lora is not None:
+        merge_lora(model, read_lora(files.lora))
     checkpointing = config.gradient_checkpointing
     if checkpointing == "auto":
         checkpointing = torch.device(device).type != "cpu"

@@ -56,6 +56,8 @@ class ModelSection(Section):
     """Start from this DiT instead of the bundle's: ACE or PixArt-α, .safetensors or .pth."""
     scratch: ScratchSection | None = None
     """Start from random weights of this shape instead."""
+    lora: Path | None = None
+    """A finished LoRA that is merged into these weights first. What is trained then has to be used together with it."""
     vae: Path | None = None
     """VAE file, if it is not the bundle's."""
     text_encoder: Path | None = None
@@ -202,6 +204,20 @@ class ObjectiveSection(Section):
     """uniform: independent, as published. stratified: spread evenly over each batch, which makes the loss less noisy."""
 
 
+class DistilSection(Section):
+    """Learning from the model itself, as it is before training: a student that needs fewer evaluations."""
+
+    method: Literal["pairs", "guidance", "consistency"] = "pairs"
+    """pairs: the results of the pairs. guidance: the model's own guided predictions, without guidance, which halves the
+    evaluations. consistency: to jump to the end from anywhere on the way, in 4 to 8 steps without guidance (LCM)."""
+    pairs_share: Fraction = 0.0
+    """For guidance and consistency: share of the forward passes that learn from the pairs' results all the same."""
+    steps: Annotated[int, Field(ge=1, le=1000, strict=True)] | None = None
+    """Of the teacher's sampler; this and the next two are what the bundle recommends if left out."""
+    guidance_scale: NonNegativeFloat | None = None
+    guidance_rescale: Fraction | None = None
+
+
 class MuonSection(Section):
     """Muon, for the matrices of the blocks."""
 
@@ -319,6 +335,7 @@ class TrainConfig(Section):
     """Train low-rank adapters, or the whole transformer."""
     lora: LoraSection = LoraSection()
     objective: ObjectiveSection = ObjectiveSection()
+    distil: DistilSection = DistilSection()
     optimizer: OptimizerSection = OptimizerSection()
     steps: PositiveInt
     """Optimiser steps."""
@@ -353,6 +370,11 @@ class TrainConfig(Section):
             raise ValueError(
                 "optimizer.name is muon, which steps whole matrices; a LoRA's two factors are none, and gain nothing from "
                 'it. Set optimizer.name = "adamw", or method = "full"'
+            )
+        if self.distil.method != "pairs" and self.method == "full":
+            raise ValueError(
+                f"distil.method is {self.distil.method}, whose teacher is the model without its LoRA, and method is full, "
+                'which leaves no such model. Set method = "lora"'
             )
         return self
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -36,7 +37,7 @@ class Prepared:
         files: of the base model.
         examples: to train on and to measure on.
         cache: with everything the examples need.
-        base_sha256: hash of the base model's weights, or empty.
+        base_sha256: hash of the base model's weights and of a LoRA merged into them, or empty.
         source: draws examples while training, or None.
     """
 
@@ -124,6 +125,8 @@ def prepare_examples(
             )
         cache = Cache(data.cache, files.encoders.identity(index, DTYPES[dtype], accelerator.device))
         base = "" if files.weights is None else index.checksum(files.weights)
+        if files.lora is not None:
+            base = hashlib.sha256(f"{base}|{index.checksum(files.lora)}".encode()).hexdigest()
         if accelerator.is_main_process:
             index.save()
         return Prepared(files, examples, cache, base, source)

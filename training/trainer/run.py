@@ -27,6 +27,7 @@ from .engine.state import (
 )
 from .export import export_weights, is_exported
 from .learning.optimizer import EMA, make_optimizers, trainable_parameters
+from .lessons.make import make_lesson, student_sampling
 from .monitoring.plot import plot_losses
 from .monitoring.samples import SampleRenderer, ShardedModel, save_sheet
 from .monitoring.validation import Validation
@@ -114,7 +115,7 @@ class _Run:
         return reporter
 
     def _build(self) -> None:
-        """Model, optimisers and loader."""
+        """Model, optimisers, loader and what is learnt."""
         config, accelerator = self.config, self.accelerator
         model = make_model(config, self.prepared.files, self.data.indicators.shape[1], accelerator.device)
         self.model_config = model.config
@@ -133,7 +134,9 @@ class _Run:
             prefetch=self.data.prefetch_pays,
         )
         ema = EMA(trainable_parameters(model), config.ema) if config.ema else None
-        self.components = Components(model, tuple(optimizers), ema, accelerator, loader, self.processes)
+        self.loader = loader
+        self.lesson = make_lesson(config, model, loader, self.prepared.files.defaults, self.processes.on_all)
+        self.components = Components(model, tuple(optimizers), ema, accelerator, self.lesson, self.processes)
 
     @property
     def sharded(self) -> bool:
@@ -166,7 +169,7 @@ class _Run:
         }
         self.processes.on_main(lambda: self.reporter.event("start", **start))
         hooks = Hooks(self.save, self.validate, self.draw_samples, self.should_stop)
-        loop = Loop(config, self.components, hooks, self.reporter, step=self.step, epoch_of=self.data.batches.epoch_of)
+        loop = Loop(config, self.components, hooks, self.reporter, step=self.step, epoch_of=self._epoch_of)
         finished = loop.run()
         path = self.export(loop.step, config.output / f"{config.name}.safetensors")
         plot = self._plot()
@@ -174,6 +177,9 @@ class _Run:
             "end", step=loop.step, finished=finished, path=str(path), plot=None if plot is None else str(plot)
         )
         return TrainResult(path, loop.step, finished)
+
+    def _epoch_of(self, number: int) -> float:
+        return self.data.batches.epoch_of(self.lesson.batches_before(number))
 
     def _plot(self) -> Path | None:
         if not (self.config.plot and self.accelerator.is_main_process):
@@ -189,7 +195,7 @@ class _Run:
 
     def close(self) -> None:
         """Ends the loader's thread and closes the metrics."""
-        self.components.loader.close()
+        self.loader.close()
         self.reporter.close()
 
     def save(self, step: int) -> Path | None:
@@ -283,6 +289,8 @@ class _Run:
             return path
         with self.components.eval_model():
             tensors = gather_model(self.unwrapped_model, frozen=self.config.method == "full")
+        sampling = student_sampling(self.config, self.prepared.files.defaults)
+        metadata |= {} if sampling is None else sampling.to_metadata()  # a distillation may find a cheaper one later
         self.processes.on_main(lambda: export_weights(path, self.config, self.model_config, tensors, metadata))
         return path
 

@@ -76,6 +76,18 @@ def test_forward_is_exact_when_compiled(model, name):
     assert forward_error(torch.compile(model, backend="eager"), Case(name)) <= 1e-4
 
 
+@pytest.mark.parametrize("name", ["edit_masked", "edit_three_images"])
+@pytest.mark.parametrize("prepared", [False, True])
+def test_a_forward_pass_compiles_to_one_graph(model, name, prepared):
+    case = Case(name)
+    x, timesteps, conditioning = case["sample0.target"], case.tensors["timesteps"][:1], case.conditioning(0)
+    with torch.no_grad():
+        given = model.prepare(conditioning, x) if prepared else conditioning
+        torch._dynamo.reset()
+        explained = torch._dynamo.explain(model)(x, timesteps, given)
+    assert (explained.graph_count, explained.graph_break_count) == (1, 0), explained.break_reasons
+
+
 @pytest.mark.parametrize("name", FORWARD_CASES)
 def test_forward_in_bfloat16(name):
     # bfloat16 keeps 8 bits: each operation is off by up to 2^-9 = 0.2%. A pass is about 40 dependent operations deep

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, fields, replace
+from typing import Protocol, TypeVar
 
 import torch
 
@@ -14,7 +14,8 @@ from ..config import ObjectiveSection
 from ..learning.objective import draw_random_inputs, seeded_generator, timestep_weights
 from .batches import Sample, collate
 
-_STREAM = 1  # tells the training noise from other uses of the seed
+# Tell the training noise, and that of the teacher, from other uses of the seed.
+_STREAM, _TEACHER_STREAM = 1, 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,29 @@ class TrainingBatch:
     timesteps: torch.Tensor
     weights: torch.Tensor
     conditioning: Conditioning
+
+
+@dataclass(frozen=True, eq=False)
+class TeacherBatch:
+    """One process's share of what a teacher and its student see, on its device.
+
+    Attributes:
+        latents: (B, 4, H, W), the pairs' clean results.
+        noise: (B, 4, H, W).
+        orders: (B, steps), for each sample the teacher's steps in random order.
+        weights: (B,), importance of the pair.
+        positive, negative: of batch B, both branches of guidance.
+    """
+
+    latents: torch.Tensor
+    noise: torch.Tensor
+    orders: torch.Tensor
+    weights: torch.Tensor
+    positive: Conditioning
+    negative: Conditioning
+
+
+B = TypeVar("B", TrainingBatch, TeacherBatch)
 
 
 class Batches(Protocol):
@@ -89,7 +113,7 @@ class BatchLoader:
             DataError: a sample cannot be read or drawn; it is named.
         """
         batch = self._wait_for(number) if self._pool else self._prepare(number)
-        return self._to_device(batch)
+        return _to_device(batch, self.device)
 
     def close(self) -> None:
         """Ends the thread that prepares batches."""
@@ -105,7 +129,7 @@ class BatchLoader:
         return batch
 
     def _prepare(self, number: int) -> TrainingBatch:
-        rows = self._own_rows(self.batch_size)
+        rows = _own_rows(self.batch_size, self.process_index, self.num_processes)
         samples = self.batches.part(number, rows)
         height, width = samples[0].target.shape[-2:]
         whole = draw_random_inputs(
@@ -121,24 +145,66 @@ class BatchLoader:
         weights = batch.weights * self._timestep_weights[mine.timesteps]
         return TrainingBatch(noisy, mine.noise, mine.timesteps, weights, batch.conditioning)
 
-    def _own_rows(self, count: int) -> slice:
-        """This process's rows of a batch of ``count`` samples."""
-        start, stop = (count * index // self.num_processes for index in (self.process_index, self.process_index + 1))
-        return slice(start, stop)
 
-    def _to_device(self, batch: TrainingBatch) -> TrainingBatch:
-        if self.device.type == "cpu":
-            return batch
+class TeacherLoader:
+    """Batches for a teacher that is the model itself, by number; see :class:`BatchLoader` for most of the arguments.
 
-        def move(tensor: torch.Tensor) -> torch.Tensor:
-            if self.device.type == "cuda":
-                tensor = tensor.pin_memory()
-            return tensor.to(self.device, non_blocking=True)
+    Args:
+        steps: of the teacher's sampler.
+    """
 
-        return TrainingBatch(
-            move(batch.noisy),
-            move(batch.noise),
-            move(batch.timesteps),
-            move(batch.weights),
-            batch.conditioning.map(move),
+    def __init__(self, batches: Batches, steps: int, *, batch_size: int, indicators: torch.Tensor, seed: int) -> None:
+        self.batches, self.steps, self.batch_size = batches, steps, batch_size
+        self.indicators, self.seed = indicators, seed
+        self.rows, self.device = slice(0, batch_size), torch.device("cpu")
+
+    @classmethod
+    def like(cls, loader: BatchLoader, steps: int) -> TeacherLoader:
+        """One that reads the same pairs for the same process as a loader."""
+        made = cls(loader.batches, steps, batch_size=loader.batch_size, indicators=loader.indicators, seed=loader.seed)
+        made.rows = _own_rows(loader.batch_size, loader.process_index, loader.num_processes)
+        made.device = loader.device
+        return made
+
+    def __call__(self, number: int) -> TeacherBatch:
+        """One process's rows of a batch.
+
+        Raises:
+            DataError: a sample cannot be read or drawn; it is named.
+        """
+        samples = self.batches.part(number, self.rows)
+        positive, negative = (collate(samples, [drop] * len(samples), self.indicators) for drop in (False, True))
+        generator = seeded_generator(self.seed, _TEACHER_STREAM, number)
+        orders = torch.stack([torch.randperm(self.steps, generator=generator) for _ in range(self.batch_size)])
+        noise = torch.randn(self.batch_size, *positive.latents.shape[1:], generator=generator)
+        return _to_device(
+            TeacherBatch(
+                positive.latents,
+                noise[self.rows],
+                orders[self.rows],
+                positive.weights,
+                positive.conditioning,
+                negative.conditioning,
+            ),
+            self.device,
         )
+
+
+def _own_rows(count: int, process_index: int, num_processes: int) -> slice:
+    """A process's rows of a batch of ``count`` samples."""
+    start, stop = (count * index // num_processes for index in (process_index, process_index + 1))
+    return slice(start, stop)
+
+
+def _to_device(batch: B, device: torch.device) -> B:
+    """The same batch with everything in it on a device."""
+    if device.type == "cpu":
+        return batch
+
+    def move(tensor: torch.Tensor) -> torch.Tensor:
+        if device.type == "cuda":
+            tensor = tensor.pin_memory()
+        return tensor.to(device, non_blocking=True)
+
+    values = {field.name: getattr(batch, field.name) for field in fields(batch)}
+    return replace(batch, **{k: v.map(move) if isinstance(v, Conditioning) else move(v) for k, v in values.items()})

@@ -16,9 +16,8 @@ import torch
 from torch import nn
 
 from ..config import TrainConfig
-from ..data.loader import BatchLoader
 from ..errors import DataError, TrainError
-from ..learning.objective import TimestepBuckets, sample_losses, weighted_mean
+from ..learning.objective import Losses, TimestepBuckets, weighted_mean
 from ..learning.optimizer import EMA, clip_gradients, rate_share, set_rates, trainable_parameters
 from ..reporting import Reporter, pop_flag_file
 from .processes import Processes
@@ -37,7 +36,7 @@ class Components:
         optimizers: as accelerate wrapped them.
         ema: moving average of what is trained, or None.
         accelerator: accelerate's ``Accelerator``.
-        loader: batch by number.
+        lesson: losses by the number of the forward pass, from 0; what is learnt.
         processes: of the run.
     """
 
@@ -45,7 +44,7 @@ class Components:
     optimizers: tuple[Any, ...]
     ema: EMA | None
     accelerator: Any
-    loader: BatchLoader
+    lesson: Callable[[int], Losses]
     processes: Processes
 
     @contextlib.contextmanager
@@ -171,16 +170,15 @@ class Loop:
         set_rates(components.optimizers, share)
         losses, timesteps, weights = [], [], []
         for index in range(config.accumulate):
-            batch = components.processes.on_all(partial(components.loader, self.step * config.accumulate + index))
             last = index == config.accumulate - 1
             with contextlib.nullcontext() if last else components.accelerator.no_sync(components.model):
                 if self._has_dropout:
                     torch.manual_seed(self._dropout_seed(index))
-                each = sample_losses(components.model, batch.noisy, batch.timesteps, batch.noise, batch.conditioning)
-                components.accelerator.backward(weighted_mean(each, batch.weights) / config.accumulate)
-            losses.append(each.detach())
-            timesteps.append(batch.timesteps)
-            weights.append(batch.weights)
+                found = components.lesson(self.step * config.accumulate + index)
+                components.accelerator.backward(weighted_mean(found.each, found.weights) / config.accumulate)
+            losses.append(found.each.detach())
+            timesteps.append(found.timesteps)
+            weights.append(found.weights)
         norm = clip_gradients(self._trainable, config.optimizer.clip_norm)
         self._can_save = False  # until the step is counted
         for optimizer in components.optimizers:

@@ -38,6 +38,21 @@ class RandomInputs:
         return RandomInputs(self.dropped[rows], self.timesteps[rows], self.noise[rows])
 
 
+@dataclass(frozen=True, eq=False)
+class Losses:
+    """What a training step minimises: the mean of ``each`` times ``weights``.
+
+    Attributes:
+        each: (B,) losses of the samples.
+        timesteps: (B,), for reports.
+        weights: (B,), importance of the pair times that of the timestep.
+    """
+
+    each: torch.Tensor
+    timesteps: torch.Tensor
+    weights: torch.Tensor
+
+
 def seeded_generator(*numbers: int) -> torch.Generator:
     """A generator on the CPU that depends on all the numbers and on nothing else."""
     import numpy as np
