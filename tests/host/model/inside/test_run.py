@@ -95,7 +95,9 @@ def test_the_result_is_that_of_embedding_at_every_step(pack, load_model, encoded
         model.add_patches(_patches(model))
     once = _sample(model, inputs)
     _at_every_step(pack, monkeypatch)
-    torch.testing.assert_close(once, _sample(model, inputs), rtol=1e-3, atol=1e-2)  # sums of another order, grown by cfg
+    torch.testing.assert_close(
+        once, _sample(model, inputs), rtol=1e-3, atol=1e-2
+    )  # sums of another order, grown by cfg
     assert torch.equal(once, plain) == (case != "lora")
 
 
