@@ -15,7 +15,7 @@ from comfyui_ace.training.trainer.base_model import find_base_model, make_model
 from comfyui_ace.training.trainer.config import LoraSection
 from comfyui_ace.training.trainer.data.loader import TeacherBatch
 from comfyui_ace.training.trainer.errors import ConfigError
-from comfyui_ace.training.trainer.learning.adapters import add_lora
+from comfyui_ace.training.trainer.learning.adapters import add_adapters
 from comfyui_ace.training.trainer.learning.objective import timestep_weights
 from comfyui_ace.training.trainer.lessons.consistency import ConsistencyLesson, consistent, pseudo_huber
 from comfyui_ace.training.trainer.lessons.guidance import GuidanceLesson
@@ -52,7 +52,7 @@ def base():
 @pytest.fixture
 def student():
     """The same model with a LoRA that has an effect."""
-    model = add_lora(_untrained(), LoraSection(rank=2), 2.0, seed=0)
+    model = add_adapters(_untrained(), LoraSection(rank=2), 2.0, seed=0)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "lora_B" in name:
@@ -208,7 +208,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(workshop, tmp_path, method):
 def test_a_short_training_lowers_the_loss(method):
     """Of two batches, measured before and after on all that the teacher comes by with them."""
     torch.manual_seed(0)
-    model = add_lora(_untrained(), LoraSection(rank=8), 8.0, seed=0)
+    model = add_adapters(_untrained(), LoraSection(rank=8), 8.0, seed=0)
 
     def load(number: int) -> TeacherBatch:
         return _batch(number % 2)
