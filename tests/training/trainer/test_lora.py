@@ -83,6 +83,13 @@ def test_adapters_start_without_effect_and_depend_on_the_seed(settings):
 
 
 @each_kind
+def test_an_adapted_model_knows_its_dtype_and_device(settings):
+    """Sampling asks for them; the layer that answers has an adapter here."""
+    model = add_adapters(base_model().bfloat16(), settings, 2.0, seed=0)
+    assert (model.dtype, model.device) == (torch.bfloat16, torch.device("cpu"))
+
+
+@each_kind
 def test_every_part_of_an_adapter_learns(settings):
     """From the second step on: at the first the zeros of one factor keep the gradient from the other."""
     before = dict(add_adapters(base_model(), settings, 6.0, seed=0).named_parameters())

@@ -52,6 +52,11 @@ class LoKrLayer(nn.Module):
             self.lokr_w2_a = nn.Parameter(_uniform(out2, rank, device=device))
             self.lokr_w2_b = nn.Parameter(torch.zeros(rank, inputs, device=device))
 
+    @property
+    def weight(self) -> torch.Tensor:
+        """Of the frozen layer: models look at it for their dtype and device, as they may with a plain layer."""
+        return self.base_layer.weight
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """As the frozen layer: x (…, in) -> (…, out), or (B, in, H, W) -> (B, out, H', W')."""
         out = self.base_layer(x)
