@@ -115,6 +115,11 @@ export class Field {
         }
     }
 
+    // A picture is another now: its chips show it.
+    relabel(picture) {
+        for (const [chip, one] of this.chips) if (one === picture) chip.querySelector("img").src = picture.address;
+    }
+
     // The first gap of a phrasing, such as [object], is selected so that typing fills it.
     selectGap() {
         for (const node of this.element.childNodes) {
