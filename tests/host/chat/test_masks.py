@@ -7,9 +7,9 @@ import pytest
 from comfyui_ace.nodes.chat.conversation.images import read_marks, read_pixels
 from host.chat.chat_page import ChatPage, save_photo
 
-# The canvas that takes the strokes lies above those of picture and mask, all of the picture's size.
 _BOX = """() => {
-    const { x, y, width, height } = [...document.querySelectorAll(".maskEditor-dialog-root canvas")].at(-2).getBoundingClientRect();
+    const layers = [...document.querySelectorAll(".maskEditor-dialog-root canvas")];
+    const { x, y, width, height } = layers.find(canvas => canvas.width === 96).getBoundingClientRect();
     return [x, y, width, height];
 }"""
 
@@ -60,9 +60,8 @@ def test_a_mask_from_the_hosts_editor_arrives_and_nothing_outside_of_it_moves(pa
     turn = page.send("make it red")
     folder, picture = page.chats.folder(page.chat.id), turn.pictures[0]
     marked = read_marks(folder, picture.mask) > 0
-    assert marked[:, :48].any() and marked[32, 60:78].all() and not marked[:8].any(), (
-        "both editors' marks, where they were set"
-    )
+    assert marked[32, 34:38].all() and marked[32, 60:78].all(), "the marks of both editors"
+    assert not marked[:8].any() and not marked[:, 44:50].any(), "nothing else"
     before, after = (read_pixels(folder, file) for file in (picture.file, turn.answer.file))
     assert np.array_equal(before[~marked], after[~marked]) and not np.array_equal(before, after)
     assert page.errors() == []

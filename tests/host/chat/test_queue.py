@@ -133,10 +133,12 @@ def test_two_windows_choose_different_settings_and_both_stay(page, open_page):
     for window, label, value in ((page, "Steps", "7"), (other, "CFG", "3.5")):
         window.page.get_by_label(label, exact=True).last.fill(value)
         window.page.keyboard.press("Tab")
-    until(
-        lambda: (page.chat.settings.steps, page.chat.settings.cfg) == (7, 3.5) and page.pump() and other.pump(),
-        "a choice was lost",
-    )
+
+    def both() -> bool:
+        settings = page.chat.settings
+        return (settings.steps, settings.cfg) == (7, 3.5) and page.pump() and other.pump()
+
+    until(both, "a choice was lost")
     assert page.errors() == [] and other.errors() == []
 
 
