@@ -23,6 +23,7 @@ export class Composer {
         const words = texts();
         this.field = new Field(words.write, {
             changed: () => this.changed(),
+            left: () => this.picker.hide(),
             send: () => this.send(),
             names: (prefix) => this.showNames(prefix),
             key: (event) => this.picker.key(event) || this.leave(event),
