@@ -41,12 +41,12 @@ export class Runs {
             this.timer = setTimeout(() => {
                 this.timer = null;
                 moved();
-                this.checkShown();
+                this.checkShown().catch(() => {}); // the next change asks again
             }, CALM);
         });
         api.addEventListener("reconnected", () => {
             back();
-            this.checkShown();
+            this.checkShown().catch(() => {});
         });
     }
 

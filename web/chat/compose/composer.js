@@ -344,6 +344,7 @@ export class Composer {
     show() {
         const { chat, head, running } = this.panel;
         const [first] = this.tray.pictures;
+        if (!first && this.extension.isOpen) this.extension.close();
         this.maskButton.disabled = !first || this.extension.isOpen;
         this.extendButton.disabled = !first || Boolean(first.mask);
         this.extendButton.setAttribute("aria-pressed", this.extension.isOpen);

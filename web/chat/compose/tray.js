@@ -1,5 +1,6 @@
 // The pictures that the next turn speaks of, in order: the first is edited.
 import { make } from "../../shared/dom.js";
+import { carry } from "../canvas_drop.js";
 import { smallAddress } from "../server.js";
 import { texts } from "../texts.js";
 import { wordOf } from "../tree.js";
@@ -73,8 +74,13 @@ export class Tray {
 
     // By mouse a picture is dragged onto the one whose place it takes, by keys it goes left or right.
     arrange(shot, picture, index) {
-        shot.draggable = true;
-        shot.addEventListener("dragstart", (event) => event.dataTransfer.setData(PLACE, String(index)));
+        const image = shot.querySelector("img"); // not every browser drags a button
+        image.draggable = true;
+        image.addEventListener("dragstart", (event) => {
+            event.stopPropagation();
+            carry(event, picture.chat, picture.file);
+            event.dataTransfer.setData(PLACE, String(index));
+        });
         shot.addEventListener("dragover", (event) => event.dataTransfer.types.includes(PLACE) && event.preventDefault());
         shot.addEventListener("drop", (event) => {
             const from = event.dataTransfer.getData(PLACE);
