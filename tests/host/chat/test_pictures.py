@@ -59,6 +59,11 @@ def test_dropped_pasted_and_chosen_pictures_are_named_by_what_they_are(page, tmp
     assert page.page.locator(".ace-chat-field .ace-chat-chip b").inner_text() == "image", "the chip follows its picture"
     shots = page.page.locator(".ace-chat-composer .ace-chat-thumb")
     shots.nth(2).drag_to(shots.nth(0))
+    page.page.wait_for_function(
+        "first => document.querySelector('.ace-chat-composer .ace-chat-held img').src === first",
+        arg=second,
+        timeout=15_000,
+    )
     assert held(page, 3) == [second, third, first]
     assert page.page.locator(".ace-chat-field .ace-chat-chip b").inner_text() == "image1"
 
