@@ -42,7 +42,7 @@ export const english = {
     cancel: "Cancel",
     removePicture: "Remove this picture",
     firstPicture: "This picture is edited",
-    arrange: "A click names it in the text; drag it, or press ← and →, to put it in another place",
+    arrange: "A click names it in the text; ← and → put it in another place",
     usePicture: "Use this picture",
     seed: "Seed",
     seedHelp: "Empty: another one each time",

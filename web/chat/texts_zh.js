@@ -40,7 +40,7 @@ export const chinese = {
     cancel: "取消",
     removePicture: "移除这张图像",
     firstPicture: "编辑的是这张图像",
-    arrange: "点击可在文本中指定它；拖动或按 ← → 可调整顺序",
+    arrange: "点击可在文本中指定它；选中后按 ← → 可调整顺序",
     usePicture: "使用这张图像",
     seed: "种子",
     seedHelp: "留空：每次不同",

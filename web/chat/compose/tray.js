@@ -1,11 +1,8 @@
 // The pictures that the next turn speaks of, in order: the first is edited.
 import { make } from "../../shared/dom.js";
-import { carry } from "../canvas_drop.js";
 import { smallAddress } from "../server.js";
 import { texts } from "../texts.js";
 import { wordOf } from "../tree.js";
-
-const PLACE = "application/x-ace-chat-place";
 
 export class Tray {
     // changed(): other pictures. name(picture): it was clicked, so that it is named. removed(picture).
@@ -72,23 +69,8 @@ export class Tray {
         return this.pictures.map(({ file, mask, fill }) => ({ file, mask, fill: mask ? fill : "keep" }));
     }
 
-    // By mouse a picture is dragged onto the one whose place it takes, by keys it goes left or right.
+    // By keys a picture goes left or right.
     arrange(shot, picture, index) {
-        const image = shot.querySelector("img"); // not every browser drags a button
-        image.draggable = true;
-        image.addEventListener("dragstart", (event) => {
-            event.stopPropagation();
-            carry(event, picture.chat, picture.file);
-            event.dataTransfer.setData(PLACE, String(index));
-        });
-        shot.addEventListener("dragover", (event) => event.dataTransfer.types.includes(PLACE) && event.preventDefault());
-        shot.addEventListener("drop", (event) => {
-            const from = event.dataTransfer.getData(PLACE);
-            if (from === "") return;
-            event.preventDefault();
-            event.stopPropagation();
-            this.move(this.pictures[Number(from)], index);
-        });
         shot.addEventListener("keydown", (event) => {
             const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
             if (!step) return;
