@@ -62,7 +62,7 @@ def test_dropped_pasted_and_chosen_pictures_are_named_by_what_they_are(page, tmp
     page.use()
     turn = page.send("make it gray")
     assert [f"{picture.file}?small=1" for picture in turn.pictures] == [
-        one.rsplit("/", 1)[-1] for one in (second, first)
+        one.rsplit("/", 1)[-1] for one in (third, second)
     ]
 
     page.page.locator(".ace-chat-turn .ace-chat-said .ace-chat-thumb").nth(1).click()
