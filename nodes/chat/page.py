@@ -26,7 +26,7 @@ from .conversation.images import picture_path
 from .conversation.pairs import send_branch
 from .conversation.rewriting import rewrite
 from .conversation.suggestions import suggest
-from .conversation.tree import Ask, Chat, Turn, new_seed
+from .conversation.tree import LONGEST_MESSAGE, Ask, Chat, Turn, new_seed
 from .conversation.wording import plain
 from .pictures import Pictures
 from .requests import (
@@ -52,6 +52,7 @@ _ERRORS: Kinds = (
     (OSError, 503, DISK),
 )
 _REWRITE_SECONDS = 120.0
+_DONE = PromptState("done")
 
 
 class Page(Pictures):
@@ -81,7 +82,7 @@ class Page(Pictures):
         return web.json_response(self._told(chat))
 
     async def read(self, request: web.Request) -> web.Response:
-        return web.json_response(await asyncio.to_thread(lambda: self._told(self._timed(request))))
+        return web.json_response(await asyncio.to_thread(lambda: self._told(self._noted(request))))
 
     async def edit(self, request: web.Request) -> web.Response:
         body: EditRequest = await read_body(request, EditRequest)
@@ -127,7 +128,12 @@ class Page(Pictures):
     async def ask(self, request: web.Request) -> web.Response:
         body: AskRequest = await read_body(request, AskRequest)
         await asyncio.to_thread(self._check_pictures, request, body.ask)
-        return await self._queued(request, lambda chat: chat.with_turn(body.ask, body.parent, chat.settings))
+
+        def work(chat: Chat) -> tuple[Chat, Turn]:
+            settings = chat.settings.model_copy(update={"depth": body.ask.depth})  # the next turn begins with the same
+            return chat.changed_by(settings=settings).with_turn(body.ask, body.parent, settings)
+
+        return await self._queued(request, work)
 
     async def retry(self, request: web.Request) -> web.Response:
         """The same with another seed, beside it."""
@@ -150,7 +156,7 @@ class Page(Pictures):
                 raise ChatError("This turn has its answer; retry it with another seed.")
             if self._around.states([turn.prompt])[turn.prompt].state in ("waiting", "running"):
                 raise ChatError("This turn is in the queue.")
-            chat = chat.with_changed(turn.id, prompt=str(uuid.uuid4()))
+            chat = chat.with_changed(turn.id, prompt=str(uuid.uuid4()), ended=None, message="")
             return chat, chat.turn(turn.id)
 
         return await self._queued(request, work)
@@ -256,36 +262,44 @@ class Page(Pictures):
         loaded = [node for node in graph.prompt().values() if node["class_type"] == "LoadImage"]
         self._provide([node["inputs"]["image"] for node in loaded])
 
-    def _timed(self, request: web.Request) -> Chat:
-        """The conversation; how long turns took is noted as long as the queue knows it."""
+    def _noted(self, request: web.Request) -> Chat:
+        """The conversation, with what the queue still knows of its turns: how long they took, or why they have no answer."""
         chats = self.chats(request)
         chat = chats.read(request.match_info["chat"])
-        open_ = [turn for turn in chat.turns if turn.answer is not None and turn.answer.seconds is None]
+        open_ = [turn for turn in chat.turns if (turn.answer.seconds if turn.answer else turn.ended) is None]
         states = self._around.states([turn.prompt for turn in open_])
-        took = {turn.id: states[turn.prompt].seconds for turn in open_}
-
-        def work(chat: Chat) -> Chat:
-            turns = tuple(
-                turn.model_copy(update={"answer": turn.answer.model_copy(update={"seconds": took[turn.id]})})
-                if turn.answer is not None and took.get(turn.id) is not None
-                else turn
-                for turn in chat.turns
-            )
-            return chat.model_copy(update={"turns": turns})
-
-        return chats.change(chat.id, work) if any(seconds is not None for seconds in took.values()) else chat
+        if all(noted(turn, states) is turn for turn in open_):
+            return chat
+        return chats.change(
+            chat.id, lambda chat: chat.model_copy(update={"turns": tuple(noted(turn, states) for turn in chat.turns)})
+        )
 
     def _told(self, chat: Chat) -> dict[str, Any]:
         """A conversation as the page reads it: with what became of turns that have no answer, and what each sent."""
-        states: Mapping[str, PromptState] = self._around.states([turn.prompt for turn in chat.turns if not turn.answer])
+        states = self._around.states([turn.prompt for turn in chat.turns if not turn.answer])
         told = chat.model_dump(mode="json")
         for turn, item in zip(chat.turns, told["turns"], strict=True):
-            state = states.get(turn.prompt)
-            item["state"] = "done" if turn.answer else state.state
-            item["message"] = state.message if state and not turn.answer else ""
+            state = states.get(turn.prompt, _DONE)
+            if state.state == "gone" and turn.ended is not None:
+                state = PromptState(turn.ended, turn.message)
+            item["state"], item["message"] = state.state, state.message
             item["sent"] = [one.number for one in chat.rounds(turn)]
             item["instruction"] = turn.instruction
         return told
+
+
+def noted(turn: Turn, states: Mapping[str, PromptState]) -> Turn:
+    """A turn with what the queue says of its prompt and the turn does not yet; the same one where there is nothing new."""
+    state = states.get(turn.prompt)
+    if state is None:
+        return turn
+    if turn.answer is not None:
+        if turn.answer.seconds is not None or state.seconds is None:
+            return turn
+        return turn.model_copy(update={"answer": turn.answer.model_copy(update={"seconds": state.seconds})})
+    if turn.ended is not None or state.state not in ("failed", "stopped"):
+        return turn
+    return turn.model_copy(update={"ended": state.state, "message": state.message[:LONGEST_MESSAGE]})
 
 
 def _note(chat: Chat, turn: Turn, whole: bool) -> str:

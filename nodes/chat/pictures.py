@@ -8,9 +8,11 @@ from typing import Any
 
 from aiohttp import web
 
+from ..pages.requests import read_body
 from .conversation import images
 from .conversation.errors import ChatError, UnknownChatError
 from .conversation.store import Chats, find_chat
+from .requests import ProvideRequest
 from .surroundings import Surroundings
 
 _AT_ONCE = 2  # decoding takes a core each, and something may be sampling
@@ -41,6 +43,11 @@ class Pictures:
         folder, data = await self._uploaded(request)
         return web.json_response(await self._decode(images.add_mask, folder, request.match_info["file"], data))
 
+    async def add_edited(self, request: web.Request) -> web.Response:
+        """A picture as ComfyUI's mask editor saved it."""
+        folder, data = await self._uploaded(request)
+        return web.json_response(await self._decode(images.add_edited, folder, request.match_info["file"], data))
+
     async def picture(self, request: web.Request) -> web.StreamResponse:
         # The browser asks for pictures without saying who it is, so they are found by the id alone, which nobody can guess.
         chat, file = request.match_info["chat"], request.match_info["file"]
@@ -64,8 +71,13 @@ class Pictures:
         await asyncio.to_thread(self._provide, [name])
         return web.json_response({"name": name})
 
-    def _provide(self, names: list[str]) -> None:
-        images.provide(names, self._around.users(), self._around.input_folder())
+    async def provide(self, request: web.Request) -> web.Response:
+        """Puts pictures of conversations, as a workflow that is being opened names them, where Load Image finds them."""
+        body: ProvideRequest = await read_body(request, ProvideRequest)
+        return web.json_response({"copied": await asyncio.to_thread(self._provide, list(body.names))})
+
+    def _provide(self, names: list[str]) -> list[str]:
+        return images.provide(names, self._around.users(), self._around.input_folder())
 
     def _folder(self, request: web.Request) -> Path:
         return self.chats(request).folder(request.match_info["chat"])

@@ -51,6 +51,12 @@ class DatasetRequest(_Body):
     name: Annotated[str, Field(max_length=200)]
 
 
+class ProvideRequest(_Body):
+    """POST …/provide: what the Load Images of a workflow name."""
+
+    names: tuple[Annotated[str, Field(max_length=1000)], ...] = Field(max_length=10_000)
+
+
 class EmptyRequest(_Body):
     """What says all by its address."""
 

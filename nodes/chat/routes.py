@@ -23,6 +23,7 @@ _ADDRESSES = (
     ("GET", f"{PREFIX}/choices", "choices"),
     ("GET", f"{PREFIX}/suggestions", "suggestions"),
     ("POST", f"{PREFIX}/rewrite", "rewrite"),
+    ("POST", f"{PREFIX}/provide", "provide"),
     ("GET", _ONE, "read"),
     ("POST", f"{_ONE}/edit", "edit"),
     ("POST", f"{_ONE}/delete", "delete"),
@@ -37,6 +38,7 @@ _ADDRESSES = (
     ("POST", f"{_ONE}/pictures", "add_picture"),
     ("GET", _PICTURE, "picture"),
     ("POST", f"{_PICTURE}/mask", "add_mask"),
+    ("POST", f"{_PICTURE}/edited", "add_edited"),
     ("POST", f"{_PICTURE}/input", "to_input"),
 )
 

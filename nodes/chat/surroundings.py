@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-State = Literal["waiting", "running", "failed", "stopped", "gone"]
+State = Literal["waiting", "running", "failed", "stopped", "gone", "done"]
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,8 @@ class PromptState:
     """What the queue knows of a prompt.
 
     Attributes:
-        state: "gone" where it knows nothing: the server was started anew, or the queue was cleared.
+        state: "gone" where it knows nothing: the server was started anew, or the queue was cleared. "done" is for turns
+            that have their answer, about which no queue is asked.
         message: why it failed.
         seconds: it took, once it has ended.
     """

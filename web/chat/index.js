@@ -2,6 +2,7 @@
 import { app } from "../../../scripts/app.js";
 import { useStyles } from "../shared/dom.js";
 import { dropOnCanvas } from "./canvas_drop.js";
+import { providePictures } from "./opened.js";
 import { ChatPanel } from "./panel.js";
 import { texts } from "./texts.js";
 
@@ -27,6 +28,10 @@ app.registerExtension({
         },
     ],
     keybindings: [{ commandId: "ACEEdit.Chat.Open", combo: { key: "c", shift: true } }],
+    async beforeConfigureGraph(workflow) {
+        // Whatever fails here, the workflow opens all the same.
+        await providePictures(workflow).catch((error) => console.warn("ACE Edit: chat:", error));
+    },
     async setup() {
         useStyles(import.meta.url, "../shared/controls.css", "chat.css");
         dropOnCanvas();

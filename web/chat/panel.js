@@ -1,10 +1,11 @@
 // The page: a head, the turns or the list of conversations or the settings, and where the next turn is written.
-import { isTyping, make } from "../shared/dom.js";
+import { make } from "../shared/dom.js";
 import { ServerError } from "../shared/server.js";
 import { ChatList } from "./chats.js";
 import { Composer } from "./compose/composer.js";
 import { Head } from "./head.js";
-import { turnKey } from "./turns/keys.js";
+import { keepDraft, openedChat, rememberChat } from "./memory.js";
+import { pageKey } from "./turns/keys.js";
 import { Runs } from "./runs.js";
 import { server } from "./server.js";
 import { Settings, firstSettings } from "./settings.js";
@@ -14,19 +15,18 @@ import { Tray } from "./compose/tray.js";
 import { answeredAt, newestBelow, pathTo, siblings, turnOf } from "./tree.js";
 import { turnActs } from "./turns/turn_acts.js";
 
-const MEMORY = "ACEEdit.Chat";
-const OPENERS = new Set(["C", "D"]); // with Shift, they open and close tabs of the sidebar
-
 export class ChatPanel {
     constructor() {
         this.chat = null;
         this.head = null; // of this window; another may look at another branch
         this.view = "talk";
         this.errors = new Map(); // by prompt: why ComfyUI did not take it
+        this.reads = { begun: 0, taken: 0 };
         this.runs = new Runs({
             changed: (prompt) => this.progressed(prompt),
             ended: (prompt, message) => this.ended(prompt, message),
             told: (chat) => this.told(chat),
+            moved: () => this.moved(),
             back: () => this.back(),
         });
         this.acts = turnActs(this);
@@ -72,7 +72,7 @@ export class ChatPanel {
             this.composer.element,
         );
         this.composer.acceptDrops(this.element);
-        this.element.addEventListener("keydown", (event) => this.key(event));
+        this.element.addEventListener("keydown", (event) => pageKey(this, event));
         this.element.addEventListener("paste", (event) => event.stopPropagation());
     }
 
@@ -90,46 +90,60 @@ export class ChatPanel {
     async reload() {
         await this.attempt(async () => {
             this.choices = await server.choices();
-            const id = this.chat?.id ?? localStorage.getItem(MEMORY);
-            if (!id) return this.draw();
+            const id = this.chat?.id ?? openedChat();
+            if (!id) return this.begun();
             await this.refresh(id, !this.chat);
         });
     }
 
-    // The server is there again: what it does not know any more, since it was started anew, does not run.
-    async back() {
-        await this.reload();
-        for (const turn of this.chat?.turns ?? []) {
-            if (!["waiting", "running"].includes(turn.state)) this.runs.forget(turn.prompt);
-        }
+    // Nothing is open: what was written before there is a conversation is still there.
+    begun() {
+        if (this.composer.isEmpty) this.composer.openDraft();
         this.draw();
     }
 
+    // The server is there again, maybe another one that has forgotten its queue.
+    async back() {
+        if (this.isAway) this.tell("");
+        await this.reload();
+        if (this.view === "list") this.list.load();
+    }
+
     async refresh(id, first = false) {
+        const number = ++this.reads.begun;
+        const known = this.runs.queued;
         try {
             const chat = await server.read(id);
-            if (first || this.chat?.id === id) this.take(chat, first); // else another was opened meanwhile
+            if (number < this.reads.taken) return; // overtaken by a later one
+            this.reads.taken = number;
+            if (first || this.chat?.id === id) this.take(chat, first, known); // else another was opened meanwhile
         } catch (error) {
             if (error.code !== "unknown") throw error;
+            if (this.chat && this.chat.id !== id) return;
+            const gone = this.chat;
             this.leave();
+            if (gone) this.tell(texts().deleted(gone.title || texts().untitled), false, this.restoring(gone));
         }
     }
 
-    // A conversation as the server has it now. first: it was not shown before.
-    take(chat, first = false) {
+    // A conversation as the server has it now. first: it was not shown before. known: what was in the queue when it was asked.
+    take(chat, first = false, known = new Set()) {
         if (!first && this.chat?.id === chat.id && chat.changed < this.chat.changed) return; // overtaken by a newer one
         if (first) this.head = chat.head;
         this.chat = chat;
+        this.runs.settle(chat.turns, known);
+        for (const turn of chat.turns) if (this.runs.get(turn.prompt)) this.errors.delete(turn.prompt);
         if (this.head && !turnOf(chat, this.head)) this.head = chat.head;
-        localStorage.setItem(MEMORY, chat.id);
+        rememberChat(chat.id);
         if (first) this.composer.openDraft();
+        if (this.view === "settings") this.settings.update(chat.settings);
         this.draw();
     }
 
     leave() {
         this.chat = null;
         this.head = null;
-        localStorage.removeItem(MEMORY);
+        rememberChat(null);
         this.composer.openDraft();
         this.draw();
     }
@@ -160,11 +174,13 @@ export class ChatPanel {
         this.notice.replaceChildren(text, ...(button ? [" ", button] : []));
         this.notice.hidden = !text;
         this.notice.classList.toggle("ace-bad", bad);
+        this.isAway = false;
     }
 
     fail(error) {
         if (!(error instanceof ServerError)) console.warn("ACE Edit: chat:", error);
         this.tell(error instanceof ServerError ? errorText(error) : error.message, true);
+        this.isAway = error.code === "away";
     }
 
     async attempt(work) {
@@ -191,7 +207,9 @@ export class ChatPanel {
         const made = await this.opening;
         if (!this.chat) {
             this.chat = made;
-            localStorage.setItem(MEMORY, made.id);
+            rememberChat(made.id);
+            keepDraft(null, null); // what was written before goes on as this one's
+            this.composer.changed(false);
             this.draw();
         }
         return made.id;
@@ -220,16 +238,29 @@ export class ChatPanel {
 
     remove(chat) {
         return this.attempt(async () => {
-            await server.remove(chat.id);
-            const restore = async () => {
-                await this.attempt(() => server.restore(chat.id));
-                this.tell("");
-                this.list.load();
-            };
-            if (this.chat?.id === chat.id) this.leave();
-            this.tell(texts().deleted(chat.title || texts().untitled), false, [texts().undo, restore]);
+            const wasOpen = this.chat?.id === chat.id;
+            if (wasOpen) this.leave();
+            try {
+                await server.remove(chat.id);
+            } catch (error) {
+                if (wasOpen) this.take(await server.read(chat.id), true);
+                throw error;
+            }
+            this.tell(texts().deleted(chat.title || texts().untitled), false, this.restoring(chat));
             await this.list.load();
         });
+    }
+
+    // What takes a deleted conversation back, for a notice.
+    restoring(chat) {
+        const restore = () =>
+            this.attempt(async () => {
+                const restored = await server.restore(chat.id);
+                this.tell("");
+                if (this.view === "list") await this.list.load();
+                else this.take(restored, true);
+            });
+        return [texts().undo, restore];
     }
 
     export(chat) {
@@ -244,9 +275,10 @@ export class ChatPanel {
         });
     }
 
-    changeSettings(settings) {
-        this.lastSettings = settings;
-        this.edit({ settings });
+    // changes: what was chosen; another window may have chosen the rest.
+    changeSettings(changes) {
+        this.lastSettings = { ...this.chat.settings, ...changes };
+        this.edit({ settings: this.lastSettings });
     }
 
     // -- turns -------------------------------------------------------------------------------------------------
@@ -256,7 +288,6 @@ export class ChatPanel {
             const chat = await this.ensureChat();
             const told = await server.ask(chat, ask, this.head);
             this.composer.reset();
-            if (ask.depth !== told.chat.settings.depth) await server.edit(chat, { settings: { ...told.chat.settings, depth: ask.depth } });
             await this.begin(told);
         });
     }
@@ -270,7 +301,7 @@ export class ChatPanel {
         try {
             await started;
         } catch (error) {
-            this.errors.set(told.prompt_id, error.message);
+            this.errors.set(told.prompt_id, error instanceof ServerError ? errorText(error) : error.message);
             throw error;
         } finally {
             this.draw();
@@ -318,6 +349,12 @@ export class ChatPanel {
         if (this.chat?.id === chat) this.attempt(() => this.refresh(chat));
     }
 
+    // The queue is another: turns that other windows began run now, or what waited is gone.
+    moved() {
+        const isOpen = ({ answer, state }) => (answer ? answer.seconds === null : !["failed", "stopped"].includes(state));
+        if (this.chat?.turns.some(isOpen)) this.attempt(() => this.refresh(this.chat.id));
+    }
+
     // Another place of the tree is looked at.
     goTo(id) {
         this.head = id;
@@ -346,22 +383,4 @@ export class ChatPanel {
     preview(ask, parent) {
         return this.attempt(() => this.acts.drawSheet(ask, parent));
     }
-
-    // -- keys --------------------------------------------------------------------------------------------------
-
-    key(event) {
-        if (OPENERS.has(event.key) && !isTyping(event.target)) return;
-        event.stopPropagation(); // ComfyUI would take Delete and others for its graph
-        if (isTyping(event.target)) {
-            if (event.key === "Escape" && this.view !== "talk") this.showView("talk");
-            return;
-        }
-        if (event.target.closest("button, summary") && (event.key === "Enter" || event.key === " ")) return;
-        if (this.view !== "talk") {
-            if (event.key === "Escape") this.showView("talk");
-            return;
-        }
-        if (turnKey(this, event)) event.preventDefault();
-    }
 }
-

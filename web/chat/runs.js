@@ -1,14 +1,17 @@
 // Turns in ComfyUI's queue: put there, followed, stopped. One set of listeners for the life of the page.
 import { api } from "../../../scripts/api.js";
+import { fetchJson } from "../shared/page.js";
 import { ServerError } from "../shared/server.js";
 
 const JSON_HEADERS = { "Content-Type": "application/json" };
 
+const CALM = 200; // ms, so that of many changes of the queue at once one is told
+
 export class Runs {
-    // changed(promptId): something about a prompt of ours is new. ended(promptId): it is over. told(chat): the server says that
-    // a conversation has changed. back(): the server is there again.
-    constructor({ changed, ended, told, back }) {
-        this.runs = new Map(); // by prompt: {state, value, max, preview, message}
+    // changed(promptId): something about a prompt of ours is new. ended(promptId, message): it is over. told(chat): the server
+    // says that a conversation has changed. moved(): the queue is another. back(): the server is there again.
+    constructor({ changed, ended, told, moved, back }) {
+        this.runs = new Map(); // by prompt: {state, queued, value, max, preview, shown}
         this.current = null; // the prompt that runs, whoever's it is
         this.changed = changed;
         const listen = (name, work) => api.addEventListener(name, ({ detail }) => work(detail));
@@ -21,16 +24,30 @@ export class Runs {
         listen("b_preview", (blob) => this.preview(this.current, blob));
         for (const name of ["execution_success", "execution_error", "execution_interrupted"]) {
             listen(name, ({ prompt_id, exception_message: message }) => {
-                if (!this.runs.has(prompt_id)) return;
+                const run = this.runs.get(prompt_id);
+                if (!run) return;
                 this.forget(prompt_id);
-                ended(prompt_id, message);
+                if (!run.shown) ended(prompt_id, message);
+                else if (name !== "execution_success") run.shown.failed(message?.trim());
             });
         }
         listen("executed", ({ prompt_id, output }) => {
-            if (this.runs.has(prompt_id) && output?.images?.length) this.runs.get(prompt_id).shown?.(output.images[0]);
+            if (output?.images?.length) this.runs.get(prompt_id)?.shown?.picture(output.images[0]);
         });
         listen("ace.chat", ({ chat }) => told(chat));
-        api.addEventListener("reconnected", () => back());
+        // Of a turn that another window began, or that was taken out of the queue, the queue alone tells, and to everybody.
+        listen("status", (status) => {
+            if (!status || this.timer) return;
+            this.timer = setTimeout(() => {
+                this.timer = null;
+                moved();
+                this.checkShown().catch(() => {}); // the next change asks again
+            }, CALM);
+        });
+        api.addEventListener("reconnected", () => {
+            back();
+            this.checkShown().catch(() => {});
+        });
     }
 
     get(promptId) {
@@ -57,10 +74,47 @@ export class Runs {
         this.runs.delete(promptId);
     }
 
+    // The prompts of which the server has said that they are in its queue.
+    get queued() {
+        return new Set([...this.runs].filter(([, run]) => run.queued).map(([promptId]) => promptId));
+    }
+
+    // What the server says of turns. known: what was in the queue by then.
+    settle(turns, known) {
+        for (const { answer, state, prompt } of turns) {
+            if (!answer && (state === "waiting" || state === "running")) this.follow(prompt, state);
+            else if (known.has(prompt)) this.forget(prompt);
+        }
+    }
+
+    // A prompt that this window did not begin, or began before it was loaded anew.
+    follow(promptId, state) {
+        const run = this.runs.get(promptId);
+        if (!run) this.runs.set(promptId, { state, queued: true });
+        else if (state === "running") run.state = state;
+    }
+
+    // A prompt that shows a picture is no turn, so the server notes nothing of it: the queue is asked what became of it.
+    async checkShown() {
+        const open = [...this.runs].filter(([, run]) => run.queued && run.shown);
+        if (!open.length) return;
+        const { queue_running: running, queue_pending: waiting } = await fetchJson("/queue");
+        const busy = new Set([...running, ...waiting].map(([, promptId]) => promptId));
+        for (const [promptId, { shown }] of open.filter(([promptId]) => !busy.has(promptId))) {
+            const outputs = (await fetchJson(`/history/${promptId}`))?.[promptId]?.outputs ?? {};
+            if (!this.runs.has(promptId)) continue; // it was told meanwhile
+            this.forget(promptId);
+            const [picture] = Object.values(outputs).flatMap(({ images }) => images ?? []);
+            if (picture) shown.picture(picture);
+            else shown.failed();
+        }
+    }
+
     // Puts a prompt into the queue under the id that the server has noted, so that whoever looks later finds it.
-    // shown: called with the file of a picture that one of its nodes shows.
+    // shown: for a prompt that is no turn: picture(file) that one of its nodes shows, or failed(message).
     async start({ prompt, prompt_id: promptId, workflow }, shown = null) {
-        this.runs.set(promptId, { state: "waiting", shown });
+        const run = { state: "waiting", queued: false, shown };
+        this.runs.set(promptId, run);
         const body = {
             client_id: api.clientId ?? api.initialClientId,
             prompt,
@@ -68,7 +122,8 @@ export class Runs {
             extra_data: { preview_method: "auto", ...(workflow ? { extra_pnginfo: { workflow } } : {}) },
         };
         try {
-            const reply = await api.fetchApi("/prompt", { method: "POST", headers: JSON_HEADERS, body: JSON.stringify(body) });
+            const reply = await send("/prompt", body);
+            run.queued = reply.ok;
             if (reply.ok) return;
             throw new ServerError(refusal(await reply.json().catch(() => ({}))), "refused");
         } catch (error) {
@@ -79,9 +134,16 @@ export class Runs {
 
     // Only what is ours is ended: a prompt that waits is taken out of the queue, one that runs is interrupted.
     async stop(promptId) {
-        const send = (route, body) => api.fetchApi(route, { method: "POST", headers: JSON_HEADERS, body: JSON.stringify(body) });
         await send("/queue", { delete: [promptId] });
         await send("/interrupt", { prompt_id: promptId });
+    }
+}
+
+async function send(route, body) {
+    try {
+        return await api.fetchApi(route, { method: "POST", headers: JSON_HEADERS, body: JSON.stringify(body) });
+    } catch (error) {
+        throw new ServerError(error.message, "away");
     }
 }
 

@@ -5,7 +5,7 @@ import { texts } from "./texts.js";
 const SIZES = ["as the model", "512 px model", "1024 px model", "exact size", "source size"];
 
 export class Settings {
-    // changed(settings): something was chosen.
+    // changed(changes): something was chosen; the rest of the settings stays as it is.
     constructor(changed) {
         this.changed = changed;
         this.element = make("form", { className: "ace-form ace-chat-settings", hidden: true });
@@ -120,8 +120,15 @@ export class Settings {
         this.draw();
         if (own && [made.model, made.text_encoder, made.vae].includes(null)) return; // not all is chosen yet
         if (!own && bundle === null) return;
+        const changes = Object.entries(made).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(this.settings[name]));
         this.settings = made;
-        this.changed(made);
+        if (changes.length) this.changed(Object.fromEntries(changes));
+    }
+
+    // Another window may have chosen something; whoever is choosing here is left alone.
+    update(settings) {
+        const same = JSON.stringify(settings) === JSON.stringify(this.settings);
+        if (this.settings && !same && !this.element.contains(document.activeElement)) this.show(settings, this.choices);
     }
 
     recommend(bundle) {

@@ -9,6 +9,7 @@ export class Wipe {
         this.words = words;
         this.before = make("img", { alt: words.source, draggable: false, className: "ace-before" });
         this.after = make("img", { alt: words.result, draggable: false, className: "ace-after" });
+        this.layer = make("div", { className: "ace-layer" }, this.before);
         this.edge = make("div", { className: "ace-edge" });
         this.beforeLabel = make("span", { className: "ace-label ace-label-before" });
         this.afterLabel = make("span", { className: "ace-label ace-label-after" }, words.result);
@@ -16,7 +17,7 @@ export class Wipe {
             "div",
             { className: "ace-pictures", title: words.wipe },
             this.after,
-            this.before,
+            this.layer,
             this.edge,
             this.beforeLabel,
             this.afterLabel,
@@ -34,8 +35,12 @@ export class Wipe {
     }
 
     // before: address of what lies left of the edge, null where there is only a result.
-    // small: whether there is no more of it than a small picture, which is not blown up.
-    show(before, after, label, small = false) {
+    // small: whether there is no more of it than a small picture, which is not blown up. part: where the source lies in the
+    // result, {left, top, width, height} as shares of that; without it one of another shape is shown whole, in the middle.
+    show(before, after, label, { small = false, part = null } = {}) {
+        const { left = 0, top = 0, width = 1, height = 1 } = part ?? {};
+        const share = (value) => `${value * 100}%`;
+        Object.assign(this.before.style, { left: share(left), top: share(top), width: share(width), height: share(height) });
         this.pictures.classList.toggle("ace-small", small);
         this.pictures.classList.toggle("ace-single", before === null);
         if (this.after.getAttribute("src") !== after) this.after.src = after;
@@ -59,7 +64,7 @@ export class Wipe {
     // percent: how much of the width shows the source.
     move(percent) {
         this.percent = Math.min(100, Math.max(0, percent));
-        this.before.style.clipPath = `inset(0 ${100 - this.percent}% 0 0)`;
+        this.layer.style.clipPath = `inset(0 ${100 - this.percent}% 0 0)`;
         this.edge.style.left = `${this.percent}%`;
     }
 

@@ -96,6 +96,38 @@ def add_mask(folder: Path, file: str, data: bytes) -> dict[str, Any]:
     return add_pixels(folder, np.dstack([pixels, 255 - hard]))
 
 
+def add_edited(folder: Path, file: str, data: bytes) -> dict[str, Any]:
+    """Stores what ComfyUI's mask editor made of a picture. It also paints, turns and mirrors: what is seen may be another.
+
+    Args:
+        folder: of the conversation.
+        file: the picture that was edited.
+        data: a file with the mask in its alpha channel, transparent where the picture may change.
+
+    Returns:
+        picture: its file, ``file`` itself where nothing but a mask was painted; mask: file of it with its mask, None where
+        that marks nothing.
+
+    Raises:
+        ImageError: it cannot be read.
+        UnknownChatError: there is no such picture.
+        OSError: it cannot be written.
+    """
+    before = read_pixels(folder, file)
+    saved = read_image(io.BytesIO(data), max_pixels=_MOST_PIXELS, alpha="drop")
+    pixels, marked = saved.pixels, np.zeros(saved.pixels.shape[:2], bool)
+    if saved.alpha is not None:
+        marked = saved.alpha < 128
+        if pixels.shape == before.shape:
+            # A browser's canvas rounds the colour of what is half transparent, and may forget that of what is wholly so.
+            told = (saved.alpha == 255) | ((saved.alpha == 0) & pixels.any(axis=2))
+            pixels = np.where(told[..., None], pixels, before)
+    picture, mask = add_pixels(folder, pixels)["file"], None
+    if marked.any():
+        mask = add_pixels(folder, np.dstack([pixels, np.where(marked, 0, 255).astype(np.uint8)]))["file"]
+    return {"picture": picture, "mask": mask}
+
+
 def picture_path(folder: Path, file: str) -> Path:
     """The file of a picture. Raises UnknownChatError."""
     path = folder / PICTURES / file

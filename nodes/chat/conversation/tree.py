@@ -22,6 +22,7 @@ SCHEMA = 1
 MOST_TURNS = 10_000
 MOST_CHARACTERS = 20_000  # of an instruction; a dataset takes no more
 MAX_ROUNDS = MAX_IMAGES - 1
+LONGEST_MESSAGE = 2_000  # characters
 LARGEST_SEED = 2**53 - 1  # JavaScript counts no further
 _TITLE = 80  # characters
 
@@ -173,6 +174,8 @@ class Turn(Ask):
         settings: those it was asked with.
         prompt: id of its prompt in ComfyUI's queue, the last one where it was queued again.
         answer: once it has one.
+        ended: how it ended without one, noted because the queue's own memory is cleared or ends with the server.
+        message: why it failed.
     """
 
     id: Id
@@ -182,6 +185,8 @@ class Turn(Ask):
     settings: Settings
     prompt: Annotated[str, Field(max_length=100)]
     answer: Answer | None = None
+    ended: Literal["failed", "stopped"] | None = None
+    message: Annotated[str, Field(max_length=LONGEST_MESSAGE)] = ""
 
 
 class Chat(Record):

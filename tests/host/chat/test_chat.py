@@ -14,8 +14,6 @@ from host.chat.chat_page import ChatPage, save_photo, until
 from host.harness.contrast import WEAK_TEXTS
 from PIL import Image
 
-_VUE_NODES = "Comfy.VueNodes.Enabled"
-
 pytestmark = pytest.mark.timeout(1800)  # a conversation of ten rounds takes long on a busy machine
 
 
@@ -58,16 +56,27 @@ def compare_last(page: ChatPage) -> None:
     page.page.wait_for_function("() => document.querySelector('.ace-chat-dialog .ace-after').naturalWidth")
     page.page.keyboard.press(".")
     page.comfy.screenshot("chat-compare")
+    return_to_turns(page)
+
+
+def return_to_turns(page: ChatPage) -> None:
     page.page.keyboard.press("Escape")
+    page.page.wait_for_selector(".ace-chat-dialog", state="detached")
 
 
 def extend_last(page: ChatPage, before):
-    """Extends the last answer to the left; what was there stays."""
+    """Extends the last answer to the left; what was there stays, and lies on itself where both are compared."""
     page.page.get_by_role("button", name="Extend", exact=True).click()
     page.page.locator(".ace-chat-extend input").first.fill("32")
     turn = page.send("continue the picture")
     old, new = (read_pixels(page.chats.folder(page.chat.id), f) for f in (before.answer.file, turn.answer.file))
     assert new.shape[1] == old.shape[1] + 32 and np.array_equal(new[:, 40:], old[:, 8:])
+    page.act("Compare")
+    page.page.get_by_text(f"{old.shape[1]} × {old.shape[0]} → {new.shape[1]} × {new.shape[0]}").wait_for()
+    boxes = [page.page.locator(f".ace-chat-dialog .ace-{one}").bounding_box() for one in ("before", "after")]
+    scale = boxes[1]["width"] / new.shape[1]
+    assert abs(boxes[0]["x"] - boxes[1]["x"] - 32 * scale) < 1 and abs(boxes[0]["width"] - old.shape[1] * scale) < 1
+    return_to_turns(page)
     return turn
 
 
@@ -149,6 +158,33 @@ def test_the_opened_workflow_gives_the_same_picture(chat, tmp_path, branch):
     assert (page.comfy.red_nodes(), page.comfy.missing_node_types()) == ([], [])
     found = run_opened(page)
     assert np.array_equal(found, read_pixels(page.chats.folder(page.chat.id), turn.answer.file))
+    assert page.errors() == []
+
+
+def test_the_workflow_in_an_answers_file_opens_whole(open_page, comfy, tmp_path, nodes_2):
+    page = ChatPage(open_page(comfy, nodes_2=nodes_2))
+    page.upload(save_photo(tmp_path))
+    page.use()
+    page.page.locator(".ace-chat-composer").get_by_role("button", name="Mask", exact=True).click()
+    paint_left_half(page)
+    turn = page.send("make it gray")
+    for copy in (comfy.base_dir / "input").glob("ace-chat*/*"):
+        copy.unlink()  # an artist may clean up
+    page.page.evaluate(
+        """async address => {
+            const blob = await (await fetch(address)).blob();
+            await app.handleFile(new File([blob], "answer.png", { type: "image/png" }));
+        }""",
+        f"/ace/chats/{page.chat.id}/pictures/{turn.answer.file}",
+    )
+    page.page.wait_for_function("() => app.graph.nodes.some(node => node.type === 'ACEChatAnswer')")
+    page.comfy.settle()
+    page.page.wait_for_function(
+        "() => app.graph.nodes.filter(node => node.type === 'LoadImage').every(node => node.imgs?.[0]?.naturalWidth === 96)"
+    )
+    page.comfy.screenshot(f"chat-answer-opened-{'nodes-2' if nodes_2 else 'canvas'}")
+    assert (page.comfy.red_nodes(), page.comfy.missing_node_types(), page.comfy.error_texts()) == ([], [], [])
+    assert np.array_equal(run_opened(page), read_pixels(page.chats.folder(page.chat.id), turn.answer.file))
     assert page.errors() == []
 
 
@@ -267,17 +303,18 @@ def test_hostile_words_stay_words(chat):
 @pytest.mark.parametrize("palette", ["dark", "light"])
 def test_all_of_it_can_be_read_in_the_hosts_colours(open_page, comfy, setting, tmp_path, palette):
     setting("Comfy.ColorPalette", palette)
-    setting(_VUE_NODES, palette == "light")
-    page = ChatPage(open_page(comfy))
+    page = ChatPage(open_page(comfy, nodes_2=palette == "light"))
     page.upload(save_photo(tmp_path))
     page.use()
     page.send("make it gray")
     page.write("add a ")
     page.page.wait_for_selector(".ace-chat-suggested")
-    page.page.locator(".ace-chat-turn").last.locator("summary").click()
-    page.page.get_by_role("button", name="Reword", exact=True).click()
-    page.comfy.screenshot(f"chat-{palette}")
     weak = page.page.evaluate(WEAK_TEXTS, ".ace-chat")
+    page.page.get_by_role("button", name="Reword", exact=True).click()
+    page.page.locator(".ace-chat-suggested").first.wait_for(state="hidden")
+    page.page.locator(".ace-chat-turn").last.locator("summary").click()
+    page.comfy.screenshot(f"chat-{palette}")
+    weak += page.page.evaluate(WEAK_TEXTS, ".ace-chat")
     page.page.locator(".ace-chat .pi-cog").click()
     page.page.wait_for_selector(".ace-chat-settings select")
     page.comfy.screenshot(f"chat-settings-{palette}")

@@ -90,6 +90,8 @@ def test_a_killed_server_loses_nothing(start_comfy, open_page, tmp_path):
     page.upload(save_photo(tmp_path))
     page.use()
     first = page.send("make it gray")
+    until(lambda: page.chat.turns[0].answer.seconds is not None and page.pump(), "how long it took was not noted")
+    first = page.chat.turns[0]
     page.use(steps=1000)
     page.write("blur it")
     page.page.keyboard.press("Enter")

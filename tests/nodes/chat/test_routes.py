@@ -14,7 +14,14 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from chat_server import Reply, chat_server, openai_reply
-from comfyui_ace.nodes.chat.conversation.images import add_pixels, input_name, provide, read_marks
+from comfyui_ace.nodes.chat.conversation.images import (
+    add_pixels,
+    input_name,
+    menu_name,
+    provide,
+    read_marks,
+    read_pixels,
+)
 from comfyui_ace.nodes.chat.conversation.store import PLACE, Chats
 from comfyui_ace.nodes.chat.conversation.tree import Answer
 from comfyui_ace.nodes.chat.routes import add_routes
@@ -132,6 +139,30 @@ def test_a_conversation_from_its_beginning_to_its_end(house):
     run(house, work)
 
 
+def test_why_a_turn_has_no_answer_outlives_the_queue(house):
+    async def work(page: Client):
+        chat = await page.post("", {"settings": SETTINGS.model_dump(mode="json")})
+        one = f"/{chat['id']}"
+        told = await page.post(f"{one}/turns", {"ask": {"parts": ["a cat"], "depth": 2}})
+        assert told["chat"]["settings"]["depth"] == 2, "the next turn begins with the same depth"
+        house.queue[told["prompt_id"]] = PromptState("failed", "out of memory" + "!" * 5000)
+        assert (await page.get(one))["turns"][0]["state"] == "failed"
+        house.queue.clear()
+        turn = (await page.get(one))["turns"][0]
+        assert turn["state"] == "failed" and turn["message"].startswith("out of memory!")
+        again = await page.post(f"{one}/turns/{told['turn']}/again")
+        assert (again["chat"]["turns"][0]["state"], again["chat"]["turns"][0]["message"]) == ("gone", "")
+        house.queue[again["prompt_id"]] = PromptState("stopped")
+        assert (await page.get(one))["turns"][0]["state"] == "stopped"
+        house.queue.clear()
+        assert (await page.get(one))["turns"][0]["state"] == "stopped"
+        answer(house, told, 2)
+        turn = (await page.get(one))["turns"][0]
+        assert (turn["state"], turn["message"]) == ("done", "")
+
+    run(house, work)
+
+
 def test_masks_are_of_their_picture(house):
     talk = Talk(house.chats)
     file = talk.upload(1)
@@ -151,6 +182,52 @@ def test_masks_are_of_their_picture(house):
         jpeg = await page.get(f"/{talk.chat.id}/pictures/{masked}", small="1")
         assert Image.open(io.BytesIO(jpeg)).format == "JPEG"
         assert (await page.post(f"{place}/input"))["name"] == f"ace-chat-{file}"
+
+    run(house, work)
+
+
+def test_what_the_hosts_editor_saved_is_the_same_picture_with_a_mask_or_another(house):
+    talk = Talk(house.chats)
+    file = talk.upload(1)
+    alpha = np.full((HEIGHT, WIDTH), 255, np.uint8)
+    alpha[:10], alpha[10] = 0, 200
+
+    async def work(page: Client):
+        place = f"/{talk.chat.id}/pictures/{file}/edited"
+        for forgotten in (True, False):
+            saved = np.dstack([pixels(1), alpha])
+            saved[10] //= 2  # half transparent, so the canvas rounds
+            saved[10, :, 3] = 200
+            if forgotten:
+                saved[:10, :, :3] = 0
+            made = await page.send(place, png(saved))
+            assert made["picture"] == file, "only a mask was painted"
+            marks = read_marks(talk.folder, made["mask"])
+            assert (marks[:10] == 255).all() and (marks[10:] == 0).all()
+            assert np.array_equal(read_pixels(talk.folder, made["mask"]), pixels(1))
+        assert await page.send(place, png(pixels(1))) == {"picture": file, "mask": None}
+        painted = np.dstack([pixels(1), alpha])
+        painted[:5, :, :3] = (255, 0, 0)
+        made = await page.send(place, png(painted))
+        assert made["picture"] != file and (read_pixels(talk.folder, made["picture"])[:5] == (255, 0, 0)).all()
+        turned = await page.send(place, png(np.rot90(np.dstack([pixels(1), alpha]))))
+        assert read_pixels(talk.folder, turned["picture"]).shape == (WIDTH, HEIGHT, 3)
+        assert read_marks(talk.folder, turned["mask"]).shape == (WIDTH, HEIGHT)
+        assert (await page.send(place, b"GIF89a", 422))["code"] == "picture"
+
+    run(house, work)
+
+
+def test_pictures_of_a_workflow_are_provided_before_it_is_opened(house):
+    talk = Talk(house.chats)
+    file = talk.upload(1)
+
+    async def work(page: Client):
+        names = [menu_name(file), "ace-chat-../../x.png", "photo.png", menu_name(f"{NOBODY}.png")]
+        assert (await page.post("/provide", {"names": names}))["copied"] == [menu_name(file)]
+        assert (await page.post("/provide", {"names": names}))["copied"] == [], "it is there already"
+        assert [path.name for path in (house.root / "input").rglob("*.png")] == [menu_name(file)]
+        assert (await page.post("/provide", {"names": "all"}, 400))["code"] == "bad_request"
 
     run(house, work)
 

@@ -1,17 +1,19 @@
 // Where a turn is put together: pictures, words, and how it is made.
-import { make } from "../../shared/dom.js";
+import { iconButton, make } from "../../shared/dom.js";
 import { carried, carries } from "../canvas_drop.js";
+import { Extension } from "./extension.js";
 import { Field } from "./field.js";
+import { hasHostEditor, openHostEditor } from "./host_mask.js";
 import { MaskEditor } from "./mask.js";
 import { Picker } from "./picker.js";
 import { Rewording } from "./rewording.js";
+import { keepDraft, readDraft } from "../memory.js";
 import { pictureAddress, server, smallAddress } from "../server.js";
 import { language, texts } from "../texts.js";
 import { allPictures, answeredAt, roundsFor, wordOf } from "../tree.js";
 
 const PAUSE = 250; // ms without a key, after which phrasings are looked for
-const DRAFTS = "ACEEdit.Chat.Draft.";
-const SIDES = ["left", "top", "right", "bottom", "overlap"];
+const SEED = /^\d{1,15}$/;
 
 export class Composer {
     // panel: the page. What it needs of it: chat, head, ensureChat(), send(ask), stop(), attempt(work), preview(ask).
@@ -21,6 +23,7 @@ export class Composer {
         const words = texts();
         this.field = new Field(words.write, {
             changed: () => this.changed(),
+            left: () => this.picker.hide(),
             send: () => this.send(),
             names: (prefix) => this.showNames(prefix),
             key: (event) => this.picker.key(event) || this.leave(event),
@@ -45,31 +48,28 @@ export class Composer {
         this.sendButton = button(words.send, words.sendHelp, () => this.send(), "ace-chat-send");
         this.stopButton = button(words.stop, words.stop, () => this.panel.stop(), "ace-chat-stop");
         this.seed = make("input", { className: "ace-input ace-chat-seed", inputMode: "numeric", placeholder: words.seed, title: words.seedHelp });
+        this.seed.addEventListener("input", () => this.keepDraft());
         this.seed.setAttribute("aria-label", `${words.seed}. ${words.seedHelp}`);
         this.depth = make("input", { type: "range", min: 0, max: 9, value: 4, title: words.depthHelp, ariaLabel: words.depth });
-        this.depth.addEventListener("input", () => this.showDepth());
+        this.depth.addEventListener("input", () => {
+            this.showDepth();
+            this.keepDraft();
+        });
         this.depthText = make("span", { className: "ace-chat-depth" });
         this.sheetButton = button(words.preview, words.previewHelp, () => this.preview());
         this.rewriteButton = button(words.rewrite, words.rewriteHelp, () => this.rewording.toggle());
-        this.attachButton = button("＋", words.attach, () => this.files.click());
-        this.attachButton.setAttribute("aria-label", words.attach);
+        this.attachButton = iconButton("pi-image", words.attach, () => this.files.click());
     }
 
     assemble(words) {
-        this.sides = Object.fromEntries(
-            SIDES.map((side) => [
-                side,
-                make("input", { className: "ace-input", type: "number", min: 0, max: side === "overlap" ? 1024 : 8192, step: 8, value: 0 }),
-            ]),
-        );
-        const fields = SIDES.map((side) => make("label", { className: "ace-field" }, make("span", {}, words.extendSides[side]), this.sides[side]));
-        this.extend = make("div", { className: "ace-chat-extend", hidden: true }, ...fields);
+        this.extension = new Extension(() => this.sizeOf(this.tray.pictures[0]));
+        this.extension.element.addEventListener("input", () => this.changed(false));
         const history = make("label", { className: "ace-chat-history", title: words.depthHelp }, words.depth, this.depth, this.depthText);
         this.element = make(
             "div",
             { className: "ace-chat-composer" },
             this.tray.element,
-            this.extend,
+            this.extension.element,
             this.rewording.element,
             this.picker.element,
             this.field.element,
@@ -135,27 +135,50 @@ export class Composer {
     openMask(picture = this.tray.pictures[0]) {
         if (!picture) return;
         const { chat, file, mask, fill } = picture;
-        const keep = (blob, chosen) =>
+        const keep = async (blob, chosen) => {
+            const made = await server.addMask(chat, file, blob);
+            this.tray.mask(picture, made.file, chosen);
+            if (made.file) this.closeExtend();
+        };
+        const done = (...made) =>
             this.panel.attempt(async () => {
-                const made = await server.addMask(chat, file, blob);
-                this.tray.mask(picture, made.file, chosen);
-                if (made.file) this.closeExtend();
+                await keep(...made);
                 this.field.focus();
             });
-        const inputName = () => server.toInput(chat, mask ?? file);
-        new MaskEditor(pictureAddress(chat, file), mask && pictureAddress(chat, mask), fill, keep, inputName);
+        const host = (...made) =>
+            this.panel.attempt(async () => {
+                await keep(...made); // so that leaving the other editor without saving loses nothing
+                const name = await server.toInput(chat, picture.mask ?? file);
+                await openHostEditor(name, (blob) => this.panel.attempt(() => this.takeEdited(picture, blob)));
+            });
+        new MaskEditor(pictureAddress(chat, file), mask && pictureAddress(chat, mask), fill, done, hasHostEditor() ? host : null);
+    }
+
+    // What ComfyUI's editor saved comes back into ours, to be looked at.
+    async takeEdited(picture, blob) {
+        const made = await server.addEdited(picture.chat, picture.file, blob);
+        this.tray.edited(picture, made.picture);
+        this.tray.mask(picture, made.mask, picture.fill);
+        this.field.relabel(picture);
+        if (made.mask) this.closeExtend();
+        this.openMask(picture);
+    }
+
+    async sizeOf({ chat, file }) {
+        const image = make("img", { src: pictureAddress(chat, file) });
+        await image.decode();
+        return [image.naturalWidth, image.naturalHeight];
     }
 
     toggleExtend() {
-        if (!this.extend.hidden) return this.closeExtend();
-        this.extend.hidden = false;
-        this.sides.left.focus();
+        if (this.extension.isOpen) return this.closeExtend();
+        this.extension.open();
+        this.extension.focus();
         this.changed();
     }
 
     closeExtend() {
-        this.extend.hidden = true;
-        for (const input of Object.values(this.sides)) input.value = 0;
+        this.extension.close();
         this.changed();
     }
 
@@ -226,30 +249,46 @@ export class Composer {
     // -- what is asked -----------------------------------------------------------------------------------------
 
     get ask() {
-        const extend = Object.fromEntries(SIDES.map((side) => [side, Math.max(0, Math.round(Number(this.sides[side].value) || 0))]));
-        const seed = /^\d{1,15}$/.test(this.seed.value.trim()) ? Number(this.seed.value) : Math.floor(Math.random() * 2 ** 48);
+        const seed = this.seed.value.trim() === "" ? Math.floor(Math.random() * 2 ** 48) : Number(this.seed.value);
         return {
             parts: this.field.parts(this.tray.pictures),
             pictures: this.tray.asked,
-            extend: this.extend.hidden || !this.tray.pictures.length ? null : extend,
+            extend: this.tray.pictures.length ? this.extension.asked : null,
             seed,
             depth: Number(this.depth.value),
         };
     }
 
     get isEmpty() {
-        return this.field.isEmpty && this.extend.hidden;
+        return this.field.isEmpty && !this.extension.isOpen;
     }
 
-    send() {
+    // Whether the seed is one; if not, it is said.
+    hasSeed() {
+        const text = this.seed.value.trim();
+        const good = text === "" || SEED.test(text);
+        this.seed.setAttribute("aria-invalid", !good);
+        if (!good) {
+            this.panel.tell(texts().badSeed, true);
+            this.seed.focus();
+        }
+        return good;
+    }
+
+    async send() {
         this.picker.hide();
         clearTimeout(this.timer);
-        if (this.isEmpty) return;
-        this.panel.send(this.ask);
+        if (this.isEmpty || this.isSending || !this.hasSeed()) return;
+        this.isSending = true; // a second Enter before the server has answered is no second turn
+        try {
+            await this.panel.send(this.ask);
+        } finally {
+            this.isSending = false;
+        }
     }
 
     preview() {
-        this.panel.preview(this.ask, this.panel.head);
+        if (this.hasSeed()) this.panel.preview(this.ask, this.panel.head);
     }
 
     // The turn has been taken: the next one begins empty, on its answer.
@@ -269,11 +308,8 @@ export class Composer {
         this.field.set(turn.parts, this.tray.pictures);
         this.seed.value = "";
         this.depth.value = turn.depth;
-        this.closeExtend();
-        if (turn.extend) {
-            this.extend.hidden = false;
-            for (const side of SIDES) this.sides[side].value = turn.extend[side];
-        }
+        if (turn.extend) this.extension.open(turn.extend);
+        else this.extension.close();
         this.changed(false);
         this.field.focus();
     }
@@ -281,23 +317,25 @@ export class Composer {
     // -- drafts ------------------------------------------------------------------------------------------------
 
     keepDraft() {
-        const { chat } = this.panel;
-        if (!chat) return;
-        const key = DRAFTS + chat.id;
         const { pictures } = this.tray;
-        if (this.field.isEmpty && pictures.every(({ auto }) => auto)) return localStorage.removeItem(key);
+        const id = this.panel.chat?.id ?? null;
+        if (this.isEmpty && !this.seed.value && pictures.every(({ auto }) => auto)) return keepDraft(id, null);
         const kept = pictures.map(({ file, mask, fill, auto }) => ({ file, mask, fill, auto }));
-        localStorage.setItem(key, JSON.stringify({ parts: this.field.parts(pictures), pictures: kept }));
+        const [parts, depth] = [this.field.parts(pictures), Number(this.depth.value)];
+        keepDraft(id, { parts, pictures: kept, extend: this.extension.asked, seed: this.seed.value, depth });
     }
 
     // What was being written in a conversation when it was left.
     openDraft() {
         const { chat } = this.panel;
-        const draft = JSON.parse(localStorage.getItem(DRAFTS + chat?.id) ?? "null");
+        const draft = readDraft(chat?.id ?? null) ?? {};
         this.reset();
-        for (const picture of draft?.pictures ?? []) this.tray.add(chat.id, picture, picture);
-        this.field.set(draft?.parts.filter((part) => typeof part === "string" || part < this.tray.pictures.length) ?? [], this.tray.pictures);
-        this.depth.value = chat?.settings.depth ?? 4;
+        for (const picture of draft.pictures ?? []) this.tray.add(chat.id, picture, picture);
+        const isThere = (part) => typeof part === "string" || part < this.tray.pictures.length;
+        this.field.set((draft.parts ?? []).filter(isThere), this.tray.pictures);
+        if (draft.extend && this.tray.pictures.length) this.extension.open(draft.extend);
+        this.seed.value = draft.seed ?? "";
+        this.depth.value = draft.depth ?? chat?.settings.depth ?? 4;
         this.changed(false);
     }
 
@@ -306,8 +344,10 @@ export class Composer {
     show() {
         const { chat, head, running } = this.panel;
         const [first] = this.tray.pictures;
-        this.maskButton.disabled = !first || !this.extend.hidden;
+        if (!first && this.extension.isOpen) this.extension.close();
+        this.maskButton.disabled = !first || this.extension.isOpen;
         this.extendButton.disabled = !first || Boolean(first.mask);
+        this.extendButton.setAttribute("aria-pressed", this.extension.isOpen);
         this.stopButton.hidden = !running;
         this.sendButton.disabled = this.isEmpty;
         this.sheetButton.disabled = !first || !chat;

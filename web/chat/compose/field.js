@@ -5,7 +5,7 @@ import { wordOf } from "../tree.js";
 const NAMING = /@([\p{L}\p{N}]*)$/u;
 
 export class Field {
-    // changed(): the text is another. send(): Enter. names(prefix | null): a picture is being named. key(event): whether a list
+    // changed(): the text is another. left(): the caret went elsewhere. send(): Enter. names(prefix | null): a picture is being named. key(event): whether a list
     // that is open took it. paste(files): pictures were pasted.
     constructor(placeholder, handlers) {
         Object.assign(this, handlers);
@@ -21,6 +21,7 @@ export class Field {
         this.element.spellcheck = true;
         this.element.addEventListener("input", () => this.input());
         this.element.addEventListener("keydown", (event) => this.press(event));
+        this.element.addEventListener("blur", () => this.left());
         this.element.addEventListener("paste", (event) => this.take(event));
         this.element.addEventListener("drop", (event) => event.preventDefault()); // never markup; pictures go to the tray
     }
@@ -113,6 +114,11 @@ export class Field {
             chip.querySelector("b").textContent = word;
             chip.setAttribute("aria-label", word);
         }
+    }
+
+    // A picture is another now: its chips show it.
+    relabel(picture) {
+        for (const [chip, one] of this.chips) if (one === picture) chip.querySelector("img").src = picture.address;
     }
 
     // The first gap of a phrasing, such as [object], is selected so that typing fills it.

@@ -2,17 +2,16 @@
 import { choice, make } from "../../shared/dom.js";
 import { showDialog } from "../dialogs.js";
 import { texts } from "../texts.js";
-import { hasHostEditor, openHostEditor } from "./host_mask.js";
 
 const STEP = 1 / 64; // of the longer side, that an arrow key moves
 const RED = "rgb(255 64 64)";
 
 export class MaskEditor {
     // address: of the picture. mask: address of the same picture with a mask in its alpha channel, or null. fill: what the
-    // model sees there. done: called with a blob of the mask, white where it may change, and with the fill. inputName: gives the
-    // picture's name in the input folder, where ComfyUI's own editor finds it.
-    constructor(address, mask, fill, done, inputName) {
-        Object.assign(this, { address, done, inputName });
+    // model sees there. done: called with a blob of the mask, white where it may change, and with the fill. host: the same, to
+    // go on in ComfyUI's own editor; null where there is none.
+    constructor(address, mask, fill, done, host) {
+        Object.assign(this, { done, host });
         this.fill = fill;
         this.erasing = false;
         this.cursor = null; // where keys paint
@@ -60,7 +59,7 @@ export class MaskEditor {
             fill,
             this.mode,
             make("label", { className: "ace-chat-inline" }, words.brush, this.range),
-            ...(hasHostEditor() ? [button(words.hostEditor, () => this.openHost())] : []),
+            ...(this.host ? [button(words.hostEditor, () => this.finish(this.host))] : []),
             button(words.invert, () => this.invert()),
             button(words.clear, () => this.pen.clearRect(0, 0, this.width, this.height)),
             button(words.done, () => this.finish()),
@@ -86,13 +85,6 @@ export class MaskEditor {
     invert() {
         const data = this.pen.getImageData(0, 0, this.width, this.height);
         this.setMarks(data, (index) => data.data[index + 3] < 128);
-    }
-
-    // ComfyUI's own editor in place of this one; what it saves comes back here, to be looked at.
-    async openHost() {
-        const { address, fill, done, inputName } = this;
-        this.dialog.close();
-        await openHostEditor(await inputName(), (mask) => new MaskEditor(address, mask, fill, done, inputName));
     }
 
     listen() {
@@ -190,7 +182,7 @@ export class MaskEditor {
     }
 
     // The marks as a picture of their own: white on black, hard edges.
-    async finish() {
+    async finish(then = this.done) {
         const data = this.pen.getImageData(0, 0, this.width, this.height);
         for (let index = 0; index < data.data.length; index += 4) {
             const level = data.data[index + 3] > 127 ? 255 : 0;
@@ -200,7 +192,7 @@ export class MaskEditor {
         canvas.getContext("2d").putImageData(data, 0, 0);
         const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
         this.dialog.close();
-        this.done(blob, this.fill);
+        then(blob, this.fill);
     }
 }
 

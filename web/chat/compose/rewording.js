@@ -11,9 +11,10 @@ export class Rewording {
         this.composer = composer;
         const words = texts();
         const { address = "", model = "" } = JSON.parse(localStorage.getItem(MEMORY) ?? "{}");
-        const input = (label, value) => make("input", { className: "ace-input", type: "text", placeholder: label, ariaLabel: label, value });
-        this.address = input(words.rewriteAddress, address);
-        this.model = input(words.rewriteModel, model);
+        const input = (placeholder, value) => make("input", { className: "ace-input", type: "text", placeholder, value });
+        const field = (label, element) => make("label", { className: "ace-field" }, make("span", {}, label), element);
+        this.address = input("http://127.0.0.1:11434", address);
+        this.model = input("", model);
         const button = (text, onclick) => make("button", { type: "button", className: "ace-button", onclick }, text);
         this.said = make("div", { className: "ace-note", role: "status", hidden: true });
         this.use = button(words.rewriteUse, () => this.take());
@@ -21,8 +22,8 @@ export class Rewording {
         this.element = make(
             "div",
             { className: "ace-chat-rewording", hidden: true },
-            this.address,
-            this.model,
+            field(words.rewriteAddress, this.address),
+            field(words.rewriteModel, this.model),
             this.said,
             make("div", { className: "ace-row" }, ...buttons),
         );

@@ -45,13 +45,39 @@ export class Tray {
 
     mask(picture, mask, fill) {
         Object.assign(picture, { mask, fill, auto: false });
-        picture.address = smallAddress(picture.chat, picture.file);
         this.draw();
+    }
+
+    // The picture was painted or turned: it is another file in the same place.
+    edited(picture, file) {
+        Object.assign(picture, { file, address: smallAddress(picture.chat, file) });
+    }
+
+    // Puts a picture elsewhere among the others; the first is the one that is edited.
+    move(picture, to) {
+        const others = this.pictures.filter((one) => one !== picture);
+        if (to < 0 || to > others.length || this.pictures[to] === picture) return;
+        others.splice(to, 0, picture);
+        this.pictures = others;
+        for (const one of this.pictures.slice(0, 1)) one.auto = false;
+        this.draw();
+        this.element.children[to].querySelector("button").focus();
     }
 
     // As the server takes them.
     get asked() {
         return this.pictures.map(({ file, mask, fill }) => ({ file, mask, fill: mask ? fill : "keep" }));
+    }
+
+    // By keys a picture goes left or right.
+    arrange(shot, picture, index) {
+        shot.addEventListener("keydown", (event) => {
+            const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+            if (!step) return;
+            event.preventDefault();
+            event.stopPropagation();
+            this.move(picture, index + step);
+        });
     }
 
     draw() {
@@ -67,12 +93,13 @@ export class Tray {
                 cross.addEventListener("click", () => this.remove(picture));
                 const shot = make(
                     "button",
-                    { type: "button", className: "ace-chat-thumb", title: index ? wordOf(index) : words.firstPicture },
+                    { type: "button", className: "ace-chat-thumb", title: `${index ? wordOf(index) : words.firstPicture}. ${words.arrange}` },
                     make("img", { src: picture.address, alt: "", draggable: false }),
                     make("b", {}, wordOf(index)),
                     picture.mask ? make("i", {}, words.masked[picture.fill]) : null,
                 );
                 shot.addEventListener("click", () => this.name(picture));
+                this.arrange(shot, picture, index);
                 return make("div", { className: "ace-chat-held", role: "listitem" }, shot, cross);
             }),
         );

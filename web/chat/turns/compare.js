@@ -18,7 +18,12 @@ export function compare(chat, turn) {
     if (!files.length) return;
     const wipe = new Wipe(words);
     const shown = { before: files[0], after: turn.answer.file };
-    const show = () => wipe.show(pictureAddress(chat.id, shown.before), pictureAddress(chat.id, shown.after), names.get(shown.before));
+    const show = () => {
+        const part = shown.before === first ? partOf(turn) : null;
+        wipe.show(pictureAddress(chat.id, shown.before), pictureAddress(chat.id, shown.after), names.get(shown.before), { part });
+    };
+    const sizes = make("span", { className: "ace-chat-facts", role: "status" });
+    for (const image of [wipe.before, wipe.after]) image.addEventListener("load", () => (sizes.textContent = sizesOf(wipe)));
     const select = choice(
         words.with,
         files.map((file) => [file, names.get(file)]),
@@ -36,12 +41,26 @@ export function compare(chat, turn) {
             x: () => wipe.flip(),
             1: () => wipe.toggleSize(),
         };
-        if (event.target === select && event.key !== ".") return false;
-        acts[event.key.toLowerCase()]?.();
-        return event.key.toLowerCase() in acts;
+        const key = event.key.toLowerCase();
+        if (event.target === select && key !== "." && key !== ",") return false;
+        acts[key]?.();
+        return key in acts;
     };
-    const tools = [make("span", {}, words.with), select];
-    showDialog(`#${turn.number}`, wipe.element, { tools, keys });
+    showDialog(`#${turn.number}`, wipe.element, { tools: [sizes, make("span", {}, words.with), select], keys });
     show();
     select.focus();
+}
+
+// Where the picture that was extended lies in the answer, as shares of that; null for any other turn.
+function partOf({ extend, answer }) {
+    if (!extend) return null;
+    const { left, top, right, bottom } = extend;
+    const { width, height } = answer;
+    return { left: left / width, top: top / height, width: (width - left - right) / width, height: (height - top - bottom) / height };
+}
+
+// Both sizes in pixels, where they are not the same.
+function sizesOf({ before, after }) {
+    const [one, other] = [before, after].map(({ naturalWidth, naturalHeight }) => `${naturalWidth} × ${naturalHeight}`);
+    return one === other || !before.naturalWidth || !after.naturalWidth ? "" : `${one} → ${other}`;
 }

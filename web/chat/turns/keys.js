@@ -1,7 +1,19 @@
-// Keys of the list of turns.
+// Keys of the page, and of its list of turns.
+import { isTyping } from "../../shared/dom.js";
+
+const OPENERS = new Set(["C", "D"]); // with Shift, they open and close tabs of the sidebar
+
+export function pageKey(panel, event) {
+    if (OPENERS.has(event.key) && !isTyping(event.target)) return;
+    event.stopPropagation(); // ComfyUI would take Delete and others for its graph
+    const leave = () => event.key === "Escape" && panel.view !== "talk" && panel.showView("talk");
+    if (isTyping(event.target) || panel.view !== "talk") return leave();
+    if (event.target.closest("button, summary") && (event.key === "Enter" || event.key === " ")) return;
+    if (turnKey(panel, event)) event.preventDefault();
+}
 
 // Whether the key was one of them.
-export function turnKey(panel, event) {
+function turnKey(panel, event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return false;
     const { thread, acts } = panel;
     const turn = thread.current;

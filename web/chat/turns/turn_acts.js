@@ -1,7 +1,6 @@
 // What can be done with a turn.
 import { app } from "../../../../scripts/app.js";
 import { make } from "../../shared/dom.js";
-import { refreshMenus } from "../../shared/page.js";
 import { api } from "../../../../scripts/api.js";
 import { compare } from "./compare.js";
 import { showDialog } from "../dialogs.js";
@@ -16,14 +15,18 @@ export function turnActs(panel) {
 
     // Draws what a turn sends; the sheet is one more prompt, of no sampling.
     async function drawSheet(ask, parent) {
-        const body = make("div", { className: "ace-stage" }, texts().waiting);
-        const dialog = showDialog(texts().sheetTitle, body);
-        const show = ({ filename, subfolder, type }) => {
+        const words = texts();
+        const body = make("div", { className: "ace-stage" }, words.waiting);
+        const told = await server.sheet(chat(), ask, parent);
+        const closed = () => panel.runs.get(told.prompt_id) && attempt(() => panel.runs.stop(told.prompt_id));
+        const dialog = showDialog(words.sheetTitle, body, { closed });
+        const picture = ({ filename, subfolder, type }) => {
             const address = api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`);
-            body.replaceChildren(make("img", { src: address, alt: texts().sheetTitle, className: "ace-chat-sheet" }));
+            body.replaceChildren(make("img", { src: address, alt: words.sheetTitle, className: "ace-chat-sheet" }));
         };
+        const failed = (why) => body.replaceChildren(why ? words.failed(why) : words.gone);
         try {
-            await panel.runs.start(await server.sheet(chat(), ask, parent), show);
+            await panel.runs.start(told, { picture, failed });
         } catch (error) {
             dialog.close();
             throw error;
@@ -32,7 +35,6 @@ export function turnActs(panel) {
 
     async function openWorkflow(turn, branch) {
         const { workflow, name } = await server.workflow(chat(), turn.id, branch);
-        await refreshMenus(); // Load Image is red as long as its menu does not list the picture
         await app.loadGraphData(workflow, true, true, name);
     }
 

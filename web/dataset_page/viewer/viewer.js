@@ -123,7 +123,7 @@ export class Viewer {
     showRejected(item) {
         this.shown = null;
         const address = item.thumbnail ? thumbnailAddress(this.page.dataset, item) : "";
-        this.wipe.show(null, address, null, true);
+        this.wipe.show(null, address, null, { small: true });
         this.strip.replaceChildren();
         this.form.show(item);
     }

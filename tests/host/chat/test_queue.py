@@ -1,0 +1,158 @@
+"""ACE Chat and ComfyUI's queue: turns of another window, a queue that somebody clears, a reload in the middle of a turn."""
+
+from __future__ import annotations
+
+import pytest
+from host.chat.chat_page import ChatPage, save_photo, until
+
+pytestmark = pytest.mark.timeout(1800)
+
+_SAMPLES = "() => document.querySelector('.ace-chat-run progress')?.value > 1"
+_NOT_RUN = "This turn did not run"
+
+
+@pytest.fixture
+def page(open_page, comfy, tmp_path) -> ChatPage:
+    page = ChatPage(open_page(comfy))
+    page.upload(save_photo(tmp_path))
+    page.use()
+    return page
+
+
+def begin(page: ChatPage, words: str) -> None:
+    page.write(words)
+    page.page.keyboard.press("Enter")
+
+
+def open_beside(open_page, page: ChatPage) -> ChatPage:
+    """The same conversation in a second window."""
+    other = ChatPage(open_page(page.comfy.server), new=False)
+    other.page.locator(".ace-chat .pi-list").click()
+    other.page.locator(f"[data-chat='{page.chat.id}'] .ace-chat-open").click()
+    other.page.wait_for_selector(".ace-chat-overview", state="hidden")
+    return other
+
+
+def stop(page: ChatPage) -> None:
+    page.page.get_by_role("button", name="Stop", exact=True).click()
+
+
+def test_a_turn_of_another_window_is_followed_and_a_cleared_queue_is_seen_by_all(page, open_page, comfy):
+    page.use(steps=1000)
+    begin(page, "blur it")
+    page.page.wait_for_function(_SAMPLES)
+    other = open_beside(open_page, page)
+    other.page.get_by_text("is made").wait_for()
+    begin(other, "invert it")
+    until(lambda: len(page.chat.turns) == 2 and page.pump(), "the second window made no turn")
+    second = page.chat.turns[1]
+    for window in (page, other):
+        window.page.get_by_text("/2").last.wait_for()
+    if page.page.locator(f"[data-turn='{second.id}']").count() == 0:
+        page.page.get_by_role("button", name="Show the one after (→)").last.click()
+    page.page.get_by_text("waiting in the queue").wait_for()
+    assert page.page.get_by_text(_NOT_RUN).count() == 0
+    comfy.fetch("/queue", "POST", json={"clear": True})  # as ComfyUI's own panel does
+    for window in (page, other):
+        window.page.get_by_text(_NOT_RUN).wait_for()
+    stop(page)
+    page.page.get_by_role("button", name="Stop", exact=True).wait_for(state="hidden")
+    other.page.get_by_role("button", name="Stop", exact=True).wait_for(state="hidden")
+    comfy.fetch("/history", "POST", json={"clear": True})
+    page.page.reload()
+    page.page.wait_for_function("() => window.app?.vueAppReady")
+    if not page.page.locator(".ace-chat").count():
+        page.page.keyboard.press("Shift+C")
+    page.page.get_by_text(_NOT_RUN).wait_for()
+    page.page.get_by_role("button", name="Show the one before (←)").last.click()
+    page.page.get_by_text("Stopped.").wait_for()
+    assert page.errors() == [] and other.errors() == []
+
+
+def test_a_reload_in_the_middle_of_a_turn_goes_on_with_its_preview(page, open_page):
+    page.use(steps=1000)
+    begin(page, "blur it")
+    page.page.wait_for_function(_SAMPLES)
+    page.page.reload()
+    page.page.wait_for_function("() => window.app?.vueAppReady")
+    if not page.page.locator(".ace-chat").count():
+        page.page.keyboard.press("Shift+C")
+    page.page.wait_for_function(_SAMPLES)
+    page.page.wait_for_selector(".ace-chat-preview:not([hidden])")
+    stop(page)
+    page.page.get_by_text("Stopped.").wait_for()
+    assert page.errors() == []
+
+
+def test_a_sheet_that_is_taken_out_of_the_queue_says_so(page, comfy, tmp_path):
+    page.use(steps=1000)
+    begin(page, "blur it")
+    page.page.wait_for_function(_SAMPLES)
+    page.upload(save_photo(tmp_path, 90))
+    page.write("again")
+    page.page.get_by_role("button", name="What is sent", exact=True).click()
+    page.page.locator(".ace-chat-dialog").get_by_text("waiting in the queue").wait_for()
+    comfy.fetch("/queue", "POST", json={"clear": True})
+    page.page.locator(".ace-chat-dialog").get_by_text(_NOT_RUN).wait_for()
+    page.page.keyboard.press("Escape")
+    stop(page)
+    page.page.get_by_text("Stopped.").wait_for()
+    assert page.errors() == []
+
+
+def test_each_window_keeps_its_own_conversation_and_what_was_written_in_it(page, open_page):
+    mine = page.chat.id
+    page.write("half a sentence")
+    page.page.locator(".ace-chat-seed").fill("77")
+    page.page.locator(".ace-chat .pi-plus").click()
+    page.write("words before there is a conversation")
+    page.page.evaluate("() => localStorage.setItem('ACEEdit.Chat', 'f'.repeat(32))")  # another window opened another
+    page.page.reload()
+    page.page.wait_for_function("() => window.app?.vueAppReady")
+    if not page.page.locator(".ace-chat").count():
+        page.page.keyboard.press("Shift+C")
+    page.page.get_by_text("words before there is a conversation").wait_for()
+    page.page.locator(".ace-chat .pi-list").click()
+    page.page.locator(f"[data-chat='{mine}'] .ace-chat-open").click()
+    page.page.get_by_text("half a sentence").wait_for()
+    assert page.page.locator(".ace-chat-seed").input_value() == "77"
+    other = open_beside(open_page, page)
+    other.page.locator(".ace-chat .pi-list").click()
+    other.page.locator(f"[data-chat='{mine}'] .pi-trash").click()
+    page.page.locator(".ace-chat > .ace-note").get_by_text("is deleted").wait_for()
+    page.page.locator(".ace-chat > .ace-note").get_by_role("button", name="Undo", exact=True).click()
+    page.page.get_by_text("half a sentence").wait_for()
+    assert page.chat.id == mine
+    # The window has asked for the conversation that it was told about, and the browser logs that it is not there.
+    assert all("404" in error and error.count(f"/ace/chats/{mine}'") == 1 for error in page.errors())
+
+
+def test_two_windows_choose_different_settings_and_both_stay(page, open_page):
+    other = open_beside(open_page, page)
+    for window in (page, other):
+        window.page.locator(".ace-chat .pi-cog").click()
+        window.page.wait_for_selector(".ace-chat-settings select")
+    for window, label, value in ((page, "Steps", "7"), (other, "CFG", "3.5")):
+        window.page.get_by_label(label, exact=True).last.fill(value)
+        window.page.keyboard.press("Tab")
+
+    def both() -> bool:
+        settings = page.chat.settings
+        return (settings.steps, settings.cfg) == (7, 3.5) and page.pump() and other.pump()
+
+    until(both, "a choice was lost")
+    assert page.errors() == [] and other.errors() == []
+
+
+def test_two_presses_of_enter_are_one_turn(page):
+    page.write("make it gray")
+    page.page.evaluate(
+        """() => {
+            const field = document.querySelector(".ace-chat-field");
+            for (let press = 0; press < 3; press++) {
+                field.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true }));
+            }
+        }"""
+    )
+    page.answered(0)
+    assert len(page.chat.turns) == 1 and page.errors() == []
