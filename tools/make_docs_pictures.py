@@ -181,6 +181,8 @@ class Story:
         self.page.page.evaluate("() => app.canvas.deselectAll()")
         for toast in self.page.page.locator(_TOAST).all():
             toast.wait_for(state="hidden")
+        for close in self.page.page.locator(".ace-notice .ace-close").all():
+            close.click()
         shown = [[node.id for node in nodes], left + _MARGIN, top + _MARGIN, width - 2 * _MARGIN, height - 2 * _MARGIN]
         width, height = self.page.page.evaluate(_FIT, shown)
         self.page.settle()

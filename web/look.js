@@ -5,7 +5,7 @@ import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { make } from "./shared/dom.js";
 import { inLanguage, isOurs, nodeById } from "./shared/page.js";
-import { addButton, growToFit, widgetOf } from "./shared/widgets.js";
+import { addButton, callAfter, growToFit, widgetOf } from "./shared/widgets.js";
 
 const SIZES = {
     ACEPreview: [520, 460],
@@ -70,6 +70,13 @@ function growToText({ detail }) {
     });
 }
 
+// Pictures, too, come into a node that is no higher for them.
+function growWithWidgets(node) {
+    callAfter(node, "addCustomWidget", () => {
+        if (!LiteGraph.vueNodesMode) requestAnimationFrame(() => growToFit(node));
+    });
+}
+
 app.registerExtension({
     name: "ACEEdit.Look",
     init() {
@@ -83,6 +90,7 @@ app.registerExtension({
         const [width, height] = SIZES[node.comfyClass] ?? NARROWEST;
         node.setSize([Math.max(width, node.size[0]), Math.max(height, node.size[1])]); // a saved workflow sets its own after this
         fold(node);
+        growWithWidgets(node);
     },
     loadedGraphNode(node) {
         if (isOurs(node.constructor.nodeData)) unfold(node);

@@ -10,7 +10,7 @@ import { addButton, addPanel, growToFit, removeWidget, widgetOf } from "./shared
 const NODE = "ACESweep";
 const BUTTON = "stop sweep";
 const PANEL = "ace_sweep";
-const PANEL_HEIGHT = 130; // pixels
+const PANEL_HEIGHT = 144; // pixels, with the margins that the front end takes of it
 const TEXTS = {
     en: {
         stop: "■ Stop sweep",

@@ -77,7 +77,9 @@ def _node(workflow: dict[str, Any], kind: str) -> dict[str, Any]:
 def _starved(prompt: dict[str, Any], schemas: dict[str, Any]) -> set[str]:
     """Nodes that a required input does not reach: ComfyUI refuses them."""
     return {
-        id_ for id_, node in prompt.items() if set(schemas[node["class_type"]]["input"]["required"]) - set(node["inputs"])
+        id_
+        for id_, node in prompt.items()
+        if set(schemas[node["class_type"]]["input"]["required"]) - set(node["inputs"])
     }
 
 
