@@ -102,10 +102,11 @@ def test_what_a_node_shows_is_translated_line_by_line(page, comfy, nodes_2):
     page.load_prompt(g)
     page.queue()
     page.settle()
-    shown = page.page.evaluate(
+    # Pairs are written beside the run, so the text may come after its end.
+    shown = page.page.wait_for_function(
         """() => app.graph.nodes.find(node => node.type === "ACECapturePair").widgets
-            .find(widget => widget.name === "$$node-text-preview").value"""
-    )
+            .find(widget => widget.name === "$$node-text-preview")?.value"""
+    ).json_value()
     assert shown.startswith("✗ 未保存，已被拒绝：")
     assert len(shown.splitlines()) > 1
     assert all(line.endswith("  ") for line in shown.splitlines()[:-1]) == nodes_2
