@@ -10,13 +10,11 @@ import { addButton, addPanel, growToFit, removeWidget, widgetOf } from "./shared
 const NODE = "ACESweep";
 const BUTTON = "stop sweep";
 const PANEL = "ace_sweep";
-const PANEL_HEIGHT = 130; // pixels
+const PANEL_HEIGHT = 144; // pixels, with the margins that the front end takes of it
 const TEXTS = {
     en: {
         stop: "■ Stop sweep",
         stopping: "Stopping…",
-        done: "The sweep is done",
-        wrong: "The sweep needs a look",
         pair: "the last pair: before and after",
         failed: (reason) => `The sweep could not be stopped: ${reason}. Cancel its run in the queue instead.`,
         answered: (status) => `the server answered ${status}`,
@@ -24,8 +22,6 @@ const TEXTS = {
     zh: {
         stop: "■ 停止批量捕获",
         stopping: "正在停止…",
-        done: "批量捕获完成",
-        wrong: "批量捕获有问题，请查看",
         pair: "最近的一对：编辑前和编辑后",
         failed: (reason) => `无法停止批量捕获：${reason}。请改为在队列中取消它的任务。`,
         answered: (status) => `服务器返回 ${status}`,
@@ -83,8 +79,7 @@ function showButtons() {
 
 function showEnd() {
     const [title, ...more] = sweep.text.split("\n");
-    const detail = [title, ...more.slice(0, 2)].join("\n");
-    showNotice(sweep.failed ? texts().wrong : texts().done, detail, [], sweep.failed);
+    showNotice(title[0].toUpperCase() + title.slice(1), more.slice(0, 2).join("\n"), [], sweep.failed);
 }
 
 // What a page that was away has missed. While it is there, the front end itself shows what the server sends.

@@ -1,6 +1,6 @@
 // The pack's workflows in the template browser: in the order in which they are to be learned, which their names begin with.
-// The server lists them as they lie on the disk. They open large enough to be read: from their upper left, where they begin,
-// where the front end would show the whole of them with no words.
+// The server lists them as they lie on the disk. They open as large as their whole width allows, and never so small that the front
+// end leaves words out: what does not fit then is further right.
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 
@@ -16,17 +16,21 @@ if (listTemplates) {
 }
 
 const MARK = "ace_readable"; // in files of the pack; what an artist saves has the artist's view instead
-const LEAST_SCALE = 0.65; // below 0.57 the front end leaves words out
-const CORNER = [100, 110]; // pixels, clear of the side bar and the tabs
+const LEAST_SCALE = 0.6; // below 0.57 the front end leaves words out
+const CORNER = [100, 110], MARGIN = 30; // pixels, clear of the side bar and the tabs
 const SETTLED_MS = 400; // the front end's own view comes a moment after the graph
 let marked = false;
 
 function makeReadable() {
-    const { ds } = app.canvas;
-    const positions = app.graph.nodes.map((node) => [node.pos[0], node.pos[1] - LiteGraph.NODE_TITLE_HEIGHT]);
-    if (ds.scale >= LEAST_SCALE || !positions.length) return;
-    ds.scale = LEAST_SCALE;
-    ds.offset = [0, 1].map((side) => CORNER[side] / LEAST_SCALE - Math.min(...positions.map((position) => position[side])));
+    const { canvas, ds } = app.canvas;
+    const nodes = app.graph.nodes;
+    if (!nodes.length) return;
+    const corner = [Math.min(...nodes.map(({ pos }) => pos[0])), Math.min(...nodes.map(({ pos }) => pos[1] - LiteGraph.NODE_TITLE_HEIGHT))];
+    const far = [0, 1].map((side) => Math.max(...nodes.map(({ pos, size }) => pos[side] + size[side])));
+    const room = [canvas.clientWidth, canvas.clientHeight].map((length, side) => length - CORNER[side] - MARGIN);
+    const fitting = Math.min(...room.map((length, side) => length / (far[side] - corner[side])));
+    ds.scale = Math.min(1, Math.max(LEAST_SCALE, fitting));
+    ds.offset = [0, 1].map((side) => CORNER[side] / ds.scale - corner[side]);
     app.canvas.setDirty(true, true);
 }
 

@@ -22,6 +22,7 @@ from ...training.capture.sweep import CaptureSettings, capture
 from ...training.dataset.disk.images import side_by_side
 from ...training.dataset.store import Dataset
 from ...training.errors import DatasetError
+from ..host.messages import counted
 
 State = dict[str, Any]
 # What the command line's options are called on the node.
@@ -277,15 +278,16 @@ def _summary(progress: CaptureProgress, dry_run: bool) -> str:
 
 def _counted(stored: int, duplicates: int, rejected: int, earlier: int = 0, *, unused: int = 0, failed: int = 0) -> str:
     """What is not zero, in words."""
-    parts = {
-        f"{stored} pair{'' if stored == 1 else 's'} kept": stored,
-        f"{duplicates} there already": duplicates,
-        f"{rejected} rejected": rejected,
-        f"{earlier} done earlier": earlier,
-        f"{unused} could not be used": unused,
-        f"{failed} failed": failed,
-    }
-    return ", ".join(text for text, count in parts.items() if count)
+    return counted(
+        {
+            f"{stored} pair{'' if stored == 1 else 's'} kept": stored,
+            f"{duplicates} there already": duplicates,
+            f"{rejected} rejected": rejected,
+            f"{earlier} done earlier": earlier,
+            f"{unused} could not be used": unused,
+            f"{failed} failed": failed,
+        }
+    )
 
 
 def _duration(seconds: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -24,6 +25,15 @@ class Messages:
         logging.info("ACE Edit: %s", message)
         if self.node_id is not None:
             show_on_node("\n".join(self.lines), self.node_id)
+
+
+def counted(parts: Mapping[str, int | bool]) -> str:
+    """What is not zero, in words.
+
+    Args:
+        parts: by what is said of it, its count; True says it in any case.
+    """
+    return ", ".join(text for text, count in parts.items() if count)
 
 
 def show_on_node(text: str, node_id: str) -> None:

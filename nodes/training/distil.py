@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import folder_paths
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 
 from ..host.node import Node
 from ..host.types import ADVANCED, schema
@@ -18,6 +18,7 @@ from .train import (
     prepare_run,
     run_fingerprint,
     sheet_image,
+    sheet_preview,
     training_inputs,
 )
 
@@ -117,5 +118,5 @@ class DistilNode(Node):
             event["report"] or "",
             event["score"] or 0.0,
             sheet,
-            ui=ui.PreviewImage(sheet, cls=cls),
+            ui=sheet_preview(display.sheet, sheet, cls),
         )

@@ -10,7 +10,7 @@ import comfy.model_management
 import comfy.utils
 from comfy_api.latest import io, ui
 
-from ..host.messages import Messages, show_on_node
+from ..host.messages import Messages, counted, show_on_node
 from ..host.node import Node
 from ..host.types import AceDataset, schema
 from .asking import asking, clip_input, connected_model, model_inputs, tell_failures
@@ -153,10 +153,15 @@ def _ask(dataset: Dataset, judge: Judge, pairs: int, edit: str, bar, notify: Mes
         **asking(bar),
     )
     comfy.model_management.throw_exception_if_processing_interrupted()
-    notify(
-        f"{result.scored} scored, {result.unscored} could not be read, {result.known} judged before, "
-        f"{len(result.failed)} failed, {result.usage.completion_tokens} tokens written in {result.seconds:.0f} s"
-    )
+    tokens = result.usage.completion_tokens
+    parts = {
+        f"{result.scored} scored": True,
+        f"{result.unscored} could not be read": result.unscored,
+        f"{result.known} judged before": result.known,
+        f"{len(result.failed)} failed": len(result.failed),
+        f"{tokens} tokens written in {result.seconds:.0f} s": tokens,
+    }
+    notify(counted(parts))
     tell_failures(result.failed, notify)
 
 

@@ -8,7 +8,7 @@ import comfy.model_management
 import comfy.utils
 from comfy_api.latest import io, ui
 
-from ..host.messages import Messages, show_on_node
+from ..host.messages import Messages, counted, show_on_node
 from ..host.node import Node
 from ..host.types import AceDataset, schema
 from .asking import asking, clip_input, connected_model, model_inputs, tell_failures
@@ -129,10 +129,15 @@ def _label(dataset: Dataset, labeller: Labeller, settings: LabelSettings, notify
         **asking(bar),
     )
     comfy.model_management.throw_exception_if_processing_interrupted()
-    notify(
-        f"{result.proposed} pairs got texts, {result.left} were left without, {result.known} were known, "
-        f"{len(result.failed)} failed, {result.usage.completion_tokens} tokens written in {result.seconds:.0f} s"
-    )
+    tokens = result.usage.completion_tokens
+    parts = {
+        f"{result.proposed} pairs got texts": True,
+        f"{result.left} were left without": result.left,
+        f"{result.known} were known": result.known,
+        f"{len(result.failed)} failed": len(result.failed),
+        f"{tokens} tokens written in {result.seconds:.0f} s": tokens,
+    }
+    notify(counted(parts))
     if 2 * result.invented > result.shown_twice:
         notify("shown one picture twice, this model sees a difference in most: it invents, take another one")
     tell_failures(result.failed, notify)

@@ -218,6 +218,11 @@ def finish_run(run: TrainingRun, display: NodeDisplay, verdict: str, text: str, 
     display.finish(read_run(run.kind, run.name), text)
 
 
+def sheet_preview(path: Path | None, sheet: torch.Tensor, node: type) -> ui.PreviewImage | None:
+    """The sheet as the node shows it; None, which shows nothing, where there is only the plain grey."""
+    return None if path is None else ui.PreviewImage(sheet, cls=node)
+
+
 def sheet_image(path: Path | None) -> torch.Tensor:
     """A sample sheet -> (1, H, W, 3) float32, 0 … 1; plain grey where there was nothing held out to draw."""
     if path is None:
@@ -272,4 +277,4 @@ class TrainNode(Node):
         verdict = f"{'done' if event['finished'] else 'stopped'} at step {event['step']}"
         finish_run(run, display, verdict, f"{verdict}: {file.name}")
         sheet = sheet_image(display.sheet)
-        return io.NodeOutput(str(file), sheet, ui=ui.PreviewImage(sheet, cls=cls))
+        return io.NodeOutput(str(file), sheet, ui=sheet_preview(display.sheet, sheet, cls))

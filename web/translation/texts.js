@@ -16,19 +16,28 @@ const SAID = {
 };
 
 // Nodes of Vue take what they say for Markdown, where a line ends in two spaces.
-function keepLines({ detail }) {
-    if (LiteGraph.vueNodesMode && isOurNode(detail.nodeId)) detail.text = detail.text.replace(/ *\n/g, "  \n");
+const keepLines = (text) => (LiteGraph.vueNodesMode ? text.replace(/ *\n/g, "  \n") : text);
+
+function arrive(event, detail) {
+    const [field, isOurOwn] = SAID[event] ?? [];
+    if (!detail?.[field] || !isOurOwn(detail)) return;
+    if (isTranslated()) detail[field] = translate(detail[field]);
+    if (event === "progress_text") detail[field] = keepLines(detail[field]);
 }
+
+// No listener can come before those of the front end, which are there first.
+const dispatch = api.dispatchCustomEvent;
+api.dispatchCustomEvent = function (event, detail) {
+    arrive(event, detail);
+    return dispatch.call(this, event, detail);
+};
 
 app.registerExtension({
     name: "ACEEdit.Texts",
     init() {
-        for (const [event, [field, isOurOwn]] of Object.entries(SAID)) {
-            const listen = ({ detail }) => {
-                if (detail?.[field] && isTranslated() && isOurOwn(detail)) detail[field] = translate(detail[field]);
-            };
-            api.addEventListener(event, listen, true); // comes before those of the front end
+        // Messages of packs are handed on another way, and only to packs: before their own listeners, which come with setup.
+        for (const event of Object.keys(SAID).filter((name) => name.startsWith("ace."))) {
+            api.addEventListener(event, ({ detail }) => arrive(event, detail));
         }
-        api.addEventListener("progress_text", keepLines, true); // once it is translated
     },
 });

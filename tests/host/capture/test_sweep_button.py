@@ -86,6 +86,9 @@ def test_the_button_stops_the_sweep_and_survives_a_reload(page, server):
     page.queue()
     settle(server, "buttons", 14)
     page.page.wait_for_function(f"() => !({_WIDGET})")
+    title, *more = page.page.locator(".ace-notice").last.inner_text().split("\n")
+    assert title == "Sweep: done"
+    assert any("kept" in line for line in more)
     assert errors(page) == []
 
 

@@ -90,3 +90,29 @@ def test_what_a_node_says_is_translated_and_other_packs_texts_are_not(page):
     )
     assert [line.rstrip() for line in said[0].split("\n")] == list(SAID.values())
     assert said[1] == "\n".join(SAID)
+
+
+def test_what_a_node_shows_is_translated_line_by_line(page, comfy, nodes_2):
+    g = Graph()
+    picture = g.node("EmptyImage", width=64, height=64, batch_size=1, color=0x204060)
+    result = g.node(
+        "ACECapturePair", source=picture, result=picture, instruction="{image}", dataset="said", tags="", seed=-1
+    )
+    g.set(result, checks="")
+    page.load_prompt(g)
+    page.queue()
+    page.settle()
+    # Pairs are written beside the run, so the text may come after its end.
+    shown = page.page.wait_for_function(
+        """() => app.graph.nodes.find(node => node.type === "ACECapturePair").widgets
+            .find(widget => widget.name === "$$node-text-preview")?.value"""
+    ).json_value()
+    assert shown.startswith("✗ 未保存，已被拒绝：")
+    assert len(shown.splitlines()) > 1
+    assert all(line.endswith("  ") for line in shown.splitlines()[:-1]) == nodes_2
+    page.screenshot("chinese-said")
+    below = page.page.evaluate(
+        """() => { const node = app.graph.nodes.find(node => node.type === "ACECapturePair");
+            return LiteGraph.vueNodesMode ? 0 : node.computeSize()[1] - node.size[1] }"""
+    )
+    assert below <= 0  # its picture and its text lie within it

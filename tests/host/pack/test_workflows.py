@@ -92,6 +92,19 @@ def assert_tidy(page) -> None:
     assert wires_behind(page, boxes) == []
 
 
+def assert_readable(page) -> None:
+    """It opens with all its words, and with all its width, if there is room for that in letters that can be read."""
+    page.page.wait_for_timeout(600)  # the front end's own view comes first
+    scale, width, room, outside = page.page.evaluate(
+        """() => { const {scale, offset} = app.canvas.ds, {clientWidth} = app.canvas.canvas, {nodes} = app.graph;
+            const right = nodes.map(node => node.pos[0] + node.size[0]);
+            return [scale, Math.max(...right) - Math.min(...nodes.map(node => node.pos[0])), clientWidth,
+                nodes.filter((node, index) => (right[index] + offset[0]) * scale > clientWidth).map(node => node.type)] }"""
+    )
+    assert scale >= 0.57  # below, the front end leaves words out
+    assert outside == [] or 0.6 * width + 130 > room
+
+
 def choices_not_listed(page) -> list[str]:
     """Menus that show something they do not offer, which Nodes 2.0 frames in red."""
     return page.page.evaluate(
@@ -106,6 +119,7 @@ def test_workflow_runs_and_survives_saving(comfy, page, path: Path, nodes_2: boo
     open_from_template_browser(page, path.stem)
     assert page.missing_node_types() == []
     assert choices_not_listed(page) == []
+    assert_readable(page)
     assert_tidy(page)
     let_long_nodes_wait(page)
     first = saved_pictures(page, page.queue(timeout=300))
