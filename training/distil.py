@@ -14,6 +14,7 @@ from ..ace.files import atomic_write
 from ..ace.pipeline import ACEPipeline
 from ..ace.weights.lora import merge_lora, read_lora
 from ..ace.weights.presets import RecommendedSampling
+from .dataset.splits import split_groups
 from .dataset.store import Dataset
 from .distil_config import DistilSettings, make_train_config
 from .evaluate.cases import CaseSettings
@@ -27,6 +28,7 @@ from .judge.opening import FaultTolerantJudge, open_judge, where_pictures_go
 from .trainer.base_model import make_resolution
 from .trainer.config import TrainConfig
 from .trainer.engine.loop import STOP_NOW
+from .trainer.engine.state import latest_checkpoint
 from .trainer.errors import TrainError
 from .trainer.export import add_metadata
 from .trainer.lessons.make import student_sampling
@@ -34,6 +36,9 @@ from .trainer.preparation import never_stop
 from .trainer.reporting import OnEvent, pop_flag_file, silent_event
 from .workflows.replacement import Replacement, choose_example, sampler_resolution, write_rounds
 from .workflows.ui_file import ui_workflow
+
+
+_HELD_OUT, _ENOUGH_TO_HOLD_OUT = 0.15, 10  # share of the sources; sources
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,7 @@ def distil(
     config = make_train_config(settings)
     should_stop = _or_flag_file(should_stop or never_stop, config.output / STOP_NOW)
     judge = _open_judge(settings, on_event)
+    _hold_some_out(settings, config, on_event)
     trained = train(config, on_event=on_event, should_stop=should_stop)
     evaluation = fewest = report = workflow = None
     wanted = bool(settings.pairs) and not settings.train_only
@@ -113,6 +119,27 @@ def distil(
         }
     )
     return DistilResult(trained.path, workflow, report, evaluation, trained.step, finished)
+
+
+def _hold_some_out(settings: DistilSettings, config: TrainConfig, on_event: OnEvent) -> None:
+    """Sets pairs aside where chance has set none: a small dataset whose student cannot be judged proves nothing.
+
+    A run that has begun goes on with the pairs it has, and of a very small dataset each is needed for learning.
+    """
+    if not settings.pairs or settings.train_only or latest_checkpoint(config.output / "checkpoints") is not None:
+        return
+    datasets = [Dataset(folder) for folder in settings.datasets]
+    if any(True for dataset in datasets for _ in dataset.rows("validation")):
+        return
+    for dataset in datasets:
+        if len(set(split_groups(dataset.rows()).values())) < _ENOUGH_TO_HOLD_OUT:
+            continue
+        counts = dataset.split(_HELD_OUT, dataset.settings.split_seed)
+        text = (
+            f"none of the {counts.pairs} pairs of {dataset.name!r} was held out: {counts.validation} now are, to measure the "
+            "student on pictures that it has not learnt. The page of datasets shows them (split), and moves them back"
+        )
+        on_event({"event": "notice", "text": text})
 
 
 def _open_judge(settings: DistilSettings, on_event: OnEvent) -> Judge | None:

@@ -195,6 +195,23 @@ def test_without_held_out_pairs_the_report_says_that_it_flatters(settings, tmp_p
     assert result.evaluation.split == "train" and "it was trained on" in result.report.read_text()
 
 
+def test_some_of_a_small_dataset_are_held_out_where_chance_held_out_none(settings, tmp_path):
+    """Fourteen photographs of a newcomer: without this one in four learns that its student cannot be judged."""
+    dataset = Dataset.create(tmp_path, "photographs")
+    for seed in range(14):
+        dataset.append(pair(seed))
+    dataset.rewrite(lambda row: replace(row, split="train"))
+    notices = []
+    run = replace(settings, datasets=[dataset.folder])
+    result = distil(run, on_event=lambda event: notices.append(event.get("text", "")))
+    held_out = [row.id for row in dataset.rows("validation")]
+    assert len(held_out) == 2 and result.evaluation.split == "validation"
+    assert any("none of the 14 pairs" in text and "2 now are" in text for text in notices)
+    dataset.rewrite(lambda row: replace(row, split="train"))  # by the artist, after the run
+    distil(replace(run, steps=3))
+    assert not list(dataset.rows("validation")), "a run that has begun keeps its pairs"
+
+
 def test_a_lora_learns_what_the_teacher_does(settings, tmp_path):
     """A teacher that paints everything red, on the shipped bundle: far better than the bundle by itself."""
     dataset = Dataset.create(tmp_path, "red")
