@@ -37,7 +37,6 @@ from .trainer.reporting import OnEvent, pop_flag_file, silent_event
 from .workflows.replacement import Replacement, choose_example, sampler_resolution, write_rounds
 from .workflows.ui_file import ui_workflow
 
-
 _HELD_OUT, _ENOUGH_TO_HOLD_OUT = 0.15, 10  # share of the sources; sources
 
 

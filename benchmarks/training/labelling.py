@@ -1,6 +1,6 @@
 """What labelling a large dataset costs beside the model that is asked: time, memory, and going on where it was stopped.
 
-    .venv/bin/python benchmarks/training/labelling.py [--pairs N] [FOLDER]
+    .venv/bin/python -m comfyui_ace.benchmarks.training.labelling [--pairs N] [FOLDER]
 
 The model is the scripted one of the tests, which looks at drawn scenes and answers at once; a real one takes seconds for each
 pair, so that what is measured here must be small beside that.
@@ -15,18 +15,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "made")]
+from ...training.dataset.intake.checks import CheckSettings
+from ...training.dataset.store import Dataset
+from ...training.label.applying import apply_labels, plan, undo
+from ...training.label.journal import LabelJournal
+from ...training.label.labeller import Labeller
+from ...training.label.labelling import label_dataset
+from ...training.label.settings import LabelSettings
+from ..memory import peak_bytes
+from ..report import Table
 
-from comfyui_ace.benchmarks.memory import peak_bytes  # noqa: E402
-from comfyui_ace.benchmarks.report import Table  # noqa: E402
-from comfyui_ace.training.dataset.intake.checks import CheckSettings  # noqa: E402
-from comfyui_ace.training.dataset.store import Dataset  # noqa: E402
-from comfyui_ace.training.label.applying import apply_labels, plan, undo  # noqa: E402
-from comfyui_ace.training.label.journal import LabelJournal  # noqa: E402
-from comfyui_ace.training.label.labeller import Labeller  # noqa: E402
-from comfyui_ace.training.label.labelling import label_dataset  # noqa: E402
-from comfyui_ace.training.label.settings import LabelSettings  # noqa: E402
+_TESTS = Path(__file__).resolve().parents[2] / "tests"
+sys.path[:0] = [str(_TESTS), str(_TESTS / "made")]
+
 from label_models import COLOURS, PLACES, Looking, scene_pair  # noqa: E402
 
 _CHECKS = CheckSettings(no_op=False, blank=False, mask=False, near_duplicate=False)

@@ -14,7 +14,7 @@ import comfy.conds
 import comfy.utils
 import torch
 
-from ...ace.model.layers import RopeTable
+from ...ace.model.transformer import RopeTable
 
 
 @dataclass(frozen=True)
