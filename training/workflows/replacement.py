@@ -133,7 +133,7 @@ class Replacement:
         if self.keep_detail and self.rounds[-1].pictures:
             lines.append(
                 "**keep_detail** of the Sampler gives back grain and texture of your picture as far as the result follows "
-                "it; on held-out pictures that came nearer to the original workflow. 0 switches it off."
+                "it; on the pictures that were measured this came nearer to the original workflow. 0 switches it off."
             )
         if any(picture.masked for picture in pictures):
             lines.append(
