@@ -19,7 +19,10 @@ export class Runs {
             this.current = prompt_id;
             this.update(prompt_id, { state: "running" });
         });
-        listen("progress", ({ prompt_id, value, max }) => this.update(prompt_id ?? this.current, { value, max }));
+        listen("progress", ({ prompt_id, value, max }) => {
+            this.current = prompt_id ?? this.current; // a page that is opened in the middle of a run has not heard it start
+            this.update(this.current, { value, max });
+        });
         listen("b_preview_with_metadata", ({ blob, promptId }) => this.preview(promptId ?? this.current, blob));
         listen("b_preview", (blob) => this.preview(this.current, blob));
         for (const name of ["execution_success", "execution_error", "execution_interrupted"]) {
