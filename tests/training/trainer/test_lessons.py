@@ -49,14 +49,15 @@ def base():
     return _untrained()
 
 
-@pytest.fixture
-def student():
-    """The same model with a LoRA that has an effect."""
-    model = add_adapters(_untrained(), LoraSection(rank=2), 2.0, seed=0)
+@pytest.fixture(params=["lora", "dora", "lokr"])
+def student(request):
+    """The same model with adapters that have an effect, all of their numbers moved from where they start."""
+    model = add_adapters(_untrained(), LoraSection(adapter=request.param, rank=2, factor=4), 2.0, seed=0)
+    generator = torch.Generator().manual_seed(2)
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "lora_B" in name:
-                parameter.normal_(0.0, 0.3, generator=torch.Generator().manual_seed(2))
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
     return model
 
 
@@ -170,7 +171,8 @@ def test_the_teacher_is_the_model_without_its_lora(base, student):
     assert not torch.allclose(student(batch.noise, times, batch.positive), plain, atol=1e-2)
     assert not torch.allclose(found, plain, atol=1e-2)
     torch.testing.assert_close(found, _guided(base, batch.noise, 500, batch), rtol=1e-5, atol=1e-5)
-    assert all(p.requires_grad == ("lora_" in name) for name, p in student.named_parameters())
+    adapters = ("lora_", "lokr_", "magnitude")
+    assert all(p.requires_grad == any(part in name for part in adapters) for name, p in student.named_parameters())
 
 
 @pytest.mark.parametrize(("share", "first", "second"), [(0.0, 0, 8), (0.25, 2, 6), (1.0, 8, 0)])

@@ -11,7 +11,8 @@ cannot go on, and :mod:`..resume` says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import nn
@@ -78,6 +79,21 @@ def add_adapters(model: ACEModel, settings: LoraSection, alpha: float, seed: int
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
     return model
+
+
+@contextlib.contextmanager
+def without_adapters(model: nn.Module) -> Iterator[None]:
+    """The model's frozen layers alone answer inside this block, whatever kind of adapter they have."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    layers = [module for module in model.modules() if isinstance(module, (BaseTunerLayer, LoKrLayer))]
+    for layer in layers:
+        layer.enable_adapters(False)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.enable_adapters(True)
 
 
 def _add_lora(model: ACEModel, layers: Sequence[str], settings: LoraSection, alpha: float) -> None:

@@ -30,6 +30,8 @@ def add_magnitudes(layer: nn.Module, adapter: str) -> None:
     layer.magnitude = nn.Parameter(column_lengths(layer.base_layer.weight.detach().float()))
 
     def rescale_input(layer: nn.Module, arguments: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        if layer.disable_adapters:
+            return arguments
         # A factor for each column of the weight is the same as one for each input, and the LoRA need not know of it.
         x, *others = arguments
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):  # a norm in bfloat16 has two digits

@@ -37,7 +37,7 @@ class LoKrLayer(nn.Module):
             dropout: share of the inputs of w1 ⊗ w2 that is set to zero.
         """
         super().__init__()
-        self.base_layer, self.dropout = base_layer, dropout
+        self.base_layer, self.dropout, self.enabled = base_layer, dropout, True
         rows, columns, *kernel = base_layer.weight.shape
         out1, in1 = largest_divisor(rows, factor), largest_divisor(columns, factor)
         out2, in2 = rows // out1, columns // in1
@@ -60,9 +60,15 @@ class LoKrLayer(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """As the frozen layer: x (…, in) -> (…, out), or (B, in, H, W) -> (B, out, H', W')."""
         out = self.base_layer(x)
+        if not self.enabled:
+            return out
         x = F.dropout(x, self.dropout, self.training).to(self.lokr_w1.dtype)
         change = self._linear(x) if isinstance(self.base_layer, nn.Linear) else self._convolution(x)
         return out + (self.scale * change).to(out.dtype)
+
+    def enable_adapters(self, enabled: bool) -> None:
+        """As peft's layers have it: whether the frozen layer answers with w1 ⊗ w2 or alone."""
+        self.enabled = enabled
 
     def _linear(self, x: torch.Tensor) -> torch.Tensor:
         x = x.unflatten(-1, (self.lokr_w1.shape[1], -1))  # (…, in1, in2)

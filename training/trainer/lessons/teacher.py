@@ -1,9 +1,7 @@
-"""The teacher: the model as it is without the LoRA that is being trained, sampled with guidance."""
+"""The teacher: the model as it is without the adapters that are being trained, sampled with guidance."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -12,21 +10,7 @@ from torch import nn
 from ....ace.model.conditioning import Conditioning
 from ....ace.model.sampler import apply_guidance
 from ....ace.model.schedule import trailing_timesteps
-
-
-@contextlib.contextmanager
-def without_lora(model: nn.Module) -> Iterator[None]:
-    """The model's frozen layers alone answer inside this block."""
-    from peft.tuners.tuners_utils import BaseTunerLayer
-
-    layers = [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
-    for layer in layers:
-        layer.enable_adapters(False)
-    try:
-        yield
-    finally:
-        for layer in layers:
-            layer.enable_adapters(True)
+from ..learning.adapters import without_adapters
 
 
 @dataclass(frozen=True)
@@ -34,7 +18,7 @@ class Teacher:
     """A model's own guided predictions.
 
     Attributes:
-        model: with a LoRA, which the teacher does without.
+        model: with adapters, which the teacher does without.
         steps: of its sampler.
         guidance_scale: at 1 there is no guidance.
         guidance_rescale: 0 … 1.
@@ -64,7 +48,7 @@ class Teacher:
         Returns:
             (B, 4, H, W) float32.
         """
-        with without_lora(self.model):
+        with without_adapters(self.model):
             conditional = self.model(x, timesteps, positive).float()
             if self.guidance_scale == 1.0:
                 return conditional
