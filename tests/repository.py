@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,12 @@ def repository_files() -> frozenset[str]:
         found = (path.relative_to(ROOT) for path in ROOT.rglob("*") if path.is_file())
         return frozenset(path.as_posix() for path in found if not any(map(_is_made, path.parts[:-1])))
     return frozenset(name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file())
+
+
+@cache
+def parsed(name: str) -> ast.Module:
+    """A Python file of the repository, by path from its root; for all tests of a process to read and none to change."""
+    return ast.parse((ROOT / name).read_text(encoding="utf-8"))
 
 
 def _is_made(folder: str) -> bool:

@@ -127,10 +127,9 @@ def _hold_some_out(settings: DistilSettings, config: TrainConfig, on_event: OnEv
     """
     if not settings.pairs or settings.train_only or latest_checkpoint(config.output / "checkpoints") is not None:
         return
-    datasets = [Dataset(folder) for folder in settings.datasets]
-    if any(True for dataset in datasets for _ in dataset.rows("validation")):
+    if _split(settings.datasets) == "validation":
         return
-    for dataset in datasets:
+    for dataset in map(Dataset, settings.datasets):
         if len(set(split_groups(dataset.rows()).values())) < _ENOUGH_TO_HOLD_OUT:
             continue
         counts = dataset.split(_HELD_OUT, dataset.settings.split_seed)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import PurePosixPath
 
-from repository import ROOT, repository_files
+from repository import parsed, repository_files
 
 PACKAGE = "comfyui_ace"
 _SCRIPTS = ("tests/", "tools/", "benchmarks/")
@@ -22,11 +22,6 @@ def files() -> frozenset[str]:
 @cache
 def folders() -> frozenset[str]:
     return frozenset(str(parent) for name in files() for parent in PurePosixPath(name).parents)
-
-
-@cache
-def tree(path: str) -> ast.Module:
-    return ast.parse((ROOT / path).read_text(encoding="utf-8"))
 
 
 def _file(module: tuple[str, ...], roots: tuple[str, ...] = ("",)) -> str | None:
@@ -56,7 +51,7 @@ def _target(path: str, node: ast.ImportFrom) -> tuple[tuple[str, ...], tuple[str
 def _names(path: str) -> set[str]:
     """What a file binds at its top, also in branches; all names where it makes them by __getattr__."""
     bound = set()
-    for node in _top(tree(path).body):
+    for node in _top(parsed(path).body):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             bound.add(node.name)
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
@@ -75,8 +70,8 @@ def _top(body: list[ast.stmt]) -> Iterator[ast.stmt]:
         yield node
 
 
-def _missing(path: str, parsed: ast.Module) -> Iterator[str]:
-    for node in ast.walk(parsed):
+def _missing(path: str, tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
         if not isinstance(node, ast.ImportFrom):
             continue
         module, roots = _target(path, node)
@@ -95,7 +90,7 @@ def _missing(path: str, parsed: ast.Module) -> Iterator[str]:
 
 def test_every_name_is_where_it_is_taken_from():
     assert len(files()) > 500
-    assert [fault for path in sorted(files()) for fault in _missing(path, tree(path))] == []
+    assert [fault for path in sorted(files()) for fault in _missing(path, parsed(path))] == []
 
 
 def test_a_name_that_moved_is_found():

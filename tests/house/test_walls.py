@@ -9,7 +9,7 @@ from functools import cache
 from typing import NamedTuple
 
 import pytest
-from repository import ROOT, repository_files
+from repository import ROOT, parsed, repository_files
 
 HOST = {
     "comfy",
@@ -53,7 +53,7 @@ def sources() -> dict[str, ast.Module]:
     """The package's files by path from the root, parsed."""
     paths = (path for path in repository_files() if path.endswith(".py"))
     ours = sorted(path for path in paths if path.split("/")[0] not in ("tests", "tools"))
-    return {path: ast.parse((ROOT / path).read_text(encoding="utf-8")) for path in ours}
+    return {path: parsed(path) for path in ours}
 
 
 def _module(path: str) -> tuple[str, ...]:

@@ -95,17 +95,17 @@ def choose_rows(folders: Sequence[Path], settings: CaseSettings) -> list[tuple[D
         DatasetError: a folder is no dataset.
     """
     datasets = [Dataset(folder) for folder in folders]
-    there = [(dataset, row) for dataset in datasets for row in dataset.rows(settings.split)]
-    found = [(dataset, row) for dataset, row in there if row.labelled]
-    if there and not found:
-        raise EvaluationError(f"none of the {len(there)} pairs has an instruction yet. {UNLABELLED_ADVICE}")
-    if not found:
+    there = [[(dataset, row) for row in dataset.rows(settings.split)] for dataset in datasets]
+    found = [[one for one in pairs if one[1].labelled] for pairs in there]
+    if any(there) and not any(found):
+        raise EvaluationError(f"none of the {sum(map(len, there))} pairs has an instruction yet. {UNLABELLED_ADVICE}")
+    if not any(found):
         raise EvaluationError(
             f"{', '.join(str(folder) for folder in folders)} has no pair in the split {settings.split or 'of any name'}; "
             "hold pairs out with `comfyui-ace dataset split DATASET`, or evaluate on --split train, whose score is too good"
         )
     # A small dataset is an edit of its own, which must not be lost among many pairs of others.
-    return subsample_equally([[one for one in found if one[0] is dataset] for dataset in datasets], settings.max_pairs)
+    return subsample_equally(found, settings.max_pairs)
 
 
 def make_cases(
