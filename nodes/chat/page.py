@@ -26,7 +26,7 @@ from .conversation.images import picture_path
 from .conversation.pairs import send_branch
 from .conversation.rewriting import rewrite
 from .conversation.suggestions import suggest
-from .conversation.tree import LONGEST_MESSAGE, Ask, Chat, Turn, new_seed
+from .conversation.tree import LONGEST_MESSAGE, Ask, Chat, Settings, Turn, new_seed
 from .conversation.wording import plain
 from .pictures import Pictures
 from .requests import (
@@ -92,7 +92,7 @@ class Page(Pictures):
             if body.title is not None and body.title.strip():
                 changes |= {"title": " ".join(body.title.split()), "named": True}
             if body.settings is not None:
-                changes["settings"] = body.settings
+                changes["settings"] = validated(Settings, chat.settings.model_dump() | body.settings)
             if body.head is not None:
                 changes["head"] = chat.turn(body.head).id
             elif body.beginning:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,10 +24,10 @@ class CreateRequest(_Body):
 
 
 class EditRequest(_Body):
-    """POST …/edit; what is left out stays."""
+    """POST …/edit; what is left out stays, of the settings, too: another window may have chosen the rest."""
 
     title: _Title | None = None
-    settings: Settings | None = None
+    settings: dict[str, Any] | None = None
     head: Id | None = None
     beginning: bool = False
 

@@ -178,8 +178,6 @@ class Dataset:
         """
         with self._mutex:
             self._index.refresh()
-            if pair_id not in self._index:
-                raise DatasetError(f"The dataset {self.name!r} has no pair {pair_id!r}.")
             return self._index.row(pair_id)
 
     def load(self, pair: str | PairRow) -> Pair:
@@ -237,9 +235,9 @@ class Dataset:
             return known
         findings = run_checks(prepared, settings)
         with self._mutex:
+            seen = self._index.version
             if not findings and settings.near_duplicate:
                 findings = tuple(find_near_duplicate(prepared, settings, self._index))
-            seen = self._index.version
         if findings:
             with self._mutex, locked(self.folder):
                 self._index.refresh()  # what looks like it may be this very pair, stored by another just now

@@ -278,7 +278,7 @@ export class ChatPanel {
     // changes: what was chosen; another window may have chosen the rest.
     changeSettings(changes) {
         this.lastSettings = { ...this.chat.settings, ...changes };
-        this.edit({ settings: this.lastSettings });
+        this.edit({ settings: changes });
     }
 
     // -- turns -------------------------------------------------------------------------------------------------

@@ -130,6 +130,12 @@ def test_a_conversation_from_its_beginning_to_its_end(house):
         assert again["prompt_id"] != retried["prompt_id"] and len(again["chat"]["turns"]) == 2
         assert (await page.post(f"{one}/edit", {"head": first["turn"], "title": " My   cat "}))["title"] == "My cat"
         assert (await page.post(f"{one}/edit", {"beginning": True}))["head"] is None
+        before = (await page.post(f"{one}/edit", {"settings": {"steps": 7}}))["settings"]
+        after = (await page.post(f"{one}/edit", {"settings": {"cfg": 3.5}}))["settings"]  # of another window
+        assert before["steps"] == 7 and after == before | {"cfg": 3.5}
+        for wrong in ({"steps": 0}, {"bundle": None}, {"colour": "red"}):
+            assert (await page.post(f"{one}/edit", {"settings": wrong}, 400))["error"]
+        assert (await page.get(one))["settings"] == after
         assert [chat["title"] for chat in (await page.get("", text="CAT night"))["chats"]] == ["My cat"]
         await page.post(f"{one}/delete")
         assert (await page.get(one, 404))["code"] == "unknown"

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from comfyui_ace.training.dataset import store as pairs
+from comfyui_ace.training.dataset.disk.index import PairIndex
 from comfyui_ace.training.dataset.disk.rows import FORMAT_KEYS, check_id
 from comfyui_ace.training.dataset.intake.checks import CheckSettings
 from comfyui_ace.training.dataset.intake.prepare import plain_prompt
@@ -347,6 +348,25 @@ def test_an_open_dataset_sees_what_others_wrote_and_rewrote(dataset):
     assert len(dataset) == 0
     with pytest.raises(DatasetError, match="no pair"):
         dataset.row(kept)
+
+
+def test_a_row_is_right_though_the_file_is_rewritten_between_looking_it_up_and_reading_it(dataset, monkeypatch):
+    first, second, third = (dataset.append(pair(n)).id for n in range(3))
+    other = Dataset(dataset.folder)
+    refresh, left = PairIndex.refresh, [first, second]
+
+    def then_rewritten(index):
+        refresh(index)
+        if index is dataset._index and left:  # whatever is taken out shifts what comes after it
+            gone = left.pop(0)
+            other.rewrite(lambda row: None if row.id == gone else replace(row, tags=(*row.tags, f"ä{len(left)}")))
+
+    monkeypatch.setattr(PairIndex, "refresh", then_rewritten)
+    row = dataset.row(third)
+    assert (row.id, row.tags) == (third, ("ä1", "ä0")) and not left
+    left.append(third)
+    with pytest.raises(DatasetError, match=f"has no pair '{third}'"):
+        dataset.row(third)
 
 
 def test_threads_write_without_losing_or_doubling(dataset):

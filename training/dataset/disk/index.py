@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from ...errors import RowError
+from ...errors import DatasetError, RowError
 from .line_tail import LineTail
 from .perceptual_hash import PairPerceptualHash, PerceptualHashTable
 from .rows import PairRow
 from .storage import METADATA
+
+_TRIES = 20  # each needs a whole file written in the instant between two reads
 
 
 class PairIndex:
@@ -95,7 +97,27 @@ class PairIndex:
         return [] if table is None else table.find_similar(wanted.hashes, max_bits, max_colour)
 
     def row(self, pair_id: str) -> PairRow:
-        """The metadata of a pair that is kept, read from its place."""
+        """The metadata of a pair, read from its place.
+
+        Another process may have put a new file in the old one's place since the last ``refresh``. Then anything can stand
+        where the row stood, and the index is read again.
+
+        Raises:
+            DatasetError: there is no such pair (any more).
+        """
+        for _ in range(_TRIES):
+            if pair_id not in self.offsets:
+                raise DatasetError(f"The dataset {self.folder.name!r} has no pair {pair_id!r}.")
+            row = self._row_at(self.offsets[pair_id])
+            if row is not None and row.id == pair_id:
+                return row
+            self.refresh()
+        raise DatasetError(f"The dataset {self.folder.name!r} is rewritten faster than it can be read; try again later.")
+
+    def _row_at(self, offset: int) -> PairRow | None:
         with open(self.folder / METADATA, "rb") as file:
-            file.seek(self.offsets[pair_id])
-            return PairRow.from_json(file.readline())
+            file.seek(offset)
+            try:
+                return PairRow.from_json(file.readline())
+            except RowError:
+                return None

@@ -152,13 +152,12 @@ def _other_variant(pair: PreparedPair, kept: str, settings: CheckSettings, index
     """
     try:
         row = index.row(kept)
-        if row.id != kept:
-            return True  # the rows were rewritten just now, so this is asked again before anything is kept
         if pair.source is None or row.source_hash != pair.source_hash:
             return False
         target = read_image(safe_file(index.folder, row.target_file_name)).pixels
     except DatasetError:
-        return False  # damaged meanwhile, which is for ``check`` to tell
+        # Taken out just now, or damaged meanwhile, which is for ``check`` to tell.
+        return kept not in index
     return target.shape != pair.target.shape or _largest_block(_difference(target, pair.target)) > (
         settings.near_duplicate_block
     )
