@@ -3,9 +3,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready-$(shell cksum < pyproject.toml | cut -d' ' -f1)
 
-# Tests run side by side, a thread each. Those in ComfyUI wait for servers, pages and disks as often as they compute, so there
-# is one more of them than cores.
-JOBS ?= $(shell $(PYTHON) -c 'import os; print(min(4, (os.cpu_count() or 1) + 1))')
+# Tests run side by side, a thread each. More of them than cores would only make browsers miss their time.
+JOBS ?= $(shell $(PYTHON) -c 'import os; print(min(4, os.cpu_count() or 1))')
 
 .PHONY: demo env test test-hosts lint bench clean
 

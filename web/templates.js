@@ -18,8 +18,11 @@ if (listTemplates) {
 const MARK = "ace_readable"; // in files of the pack; what an artist saves has the artist's view instead
 const LEAST_SCALE = 0.6; // below 0.57 the front end leaves words out
 const CORNER = [100, 110], MARGIN = 30; // pixels, clear of the side bar and the tabs
-const SETTLED_MS = 400; // the front end's own view comes a moment after the graph
+// The front end's own view comes a moment after the graph, on a busy machine later, and Nodes 2.0 measures nodes after that.
+const EVERY_MS = 400, TIMES = 8;
+const BY_HAND = ["pointerdown", "wheel", "keydown"];
 let marked = false;
+let timer = null;
 
 function makeReadable() {
     const { canvas, ds } = app.canvas;
@@ -34,14 +37,31 @@ function makeReadable() {
     app.canvas.setDirty(true, true);
 }
 
+// Until the front end has come to rest, or somebody looks elsewhere by hand.
+function keepReadable() {
+    let left = TIMES;
+    timer = setInterval(() => {
+        makeReadable();
+        left -= 1;
+        if (!left) stop();
+    }, EVERY_MS);
+    for (const event of BY_HAND) window.addEventListener(event, stop, { capture: true, passive: true });
+}
+
+function stop() {
+    clearInterval(timer);
+    for (const event of BY_HAND) window.removeEventListener(event, stop, { capture: true });
+}
+
 app.registerExtension({
     name: "ACEEdit.Templates",
     beforeConfigureGraph(graph) {
+        stop();
         marked = Boolean(graph?.extra?.[MARK]);
         if (marked) delete graph.extra[MARK];
     },
     afterConfigureGraph() {
-        if (marked) setTimeout(makeReadable, SETTLED_MS);
+        if (marked) keepReadable();
         marked = false;
     },
 });

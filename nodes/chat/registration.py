@@ -65,6 +65,7 @@ def _chats(request: Any) -> Path:
 
 def _choices() -> dict[str, Any]:
     from ..recommended import widget_values
+    from .conversation.tree import Settings
 
     def names(kind: str) -> list[str]:
         return folder_paths.get_filename_list(kind)
@@ -80,6 +81,7 @@ def _choices() -> dict[str, Any]:
         "loras": names("loras"),
         "datasets": paths.dataset_names(),
         "recommended": recommended,
+        "defaults": {name: field.get_default() for name, field in Settings.model_fields.items()},
     }
 
 

@@ -36,7 +36,7 @@ class Surroundings:
         input_folder: where Load Image looks.
         exports: where conversations are exported to.
         datasets: folder of all datasets.
-        choices: names of bundles, models, text encoders, vaes and loras, and what each bundle recommends.
+        choices: names of bundles, models, text encoders, vaes and loras, what each bundle recommends, and defaults.
         states: what the queue knows of prompts, by their ids.
         announce: tells every open page that a conversation has changed.
     """

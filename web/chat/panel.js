@@ -269,16 +269,17 @@ export class ChatPanel {
 
     openSettings() {
         this.attempt(async () => {
-            await this.ensureChat();
             this.choices = await server.choices();
-            this.settings.show(this.chat.settings, this.choices);
+            this.lastSettings = this.chat?.settings ?? firstSettings(this.choices, this.lastSettings);
+            if (!this.lastSettings) throw new ServerError(texts().noModel, "refused");
+            this.settings.show(this.lastSettings, this.choices);
         });
     }
 
-    // changes: what was chosen; another window may have chosen the rest.
+    // changes: what was chosen; another window may have chosen the rest. Before there is a conversation, its first turn takes them.
     changeSettings(changes) {
-        this.lastSettings = { ...this.chat.settings, ...changes };
-        this.edit({ settings: changes });
+        this.lastSettings = { ...(this.chat?.settings ?? this.lastSettings), ...changes };
+        if (this.chat) this.edit({ settings: changes });
     }
 
     // -- turns -------------------------------------------------------------------------------------------------

@@ -145,6 +145,6 @@ export function firstSettings(choices, before) {
     if (before && (before.bundle === null || choices.bundles.includes(before.bundle))) return before;
     const bundle = choices.bundles.find((name) => name !== "ace-tiny") ?? choices.bundles[0];
     if (!bundle) return null;
-    return { bundle, ...choices.recommended[bundle] };
+    return { ...choices.defaults, bundle, ...choices.recommended[bundle] };
 }
 

@@ -59,7 +59,7 @@ def test_the_button_stops_the_sweep_and_survives_a_reload(page, server):
         assert button(page) is None
         saved = page.save_workflow_json()
         page.queue()
-        page.page.wait_for_function(f"() => ({_WIDGET})?.label === '■ Stop sweep'", timeout=15_000)
+        page.page.wait_for_function(f"() => ({_WIDGET})?.label === '■ Stop sweep'")
         # It is no part of the workflow.
         (node,) = [node for node in page.save_workflow_json()["nodes"] if node["type"] == "ACESweep"]
         (before,) = [node for node in saved["nodes"] if node["type"] == "ACESweep"]
@@ -108,7 +108,7 @@ def test_the_button_speaks_the_artists_language(open_page, server):
         page = open_page(server, locale="zh-CN")
         page.load_prompt(g)
         page.queue()
-        page.page.wait_for_function(f"() => ({_WIDGET})?.label === '■ 停止批量捕获'", timeout=15_000)
+        page.page.wait_for_function(f"() => ({_WIDGET})?.label === '■ 停止批量捕获'")
         page.screenshot("sweep-chinese")
         press(page)
         page.page.wait_for_function(f"() => ({_WIDGET})?.label === '正在停止…' || !({_WIDGET})")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from comfyui_ace.nodes.chat.conversation.store import PLACE, Chats
-from comfyui_ace.nodes.chat.conversation.tree import Chat, Turn
+from comfyui_ace.nodes.chat.conversation.tree import Chat, Settings, Turn
 from host.harness.browser import ComfyPage
 from host.harness.comfy_server import ComfyServer
 from host.harness.edits import photo
@@ -44,7 +44,6 @@ class ChatPage:
 
     def __init__(self, comfy_page: ComfyPage, *, new: bool = True):
         self.comfy, self.page = comfy_page, comfy_page.page
-        self.page.set_default_timeout(120_000)
         self.page.keyboard.press("Shift+C")
         self.page.wait_for_selector(".ace-chat .ace-chat-field")
         self.chats = chats_of(comfy_page.server)
@@ -67,19 +66,18 @@ class ChatPage:
 
     def use(self, **settings: Any) -> None:
         """Settings for what follows, of a conversation that is made if there is none."""
-        self.page.locator(".ace-chat .pi-cog").click()
-        self.page.wait_for_selector(".ace-chat-settings select")
-        self.page.keyboard.press("Escape")
-        self.page.wait_for_selector(".ace-chat-settings", state="hidden")
-        change = {
-            **self.chat.settings.model_dump(mode="json"),
-            "bundle": "ace-tiny",
-            "steps": STEPS,
-            "cfg": 1.0,
-            **settings,
-        }
+        change = {"bundle": "ace-tiny", "steps": STEPS, "cfg": 1.0, **settings}
+        if not self.page.evaluate("() => localStorage.getItem('ACEEdit.Chat')"):
+            self.open(self.chats.create(Settings(**change)).id)
+            return
         reply = self.comfy.server.fetch(f"/ace/chats/{self.chat.id}/edit", "POST", json={"settings": change})
         assert reply.status == 200, reply.text
+
+    def open(self, chat: str) -> None:
+        """A conversation, from the list."""
+        self.page.locator(".ace-chat .pi-list").click()
+        self.page.locator(f"[data-chat='{chat}'] .ace-chat-open").click()
+        self.page.wait_for_selector(".ace-chat-overview", state="hidden")
 
     def upload(self, path: Path) -> None:
         count = self.page.locator(".ace-chat-composer .ace-chat-held").count()

@@ -278,6 +278,24 @@ def test_better_words_are_seen_before_they_are_used(chat, tmp_path):
     assert page.chat.turns == () and page.errors() == []
 
 
+def test_settings_can_be_chosen_before_there_is_a_conversation(chat):
+    page = chat
+    count = len(list(page.chats))
+    page.page.locator(".ace-chat .pi-cog").click()
+    page.page.locator(".ace-chat-settings select").first.wait_for()
+    for label, value in (("Steps", "3"), ("CFG", "1")):
+        page.page.get_by_label(label, exact=True).last.fill(value)
+        page.page.keyboard.press("Tab")
+    page.page.keyboard.press("Escape")
+    page.page.wait_for_selector(".ace-chat-settings", state="hidden")
+    assert len(list(page.chats)) == count, "a conversation of nothing was left behind"
+    page.write("a red circle")
+    page.page.keyboard.press("Enter")
+    page.answered(0)
+    assert (page.chat.settings.steps, page.chat.settings.cfg) == (3, 1.0) and len(list(page.chats)) == count + 1
+    assert page.errors() == []
+
+
 def test_hostile_words_stay_words(chat):
     page = chat
     page.use()

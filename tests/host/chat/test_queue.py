@@ -27,9 +27,7 @@ def begin(page: ChatPage, words: str) -> None:
 def open_beside(open_page, page: ChatPage) -> ChatPage:
     """The same conversation in a second window."""
     other = ChatPage(open_page(page.comfy.server), new=False)
-    other.page.locator(".ace-chat .pi-list").click()
-    other.page.locator(f"[data-chat='{page.chat.id}'] .ace-chat-open").click()
-    other.page.wait_for_selector(".ace-chat-overview", state="hidden")
+    other.open(page.chat.id)
     return other
 
 

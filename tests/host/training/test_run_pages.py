@@ -157,4 +157,4 @@ def test_a_new_dataset_is_in_the_menus_at_once(comfy, browser_page, photo):
     menu = "app.graph.nodes.find(node => node.type === 'ACELoadDataset').widgets[0].options.values"
     assert "brand-new" not in browser_page.page.evaluate(f"() => {menu}")
     browser_page.page.evaluate("() => { app.queuePrompt(0) }")
-    browser_page.page.wait_for_function(f"() => {menu}.includes('brand-new')", timeout=30_000)
+    browser_page.page.wait_for_function(f"() => {menu}.includes('brand-new')")

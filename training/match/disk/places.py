@@ -78,7 +78,13 @@ class Place:
     def write(self, name: str, data: bytes) -> None:
         """Writes a file so that a reader sees all of it or nothing. Object stores do so by themselves."""
         if self.local is None:
-            with self._system().open(self.path(name), "wb") as file:
+            system, path = self._system(), self.path(name)
+            try:
+                file = system.open(path, "wb")
+            except FileNotFoundError:  # stores have no folders; shared disks behind an address do
+                system.makedirs(self.root, exist_ok=True)
+                file = system.open(path, "wb")
+            with file:
                 file.write(data)
             return
         with atomic_write(self.local / name, len(data)) as temporary:
