@@ -112,7 +112,9 @@ class PairIndex:
             if row is not None and row.id == pair_id:
                 return row
             self.refresh()
-        raise DatasetError(f"The dataset {self.folder.name!r} is rewritten faster than it can be read; try again later.")
+        raise DatasetError(
+            f"The dataset {self.folder.name!r} is rewritten faster than it can be read; try again later."
+        )
 
     def _row_at(self, offset: int) -> PairRow | None:
         with open(self.folder / METADATA, "rb") as file:
