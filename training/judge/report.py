@@ -99,7 +99,7 @@ def report_of_scores(
     ranking = _ranking(overall, artist)
     objections, remarks = _ranking_verdict(ranking)
     if unusual is not None:
-        objections, remarks = [], ["it sees faults of the pixels, never whether the edit was done"]
+        objections, remarks = [], ["It sees faults of the pixels, never whether the edit was done."]
     if not overall:
         objections.append("it has scored nothing")
     found = None if unusual is None else {name: _having(unusual.values(), name) for name in NAMES}
@@ -177,13 +177,13 @@ def _verdict(
     if scored >= _FEWEST and alike > MOST_ALIKE:
         objections.append(f"it gives one and the same answer ({answer}) to {alike:.0%} of the pairs")
     elif scored < _FEWEST:
-        remarks.append(f"{scored} scored pairs are too few to see whether it tells good from bad")
+        remarks.append(f"{scored} scored pairs are too few to see whether it tells good from bad.")
     if swaps >= _FEWEST_SWAPS and seen < LEAST_SWAPS_SEEN:
         objections.append(
             f"with source and result exchanged it still called the edit done in {1 - seen:.0%} of {swaps} pairs"
         )
     elif swaps < _FEWEST_SWAPS:
-        remarks.append("not checked with source and result exchanged (judge score --swaps 10)")
+        remarks.append("Not checked with source and result exchanged (judge score --swaps 10).")
     against, unknown = _ranking_verdict(ranking)
     return (*objections, *against), (*remarks, *unknown)
 
@@ -196,7 +196,7 @@ def _ranking(overall: Mapping[str, float], artist: Mapping[str, float]) -> Corre
 def _ranking_verdict(ranking: Correlation) -> tuple[list[str], list[str]]:
     """Objections and remarks."""
     if ranking.pairs < _FEWEST_RANKED:
-        return [], ["not compared with your own order (judge compare)"]
+        return [], ["Not compared with your own order (key C on the page of datasets, or judge compare)."]
     if ranking.certain:
         return [], []
     found = (

@@ -24,7 +24,7 @@ from ..weights import Weighing, WeightSettings
 _EACH = 16  # pairs of a kind on the page
 _STYLE = """
 .pair { align-items: flex-start; } .kept { border-left: 4px solid #4a4; padding-left: .6rem; }
-.left { border-left: 4px solid #c33; padding-left: .6rem; } .big { font-size: 1.2rem; } .mark { font-weight: 600; }
+.left { border-left: 4px solid #c33; padding-left: .6rem; } .big { font-size: 1.2rem; white-space: pre-line; } .mark { font-weight: 600; }
 """
 
 
@@ -89,7 +89,7 @@ def pair_figures(dataset: Dataset, row: PairRow, side: int = THUMBNAIL_SIDE) -> 
 
 
 def describe_weighing(weighing: Weighing) -> str:
-    """In one sentence."""
+    """In one line."""
     total, kept = len(weighing.weights), len(weighing.kept)
     parts = [f"{kept} of {total} pairs would be learnt from"]
     if weighing.gated:
@@ -97,7 +97,7 @@ def describe_weighing(weighing: Weighing) -> str:
     if weighing.unscored:
         weight = weighing.settings.unscored
         parts.append(f"{len(weighing.unscored)} have no score ({f'weight {weight:g}' if weight else 'left out'})")
-    return "; ".join(parts) + "."
+    return "; ".join(parts)
 
 
 def describe_settings(settings: WeightSettings) -> str:
@@ -112,16 +112,15 @@ def describe_settings(settings: WeightSettings) -> str:
 
 
 def describe_report(report: JudgeReport) -> str:
-    """The verdict on a judge in a sentence or two."""
+    """The verdict on a judge in a sentence, and remarks on lines of their own."""
     if report.faults is not None and report.usable:
         found = ", ".join(f"{name} in {count}" for name, count in report.faults.items() if count)
-        text = f"{_name(report.judge)} looked at {report.scored} pairs and found {found or 'no fault'}"
-        text = text[0].upper() + text[1:]
+        text = f"The judge of the pixels looked at {report.scored} pairs and found {found or 'no fault'}."
     elif report.usable:
-        text = f"Nothing speaks against {report.judge}"
+        text = f"Nothing speaks against {report.judge}."
     else:
-        text = f"{report.judge} should not decide what is learnt: {'; '.join(report.objections)}"
-    return f"{text}. " + " ".join(f"{remark[0].upper()}{remark[1:]}." for remark in report.remarks)
+        text = f"{report.judge} should not decide what is learnt: {'; '.join(report.objections)}."
+    return "\n".join([text, *report.remarks])
 
 
 def report_facts(report: JudgeReport) -> dict[str, str]:
