@@ -154,8 +154,9 @@ def most_frequent_answer(marks: Sequence[Marks]) -> tuple[float, str]:
         counted = Counter(getattr(one, question) for one in marks)
         if counted:
             answer, count = counted.most_common(1)[0]
-            name = {"semantic": "the edit", "quality": "the quality"}[question]
-            found.append((count / len(marks), f"{' and '.join(f'{mark:g}' for mark in answer)} for {name}"))
+            given = "/".join(f"{mark:g}" for mark in answer)
+            words = {"semantic": f"the edit {given}", "quality": f"the quality {given}"}[question]
+            found.append((count / len(marks), words))
     return max(found, default=(0.0, ""))
 
 

@@ -88,6 +88,8 @@ export const sentences = {
     "it gives one and the same answer ({}) to {} of the pairs": "它对 {1} 的图像给出同一个回答（{0}）",
     "with source and result exchanged it still called the edit done in {} of {} pairs": "原图与结果对调后，它在 {#1} 对中仍有 {0} 认为编辑已完成",
     "it does not agree with your own order of {} pairs (rank correlation {})": "它与你自己对 {#0} 对图像的排序不一致（等级相关 {1}）",
+    "the edit {}": "编辑 {0}",
+    "the quality {}": "质量 {0}",
     "{}, between {} and {}": "{#0}，介于 {#1} 与 {#2} 之间",
     "{} scored pairs are too few to see whether it tells good from bad.": "只有 {#0} 对有评分，太少，看不出它能否分辨好坏。",
     "Not checked with source and result exchanged (judge score --swaps 10).": "没有用原图与结果对调来检验（judge score --swaps 10）。",

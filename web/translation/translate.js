@@ -18,10 +18,10 @@ function compile([english, chinese]) {
 
 let compiled = null;
 
-function matching(text) {
-    // What begins with words of its own comes before what begins with a gap, and what says more before what says less.
-    compiled ??= Object.entries(sentences).map(compile).sort((a, b) => b.begins - a.begins || b.said - a.said);
-    for (const { pattern, chinese } of compiled) {
+// begins: among those that begin with words of their own (true) or with a gap (false).
+function matching(text, begins) {
+    compiled ??= Object.entries(sentences).map(compile).sort((a, b) => b.said - a.said); // what says more comes first
+    for (const { pattern, chinese } of compiled.filter((one) => one.begins === begins)) {
         const found = text.match(pattern);
         if (found) return chinese.replace(/\{#?(\d+)\}/g, (_, index) => translate(found[Number(index) + 1]));
     }
@@ -31,15 +31,16 @@ function matching(text) {
 function inParts(text) {
     for (const separator of PARTS) {
         const parts = text.split(separator);
-        const translated = parts.map((part) => matching(part));
+        const translated = parts.map((part) => matching(part, true) ?? matching(part, false));
         if (parts.length > 1 && translated.every((part) => part !== null)) return translated.join(separator === " · " ? " · " : "，");
     }
-    return text;
+    return null;
 }
 
+// What begins with a gap may begin with anything, so it comes last.
 export function translate(text) {
-    const whole = matching(text);
+    const whole = matching(text, true) ?? inParts(text) ?? matching(text, false);
     if (whole !== null) return whole;
     const lines = text.split("\n");
-    return lines.length > 1 ? lines.map(translate).join("\n") : inParts(text);
+    return lines.length > 1 ? lines.map(translate).join("\n") : text;
 }

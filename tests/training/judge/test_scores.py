@@ -168,9 +168,9 @@ SPREAD = [f"{n % 11} {10 - n % 7}|{n % 9} {n % 5}" for n in range(40)]
 
 def test_a_judge_that_says_the_same_of_everything_is_refused():
     lazy = [f"{n % 10} 8|8 9" for n in range(40)]
-    assert most_frequent_answer([marks(text) for text in lazy]) == (1.0, "8 and 9 for the quality")
+    assert most_frequent_answer([marks(text) for text in lazy]) == (1.0, "the quality 8/9")
     refused = report(lazy)
-    assert not refused.usable and "8 and 9 for the quality" in refused.objections[0]
+    assert not refused.usable and "the quality 8/9" in refused.objections[0]
     assert report(SPREAD).usable
 
 
