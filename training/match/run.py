@@ -80,7 +80,9 @@ def search(work: Work, shards: Shards, counts: Counts, settings: MatchSettings, 
     Args:
         counts: files, set aside, embedded.
     """
-    shards, digest, copies = find_copies(work, shards, counts["embedded"], settings.near_copies)
+    shards, digest, copies = find_copies(
+        work, shards, counts["embedded"], settings.near_copies, settings.most_in_memory
+    )
     pictures = counts["embedded"] - copies
     places = divide(
         work,

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
-from comfyui_ace.benchmarks.match.synthetic import planted, random_keys, search_features
+from comfyui_ace.benchmarks.match.synthetic import embedded_columns, planted, random_keys, search_features
+from comfyui_ace.training.dataset.disk.perceptual_hash import DIFFERENCE_HASH_BYTES
 from comfyui_ace.training.match.cluster.centroids import in_sample
+from comfyui_ace.training.match.disk.places import Place
+from comfyui_ace.training.match.embed.records import LOOKS_BYTES
 from comfyui_ace.training.match.engines.local import LocalEngine
 from comfyui_ace.training.match.link.relation import Window
+from comfyui_ace.training.match.steps.copies import find_copies
+from comfyui_ace.training.match.steps.work import Shards, Work
 from picture_collections import contents
 
 FEATURES, GROUPS = planted(80, 7, 32, 0.5, seed=20)
@@ -87,6 +94,38 @@ def test_a_group_too_large_for_one_machine_is_divided_by_clusters(tmp_path):
     members, tested = contents(other.sets, other.pairs)
     assert len({key for _, key, _ in members}) == len(members) > 400  # nobody is in two sets
     assert all(score > 0.2 for *_, (score,) in tested)
+
+
+def test_which_copies_stay_does_not_depend_on_shards(tmp_path, monkeypatch):
+    """Frames of slow shots, each like the next few, some of them twice, in other shards and buckets, and by rounds."""
+    shots, frames = 12, 30
+    keys = random_keys(shots * frames, 8)
+    rng = np.random.default_rng(8)
+    looks = np.repeat(rng.integers(0, 150, (shots, LOOKS_BYTES), dtype=np.uint8), frames, axis=0)
+    looks[:, DIFFERENCE_HASH_BYTES:-1] += np.tile(np.arange(frames, dtype=np.uint8) * 3, shots)[:, None]
+    keys, looks = np.concatenate([keys, keys[:40]]), np.concatenate([looks, looks[:40]])
+    paths = [f"/p/{number:04d}.jpg" for number in range(len(keys))]
+
+    def copies(folder, ends, order, most_in_memory):
+        work = Work(Place.of(tmp_path / folder), LocalEngine(workers=1), lambda *_: None)
+        tables = work.tables("embedded", "looks")
+        names = []
+        for start, end in pairwise([0, *ends, len(keys)]):
+            rows = order[start:end]
+            columns = embedded_columns(np.ones((len(rows), 1), np.float16), keys[rows], [paths[row] for row in rows])
+            names.append(f"shard{start:03d}")
+            tables.write(names[-1], {**columns, "looks": looks[rows]})
+        shards, _, count = find_copies(work, Shards(tuple(names), tables), len(keys), True, most_in_memory)
+        found = dict(shards.copies())
+        assert len(found) == count and not found.keys() & set(found.values())
+        return found
+
+    whole = copies("whole", [], np.arange(len(keys)), 10**6)
+    stay = [n for n in range(shots * frames) if paths[n] not in whole]
+    assert 4 * shots < len(stay) < 11 * shots and len(whole) == len(keys) - len(stay)
+    for module, name in (("copies", "PICTURES"), ("copies", "LINKS"), ("linking", "LINKS")):
+        monkeypatch.setattr(f"comfyui_ace.training.match.steps.{module}._{name}_PER_BUCKET", 50)
+    assert copies("parts", [90, 100, 260], rng.permutation(len(keys)), 0) == whole
 
 
 def test_the_sample_is_drawn_by_keys():

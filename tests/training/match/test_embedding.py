@@ -7,6 +7,7 @@ import os
 import struct
 import tarfile
 import zlib
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from comfyui_ace.training.match.descriptors.registry import make_descriptor
 from comfyui_ace.training.match.disk.columns import Tables
 from comfyui_ace.training.match.disk.pictures import expand, find_shards, folder_of, read_picture, short_name
 from comfyui_ace.training.match.disk.places import Place
-from comfyui_ace.training.match.embed.duplicates import bands, better_rows
+from comfyui_ace.training.match.embed.duplicates import alike_rows, bands, settle
 from comfyui_ace.training.match.embed.readers import Readers
 from comfyui_ace.training.match.embed.records import content_key, looks_of, read_record
 from comfyui_ace.training.match.embed.shards import Memory, embed_shard
@@ -121,9 +122,13 @@ def columns_of(pictures: list[tuple[str, bytes]]) -> dict[str, np.ndarray]:
 
 def gone(pictures: list[tuple[str, bytes]], nearly: bool = True) -> set[str]:
     columns = columns_of(pictures)
-    better = better_rows(columns, nearly)
-    assert not (better == np.arange(len(better))).any()
-    return set(columns["path"][better >= 0])
+    worse, better, equal = alike_rows(columns, nearly)
+    number = {path: row for row, (path, _) in enumerate(pictures)}
+    nodes = np.array([number[path] for path in columns["path"]])
+    found = settle(nodes[worse], nodes[better], equal, columns["path"][better])
+    lost = {pictures[node][0] for node in found["node"].tolist()}
+    assert not lost & set(found["of"])  # each for one that stays
+    return lost
 
 
 def test_copies_go_and_edits_stay():
@@ -151,6 +156,22 @@ def test_copies_go_and_edits_stay():
 def test_many_blank_pictures_are_one():
     blank = [(f"{number}.png", encoded(Image.new("RGB", (64 + number, 64), "gray"), "PNG")) for number in range(300)]
     assert len(gone(blank)) >= 295
+
+
+def fading(count: int) -> list[tuple[str, bytes]]:
+    """Frames of one shot, each a little lighter than the one before; two of them alike are at most three apart."""
+    frames = np.asarray(photograph(0, seed=3, side=128)) // 2
+    return [(f"{n:02d}.png", encoded(Image.fromarray(frames + np.uint8(2 * n)), "PNG")) for n in range(count)]
+
+
+def test_of_a_slow_shot_as_many_frames_stay_as_differ():
+    frames = fading(40)
+    for order in (frames, frames[::-1]):
+        stay = sorted({name for name, _ in order} - gone(order))
+        assert 6 <= len(stay) <= 10
+        places = [int(name[:2]) for name in stay]
+        assert max(b - a for a, b in pairwise([-4, *places, 43])) <= 7  # all others are like one that stays
+        assert min(b - a for a, b in pairwise(places)) > 3  # and those that stay are not alike
 
 
 def test_shards_are_named_by_what_is_in_them(tmp_path):

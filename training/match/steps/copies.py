@@ -1,4 +1,8 @@
-"""Equal and nearly equal files: found by bands of their hashes, then told to the shards that they are in."""
+"""Equal and nearly equal files: found by bands of their hashes, then told to the shards that they are in.
+
+Which of them stay is decided where all are together that are alike by any number of steps: a picture that goes takes
+nobody with it, so a band of hashes alone cannot tell.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..cluster.centroids import mixed
-from ..disk.columns import Columns, Tables, join, take, texts
-from ..embed.duplicates import bands, better_rows
+from ..disk.columns import Columns, Tables, join, take
+from ..embed.duplicates import alike_rows, bands, settle
 from ..engines.base import Counts, Resources
+from .linking import label
 from .work import Shards, Work, digest_of, spread, write_with_counts
 
-_PICTURES_PER_BUCKET = 50_000
+_PICTURES_PER_BUCKET, _LINKS_PER_BUCKET = 50_000, 1_000_000
 
 
 @dataclass(frozen=True)
@@ -42,8 +47,8 @@ class BandRows:
 
 
 @dataclass(frozen=True)
-class CopiesTask:
-    """Which pictures of a bucket are copies."""
+class AlikeTask:
+    """Which pictures of a bucket are alike, the worse and the better one of each two."""
 
     out: Tables
     nearly: bool
@@ -52,31 +57,63 @@ class CopiesTask:
 
     def start(self, resources: Resources) -> Callable[[int, Columns], Counts]:
         def work(bucket: int, rows: Columns) -> Counts:
-            better = better_rows(rows, self.nearly)
-            copies = np.flatnonzero(better >= 0)
-            return write_with_counts(
-                self.out, str(bucket), _once(rows["node"][copies], rows["path"][better[copies]]), {}
-            )
+            worse, better, equal = alike_rows(rows, self.nearly)
+            columns = {"one": rows["node"][worse], "other": rows["node"][better], "equal": equal}
+            columns["path"] = rows["path"][better]
+            return write_with_counts(self.out, str(bucket), columns, {"links": len(worse)})
 
         return work
 
 
 @dataclass(frozen=True)
-class CopyRows:
-    """Copies by the home of their shards. An item is a bucket of copies."""
+class ByHome:
+    """Rows by the home of the picture in one column. An item is a table of these rows."""
 
-    copies: Tables
+    tables: Tables
     shards: Shards
+    column: str
 
     def __call__(self, item: str, buckets: frozenset[int]) -> Columns:
-        found = self.copies.read(item)
-        home = self.shards.home_of(np.asarray(found["node"]))
+        found = self.tables.read(item)
+        home = self.shards.home_of(np.asarray(found[self.column]))
         return take({"bucket": home, **found}, np.isin(home, list(buckets)))
 
 
 @dataclass(frozen=True)
-class GoneTask:
-    """The copies of a home, each once."""
+class LabelledTask:
+    """What is alike in a home, with the label that all have in common that are alike by any number of steps."""
+
+    labels: Tables
+    out: Tables
+    keeps: bool = False
+    accelerated: bool = False
+
+    def start(self, resources: Resources) -> Callable[[int, Columns], Counts]:
+        def work(bucket: int, rows: Columns) -> Counts:
+            known = self.labels.read(str(bucket))
+            labels = known["label"][np.searchsorted(known["node"], rows["one"])]
+            columns = {name: rows[name] for name in ("one", "other", "equal", "path")}
+            return write_with_counts(self.out, str(bucket), {"label": labels, **columns}, {})
+
+        return work
+
+
+@dataclass(frozen=True)
+class LabelledRows:
+    """What is alike, by label. An item is a home."""
+
+    labelled: Tables
+    buckets: int
+
+    def __call__(self, item: str, buckets: frozenset[int]) -> Columns:
+        found = self.labelled.read(item)
+        bucket = spread(mixed(np.asarray(found["label"])), self.buckets)
+        return take({"bucket": bucket, **found}, np.isin(bucket, list(buckets)))
+
+
+@dataclass(frozen=True)
+class SettleTask:
+    """Which pictures of a bucket go."""
 
     out: Tables
     keeps: bool = False
@@ -84,35 +121,49 @@ class GoneTask:
 
     def start(self, resources: Resources) -> Callable[[int, Columns], Counts]:
         def work(bucket: int, rows: Columns) -> Counts:
-            copies = _once(rows["node"], rows["of"])
-            return write_with_counts(self.out, str(bucket), copies, {"copies": len(copies["node"])})
+            gone = settle(*(rows[name] for name in ("one", "other", "equal", "path")))
+            return write_with_counts(self.out, str(bucket), gone, {"copies": len(gone["node"])})
 
         return work
 
 
-def _once(nodes: np.ndarray, of: np.ndarray) -> Columns:
-    """Every copy once, with the path of what it is a copy of; of several the first by name, whatever their order."""
-    found: dict[int, str] = {}
-    for node, path in zip(nodes.tolist(), of, strict=True):
-        found[node] = min(path, found.get(node, path))
-    kept = sorted(found)
-    return {"node": np.array(kept, dtype=np.int64), "of": texts(found[node] for node in kept)}
+@dataclass(frozen=True)
+class GoneTask:
+    """The copies of a home."""
+
+    out: Tables
+    keeps: bool = False
+    accelerated: bool = False
+
+    def start(self, resources: Resources) -> Callable[[int, Columns], Counts]:
+        def work(bucket: int, rows: Columns) -> Counts:
+            order = np.argsort(rows["node"])
+            return write_with_counts(self.out, str(bucket), take({n: rows[n] for n in ("node", "of")}, order), {})
+
+        return work
 
 
-def find_copies(work: Work, shards: Shards, pictures: int, nearly: bool) -> tuple[Shards, str, int]:
-    """Returns the shards without copies, a digest of what is left, and the number of copies."""
-    digest = digest_of("copies-2", shards.embedded.place.root.rpartition("embedded-")[2], nearly, *shards.names)
-    copies, gone = work.tables("copies", digest), work.tables("gone", digest)
+def find_copies(
+    work: Work, shards: Shards, pictures: int, nearly: bool, most_in_memory: int
+) -> tuple[Shards, str, int]:
+    """Returns the shards without copies, a digest of what is left, and the number of copies.
+
+    Args:
+        most_in_memory: links that are united on this machine at once.
+    """
+    digest = digest_of("copies-3", shards.embedded.place.root.rpartition("embedded-")[2], nearly, *shards.names)
+    alike, labelled, copies, gone = (work.tables(step, digest) for step in ("alike", "labelled", "copies", "gone"))
     buckets = -(-pictures // _PICTURES_PER_BUCKET)
-    work.shuffle(
-        "looking for copies",
-        BandRows(shards, nearly, buckets),
-        shards.items,
-        CopiesTask(copies, nearly),
-        buckets,
-        copies,
-    )
-    counts = work.shuffle(
-        "setting copies aside", CopyRows(copies, shards), sorted(copies.names()), GoneTask(gone), shards.homes, gone
-    )
+    source = BandRows(shards, nearly, buckets)
+    found = work.shuffle("looking for copies", source, shards.items, AlikeTask(alike, nearly), buckets, alike)
+    if not found.get("links"):
+        return shards, digest, 0
+    labels, _ = label(work, shards, alike, found, most_in_memory)
+    by_home, names = ByHome(alike, shards, "one"), sorted(alike.names())
+    work.shuffle("uniting copies", by_home, names, LabelledTask(labels, labelled), shards.homes, labelled)
+    parts = max(1, found["links"] // _LINKS_PER_BUCKET)
+    by_label, names = LabelledRows(labelled, parts), sorted(labelled.names())
+    counts = work.shuffle("choosing which copies stay", by_label, names, SettleTask(copies), parts, copies)
+    by_home, names = ByHome(copies, shards, "node"), sorted(copies.names())
+    work.shuffle("setting copies aside", by_home, names, GoneTask(gone), shards.homes, gone)
     return replace(shards, gone=gone), digest, counts.get("copies", 0)

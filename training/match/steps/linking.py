@@ -117,7 +117,7 @@ class LinkRows:
     both: bool
 
     def __call__(self, item: str, buckets: frozenset[int]) -> Columns:
-        found = self.links.read(item)
+        found = self.links.read(item, ("one", "other"))
         one, other = np.asarray(found["one"]), np.asarray(found["other"])
         one, other = np.maximum(one, other), np.minimum(one, other)
         if self.both:
@@ -183,9 +183,10 @@ def label(work: Work, shards: Shards, links: Tables, counts: Counts, most_in_mem
     """The group of every linked picture, by home: its smallest node.
 
     Args:
+        links: tables with the columns one and other; counts: theirs.
         most_in_memory: links that are united on this machine at once; more go through rounds of label propagation.
     """
-    digest = links.place.root.rpartition("links-")[2]
+    digest = links.place.root.rpartition("-")[2]
     out = work.tables("labels", digest_of(digest, "labels-1"))
     if work.is_done(out):
         stars = links  # not read again
@@ -201,7 +202,7 @@ def _united_here(work: Work, links: Tables, digest: str) -> Tables:
     out = work.tables("stars", digest_of(digest, "memory"))
     if not work.is_done(out):
         work.on_progress("uniting", 0, 0)
-        parts = [links.read(name) for name in sorted(links.names())]
+        parts = [links.read(name, ("one", "other")) for name in sorted(links.names())]
         joined = np.concatenate([np.stack([part["one"], part["other"]], axis=1) for part in parts])
         nodes, labels = components(joined)
         rest = nodes != labels
