@@ -68,7 +68,7 @@ def _add_looking(parser: argparse.ArgumentParser) -> None:
         help="pictures that the second turn compares each with (32)",
     )
     group.add_argument("--within-folders", action="store_true", default=None, help="pairs of one folder only")
-    group.add_argument("--set-size", type=_span, metavar="LOW-HIGH", help="pictures of a set (2-200)")
+    group.add_argument("--set-size", type=_span, metavar="LOW-HIGH", help="pictures of a set (2-200; style: 2-1000)")
     group.add_argument(
         "--keep-near-copies", action="store_true", help="set only equal files aside, not nearly equal ones"
     )

@@ -75,6 +75,7 @@ def search_features(
     engine: Engine,
     sizes: Sequence[int] = (),
     on_progress: OnProgress = lambda *_: None,
+    paths: Sequence[str] | None = None,
     **changes,
 ) -> Found:
     """A run over features.
@@ -86,6 +87,7 @@ def search_features(
         engine: what runs it.
         sizes: of the shards; one more takes what is left.
         on_progress: is told (step, done, of).
+        paths: of the pictures; None makes some up.
         changes: fields of ``MatchSettings``.
     """
     work = Work(Place.of(output), engine, on_progress)
@@ -94,7 +96,8 @@ def search_features(
     for number, (start, end) in enumerate(pairwise([0, *np.cumsum(sizes).tolist(), len(keys)])):
         names.append(f"shard{number:03d}")
         if names[-1] not in tables.names():
-            tables.write(names[-1], embedded_columns(features[start:end], keys[start:end]))
+            named = None if paths is None else paths[start:end]
+            tables.write(names[-1], embedded_columns(features[start:end], keys[start:end], named))
     descriptor = LayoutDescriptor(dimension=features.shape[1])
     counts = {"files": len(keys), "set aside": 0, "embedded": len(keys)}
     values = {"folders": ("planted",), "output": str(output), "near_copies": False, **changes}

@@ -102,7 +102,15 @@ PRESETS = {
     ),
     "style": Preset(
         "one style in each folder, above 0.65, only its largest set kept (App. B.4.2)",
-        {"descriptor": "style", "window": Window(0.65), "within_folders": True, "keep_largest": True},
+        {
+            "descriptor": "style",
+            "window": Window(0.65),
+            "within_folders": True,
+            "keep_largest": True,
+            "limits": Limits(
+                largest=1000
+            ),  # one set a folder: what does not fit is lost; a thousand have 500,000 pairs
+        },
     ),
     "series": Preset(
         "a target and 3 to 8 references of one set (App. B.8.1)",

@@ -211,7 +211,7 @@ def test_links_that_are_listed_and_links_that_are_worked_out_agree():
     assert (tested.links_to(members) == listed.links_to(members)).all()
     assert all((tested.neighbours(node) == listed.neighbours(node)).all() for node in range(100))
     assert [a.tolist() for a in tested.among(members)] == [a.tolist() for a in listed.among(members)]
-    covers = [[part.tolist() for part in star_cover(g, keys, 20, vectors.scores)] for g in (tested, listed)]
+    covers = [[star.members.tolist() for star in star_cover(g, keys, 20, vectors.scores)] for g in (tested, listed)]
     assert covers[0] == covers[1]
     assert all(
         listed.neighbours(part[0]).tolist() and set(part[1:]) <= set(listed.neighbours(part[0])) for part in covers[0]

@@ -117,7 +117,11 @@ def test_pictures_from_an_address_to_datasets(tmp_path, engine):
     assert report(found, there, silent) is None and (tmp_path / "there" / "summary.json").is_file()
     written = emit(found, there, engine, DatasetPlace(str(tmp_path / "ds"), "pairs", 2), silent, Choices())
     assert written.stored == found.counts["pairs"]
-    assert sum(len(Dataset(tmp_path / "ds" / f"pairs-000{number}")) for number in (0, 1)) == written.stored
+    sizes = [len(Dataset(tmp_path / "ds" / f"pairs-000{number}")) for number in (0, 1)]
+    place = DatasetPlace("ds", "pairs", 2)
+    names = {name for name, *_ in contents(found.sets, found.pairs)[0]}
+    shares = np.bincount(place.numbers_of(np.array(sorted(names))), minlength=2)
+    assert sum(sizes) == written.stored and [size > 0 for size in sizes] == [share > 0 for share in shares]
     with pytest.raises(MatchError, match="use --engine ray"):
         find_sets(there, LocalEngine(workers=1), silent)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from comfyui_ace.benchmarks.match.synthetic import planted, random_keys, search_features
 from comfyui_ace.cli import main
 from comfyui_ace.training.dataset.store import Dataset
 from comfyui_ace.training.dataset.upkeep.verify import verify
@@ -16,6 +17,7 @@ from comfyui_ace.training.match.engines.local import LocalEngine
 from comfyui_ace.training.match.errors import MatchError
 from comfyui_ace.training.match.link.relation import Window
 from comfyui_ace.training.match.report.choices import find_choices, given_choices
+from comfyui_ace.training.match.report.statistics import as_text
 from comfyui_ace.training.match.run import emit, find_sets, report
 from comfyui_ace.training.match.sets.refine import Limits
 from comfyui_ace.training.match.settings import PRESETS, with_preset
@@ -133,8 +135,16 @@ def test_a_series_has_references(folder, found, tmp_path):
 def test_sets_can_be_shared_out_among_datasets(folder, found, tmp_path):
     chosen = settings(folder, tmp_path)
     total = emit(found, chosen, LocalEngine(workers=1), place(tmp_path, count=2), silent, Choices())
-    sizes = [len(Dataset(tmp_path / "datasets" / name)) for name in ("pairs-0000", "pairs-0001")]
-    assert sum(sizes) == total.stored > 0
+    datasets = [Dataset(tmp_path / "datasets" / name) for name in ("pairs-0000", "pairs-0001")]
+    groups = [{row.group for row in dataset.rows()} for dataset in datasets]
+    assert sum(map(len, datasets)) == total.stored and all(groups) and not groups[0] & groups[1]
+    again = emit(found, chosen, LocalEngine(workers=1), place(tmp_path, count=2), silent, Choices())
+    assert (again.stored, again.duplicates) == (0, total.stored)
+
+
+def test_every_dataset_gets_its_share_of_the_sets(tmp_path):
+    numbers = place(tmp_path, count=8).numbers_of(random_keys(4000))
+    assert all(400 < share < 600 for share in np.bincount(numbers, minlength=8))
 
 
 def test_struck_out_sets_and_pictures_are_not_written(folder, found, tmp_path):
@@ -200,6 +210,21 @@ def test_within_folders_and_the_largest_set(tmp_path):
     largest = find(tmp_path / "styles", tmp_path / "run", within_folders=True, keep_largest=True)
     assert len(sets_by_name(largest.sets)) == 2  # one a folder
     assert largest.counts["sets"] == 2 and largest.counts["pairs"] == 6
+    assert "3 pictures left out, because of each folder" in as_text(largest.counts, None)
+
+
+@pytest.mark.parametrize("most", [200, 1000])
+def test_what_a_full_set_has_no_room_for_is_said(tmp_path, most):
+    """One folder of 260 pictures of one style, and one of 30."""
+    features, keys = np.concatenate([planted(1, size, 16, 0.3, seed=size)[0] for size in (260, 30)]), random_keys(290)
+    paths = [f"/p/{'large' if row < 260 else 'small'}/{row}.jpg" for row in range(290)]
+    changes = {"within_folders": True, "keep_largest": True, "window": Window(0.65), "limits": Limits(largest=most)}
+    found = search_features(features, keys, tmp_path, LocalEngine(workers=1), paths=paths, **changes)
+    assert sorted(map(len, sets_by_name(found.sets).values())) == [30, min(most, 260)]
+    said = as_text(found.counts, None)
+    assert ("60 pictures that pass with the middle of their folder's set" in said) == (most == 200)
+    page = report(found, settings("p", tmp_path), silent).read_text()
+    assert ("takes no more than 200" in page) == (most == 200)
 
 
 def test_a_second_turn_divides_what_the_first_has_linked(tmp_path):
@@ -272,6 +297,7 @@ def test_presets_have_the_papers_numbers():
     assert preset("aligned-face", descriptor="faces:a,b").first_window == Window(0.65)
     style = preset("style")
     assert style.first_window == Window(0.65) and style.within_folders and style.keep_largest
+    assert style.limits.largest == 1000
     assert preset("series").emit.references == (3, 8) and preset("series").limits == Limits(4, 200)
     assert preset("style", window=Window(0.7)).first_window == Window(0.7)  # what is given wins
     assert set(PRESETS) == {"scene", "face", "aligned-face", "style", "series", "rounds"}

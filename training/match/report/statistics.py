@@ -35,6 +35,7 @@ def in_words(counts: Mapping[str, Any], probe: Mapping[str, float] | None) -> di
     if passed := counts.get("passed", 0):
         apart = 1 - counts.get("pairs", 0) / passed
         rows["left between sets"] = f"{apart:.1%} of the pairs that pass, because their pictures are in different sets"
+    rows |= _left_out(counts)
     if counts.get("compared"):
         rows["second turn"] = f"{counts['compared']:,} pairs compared" + (
             f", {counts['without look']:,} pictures without anything to compare" if counts.get("without look") else ""
@@ -45,6 +46,23 @@ def in_words(counts: Mapping[str, Any], probe: Mapping[str, float] | None) -> di
     if probe is not None:
         by = f"by exact search for {probe['queries']:,} pictures, which have {probe['pairs']:,} pairs"
         rows["lost at borders of clusters"] = f"about {probe['lost']:.1%} of the pairs, {by}"
+    return rows
+
+
+def _left_out(counts: Mapping[str, Any]) -> dict[str, str]:
+    """Linked pictures that are in no set for a reason that can be changed."""
+    rows, full, most = {}, counts.get("full sets", 0), counts.get("largest allowed", 0)
+    if full and "in smaller sets" in counts:  # the rest of a full set is lost only where its folder has no other one
+        rows["left out by the limit"] = (
+            f"{counts['beyond the limit']:,} pictures that pass with the middle of their folder's set, which takes no more "
+            f"than {most:,} (a larger --set-size takes more)"
+        )
+    elif full:
+        rows["full sets"] = f"{full:,} with {most:,}; what else passes with their middles is in further sets"
+    if smaller := counts.get("in smaller sets"):
+        rows["in smaller sets"] = f"{smaller:,} pictures left out, because of each folder only the largest set is kept"
+    if few := counts.get("in too small sets"):
+        rows["in too small sets"] = f"{few:,} pictures left out, because a set must have more (see --set-size)"
     return rows
 
 

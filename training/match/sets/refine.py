@@ -13,7 +13,7 @@ from ..embed.records import decode_reduced
 from ..link.relation import Vectors, Window
 from ..similarity.base import Similarity
 from .graphs import ListedGraph, feature_graph
-from .stars import star_cover
+from .stars import Star, star_cover
 
 _READ_AT_ONCE = 32  # pictures
 
@@ -37,7 +37,9 @@ class Limits:
 
 @dataclass
 class Refined:
-    """sets: one row a member. pairs: one row a pair that passed every turn. counts: for the report."""
+    """sets: one row a member; beyond: how many more passed with its set's centre. pairs: one row a pair that passed every
+    turn. counts: for the report.
+    """
 
     sets: list[Columns] = field(default_factory=list)
     pairs: list[Columns] = field(default_factory=list)
@@ -69,24 +71,27 @@ def refine_group(
     result.add("linked", len(group["key"]))
     result.add("passed", passed)
     result.counts["largest group"] = max(result.counts.get("largest group", 0), len(group["key"]))
-    for members in star_cover(graph, group["key"], limits.largest, vectors.scores):
+    for star in star_cover(graph, group["key"], limits.largest, vectors.scores):
+        members = star.members
         if len(members) < limits.smallest:
+            result.add("in too small sets", len(members))
             continue
         one, other = graph.among(members)
         scores = [vectors.scores(one, other)]
         if second is not None:
             scores.append(np.array([compared[pair] for pair in zip(one.tolist(), other.tolist(), strict=True)]))
-        _append(result, group, members, one, other, np.stack(scores, axis=1))
+        _append(result, group, star, one, other, np.stack(scores, axis=1))
 
 
 def _append(
-    result: Refined, group: Columns, members: np.ndarray, one: np.ndarray, other: np.ndarray, scores: np.ndarray
+    result: Refined, group: Columns, star: Star, one: np.ndarray, other: np.ndarray, scores: np.ndarray
 ) -> None:
     """Writes one set down. It is named by its smallest key."""
-    keys = group["key"]
+    keys, members = group["key"], star.members
     name = keys[members].min()
     kept = take({column: group[column] for column in ("key", "path", "height", "width", "origin")}, members)
-    result.sets.append({"set": np.full(len(members), name), "place": np.arange(len(members), dtype=np.int32), **kept})
+    numbers = {"place": np.arange(len(members), dtype=np.int32), "beyond": np.full(len(members), star.beyond, np.int32)}
+    result.sets.append({"set": np.full(len(members), name), **numbers, **kept})
     result.pairs.append({"set": np.full(len(one), name), "one": keys[one], "other": keys[other], "scores": scores})
     result.add("sets", 1)
     result.add("pictures", len(members))
@@ -141,7 +146,7 @@ def _pixels(path: str, side: int) -> np.ndarray | None:
 def set_columns(result: Refined) -> Columns:
     """All sets as one table."""
     empty = {name: np.zeros(0, np.int64) for name in ("set", "key", "origin")}
-    empty |= {name: np.zeros(0, np.int32) for name in ("place", "height", "width")}
+    empty |= {name: np.zeros(0, np.int32) for name in ("place", "beyond", "height", "width")}
     return join(result.sets) if result.sets else {**empty, "path": texts(())}
 
 

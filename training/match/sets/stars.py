@@ -9,6 +9,7 @@ whole, and a chain falls apart.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,8 +18,16 @@ from .graphs import Graph
 Scores = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-def star_cover(graph: Graph, keys: np.ndarray, largest: int, scores: Scores) -> list[np.ndarray]:
-    """Disjoint sets of at least two, each with its centre first.
+@dataclass(frozen=True)
+class Star:
+    """members: of a set, its centre first. beyond: how many more passed with the centre and found no room."""
+
+    members: np.ndarray
+    beyond: int
+
+
+def star_cover(graph: Graph, keys: np.ndarray, largest: int, scores: Scores) -> list[Star]:
+    """Disjoint sets of at least two.
 
     Args:
         keys: (N,), which decide between equals, so that the order of the pictures does not.
@@ -35,11 +44,12 @@ def star_cover(graph: Graph, keys: np.ndarray, largest: int, scores: Scores) -> 
         centre = int(candidates[rank[candidates].argmin()])
         near = graph.neighbours(centre)
         near = near[alive[near]]
-        if len(near) >= largest:
+        beyond = max(0, len(near) + 1 - largest)
+        if beyond:
             nearness = scores(np.full(len(near), centre), near)
             near = near[np.lexsort((rank[near], -nearness))[: largest - 1]]
         members = np.concatenate([[centre], near[np.argsort(rank[near])]])
         alive[members] = False
         degree = np.where(alive, degree - graph.links_to(members), 0)
-        found.append(members)
+        found.append(Star(members, beyond))
     return found

@@ -10,16 +10,20 @@ from pathlib import Path
 import numpy as np
 
 from ...dataset.store import Dataset
+from ..cluster.centroids import mixed
 from ..disk.columns import Tables, take
 from ..emit.examples import EmitSettings, Scored
 from ..emit.writing import Writer, WriteSettings, Written, sets_of
 from ..engines.base import Counts, Resources
-from .work import Work
+from .work import Work, spread
 
 
 @dataclass(frozen=True)
 class DatasetPlace:
-    """root and name of a dataset; of several, each has a number after the name and a share of the sets."""
+    """root and name of a dataset; of several, each has a number after the name and a share of the sets.
+
+    A set goes by its name, so that it meets its pairs again when there are more pictures or other choices.
+    """
 
     root: str
     name: str
@@ -27,6 +31,10 @@ class DatasetPlace:
 
     def name_of(self, number: int) -> str:
         return self.name if self.count == 1 else f"{self.name}-{number:04d}"
+
+    def numbers_of(self, sets: np.ndarray) -> np.ndarray:
+        """For each set the number of its dataset."""
+        return spread(mixed(sets), self.count)
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,7 @@ class Choices:
 
 @dataclass(frozen=True)
 class EmitTask:
-    """An item is a dataset's number; it gets the sets of every so manieth bucket."""
+    """An item is a dataset's number."""
 
     sets: Tables
     pairs: Tables
@@ -59,9 +67,9 @@ class EmitTask:
             number = int(item)
             Path(self.place.root).mkdir(parents=True, exist_ok=True)
             dataset = Dataset.open_or_create(self.place.root, self.place.name_of(number))
-            chosen = [name for name in sorted(self.sets.names(), key=int) if int(name) % self.place.count == number]
+            buckets = sorted(self.sets.names(), key=int)
             writer = Writer(dataset, self.emit, self.settings)
-            for done, part in enumerate((part for name in chosen for part in self._chosen_sets(name)), 1):
+            for done, part in enumerate((part for name in buckets for part in self._chosen_sets(name, number)), 1):
                 writer.write_set(*part)
                 if self.on_set is not None:
                     self.on_set(done)
@@ -69,15 +77,14 @@ class EmitTask:
 
         return work
 
-    def _chosen_sets(self, name: str) -> Iterator[tuple[int, dict[int, str], list[Scored]]]:
-        """The sets of a bucket without what was struck out."""
+    def _chosen_sets(self, name: str, number: int) -> Iterator[tuple[int, dict[int, str], list[Scored]]]:
+        """The sets of a bucket that belong to a dataset, without what was struck out."""
         sets, pairs = self.sets.read(name), self.pairs.read(name)
-        if self.choices:
-            out = np.array(sorted(self.choices.sets), np.int64), np.array(sorted(self.choices.pictures), np.int64)
-            sets = take(sets, ~np.isin(sets["set"], out[0]) & ~np.isin(sets["key"], out[1]))
-            gone = np.isin(pairs["one"], out[1]) | np.isin(pairs["other"], out[1])
-            pairs = take(pairs, np.isin(pairs["set"], sets["set"]) & ~gone)
-        yield from sets_of(sets, pairs)
+        struck, pictures = (np.array(sorted(ids), np.int64) for ids in (self.choices.sets, self.choices.pictures))
+        here = (self.place.numbers_of(sets["set"]) == number) & ~np.isin(sets["set"], struck)
+        sets = take(sets, here & ~np.isin(sets["key"], pictures))
+        gone = np.isin(pairs["one"], pictures) | np.isin(pairs["other"], pictures)
+        yield from sets_of(sets, take(pairs, np.isin(pairs["set"], sets["set"]) & ~gone))
 
 
 def emit_sets(work: Work, task: EmitTask) -> Written:

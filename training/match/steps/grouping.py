@@ -132,10 +132,13 @@ class GroupTask:
                     refine_group(group, settings.window, second, settings.limits, result, resources.device)
             sets, pairs = set_columns(result), pair_columns(result, 1 if second is None else 2)
             if settings.keep_largest:
-                sets = take(sets, largest_of_each(sets))
+                largest = largest_of_each(sets)
+                result.add("in smaller sets", np.count_nonzero(~largest))
+                sets = take(sets, largest)
                 pairs = take(pairs, np.isin(pairs["set"], sets["set"]))
             self.pairs.write(str(bucket), pairs)
-            return write_with_counts(self.sets, str(bucket), sets, {**result.counts, **_sizes(sets, pairs)})
+            counts = {**result.counts, **_sizes(sets, pairs), "largest allowed": settings.limits.largest}
+            return write_with_counts(self.sets, str(bucket), sets, counts)
 
         return work
 
@@ -143,6 +146,7 @@ class GroupTask:
 def _sizes(sets: Columns, pairs: Columns) -> Counts:
     """How many sets of each size there are, and what is left of the rest."""
     names, sizes = np.unique(sets["set"], return_counts=True)
+    beyond = sets["beyond"][sets["place"] == 0]
     histogram = Counter(sizes.tolist())
     return {
         "sets": len(names),
@@ -150,6 +154,8 @@ def _sizes(sets: Columns, pairs: Columns) -> Counts:
         "pairs": len(pairs["set"]),
         "possible pairs": int((sizes * (sizes - 1) // 2).sum()),
         "largest set": int(sizes.max(initial=0)),
+        "full sets": int((beyond > 0).sum()),
+        "beyond the limit": int(beyond.sum()),
         **{f"sets of {size}": count for size, count in histogram.items()},
     }
 
@@ -159,7 +165,7 @@ def group(
 ) -> tuple[Tables, Tables, str, Counts]:
     """Tables of sets and of pairs, a digest of all that decides them, and counts."""
     large: tuple[int, ...] = ()
-    digest = digest_of(labels.place.root.rpartition("labels-")[2], "sets-1", _identity(settings))
+    digest = digest_of(labels.place.root.rpartition("labels-")[2], "sets-2", _identity(settings))
     buckets = max(1, -(-linked // (_PICTURES_PER_BUCKET if settings.similarity is None else _COMPARED_PER_BUCKET)))
     if places.kind == "clusters":
         sizes = work.tables("sizes", digest)
