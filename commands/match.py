@@ -92,7 +92,7 @@ def _add_emitting(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=Path,
         metavar="FILE",
-        help="struck out on a page; repeatable (default: choices*.json in the run's folder)",
+        help="struck out on a page, beside choices*.json in the run's folder; of a page the newest counts; repeatable",
     )
     group.add_argument("--strike", action="append", default=[], metavar="SET", help="strike out a set; repeatable")
     group.add_argument(
@@ -153,7 +153,7 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
 def run_match(arguments: argparse.Namespace) -> int:
     from ..training.dataset.disk.names import check_dataset_name
     from ..training.dataset.disk.rows import UNLABELLED_ADVICE
-    from ..training.match.report.choices import find_choices, given_choices, together
+    from ..training.match.report.choices import find_choices
     from ..training.match.report.statistics import as_text
     from ..training.match.run import emit, find_sets, report
     from ..training.match.steps.emitting import DatasetPlace
@@ -171,12 +171,7 @@ def run_match(arguments: argparse.Namespace) -> int:
         if arguments.dataset is None:
             print("nothing else was written; look at the report, then give --dataset NAME")
             return 0
-        choices = together(
-            [
-                find_choices(settings.output, found.digest),
-                given_choices(arguments.choices, arguments.strike, found.digest),
-            ]
-        )
+        choices = find_choices(settings.output, found.digest, arguments.choices, arguments.strike, print)
         place = DatasetPlace(str(Path(arguments.root).absolute()), arguments.dataset, arguments.datasets)
         written = emit(found, settings, engine, place, progress, choices)
     finally:

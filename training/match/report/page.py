@@ -48,7 +48,7 @@ _SCRIPT = """
 (function () {
   var run = %(run)s, name = %(name)s, out = {sets: {}, pictures: {}};
   try { out = JSON.parse(localStorage.getItem('ace-match-' + run)) || out; } catch (error) {}
-  function marked(kind) { return Object.keys(out[kind]).filter(function (id) { return out[kind][id]; }); }
+  function told(kind, gone) { return Object.keys(out[kind]).filter(function (id) { return !!out[kind][id] === gone; }); }
   function counted(found, word) { return found.length + ' ' + word + (found.length === 1 ? '' : 's'); }
   function show() {
     document.querySelectorAll('[data-set]').forEach(function (set) {
@@ -64,7 +64,7 @@ _SCRIPT = """
       picture.setAttribute('aria-pressed', gone);
     });
     document.getElementById('count').textContent =
-      counted(marked('sets'), 'set') + ' and ' + counted(marked('pictures'), 'picture') + ' struck out';
+      counted(told('sets', true), 'set') + ' and ' + counted(told('pictures', true), 'picture') + ' struck out';
     try { localStorage.setItem('ace-match-' + run, JSON.stringify(out)); } catch (error) {}
   }
   document.addEventListener('click', function (event) {
@@ -73,7 +73,8 @@ _SCRIPT = """
     if (strike) { var id = strike.closest('[data-set]').dataset.set; out.sets[id] = !out.sets[id]; show(); }
   });
   document.getElementById('save').addEventListener('click', function () {
-    var data = {format: %(format)s, run: run, sets: marked('sets'), pictures: marked('pictures')};
+    var data = {format: %(format)s, run: run, page: %(page)s, saved: Date.now(), sets: told('sets', true),
+                pictures: told('pictures', true), kept: {sets: told('sets', false), pictures: told('pictures', false)}};
     var link = document.createElement('a');
     link.href = URL.createObjectURL(new Blob([JSON.stringify(data)], {type: 'application/json'}));
     link.download = name;
@@ -117,7 +118,7 @@ def write_pages(folder: Path, found: Finding, on_progress: OnProgress) -> Path:
         The first page.
     """
     place = Place.of(folder)
-    state = json.dumps({"digest": found.digest, "pages": 2}).encode()
+    state = json.dumps({"digest": found.digest, "pages": 3}).encode()
     if place.exists(_DRAWN) and place.read(_DRAWN) == state:
         return folder / "index.html"
     shown, left_out = _chosen_sets(found)
@@ -195,7 +196,7 @@ def _picture(member: tuple[int, str]) -> str:
 
 def _sets_page(found: Finding, number: int, pages: int, sections: list[str]) -> str:
     name = f"choices-{number:04d}.json" if pages > 1 else "choices.json"
-    values = {"run": found.digest, "name": name, "format": FORMAT}
+    values = {"run": found.digest, "name": name, "format": FORMAT, "page": str(number)}
     script = _SCRIPT % {key: json.dumps(value) for key, value in values.items()}
     bar = (
         '<div class="bar"><button id="save" type="button">Save choices</button> <span id="count"></span>. '
