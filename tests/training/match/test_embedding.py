@@ -207,8 +207,40 @@ def test_pictures_in_archives_are_read_in_place(tmp_path):
     assert {folder_of(entry.path) for entry in entries} == {f"{tmp_path}/a.tar/inner"}
     assert [short_name(entry.path) for entry in entries] == ["0.png", "1.png", "2.png"]
     (tmp_path / "b.tar").write_bytes(b"no archive at all, but long enough to look like one" * 40)
-    with pytest.raises(MatchError, match=r"b\.tar cannot be read"):
-        expand(find_shards([str(tmp_path)], 10)[1])
+    whole = (tmp_path / "a.tar").read_bytes()
+    second = int(entries[1].path.partition("#")[2].partition("+")[0])
+    (tmp_path / "c.tar").write_bytes(whole[: second - 512] + b"x" * 4000)
+    (tmp_path / "d.tar").write_bytes(whole[: second + 100])
+    for shard, readable in zip(find_shards([str(tmp_path)], 10)[1:], (0, 1, 1), strict=True):
+        broken = expand(shard)[-1]
+        assert broken.path == shard.entries[0].path
+        columns = embed_shard(shard, Readers(1), LAYOUT)
+        assert columns["reason"][columns["path"] == broken.path][0].startswith("cannot be read as a tar archive")
+        assert (columns["reason"] == "").sum() == readable
+
+
+@pytest.mark.parametrize("address", [False, True])
+def test_a_folder_that_one_may_not_open_is_set_aside(tmp_path, monkeypatch, address):
+    if address:
+        pytest.importorskip("fsspec", reason="needs fsspec")
+    for name in ("a/1.png", "lost+found/2.png", "z/3.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(encoded(photograph(1), "PNG"))
+    scan = os.scandir
+
+    def guarded(path):  # tests may run as somebody who may do everything
+        if "lost+found" in os.fspath(path):
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    [shard] = find_shards([f"file://{tmp_path}" if address else str(tmp_path)], 10)
+    columns = embed_shard(shard, Readers(1), LAYOUT)
+    found = {
+        path[path.index(tmp_path.name) :]: why for path, why in zip(columns["path"], columns["reason"], strict=True)
+    }
+    wanted = {"a/1.png": "", "lost+found": "cannot be opened: Permission denied", "z/3.png": ""}
+    assert found == {f"{tmp_path.name}/{name}": why for name, why in wanted.items()}
 
 
 def test_a_picture_that_kills_its_reader_is_set_aside_alone(tmp_path):

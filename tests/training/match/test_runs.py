@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from comfyui_ace.benchmarks.match.synthetic import planted, random_keys, search_
 from comfyui_ace.cli import main
 from comfyui_ace.training.dataset.store import Dataset
 from comfyui_ace.training.dataset.upkeep.verify import verify
+from comfyui_ace.training.match.embed import readers
+from comfyui_ace.training.match.embed.records import read_record
 from comfyui_ace.training.match.emit.examples import EmitSettings
 from comfyui_ace.training.match.engines.local import LocalEngine
 from comfyui_ace.training.match.errors import MatchError
@@ -67,6 +70,31 @@ def test_what_is_done_is_not_done_again(folder, tmp_path, monkeypatch):
     assert again.counts == first.counts and steps == ["looking for pictures"]
     wider = find_sets(settings(folder, tmp_path, window=Window(0.3)), LocalEngine(workers=1), silent)
     assert wider.counts["linked pairs"] > first.counts["linked pairs"]
+
+
+class ParquetEngine(LocalEngine):
+    """This machine alone, with the tables of many, which may lie behind an address."""
+
+    parquet = True
+
+
+@pytest.mark.parametrize("address", [False, True])
+def test_after_a_new_picture_that_comes_first_only_this_one_is_read(folder, tmp_path, monkeypatch, address):
+    """It moves all others to the next place, so that every shard is another."""
+    if address:
+        for module in ("fsspec", "pyarrow"):
+            pytest.importorskip(module, reason=f"needs {module}")
+    shutil.copytree(folder, tmp_path / "p")
+    before = f"file://{tmp_path}/" if address else f"{tmp_path}/"
+    chosen, engine = settings(before + "p", before + "run", shard_pictures=5), ParquetEngine if address else LocalEngine
+    first, read = find_sets(chosen, engine(workers=1), silent), []
+    (tmp_path / "p" / "0.png").write_bytes(encoded(photograph(70), "PNG"))
+    (tmp_path / "p" / "z.png").write_bytes(encoded(photograph(71), "PNG"))
+    monkeypatch.setattr(readers, "read_record", lambda path, *rest: read.append(path) or read_record(path, *rest))
+    again = find_sets(chosen, engine(workers=1), silent)
+    assert [Path(path).name for path in read] == ["0.png", "z.png"]
+    assert again.counts["embedded"] == first.counts["embedded"] + 2
+    assert contents(again.sets, again.pairs) == contents(first.sets, first.pairs)
 
 
 def place(tmp_path: Path, **changes) -> DatasetPlace:

@@ -52,6 +52,49 @@ def test_a_table_that_is_cut_off_says_what_to_do(tmp_path):
         tables.write("two", {"a": np.zeros(2), "b": np.zeros(3)})
 
 
+def test_a_table_behind_an_address_is_whole_or_not_there(tmp_path, monkeypatch):
+    """A shared disk behind an address, whose files grow as they are written; the writer is killed in the middle."""
+    pytest.importorskip("fsspec", reason="needs fsspec")
+    from fsspec.implementations.local import LocalFileOpener
+
+    place, write = Place.of(f"file://{tmp_path}/tables"), LocalFileOpener.write
+    place.write("one.bin", b"old")
+
+    def torn(self, data):
+        write(self, data[:2])
+        self.flush()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(LocalFileOpener, "write", torn, raising=False)
+    for name in ("one.bin", "two.bin"):
+        with pytest.raises(KeyboardInterrupt):
+            place.write(name, b"a new one")
+    assert place.names() == {"one.bin"} and place.read("one.bin") == b"old"
+    monkeypatch.undo()
+    place.write("one.bin", b"a new one")  # replaces it
+    assert place.read("one.bin") == b"a new one" and [path.name for path in (tmp_path / "tables").iterdir()] == [
+        "one.bin"
+    ]
+
+
+def test_a_server_that_does_not_replace_files_is_helped(tmp_path, monkeypatch):
+    pytest.importorskip("fsspec", reason="needs fsspec")
+    from fsspec.implementations.local import LocalFileSystem
+
+    move = LocalFileSystem.mv
+
+    def strict(self, one, other, **options):
+        if self.exists(other):
+            raise FileExistsError(other)
+        move(self, one, other, **options)
+
+    monkeypatch.setattr(LocalFileSystem, "mv", strict)
+    place = Place.of(f"file://{tmp_path}/tables")
+    for data in (b"old", b"new"):
+        place.write("one.bin", data)
+    assert place.read("one.bin") == b"new" and place.names() == {"one.bin"}
+
+
 def test_a_drive_letter_is_no_address():
     assert is_address("s3://bucket/x") and is_address("memory://x") and is_address("simplecache::s3://x")
     assert not is_address("C:\\pictures") and not is_address("C:/pictures") and not is_address("/pictures")

@@ -12,7 +12,7 @@ import os
 import re
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from ....ace.pictures.files.picture_folders import PICTURE_SUFFIXES
@@ -34,6 +34,8 @@ class PictureShard:
 def find_shards(folders: Sequence[str], size: int, exclude: Sequence[str] = ()) -> list[PictureShard]:
     """The pictures of folders, at most `size` a shard, in the order of their paths; an archive is a shard of its own.
 
+    A folder or file that cannot be looked into is among them, with the reason.
+
     Args:
         exclude: folders, of this machine or addresses, that are passed over where they lie inside of others.
 
@@ -47,8 +49,9 @@ def find_shards(folders: Sequence[str], size: int, exclude: Sequence[str] = ()) 
             raise MatchError(f"{folder} is no folder. Give the folders (or addresses) that hold the pictures.")
         passed_over = _inside(place, exclude)
         files.update((entry.path, entry) for entry in place.walk() if not entry.path.startswith(passed_over))
-    pictures = sorted((e for e in files.values() if _suffix(e.path) in PICTURE_SUFFIXES), key=lambda e: e.path)
-    archives = sorted((e for e in files.values() if _suffix(e.path) == ".tar"), key=lambda e: e.path)
+    listed = sorted(files.values(), key=lambda entry: entry.path)
+    pictures = [entry for entry in listed if entry.reason or _suffix(entry.path) in PICTURE_SUFFIXES]
+    archives = [entry for entry in listed if not entry.reason and _suffix(entry.path) == ".tar"]
     if not pictures and not archives:
         raise MatchError(
             f"There is no picture in {', '.join(folders)}: looked for {', '.join(PICTURE_SUFFIXES)}, and .tar with such."
@@ -59,9 +62,10 @@ def find_shards(folders: Sequence[str], size: int, exclude: Sequence[str] = ()) 
 
 
 def expand(shard: PictureShard) -> list[Entry]:
-    """The pictures of a shard; an archive is opened and its members listed."""
-    if len(shard.entries) == 1 and _suffix(shard.entries[0].path) == ".tar":
-        return list(_members(shard.entries[0]))
+    """The pictures of a shard; an archive is opened and its members listed, and itself with the reason if it is broken."""
+    [first, *more] = shard.entries
+    if not more and not first.reason and _suffix(first.path) == ".tar":
+        return list(_members(first))
     return list(shard.entries)
 
 
@@ -102,20 +106,24 @@ def _inside(place: Place, folders: Iterable[str]) -> tuple[str, ...]:
 
 
 def _members(archive: Entry) -> Iterator[Entry]:
-    if is_address(archive.path):
-        file = optional("fsspec", f"Opening {archive.path}").open(archive.path, "rb")
-    else:
-        file = open(archive.path, "rb")  # noqa: SIM115
+    """Those before the place where a broken archive breaks, and then the archive."""
     try:
+        if is_address(archive.path):
+            file = optional("fsspec", f"Opening {archive.path}").open(archive.path, "rb")
+        else:
+            file = open(archive.path, "rb")  # noqa: SIM115
         with file as opened, tarfile.open(fileobj=io.BufferedReader(opened), mode="r:") as tar:
             for member in tar:
                 if member.isfile() and _suffix(member.name) in PICTURE_SUFFIXES:
                     path = f"{archive.path}#{member.offset_data}+{member.size}/{member.name}"
                     yield Entry(path, member.size, archive.modified)
+            tar.fileobj.seek(tar.offset)
+            if tar.fileobj.read(tarfile.BLOCKSIZE).strip(b"\0"):  # what is no header counts as the end
+                raise tarfile.InvalidHeaderError("damaged in the middle")
     except tarfile.TarError as error:
-        raise MatchError(
-            f"{archive.path} cannot be read as a tar archive ({error}). Repair it or take it away."
-        ) from error
+        yield replace(archive, reason=f"cannot be read as a tar archive ({error}): repair it or take it away")
+    except OSError as error:
+        yield replace(archive, reason=f"cannot be opened: {error.strerror or error}")
 
 
 def _suffix(path: str) -> str:
@@ -125,5 +133,6 @@ def _suffix(path: str) -> str:
 def _shard_name(entries: Sequence[Entry]) -> str:
     digest = hashlib.sha256()
     for entry in entries:
-        digest.update(f"{entry.path}\0{entry.size}\0{entry.modified}\n".encode("utf-8", "surrogateescape"))
+        said = f"{entry.path}\0{entry.size}\0{entry.modified}\n{entry.reason}"
+        digest.update(said.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:20]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from typing import IO
 from ....ace.files import atomic_write
 from ..optional import optional
 
+_DISKS = frozenset(("file", "local", "sftp", "ssh", "smb", "ftp", "hdfs", "webhdfs", "webdav"))
 _ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://|[a-z0-9]+::")  # a drive letter is no protocol
 
 
@@ -24,11 +27,18 @@ def is_address(text: str) -> bool:
 
 @dataclass(frozen=True)
 class Entry:
-    """A file that was found. path: as it can be opened again. modified: any number that changes with the file."""
+    """A file that was found.
+
+    Attributes:
+        path: as it can be opened again.
+        modified: any number that changes with the file.
+        reason: why it, or the folder or archive that it is, cannot be looked into; "" if it can.
+    """
 
     path: str
     size: int
     modified: int
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,18 +87,31 @@ class Place:
 
     def write(self, name: str, data: bytes) -> None:
         """Writes a file so that a reader sees all of it or nothing. Object stores do so by themselves."""
-        if self.local is None:
-            system, path = self._system(), self.path(name)
-            try:
-                file = system.open(path, "wb")
-            except FileNotFoundError:  # stores have no folders; shared disks behind an address do
-                system.makedirs(self.root, exist_ok=True)
-                file = system.open(path, "wb")
-            with file:
-                file.write(data)
+        if self.local is not None:
+            with atomic_write(self.local / name, len(data)) as temporary:
+                temporary.write_bytes(data)
             return
-        with atomic_write(self.local / name, len(data)) as temporary:
-            temporary.write_bytes(data)
+        system, path = self._system(), self.path(name)
+        if not _is_disk(system):
+            self._put(system, path, data)
+            return
+        temporary = self.path(f".{name}.{uuid.uuid4().hex[:8]}.tmp")
+        try:
+            self._put(system, temporary, data)
+            _move(system, temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                system.rm_file(temporary)
+            raise
+
+    def _put(self, system, path: str, data: bytes) -> None:
+        try:
+            file = system.open(path, "wb")
+        except FileNotFoundError:  # stores have no folders; others do
+            system.makedirs(self.root, exist_ok=True)
+            file = system.open(path, "wb")
+        with file:
+            file.write(data)
 
     def clear(self) -> None:
         """Removes the folder and all that is in it."""
@@ -106,16 +129,19 @@ class Place:
         return system.unstrip_protocol(path)
 
     def walk(self) -> Iterator[Entry]:
-        """All files below it, in any order. Hidden files and folders are passed over, links to folders not followed."""
+        """All files below it, in any order, and with the reason what cannot be looked into. Hidden files and folders are
+        passed over, links to folders not followed.
+        """
         if self.local is not None:
             yield from _walk_local(self.local)
             return
         system = self._system()
+        if _is_disk(system):
+            yield from _walk_disk(system, self.root)
+            return
         for path, info in system.find(self.root, detail=True).items():
             if not any(part.startswith(".") for part in path.split("/")):
-                modified = info.get("ETag") or info.get("LastModified") or info.get("mtime") or info.get("created") or 0
-                number = int.from_bytes(str(modified).encode()[-7:], "big")
-                yield Entry(system.unstrip_protocol(path), int(info["size"]), number)
+                yield _entry(system, path, info)
 
     def _system(self):
         return optional("fsspec", f"Opening {self.root}").core.url_to_fs(self.root)[0]
@@ -133,15 +159,70 @@ def _open(path: str) -> AbstractContextManager[IO[bytes]]:
     return optional("fsspec", f"Opening {path}").open(path, "rb") if is_address(path) else open(path, "rb")
 
 
+def _is_disk(system) -> bool:
+    """Whether it is a shared disk behind an address, where a file grows as it is written."""
+    names = (system.protocol,) if isinstance(system.protocol, str) else system.protocol
+    return not _DISKS.isdisjoint(names)
+
+
+def _move(system, one: str, other: str) -> None:
+    try:
+        system.mv(one, other)
+    except OSError:  # some servers do not replace a file
+        if not system.exists(other):
+            raise
+        system.rm_file(other)
+        system.mv(one, other)
+
+
+def _entry(system, path: str, info: dict) -> Entry:
+    modified = info.get("ETag") or info.get("LastModified") or info.get("mtime") or info.get("created") or 0
+    number = int.from_bytes(str(modified).encode()[-7:], "big")
+    return Entry(system.unstrip_protocol(path), int(info["size"]), number)
+
+
+def _closed(path: str, error: OSError) -> Entry:
+    return Entry(path, 0, 0, f"cannot be opened: {error.strerror or error}")
+
+
+def _walk_disk(system, root: str) -> Iterator[Entry]:
+    waiting = [root]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            found = system.ls(folder, detail=True)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            yield _closed(system.unstrip_protocol(folder), error)
+            continue
+        for info in found:
+            if info["name"].rstrip("/").rpartition("/")[2].startswith("."):
+                continue
+            if info["type"] == "directory" and not info.get("islink"):
+                waiting.append(info["name"])
+            elif info["type"] != "directory":
+                yield _entry(system, info["name"], info)
+
+
 def _walk_local(folder: Path) -> Iterator[Entry]:
     waiting = [str(folder)]
     while waiting:
-        with os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
+        here = waiting.pop()
+        try:
+            with os.scandir(here) as entries:
+                found = [entry for entry in entries if not entry.name.startswith(".")]
+        except FileNotFoundError:  # taken away meanwhile
+            continue
+        except OSError as error:
+            yield _closed(here, error)
+            continue
+        for entry in found:
+            try:
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(entry.path)
                 elif entry.is_file():
                     status = entry.stat()
                     yield Entry(entry.path, status.st_size, status.st_mtime_ns)
+            except OSError as error:
+                yield _closed(entry.path, error)

@@ -38,9 +38,13 @@ def embed_shard(shard: PictureShard, readers: Readers, descriptor: Descriptor, k
         known: the row of a picture that was embedded before, or None.
     """
     entries = expand(shard)
-    old = {entry.path: row for entry in entries if known is not None and (row := known(entry)) is not None}
-    fresh = [entry for entry in entries if entry.path not in old]
-    parts = [_rows(fresh, readers, descriptor)] if fresh or not entries else []
+    closed = [entry for entry in entries if entry.reason]
+    opened = [entry for entry in entries if not entry.reason]
+    old = {entry.path: row for entry in opened if known is not None and (row := known(entry)) is not None}
+    fresh = [entry for entry in opened if entry.path not in old]
+    parts = [_rows(fresh, readers, descriptor)] if fresh else []
+    if closed or not entries:
+        parts.append(_columns([Record(entry.path, reason=entry.reason) for entry in closed], closed, descriptor))
     parts += old.values()
     return _by_path(join(parts))
 
@@ -51,7 +55,7 @@ def _rows(entries: Sequence[Entry], readers: Readers, descriptor: Descriptor) ->
     rest = iter(entries)
     while batch := list(islice(records, _BATCH)):
         parts.append(_columns(batch, list(islice(rest, len(batch))), descriptor))
-    return join(parts) if parts else _columns([], [], descriptor)
+    return join(parts)
 
 
 def _columns(records: list[Record], entries: list[Entry], descriptor: Descriptor) -> Columns:
