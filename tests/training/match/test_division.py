@@ -96,6 +96,27 @@ def test_a_group_too_large_for_one_machine_is_divided_by_clusters(tmp_path):
     assert all(score > 0.2 for *_, (score,) in tested)
 
 
+def test_comparing_tells_how_far_it_is_and_a_stop_there_loses_that_step_alone(tmp_path, exact, monkeypatch):
+    monkeypatch.setattr("comfyui_ace.training.match.link.links.BLOCK", 100)
+    told = []
+
+    def stopped(step, done, total):
+        if step == "comparing" and done:
+            told.append((done, total))
+            if len(told) == 4:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search_features(FEATURES, KEYS, tmp_path, LocalEngine(workers=1), [100] * 5, stopped, window=WINDOW)
+    assert told == [(done, 21) for done in (1, 2, 3, 4)]  # 6 x 7 / 2 blocks
+    steps = []
+    other = search_features(
+        FEATURES, KEYS, tmp_path, LocalEngine(workers=1), [100] * 5, lambda step, *_: steps.append(step), window=WINDOW
+    )
+    assert contents(other.sets, other.pairs) == contents(exact.sets, exact.pairs)
+    assert steps[0] == "comparing" and "looking for copies" not in steps
+
+
 def test_which_copies_stay_does_not_depend_on_shards(tmp_path, monkeypatch):
     """Frames of slow shots, each like the next few, some of them twice, in other shards and buckets, and by rounds."""
     shots, frames = 12, 30

@@ -59,10 +59,11 @@ def folder_numbers(paths: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class LinksTask:
-    """The links of the neighbourhoods in a bucket."""
+    """The links of the neighbourhoods in a bucket. on_block: is told (blocks of pairs done, in all), in this process only."""
 
     out: Tables
     window: Window
+    on_block: Callable[[int, int], None] | None = None
     keeps: bool = False
     accelerated: bool = True
 
@@ -77,7 +78,7 @@ class LinksTask:
                 nodes = rows["node"][inside]
                 vectors = Vectors(rows["feature"][inside], resources.device)
                 clusters = rows["clusters"][inside] if "clusters" in rows else None
-                links = links_within(vectors, self.window, clusters, int(rows["cluster"][inside[0]]))
+                links = links_within(vectors, self.window, clusters, int(rows["cluster"][inside[0]]), self.on_block)
                 found.append(nodes[links.links])
                 pairs += links.pairs
             joined = np.concatenate(found) if found else np.zeros((0, 2), np.int64)
@@ -102,10 +103,10 @@ def link(
     buckets = 1
     if places.kind != "all":
         buckets = max(1, -(-pictures * size * places.memberships // _BYTES_PER_BUCKET))
-    counts = work.shuffle(
-        "comparing", NeighbourRows(shards, places, buckets), shards.items, LinksTask(out, window), buckets, out
-    )
-    return out, counts
+    # All pictures are one bucket, whose blocks are what there is to tell of; a worker elsewhere has nobody to tell.
+    told = places.kind == "all" and work.engine.name == "local"
+    task = LinksTask(out, window, (lambda done, of: work.on_progress("comparing", done, of)) if told else None)
+    return out, work.shuffle("comparing", NeighbourRows(shards, places, buckets), shards.items, task, buckets, out)
 
 
 @dataclass(frozen=True)
