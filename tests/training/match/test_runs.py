@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +25,10 @@ from comfyui_ace.training.match.report.statistics import as_text
 from comfyui_ace.training.match.run import emit, find_sets, report
 from comfyui_ace.training.match.sets.refine import Limits
 from comfyui_ace.training.match.settings import PRESETS, with_preset
+from comfyui_ace.training.match.similarity.described import FunctionSimilarity
 from comfyui_ace.training.match.steps.emitting import Choices, DatasetPlace
 from picture_collections import contents, encoded, photograph, sets_by_name, settings, silent, write_groups
+from PIL import Image
 
 SIZES = [1, 2, 3, 4, 5, 6, 1, 1]
 
@@ -312,6 +315,37 @@ def test_a_second_turn_divides_what_the_first_has_linked(tmp_path):
     _, tested = contents(two.sets, two.pairs)
     assert len(tested) == 4 and all(len(scores) == 2 and scores[1] > 0.9 for *_, scores in tested)
     assert two.counts["compared"] == 10
+
+
+def test_a_large_group_is_compared_with_few_pictures_in_memory(tmp_path, monkeypatch):
+    """Pictures as they become lighter, each compared with its nearest by a function."""
+    (tmp_path / "p").mkdir()
+    frames = np.asarray(photograph(0)) // 2
+    for number in range(40):
+        (tmp_path / "p" / f"{number:02d}.png").write_bytes(
+            encoded(Image.fromarray(frames + np.uint8(2 * number)), "PNG")
+        )
+    (tmp_path / "near.py").write_text("def near(one, other):\n    return 1 - abs(one.mean() - other.mean()) / 255\n")
+    changes = {"near_copies": False, "window": Window(-1), "most_compared": 6, "second_window": Window(0.96)}
+    changes["similarity"] = f"{tmp_path / 'near.py'}:near"
+    read, alive = [], []
+
+    class Counting(FunctionSimilarity):
+        def looks(self, pictures):
+            read.extend(map(weakref.ref, pictures))
+            return super().looks(pictures)
+
+        def compare(self, one, other):
+            alive.append(sum(picture() is not None for picture in read))
+            return super().compare(one, other)
+
+    whole = find(tmp_path / "p", tmp_path / "whole", **changes)
+    monkeypatch.setattr("comfyui_ace.training.match.similarity.registry.FunctionSimilarity", Counting)
+    monkeypatch.setattr(FunctionSimilarity, "most_looks", 10)
+    few = find(tmp_path / "p", tmp_path / "few", **changes)
+    assert contents(few.sets, few.pairs) == contents(whole.sets, whole.pairs) and few.counts == whole.counts
+    assert whole.counts["compared"] > 120 and max(alive) <= 11
+    assert 40 <= len(read) < 80  # those that are compared with each other come soon after each other
 
 
 def test_the_report_is_complete_and_says_what_was_set_aside(folder, found, tmp_path):

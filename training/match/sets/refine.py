@@ -6,16 +6,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ...errors import ImageError
 from ..disk.columns import Columns, join, take, texts
-from ..disk.pictures import read_picture
-from ..embed.records import decode_reduced
 from ..link.relation import Vectors, Window
 from ..similarity.base import Similarity
 from .graphs import ListedGraph, feature_graph
+from .looks import Looks, order_for_few
 from .stars import Star, star_cover
-
-_READ_AT_ONCE = 32  # pictures
 
 
 @dataclass(frozen=True)
@@ -118,29 +114,17 @@ def _second_turn(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Which pairs pass, and the similarities of those."""
     needed = np.unique(np.concatenate([one, other]))
-    looks: dict[int, object] = {}
-    for start in range(0, len(needed), _READ_AT_ONCE):
-        rows = needed[start : start + _READ_AT_ONCE].tolist()
-        pictures = {row: _pixels(group["path"][row], second.similarity.side) for row in rows}
-        there = [row for row, pixels in pictures.items() if pixels is not None]
-        looks.update(zip(there, second.similarity.looks([pictures[row] for row in there]), strict=True))
-    result.add("compared", len(one))
-    result.add("without look", sum(looks.get(row) is None for row in needed.tolist()))
+    looks = Looks(second.similarity, group["path"])
+    order = np.arange(len(one)) if looks.all_fit(needed) else order_for_few(one, other)
     values = np.full(len(one), -np.inf)
-    for place, pair in enumerate(zip(one.tolist(), other.tolist(), strict=True)):
-        left, right = (looks.get(row) for row in pair)
+    for place, row, column in zip(order.tolist(), one[order].tolist(), other[order].tolist(), strict=True):
+        left, right = looks[row], looks[column]
         if left is not None and right is not None:
             values[place] = round(second.similarity.compare(left, right), 6)
+    result.add("compared", len(one))
+    result.add("without look", len(looks.without))
     kept = second.window.admits(values)
     return np.flatnonzero(kept), values[kept]
-
-
-def _pixels(path: str, side: int) -> np.ndarray | None:
-    """None for a picture that is gone or damaged since it was embedded."""
-    try:
-        return decode_reduced(read_picture(path), side)[0]
-    except (OSError, ImageError):
-        return None
 
 
 def set_columns(result: Refined) -> Columns:

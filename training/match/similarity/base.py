@@ -15,11 +15,13 @@ class Similarity(Protocol):
         name: for people, and in the scores of pairs.
         identity: changes whenever the numbers would.
         side: pictures are decoded with both sides at least this long, where they are.
+        most_looks: how many looks may be in memory at once; None for small ones, of which all may.
     """
 
     name: str
     identity: str
     side: int
+    most_looks: int | None
 
     def looks(self, pictures: Sequence[np.ndarray]) -> list[Any]:
         """What is compared of each picture (H, W, 3) uint8; None for one that has nothing to compare, such as no face."""

@@ -19,6 +19,8 @@ from ..errors import MatchError, SetAside
 class DescribedSimilarity:
     """The cosine of a descriptor's vectors. See `Similarity`."""
 
+    most_looks = None
+
     def __init__(self, descriptor: Descriptor):
         self._descriptor = descriptor
         self.name, self.identity, self.side = descriptor.name, descriptor.identity, descriptor.side
@@ -42,6 +44,7 @@ class FunctionSimilarity:
     """A function of two pictures (H, W, 3) uint8 -> number, named as ``module:function`` or ``file.py:function``."""
 
     side = 1024
+    most_looks = 64  # whole pictures, of up to 15 MB
 
     def __init__(self, text: str):
         self._text = text

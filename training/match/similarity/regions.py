@@ -15,6 +15,8 @@ _STEPS = {1.0: 1, 0.6: 3}  # parts along a side
 class RegionSimilarity:
     """The cosine of the most alike of ten parts each (the whole, and a 3 x 3 grid of overlapping ones). See `Similarity`."""
 
+    most_looks = None
+
     def __init__(self, descriptor: Descriptor):
         self._descriptor = descriptor
         self.name = f"object ({descriptor.name})"
