@@ -13,6 +13,7 @@ from comfyui_ace.training.match.disk.places import Place
 from comfyui_ace.training.match.embed.records import LOOKS_BYTES
 from comfyui_ace.training.match.engines.local import LocalEngine
 from comfyui_ace.training.match.link.relation import Window
+from comfyui_ace.training.match.report.statistics import as_text
 from comfyui_ace.training.match.steps.copies import find_copies
 from comfyui_ace.training.match.steps.work import Shards, Work
 from picture_collections import contents
@@ -115,6 +116,23 @@ def test_comparing_tells_how_far_it_is_and_a_stop_there_loses_that_step_alone(tm
     )
     assert contents(other.sets, other.pairs) == contents(exact.sets, exact.pairs)
     assert steps[0] == "comparing" and "looking for copies" not in steps
+
+
+def test_a_very_large_group_tells_how_far_it_is_and_that_the_window_is_wide(tmp_path, monkeypatch):
+    for name in ("steps.grouping.MOST_LISTED", "sets.graphs.MOST_LISTED", "report.statistics._WIDE"):
+        monkeypatch.setattr(f"comfyui_ace.training.match.{name}", 500)
+    monkeypatch.setattr("comfyui_ace.training.match.sets.graphs._MOST_LINKS", 2000)
+    told = []
+
+    def on_progress(step, done, total):
+        if "too wide" in step:
+            told.append((done, total))
+
+    wide = {"window": Window(0.1), "on_progress": on_progress}
+    found = search_features(FEATURES, KEYS, tmp_path, LocalEngine(workers=1), **wide)
+    size = found.counts["largest group"]
+    assert size > 500 and told[0] == (0, size) and 0.9 * size < told[-1][0] <= size and told == sorted(told)
+    assert "probably too wide" in as_text(found.counts, None)
 
 
 def test_which_copies_stay_does_not_depend_on_shards(tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ from comfyui_ace.training.match.errors import MatchError
 from comfyui_ace.training.match.link.components import components, large_star, merge, small_star, unique_links
 from comfyui_ace.training.match.link.links import links_within, owned
 from comfyui_ace.training.match.link.relation import Vectors, Window
-from comfyui_ace.training.match.sets.graphs import ListedGraph, TestedGraph
+from comfyui_ace.training.match.sets.graphs import ListedGraph, TestedGraph, nearest_pairs
 from comfyui_ace.training.match.sets.refine import Limits, Refined, refine_group
 from comfyui_ace.training.match.sets.stars import star_cover
 from hypothesis import given
@@ -201,9 +201,12 @@ def test_the_order_of_pictures_changes_nothing():
         assert refined(rng.permutation(90)) == first
 
 
-def test_links_that_are_listed_and_links_that_are_worked_out_agree():
+@pytest.mark.parametrize("links", [10**6, 60, 0])  # listed at once, when few are left, never
+def test_links_that_are_listed_and_links_that_are_worked_out_agree(monkeypatch, links):
     features, _ = planted(4, 25, 12, 0.8, seed=9)
     window, vectors, keys = Window(0.5), Vectors(features), random_keys(100)
+    monkeypatch.setattr("comfyui_ace.training.match.sets.graphs._MOST_LINKS", links)
+    monkeypatch.setattr("comfyui_ace.training.match.sets.graphs.BLOCK", 30)
     tested = TestedGraph(vectors, window)
     listed = ListedGraph(100, *tested.among(np.arange(100)))
     members = np.array([3, 50, 7])
@@ -213,6 +216,9 @@ def test_links_that_are_listed_and_links_that_are_worked_out_agree():
     assert [a.tolist() for a in tested.among(members)] == [a.tolist() for a in listed.among(members)]
     covers = [[star.members.tolist() for star in star_cover(g, keys, 20, vectors.scores)] for g in (tested, listed)]
     assert covers[0] == covers[1]
+    for most in (1, 5, 40):
+        pairs = [[ends.tolist() for ends in nearest_pairs(g, vectors, most)] for g in (tested, listed)]
+        assert pairs[0] == pairs[1]
     assert all(
         listed.neighbours(part[0]).tolist() and set(part[1:]) <= set(listed.neighbours(part[0])) for part in covers[0]
     )

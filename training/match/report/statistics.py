@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+_WIDE = 4096  # pictures; groups of chance are so large, and hardly others
 _BINS = ((2, 2), (3, 3), (4, 4), (5, 8), (9, 16), (17, 32), (33, 64), (65, None))
 
 
@@ -28,7 +29,8 @@ def in_words(counts: Mapping[str, Any], probe: Mapping[str, float] | None) -> di
         "pairs that pass": f"{counts['linked pairs']:,}",
         "sets": f"{counts.get('sets', 0):,} with {counts.get('pictures', 0):,} pictures",
         "largest set": f"{counts.get('largest set', 0):,} pictures",
-        "largest linked group": f"{counts.get('largest group', 0):,} pictures, before it was divided into sets",
+        "largest linked group": f"{counts.get('largest group', 0):,} pictures, before it was divided into sets"
+        + (": probably too wide a window, try a higher --window" if counts.get("largest group", 0) > _WIDE else ""),
         "pairs in sets": f"{counts.get('pairs', 0):,}, each tested itself"
         + (f" ({counts['pairs'] / possible:.0%} of all that the sets have)" if possible else ""),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from ..disk.columns import Columns, join, take, texts
 from ..link.relation import Vectors, Window
 from ..similarity.base import Similarity
-from .graphs import ListedGraph, feature_graph
+from .graphs import ListedGraph, feature_graph, nearest_pairs
 from .looks import Looks, order_for_few
 from .stars import Star, star_cover
 
@@ -46,29 +47,41 @@ class Refined:
 
 
 def refine_group(
-    group: Columns, window: Window, second: SecondTurn | None, limits: Limits, result: Refined, device: str = "cpu"
+    group: Columns,
+    window: Window,
+    second: SecondTurn | None,
+    limits: Limits,
+    result: Refined,
+    device: str = "cpu",
+    progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Adds the sets of one linked group to `result`.
 
     Args:
         group: key, feature, path, height, width, origin (a number for its folder); one row a picture.
+        progress: is told (pictures in sets, in all).
     """
+    done, count = 0, len(group["key"])
+    if progress is not None:
+        progress(done, count)
     group = take(group, np.argsort(group["key"], kind="stable"))
     vectors = Vectors(group["feature"], device)
     graph = feature_graph(vectors, window)
     compared: dict[tuple[int, int], float] = {}
     if second is not None:
-        one, other = _candidates(graph, vectors, second.most)
+        one, other = nearest_pairs(graph, vectors, second.most)
         kept, values = _second_turn(group, one, other, second, result)
         compared = dict(zip(zip(one[kept].tolist(), other[kept].tolist(), strict=True), values.tolist(), strict=True))
-        graph = ListedGraph(len(group["key"]), one[kept], other[kept])
+        graph = ListedGraph(count, one[kept], other[kept])
     passed = int(graph.degrees().sum()) // 2
     result.add("groups", 1)
-    result.add("linked", len(group["key"]))
+    result.add("linked", count)
     result.add("passed", passed)
-    result.counts["largest group"] = max(result.counts.get("largest group", 0), len(group["key"]))
+    result.counts["largest group"] = max(result.counts.get("largest group", 0), count)
     for star in star_cover(graph, group["key"], limits.largest, vectors.scores):
-        members = star.members
+        members, done = star.members, done + len(star.members)
+        if progress is not None:
+            progress(done, count)
         if len(members) < limits.smallest:
             result.add("in too small sets", len(members))
             continue
@@ -93,20 +106,6 @@ def _append(
     result.add("pictures", len(members))
     result.add("pairs", len(one))
     result.add("possible pairs", len(members) * (len(members) - 1) // 2)
-
-
-def _candidates(graph, vectors: Vectors, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """The pairs of the first turn that go into the second: each picture's nearest `most`."""
-    ones, others = [], []
-    for node in range(len(vectors)):
-        near = graph.neighbours(node)
-        if len(near) > most:
-            nearness = vectors.scores(np.full(len(near), node), near)
-            near = near[np.lexsort((near, -nearness))[:most]]
-        ones.append(np.minimum(node, near))
-        others.append(np.maximum(node, near))
-    packed = np.unique(np.concatenate(ones) * len(vectors) + np.concatenate(others))
-    return packed // len(vectors), packed % len(vectors)
 
 
 def _second_turn(

@@ -8,7 +8,7 @@ whole, and a chain falls apart.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +26,7 @@ class Star:
     beyond: int
 
 
-def star_cover(graph: Graph, keys: np.ndarray, largest: int, scores: Scores) -> list[Star]:
+def star_cover(graph: Graph, keys: np.ndarray, largest: int, scores: Scores) -> Iterator[Star]:
     """Disjoint sets of at least two.
 
     Args:
@@ -38,8 +38,8 @@ def star_cover(graph: Graph, keys: np.ndarray, largest: int, scores: Scores) -> 
     rank[np.argsort(keys, kind="stable")] = np.arange(len(keys))
     alive = np.ones(len(keys), dtype=bool)
     degree = graph.degrees()
-    found = []
     while (most := degree.max(initial=0)) > 0:
+        graph = graph.thinned(alive, int(degree.sum()) // 2)
         candidates = np.flatnonzero(degree == most)
         centre = int(candidates[rank[candidates].argmin()])
         near = graph.neighbours(centre)
@@ -51,5 +51,4 @@ def star_cover(graph: Graph, keys: np.ndarray, largest: int, scores: Scores) -> 
         members = np.concatenate([[centre], near[np.argsort(rank[near])]])
         alive[members] = False
         degree = np.where(alive, degree - graph.links_to(members), 0)
-        found.append(Star(members, beyond))
-    return found
+        yield Star(members, beyond)

@@ -13,6 +13,7 @@ from ..disk.columns import Columns, Tables, take
 from ..embed.duplicates import runs
 from ..engines.base import Counts, Resources
 from ..link.relation import Window
+from ..sets.graphs import MOST_LISTED
 from ..sets.refine import Limits, Refined, SecondTurn, largest_of_each, pair_columns, refine_group, set_columns
 from ..similarity.registry import make_similarity
 from .clusters import Neighbourhoods
@@ -109,13 +110,17 @@ class GroupRows:
 
 @dataclass(frozen=True)
 class GroupTask:
-    """The sets of a bucket. Their pairs are written first: where the sets are, the pairs are, too."""
+    """The sets of a bucket. Their pairs are written first: where the sets are, the pairs are, too.
+
+    on_large: is told (pictures of a large group in sets, in all), in this process only.
+    """
 
     sets: Tables
     pairs: Tables
     settings: GroupSettings
     keeps: bool
     accelerated: bool = True
+    on_large: Callable[[int, int], None] | None = None
 
     def start(self, resources: Resources) -> Callable[[int, Columns], Counts]:
         settings, second = self.settings, None
@@ -129,7 +134,8 @@ class GroupTask:
             for start, end in runs(rows["label"][order]):
                 if end - start > 1:
                     group = take(rows, order[start:end])
-                    refine_group(group, settings.window, second, settings.limits, result, resources.device)
+                    tell = self.on_large if end - start > MOST_LISTED else None
+                    refine_group(group, settings.window, second, settings.limits, result, resources.device, tell)
             sets, pairs = set_columns(result), pair_columns(result, 1 if second is None else 2)
             if settings.keep_largest:
                 largest = largest_of_each(sets)
@@ -174,7 +180,9 @@ def group(
         large = tuple(sorted(found.get("large", [])))
     sets, pairs = work.tables("sets", digest), work.tables("pairs", digest)
     source = GroupRows(shards, labels, places, large, settings.keep_largest, buckets)
-    task = GroupTask(sets, pairs, settings, keeps=settings.similarity is not None)
+    step = "dividing a very large group (the window is probably too wide)"
+    on_large = (lambda done, of: work.on_progress(step, done, of)) if work.engine.name == "local" else None
+    task = GroupTask(sets, pairs, settings, keeps=settings.similarity is not None, on_large=on_large)
     counts = work.shuffle("testing sets", source, shards.items, task, buckets, sets)
     return sets, pairs, digest, {"divided groups": len(large), **counts}
 
