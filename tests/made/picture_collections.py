@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 from comfyui_ace.training.match.disk.columns import Tables
+from comfyui_ace.training.match.engines.local import LocalEngine
+from comfyui_ace.training.match.run import Found, find_sets
 from comfyui_ace.training.match.settings import MatchSettings
 from comfyui_ace.training.tiny.world.pictures import Pictures
 from PIL import Image, ImageEnhance
@@ -79,3 +81,8 @@ def silent(step: str, done: int, total: int) -> None:
 
 def settings(folder: Path | str, output: Path | str, **changes) -> MatchSettings:
     return MatchSettings(**{"folders": (str(folder),), "output": str(output), "shard_pictures": 16, **changes})
+
+
+def find(folder: Path | str, output: Path | str, **changes) -> Found:
+    """A run on this machine."""
+    return find_sets(settings(folder, output, **changes), LocalEngine(workers=1), silent)

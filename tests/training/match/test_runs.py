@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import weakref
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +24,8 @@ from comfyui_ace.training.match.report.statistics import as_text
 from comfyui_ace.training.match.run import emit, find_sets, report
 from comfyui_ace.training.match.sets.refine import Limits
 from comfyui_ace.training.match.settings import PRESETS, with_preset
-from comfyui_ace.training.match.similarity.described import FunctionSimilarity
 from comfyui_ace.training.match.steps.emitting import Choices, DatasetPlace
-from picture_collections import contents, encoded, photograph, sets_by_name, settings, silent, write_groups
-from PIL import Image
+from picture_collections import contents, encoded, find, photograph, sets_by_name, settings, silent, write_groups
 
 SIZES = [1, 2, 3, 4, 5, 6, 1, 1]
 
@@ -40,10 +37,6 @@ def folder(tmp_path_factory):
     (base / "some" / "copy.jpg").write_bytes((base / "some" / "g005-0.jpg").read_bytes())
     (base / "some" / "broken.jpg").write_bytes(b"\xff\xd8 and then nothing")
     return base
-
-
-def find(folder: Path, output: Path, **changes):
-    return find_sets(settings(folder, output, **changes), LocalEngine(workers=1), silent)
 
 
 @pytest.fixture(scope="module")
@@ -205,52 +198,6 @@ def test_struck_out_sets_and_pictures_are_not_written(folder, found, tmp_path):
     assert f"{other & (2**64 - 1):016x}" in {row.origin["set"] for row in rows}  # the rest of that set is there
 
 
-def test_choices_of_other_sets_are_refused(tmp_path):
-    file = tmp_path / "choices.json"
-    file.write_text(json.dumps({"format": "ace-match-choices-1", "run": "before", "sets": [], "pictures": []}))
-    with pytest.raises(MatchError, match="other pictures or settings"):
-        find_choices(str(tmp_path), "now")
-    file.write_text("{}")
-    with pytest.raises(MatchError, match="no file of choices"):
-        find_choices(str(tmp_path), "now")
-    with pytest.raises(MatchError, match="sixteen"):
-        file.unlink()
-        find_choices(str(tmp_path), "now", struck=["7"])
-
-
-def test_what_is_kept_after_all_is_not_struck_out(tmp_path):
-    """A browser names the second save of a page "choices (1).json"; pages of one run know of each other's marks."""
-
-    def save(name, page, time, sets, kept=()):
-        data = {
-            "format": "ace-match-choices-1",
-            "run": "now",
-            "page": page,
-            "saved": time,
-            "sets": sets,
-            "pictures": [],
-        }
-        names = {"sets": [*kept], "pictures": []}
-        (tmp_path / name).write_text(json.dumps({**data, "kept": names}))
-
-    def struck(**given):
-        told.clear()
-        return find_choices(str(tmp_path), "now", **given, notify=told.append).sets
-
-    one, other, told = "0" * 15 + "1", "0" * 15 + "2", []
-    save("choices-0001.json", "1", 1000, [one])
-    assert struck() == {1}
-    save("choices-0002.json", "2", 2000, [one, other])
-    assert struck() == {1, 2}
-    save("choices-0001 (1).json", "1", 3000, [other], [one])
-    assert struck() == {2}
-    assert [line.partition(str(tmp_path))[0] for line in told] == ["choices not read: ", *["choices read: "] * 2]
-    save("choices-0002 (1).json", "2", 4000, [])  # by a browser that knew of nothing
-    assert struck() == {2}
-    save("elsewhere.json", "1", 5000, [])
-    assert struck(files=[tmp_path / "elsewhere.json"]) == set()
-
-
 def test_a_picture_that_changed_meanwhile_is_left_out(tmp_path):
     write_groups(tmp_path / "p", [3])
     found = find(tmp_path / "p", tmp_path / "run")
@@ -289,63 +236,6 @@ def test_what_a_full_set_has_no_room_for_is_said(tmp_path, most):
     assert ("60 pictures that pass with the middle of their folder's set" in said) == (most == 200)
     page = report(found, settings("p", tmp_path), silent).read_text()
     assert ("takes no more than 200" in page) == (most == 200)
-
-
-def test_a_second_turn_divides_what_the_first_has_linked(tmp_path):
-    """Alike in layout, and the function tells the bright from the dark."""
-    folder = tmp_path / "p"
-    folder.mkdir()
-    picture = photograph(4)
-    for number, light in enumerate((1.0, 0.97, 0.94, 0.4, 0.38)):
-        shown = picture.point(lambda value, light=light: int(value * light))
-        (folder / f"{number}.png").write_bytes(encoded(shown, "PNG"))
-    (tmp_path / "light.py").write_text(
-        "def equal(one, other):\n    return 1 - abs(float(one.mean()) - float(other.mean())) / 255\n"
-    )
-    one = find(folder, tmp_path / "run", near_copies=False)
-    assert [len(names) for names in sets_by_name(one.sets).values()] == [5]
-    two = find(
-        folder,
-        tmp_path / "run",
-        near_copies=False,
-        similarity=f"{tmp_path / 'light.py'}:equal",
-        second_window=Window(0.9),
-    )
-    assert sorted(sets_by_name(two.sets).values()) == [["0.png", "1.png", "2.png"], ["3.png", "4.png"]]
-    _, tested = contents(two.sets, two.pairs)
-    assert len(tested) == 4 and all(len(scores) == 2 and scores[1] > 0.9 for *_, scores in tested)
-    assert two.counts["compared"] == 10
-
-
-def test_a_large_group_is_compared_with_few_pictures_in_memory(tmp_path, monkeypatch):
-    """Pictures as they become lighter, each compared with its nearest by a function."""
-    (tmp_path / "p").mkdir()
-    frames = np.asarray(photograph(0)) // 2
-    for number in range(40):
-        (tmp_path / "p" / f"{number:02d}.png").write_bytes(
-            encoded(Image.fromarray(frames + np.uint8(2 * number)), "PNG")
-        )
-    (tmp_path / "near.py").write_text("def near(one, other):\n    return 1 - abs(one.mean() - other.mean()) / 255\n")
-    changes = {"near_copies": False, "window": Window(-1), "most_compared": 6, "second_window": Window(0.96)}
-    changes["similarity"] = f"{tmp_path / 'near.py'}:near"
-    read, alive = [], []
-
-    class Counting(FunctionSimilarity):
-        def looks(self, pictures):
-            read.extend(map(weakref.ref, pictures))
-            return super().looks(pictures)
-
-        def compare(self, one, other):
-            alive.append(sum(picture() is not None for picture in read))
-            return super().compare(one, other)
-
-    whole = find(tmp_path / "p", tmp_path / "whole", **changes)
-    monkeypatch.setattr("comfyui_ace.training.match.similarity.registry.FunctionSimilarity", Counting)
-    monkeypatch.setattr(FunctionSimilarity, "most_looks", 10)
-    few = find(tmp_path / "p", tmp_path / "few", **changes)
-    assert contents(few.sets, few.pairs) == contents(whole.sets, whole.pairs) and few.counts == whole.counts
-    assert whole.counts["compared"] > 120 and max(alive) <= 11
-    assert 40 <= len(read) < 80  # those that are compared with each other come soon after each other
 
 
 def test_the_report_is_complete_and_says_what_was_set_aside(folder, found, tmp_path):
