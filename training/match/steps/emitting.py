@@ -22,7 +22,7 @@ from .work import Work, spread
 class DatasetPlace:
     """root and name of a dataset; of several, each has a number after the name and a share of the sets.
 
-    A set goes by its name, so that it meets its pairs again when there are more pictures or other choices.
+    A set goes by its name, so that it finds its pairs again whatever other sets there are.
     """
 
     root: str
