@@ -123,6 +123,7 @@ export const sentences = {
     "; {} pictures could not be used": "；{#0} 张图像无法使用",
     "sweep: stopped with {} left; queue again to go on": "批量捕获：已停止，还剩 {#0} 张；再次运行即可继续",
     "sweep: done": "批量捕获：完成",
+    "sweep: done, but all {} pairs were rejected": "批量捕获：完成，但 {#0} 对图像全部未通过检查",
     "sweep: done, but {} of {} gave no pair": "批量捕获：完成，但 {#1} 张中有 {#0} 张没有得到图像对",
     "sweep: done; all {} were captured earlier, and there is nothing new in the folder":
         "批量捕获：完成；{#0} 张此前都已捕获，文件夹中没有新的图像",
