@@ -6,7 +6,7 @@ READY := $(VENV)/.ready-$(shell cksum < pyproject.toml | cut -d' ' -f1)
 # Tests run side by side, a thread each. More of them than cores would only make browsers miss their time.
 JOBS ?= $(shell $(PYTHON) -c 'import os; print(min(4, os.cpu_count() or 1))')
 
-.PHONY: demo env test test-hosts lint bench clean
+.PHONY: demo env test test-hosts test-oldest lint bench clean
 
 demo: $(READY)
 	$(BIN)/comfyui-ace demo
@@ -19,6 +19,10 @@ test: $(READY)
 # The tests that need a ComfyUI, in every one that is found (or that COMFYUI_DIR names), one after the other.
 test-hosts: $(READY)
 	cd tests && OMP_NUM_THREADS=1 ../$(BIN)/python -m host.harness.hosts -q -n $(JOBS) --dist loadfile
+
+# Loading, sampling, capture and two workflows in the oldest ComfyUI that is found beside a newer one.
+test-oldest: $(READY)
+	cd tests && OMP_NUM_THREADS=1 ../$(BIN)/python -m host.harness.hosts --oldest -q -n $(JOBS) --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .

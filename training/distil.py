@@ -38,6 +38,7 @@ from .workflows.replacement import Replacement, choose_example, sampler_resoluti
 from .workflows.ui_file import ui_workflow
 
 _HELD_OUT, _ENOUGH_TO_HOLD_OUT = 0.15, 10  # share of the sources; sources
+_LEAST_HELD_OUT = 3  # sources: with fewer, neither Keep Detail nor the number of steps could be chosen by the pictures
 
 
 @dataclass(frozen=True)
@@ -130,9 +131,10 @@ def _hold_some_out(settings: DistilSettings, config: TrainConfig, on_event: OnEv
     if _split(settings.datasets) == "validation":
         return
     for dataset in map(Dataset, settings.datasets):
-        if len(set(split_groups(dataset.rows()).values())) < _ENOUGH_TO_HOLD_OUT:
+        sources = len(set(split_groups(dataset.rows()).values()))
+        if sources < _ENOUGH_TO_HOLD_OUT:
             continue
-        counts = dataset.split(_HELD_OUT, dataset.settings.split_seed)
+        counts = dataset.split(max(_HELD_OUT, _LEAST_HELD_OUT / sources), dataset.settings.split_seed)
         text = (
             f"none of the {counts.pairs} pairs of {dataset.name!r} was held out: {counts.validation} now are, to measure the "
             "student on pictures that it has not learnt. The page of datasets shows them (split), and moves them back"

@@ -190,7 +190,7 @@ class SweepRunner:
         if progress is None:
             return "sweep: stopped before anything was run; queue again to start it", False
         wrong = progress.quarantined + progress.unusable + progress.failed
-        return self._text(_summary(progress, settings.dry_run)), bool(wrong)
+        return self._text(_summary(progress, settings.dry_run)), bool(wrong) or _kept_nothing(progress)
 
     async def _capture(self, settings: CaptureSettings) -> CaptureProgress | None:
         """Runs the capture; None if it was stopped before anything was run."""
@@ -257,6 +257,11 @@ def _progress(counts: Mapping[str, Any]) -> str:
     return f"sweep: {done} of {counts['total']}{left}" + (f"\n{told}" if told else "")
 
 
+def _kept_nothing(progress: CaptureProgress) -> bool:
+    """Whether pairs were made and none is in the dataset."""
+    return bool(progress.rejected) and not (progress.stored or progress.duplicates or progress.earlier)
+
+
 def _summary(progress: CaptureProgress, dry_run: bool) -> str:
     unused = progress.quarantined + progress.unusable
     if dry_run:
@@ -267,6 +272,8 @@ def _summary(progress: CaptureProgress, dry_run: bool) -> str:
         end = f"sweep: stopped with {progress.left} left; queue again to go on"
     elif wrong:
         end = f"sweep: done, but {wrong} of {progress.total + progress.unusable} gave no pair"
+    elif _kept_nothing(progress):
+        end = f"sweep: done, but all {progress.rejected} pairs were rejected"
     elif progress.total and progress.earlier == progress.total:
         end = f"sweep: done; all {progress.total} were captured earlier, and there is nothing new in the folder"
     else:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from host.harness import hosts
 from host.harness.hosts import HostNotFoundError, find_host, find_hosts
+from repository import ROOT
 
 
 def _checkout(folder: Path, version: str) -> Path:
@@ -71,19 +72,35 @@ def test_how_to_get_one_is_said(home, monkeypatch):
         find_hosts()
 
 
-def test_each_host_gets_a_run_of_its_own(home, monkeypatch, capsys):
+@pytest.fixture
+def runs(home, monkeypatch) -> list[tuple[str, list[str], bool]]:
+    """Two hosts, and what is run in them: folder, arguments, whether with everything. The older one fails."""
     for name, version in (("a", "0.8.0"), ("b", "0.33.0")):
         _checkout(home / "comfy" / name, version)
-    runs = []
+    made = []
 
     def run(command, cwd, env):
-        assert env[hosts.EVERYTHING]
-        runs.append((Path(env["COMFYUI_DIR"]).name, command[3:]))
+        made.append((Path(env["COMFYUI_DIR"]).name, command[3:], hosts.EVERYTHING in env))
         return type("Done", (), {"returncode": 0 if env["COMFYUI_DIR"].endswith("b") else 3})
 
+    monkeypatch.delenv(hosts.EVERYTHING, raising=False)
     monkeypatch.setattr(hosts.subprocess, "run", run)
+    return made
+
+
+def test_each_host_gets_a_run_of_its_own(home, runs, monkeypatch, capsys):
     assert hosts._main("-q") == 3
-    assert runs == [("b", ["tests/host", "-q"]), ("a", ["tests/host", "-q"])]
+    assert runs == [("b", ["tests/host", "-q"], True), ("a", ["tests/host", "-q"], True)]
     assert "0.33.0" in capsys.readouterr().out
     monkeypatch.setenv("COMFYUI_DIR", str(home / "comfy" / "b"))
-    assert hosts._main() == 0 and runs[2:] == [("b", ["tests/host"])]
+    assert hosts._main() == 0 and runs[2:] == [("b", ["tests/host"], True)]
+
+
+def test_the_oldest_gets_a_short_run_if_there_is_a_newer_one(home, runs, monkeypatch, capsys):
+    assert hosts._main(hosts.OLDEST, "-q") == 3
+    ((host, (*tests, option), everything),) = runs
+    assert (host, option, everything) == ("a", "-q", False)
+    known = {path for path in tests if (ROOT / path.partition("::")[0]).is_file()}
+    assert known == set(tests) and len(tests) > 3
+    monkeypatch.setenv("COMFYUI_DIR", str(home / "comfy" / "b"))
+    assert hosts._main(hosts.OLDEST) == 0 and len(runs) == 1 and "skipped" in capsys.readouterr().out

@@ -24,17 +24,22 @@ def table(name: str) -> dict[str, str]:
     return json.loads(re.sub(r",\s*}$", "}", body))
 
 
+def said(node: ast.AST) -> str | None:
+    """A text of the sources with {} for each gap; None for what is no text."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(part.value if isinstance(part, ast.Constant) else "{}" for part in node.values)
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
 def sentences_of_the_code() -> set[str]:
-    """Every text of the sources, with {} for each gap."""
-    return {
-        "".join(part.value if isinstance(part, ast.Constant) else "{}" for part in node.values)
-        if isinstance(node, ast.JoinedStr)
-        else node.value
+    """Every text of the sources."""
+    nodes = (
+        node
         for folder in SOURCES
         for path in (ROOT / folder).rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
-    }
+    )
+    return {text for node in nodes if (text := said(node)) is not None}
 
 
 def menus(inputs: list[dict]) -> Iterator[str]:
@@ -64,6 +69,17 @@ def test_what_is_translated_is_said(name):
     for family, title in instructions.families().items():
         said |= {title, *instructions.subtasks(family).values()}
     assert table(name).keys() - said == set()
+
+
+def test_every_error_of_a_node_is_translated():
+    """Those that are written where they are raised; pages of their own have texts of their own."""
+    known, missing = table("sentences_zh.js"), set()
+    elsewhere = {"chat", "dataset_page", "pages"}
+    files = [path for path in (ROOT / "nodes").rglob("*.py") if not elsewhere & set(path.relative_to(ROOT).parts)]
+    for node in (node for path in files for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))):
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            missing |= {text for argument in node.exc.args if (text := said(argument)) and text not in known}
+    assert missing == set()
 
 
 def test_a_translation_has_no_other_gaps_than_its_sentence():

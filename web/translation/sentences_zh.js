@@ -65,6 +65,36 @@ export const sentences = {
     "{} were left without": "{#0} 对没有得到",
     "{} were known": "{#0} 对先前已有",
     "{} scored": "{#0} 对得到评分",
+    "the {} has {} masks for {} pictures; give a mask for every picture or for none": "{0}有 {#1} 个遮罩、{#2} 张图像；请给每张图像一个遮罩，或都不给",
+    "the disk is gone": "磁盘已断开",
+    "sweep: {}\n{}\n{}": "批量捕获：{0}\n{1}\n{2}",
+    "this MODEL is a {}, not FLUX; ACE++ runs on FLUX.1-Fill-dev: load it with core's Load Diffusion Model":
+        "这个模型是 {0}，不是 FLUX；ACE++ 运行在 FLUX.1-Fill-dev 上：请用核心节点“加载扩散模型”加载",
+    "this CLIP is a {}; ACE++ runs on FLUX Fill, which reads CLIP-L and T5: {}": "这个 CLIP 是 {0}；ACE++ 运行在 FLUX Fill 上，它使用 CLIP-L 和 T5：{1}",
+    "this VAE makes latents of {} channels; ACE++ runs on FLUX Fill, whose VAE makes {}: load ae.safetensors with core's Load VAE":
+        "这个 VAE 的潜变量有 {#0} 个通道；ACE++ 运行在 FLUX Fill 上，其 VAE 有 {#1} 个：请用核心节点“加载 VAE”加载 ae.safetensors",
+    "this conditioning was not made for ACE: it lacks the embeddings that tie words like {image} to pictures. Make it with the node “ACE Edit: Encode” (reference latents can then be added with core's ReferenceLatent)":
+        "这个条件不是为 ACE 制作的：缺少把 {image} 这类词与图像联系起来的嵌入。请用节点“ACE Edit: Encode”制作（之后可用核心节点 ReferenceLatent 添加参考潜变量）",
+    "this conditioning has {} text tokens for {} reference images, but was encoded for {} images with {} tokens; nodes that join or shorten conditionings, or take reference latents away, do not work on ACE's: encode the instruction as a whole instead":
+        "这个条件有 {#0} 个文本词元、{#1} 张参考图像，但编码时是 {#2} 张图像、{#3} 个词元；合并、截短条件或去掉参考潜变量的节点不适用于 ACE：请把指令作为整体编码",
+    "{} is not T5 v1.1 XXL{}; {}": "{0} 不是 T5 v1.1 XXL{1}；{2}",
+    "the text encoder in {} is incomplete: of its weights {} and {} more are in no file there. Copy or download all of its files again":
+        "{0} 中的文本编码器不完整：权重 {1} 以及另外 {#2} 个不在任何文件中。请重新复制或下载它的全部文件",
+    "{} For a text encoder, {}": "{0} 对于文本编码器，{1}",
+    "this VAE is not one of pictures; connect the VAE that the result was decoded with": "这个 VAE 不是用于图像的；请连接解码结果时用的 VAE",
+    "this VAE makes latents of {} channels; ACE was trained with the VAE of Stable Diffusion 1.x (4 channels): load models/vae/vae.bin of the ACE model, or vae-ft-mse-840000-ema-pruned.safetensors":
+        "这个 VAE 的潜变量有 {#0} 个通道；ACE 是用 Stable Diffusion 1.x 的 VAE（4 个通道）训练的：请加载 ACE 模型的 models/vae/vae.bin，或 vae-ft-mse-840000-ema-pruned.safetensors",
+    "what is lost of the source is not known: connect the VAE that the result was decoded with or, as round_trip, the source after encoding and decoding it":
+        "不知道原图损失了什么：请连接解码结果时用的 VAE，或把原图编码再解码后接到 round_trip",
+    "there is no folder {} in {} any more; refresh the page and choose again": "{1} 中已没有文件夹 {0}；请刷新页面后重新选择",
+    "judge_model is {}, but judge_server is empty: type the server's address, or empty both": "judge_model 是 {0}，但 judge_server 为空：请填写服务器地址，或两者都留空",
+    "the report of {} has no file {}": "{0} 的报告中没有文件 {1}",
+    "this ComfyUI has no text generation, so the model in clip cannot be asked: update ComfyUI, or type the address of a server instead":
+        "这个 ComfyUI 没有文本生成功能，无法询问 clip 中的模型：请更新 ComfyUI，或改为填写服务器地址",
+    "{} in clip only reads text and writes none: load a model that sees pictures and answers, such as Qwen3-VL": "clip 中的 {0} 只能读文字、不能写：请加载能看图并回答的模型，例如 Qwen3-VL",
+    "{} cannot be asked about pictures in this ComfyUI: {}": "在这个 ComfyUI 中无法就图像询问 {0}：{1}",
+    "{} trains the whole model (method = \"{}\"), and a distillation makes a LoRA: choose another configuration, or use the Train node":
+        "{0} 训练整个模型（method = \"{1}\"），而蒸馏得到的是 LoRA：请选择别的配置，或使用训练节点",
     "{} judged before": "{#0} 对先前已评判",
     "{} could not be read": "{#0} 对无法读取",
     "{} failed": "{#0} 对失败",
@@ -123,6 +153,7 @@ export const sentences = {
     "; {} pictures could not be used": "；{#0} 张图像无法使用",
     "sweep: stopped with {} left; queue again to go on": "批量捕获：已停止，还剩 {#0} 张；再次运行即可继续",
     "sweep: done": "批量捕获：完成",
+    "sweep: done, but all {} pairs were rejected": "批量捕获：完成，但 {#0} 对图像全部未通过检查",
     "sweep: done, but {} of {} gave no pair": "批量捕获：完成，但 {#1} 张中有 {#0} 张没有得到图像对",
     "sweep: done; all {} were captured earlier, and there is nothing new in the folder":
         "批量捕获：完成；{#0} 张此前都已捕获，文件夹中没有新的图像",

@@ -288,7 +288,8 @@ def test_checks_are_those_of_the_marker_where_the_sweep_has_none(server):
     settle(server, "unchanged", 2)
     g.set(sweep, dataset="strict", checks="no_op=on")
     server.run(g)
-    assert "2 rejected" in ended(server) and count(server, "strict") == 0
+    assert ended(server).startswith("sweep: done, but all 2 pairs were rejected\n") and count(server, "strict") == 0
+    assert server.fetch("/ace/sweep").json()["failed"] is True
 
 
 def test_without_markers_a_plain_graph_needs_but_a_name(server):

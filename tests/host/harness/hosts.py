@@ -3,6 +3,8 @@
 Tests run in one ComfyUI; to run them in all, one run after the other, with nothing left to a sample::
 
     cd tests && python -m host.harness.hosts [pytest's arguments]
+
+With ``--oldest`` before them, in the oldest alone, and only what a change is likely to break there.
 """
 
 from __future__ import annotations
@@ -17,6 +19,15 @@ from pathlib import Path
 
 MINIMUM_VERSION = (0, 8, 0)
 EVERYTHING = "ACE_TEST_EVERYTHING"  # a variable: tests that else take a sample of what a host has take all of it
+OLDEST = "--oldest"
+_WORKFLOWS = "tests/host/pack/test_workflows.py::test_workflow_runs_and_survives_saving"
+_IN_THE_OLDEST = (  # loading, sampling, capture and two workflows
+    "tests/host/pack/test_loading.py",
+    "tests/host/bench/test_edit.py",
+    "tests/host/capture/test_nodes.py",
+    f"{_WORKFLOWS}[01 Edit by instruction]",
+    f"{_WORKFLOWS}[05 Inpaint]",
+)
 _ROOT = Path(__file__).resolve().parents[3]
 _HOW_TO = (
     "To run these tests, clone ComfyUI (0.8.0 or newer) to ~/comfy/ComfyUI with its requirements in "
@@ -99,15 +110,14 @@ def _host_python(directory: Path) -> Path:
     return own if own.exists() else Path(sys.executable)
 
 
-def _run_in(hosts: list[Host], arguments: list[str]) -> int:
-    """Runs the host tests in each ComfyUI; returns pytest's code of the first run that did not pass, or 0."""
+def _run_in(hosts: list[Host], tests: tuple[str, ...], arguments: list[str], **environment: str) -> int:
+    """Runs tests in each ComfyUI; returns pytest's code of the first run that did not pass, or 0."""
     codes = []
     for host in hosts:
         print(f"\n== ComfyUI {host}", flush=True)
-        command = [sys.executable, "-m", "pytest", "tests/host", *arguments]
+        command = [sys.executable, "-m", "pytest", *tests, *arguments]
         named = {"COMFYUI_DIR": str(host.directory), "COMFYUI_PYTHON": str(host.python)}
-        environment = {**os.environ, EVERYTHING: "1", **named}
-        codes.append(subprocess.run(command, cwd=_ROOT, env=environment).returncode)
+        codes.append(subprocess.run(command, cwd=_ROOT, env={**os.environ, **environment, **named}).returncode)
     for host, code in zip(hosts, codes, strict=True):
         print(f"ComfyUI {host}: {'passed' if code == 0 else f'pytest ended with {code}'}")
     return next((code for code in codes if code), 0)
@@ -121,7 +131,12 @@ def _main(*arguments: str) -> int:
             raise SystemExit(str(error)) from error
         print(f"skipped: {error}")
         return 0
-    return _run_in(hosts, list(arguments))
+    if OLDEST not in arguments:
+        return _run_in(hosts, ("tests/host",), list(arguments), **{EVERYTHING: "1"})
+    if len(hosts) == 1:
+        print(f"skipped: the only ComfyUI here is {hosts[0]}, where all tests run anyway")
+        return 0
+    return _run_in(hosts[-1:], _IN_THE_OLDEST, [one for one in arguments if one != OLDEST])
 
 
 if __name__ == "__main__":

@@ -15,6 +15,15 @@ from host.training.test_training_nodes import training_comfy as training_comfy  
 
 NODE = "app.graph.nodes.find(node => node.type === 'ACEDistil')"
 PANEL = f"{NODE}?.widgets.find(widget => widget.name === 'ace_run')?.element"
+# Keeps what the node says while it runs, and whether its curve is there by then.
+WATCH = f"""() => {{
+    window.told = [];
+    setInterval(() => {{
+        for (const {{ value }} of ({NODE})?.widgets ?? [])
+            if (typeof value === "string" && value.includes("step") && window.told.at(-1)?.text !== value)
+                window.told.push({{ text: value, curve: !!({PANEL})?.querySelector("svg polyline") }});
+    }}, 50);
+}}"""
 PAGE = "<!doctype html><title>The report</title>"
 
 
@@ -101,6 +110,14 @@ def open_distil(page: ComfyPage, name: str, nodes_2: bool) -> None:
     assert page.page.evaluate("() => LiteGraph.vueNodesMode ?? false") is nodes_2
 
 
+def assert_told_while_it_ran(page: ComfyPage) -> None:
+    """How far it is stands first, above whatever else there is to say; the curve is drawn as it grows."""
+    told = page.page.evaluate("() => window.told")
+    running = [one for one in told if one["text"].startswith("step ")]
+    assert running, told
+    assert any(one["curve"] for one in running) and all("loss" in one["text"].splitlines()[0] for one in running)
+
+
 def test_a_finished_distillation_is_opened_from_its_node_and_its_notice(
     training_comfy: ComfyServer, open_page, nodes_2
 ):
@@ -109,7 +126,9 @@ def test_a_finished_distillation_is_opened_from_its_node_and_its_notice(
     open_distil(page, name, nodes_2)
     assert page.page.evaluate(f"() => !({PANEL})")
     edited = page.page.evaluate("() => app.graph.nodes.length")
+    page.page.evaluate(WATCH)
     page.queue(timeout=300)
+    assert_told_while_it_ran(page)
     notice = page.page.locator(".ace-notice")
     notice.wait_for()
     assert name in notice.inner_text() and "score" in notice.inner_text()

@@ -2,13 +2,10 @@
 
 import json
 import os
-import threading
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from comfyui_ace.training.dataset import store as pairs
-from comfyui_ace.training.dataset.disk.index import PairIndex
 from comfyui_ace.training.dataset.disk.rows import FORMAT_KEYS, check_id
 from comfyui_ace.training.dataset.intake.checks import CheckSettings
 from comfyui_ace.training.dataset.intake.prepare import plain_prompt
@@ -145,20 +142,6 @@ def test_several_seeds_of_a_local_edit_are_variants_and_not_duplicates(dataset):
     touched = source.copy()
     touched[0, 0] ^= 1  # of another source, the look alone decides
     assert dataset.append(pair(0, source=touched, target=insert(10))).status == "rejected"
-
-
-def test_a_pair_that_another_stores_while_it_is_checked_is_a_duplicate(dataset, monkeypatch):
-    """It looks like itself, but that is no reason to reject it."""
-    checks = pairs.run_checks
-
-    def meanwhile(*arguments):
-        monkeypatch.setattr(pairs, "run_checks", checks)
-        assert Dataset(dataset.folder).append(pair(0)).stored and len(dataset) == 1
-        return checks(*arguments)
-
-    monkeypatch.setattr(pairs, "run_checks", meanwhile)
-    assert dataset.append(pair(0)).status == "duplicate"
-    assert not list(dataset.rejected())
 
 
 def test_rejections_are_listed_with_reason_number_and_picture(dataset):
@@ -337,52 +320,6 @@ def test_a_last_line_without_line_break_is_kept(dataset):
     path.write_bytes(path.read_bytes().rstrip(b"\n"))
     second = dataset.append(pair(1)).id
     assert [row.id for row in dataset.rows()] == [kept, second]
-
-
-def test_an_open_dataset_sees_what_others_wrote_and_rewrote(dataset):
-    other = Dataset(dataset.folder)
-    assert len(dataset) == 0
-    kept = other.append(pair(0)).id
-    assert len(dataset) == 1 and dataset.append(pair(0)).id == kept
-    other.rewrite(lambda row: None)
-    assert len(dataset) == 0
-    with pytest.raises(DatasetError, match="no pair"):
-        dataset.row(kept)
-
-
-def test_a_row_is_right_though_the_file_is_rewritten_between_looking_it_up_and_reading_it(dataset, monkeypatch):
-    first, second, third = (dataset.append(pair(n)).id for n in range(3))
-    other = Dataset(dataset.folder)
-    refresh, left = PairIndex.refresh, [first, second]
-
-    def then_rewritten(index):
-        refresh(index)
-        if index is dataset._index and left:  # whatever is taken out shifts what comes after it
-            gone = left.pop(0)
-            other.rewrite(lambda row: None if row.id == gone else replace(row, tags=(*row.tags, f"ä{len(left)}")))
-
-    monkeypatch.setattr(PairIndex, "refresh", then_rewritten)
-    row = dataset.row(third)
-    assert (row.id, row.tags) == (third, ("ä1", "ä0")) and not left
-    left.append(third)
-    with pytest.raises(DatasetError, match=f"has no pair '{third}'"):
-        dataset.row(third)
-
-
-def test_threads_write_without_losing_or_doubling(dataset):
-    results = []
-
-    def work(offset: int) -> None:
-        results.extend(dataset.append(pair(seed)) for seed in range(offset, offset + 8))
-
-    threads = [threading.Thread(target=work, args=(offset,)) for offset in (0, 4, 8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    stored = [result.id for result in results if result.stored]
-    assert len(results) == 24 and len(stored) == len(set(stored)) == 16
-    assert sorted(row.id for row in dataset.rows()) == sorted(stored)
 
 
 def test_the_digest_depends_on_content_alone(tmp_path):
