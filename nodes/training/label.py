@@ -152,7 +152,7 @@ def _write(dataset: Dataset, language: str, notify: Messages) -> None:
     result = apply_labels(dataset, journal, plan(dataset, journal, language))
     notify(f"{result.changed} pairs have new instructions; {_UNDO!r} takes that back")
     if result.left:
-        notify(f"{len(result.left)} keep their words, which somebody has changed since the label was made")
+        notify(f"{len(result.left)} keep their words: somebody has changed or decided on them since they were labelled")
     tell_failures(result.failed, notify)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from ..dataset.disk.rows import PairRow
 from ..dataset.store import Dataset
@@ -50,8 +51,11 @@ class LabellingResult:
     seconds: float = 0.0
     finished: bool = True
 
-    def take(self, labelled: Labelled) -> None:
-        """Counts one pair."""
+    def take(self, labelled: Labelled | None) -> None:
+        """Counts one pair; None is one that was decided on."""
+        if labelled is None:
+            self.decided += 1
+            return
         label = labelled.label
         self.usage = self.usage + labelled.usage
         self.repeated += labelled.repeated
@@ -118,7 +122,8 @@ def label_dataset(
     journal = LabelJournal(dataset.folder)
     todo, known = choose_pairs(dataset, journal, labeller, settings)
     decided = {row.id: journal[row.id].decided for row in todo}
-    twice = {row.id for row in [row for row in todo if row.source_file_name is not None][: settings.identical]}
+    edits = [row.id for row in todo if row.source_file_name is not None]
+    twice = set(edits[: settings.identical])
     result, started, done = LabellingResult(known=known), time.monotonic(), 0
     tell = progress or (lambda *_: None)
 
@@ -129,25 +134,13 @@ def label_dataset(
         tell(done, len(todo), result)
 
     def ask(row: PairRow) -> Labelled | None:
-        """None where somebody has decided since the run began: asking would be for nothing."""
-        journal.refresh()
-        state = journal[row.id]
-        if state.decided != decided[row.id]:
-            return None
-        return labeller.label(
-            row.id,
-            shown_pair(dataset, row),
-            identical=row.id in twice,
-            shared=(shared or {}).get(row.id),
-            rejected=state.rejected,
-        )
+        given = {"identical": row.id in twice, "shared": (shared or {}).get(row.id)}
+        return _label_undecided(dataset, labeller, journal, row, decided[row.id], **given)
 
     def take(row: PairRow, labelled: Labelled | None) -> None:
-        if labelled is None:
-            result.decided += 1
-        else:
+        if labelled is not None:
             journal.add_label(replace(labelled.label, row=hash_of_words(row)), decided[row.id])
-            result.take(labelled)
+        result.take(labelled)
         tell_one()
 
     def fail(row: PairRow, error: Exception) -> None:
@@ -162,6 +155,17 @@ def label_dataset(
     finally:
         result.seconds = time.monotonic() - started
     return result
+
+
+def _label_undecided(
+    dataset: Dataset, labeller: Labeller, journal: LabelJournal, row: PairRow, decided: int, **given: Any
+) -> Labelled | None:
+    """None where somebody has decided since the run began: asking would be for nothing."""
+    journal.refresh()
+    state = journal[row.id]
+    if state.decided != decided:
+        return None
+    return labeller.label(row.id, shown_pair(dataset, row), rejected=state.rejected, **given)
 
 
 def _is_known(label: Label | None, labeller: Labeller, in_set: bool) -> bool:
