@@ -121,9 +121,12 @@ def test_nobody_decides_on_a_pair_that_was_not_looked_at(open_page, comfy, three
     first = page.shown()
     page.page.dblclick(".ace-label-reject")
     second = page.shown(first)
-    page.page.keyboard.down("a")
+    page.page.wait_for_function("() => document.activeElement.closest('.ace-viewer')")
+    page.page.dispatch_event(".ace-label-reject", "click", {"detail": 2})
     page.page.keyboard.down("a")
     third = page.shown(second)
+    page.page.keyboard.down("a")  # it was not let go of
+    page.page.wait_for_timeout(500)
     page.page.keyboard.up("a")
     journal = LabelJournal(three.folder)
     until(lambda: (journal.refresh(), journal[second].decision == ACCEPTED)[1], "the second pair was not accepted")
