@@ -176,8 +176,11 @@ def _dry_run(args: argparse.Namespace, dataset: Dataset, settings: LabelSettings
     from .settings import shown_pair
 
     labeller = Labeller(None, settings)
-    labeller.model, labeller.judged_by = args.model, args.judge_model  # what these labelled is known
-    todo, known = choose_pairs(dataset, LabelJournal(dataset.folder), labeller, settings)
+    journal = LabelJournal(dataset.folder)
+    # No server is asked for the name of its only model: it is taken to be the one that labelled pairs before.
+    labelled_by = (state.label.model for _, state in journal.items() if state.label is not None and state.label.model)
+    labeller.model, labeller.judged_by = args.model or next(labelled_by, ""), args.judge_model
+    todo, known = choose_pairs(dataset, journal, labeller, settings)
     tasks: dict[str, int] = {}
     captioned = 0
     for row in todo if settings.tasks else ():

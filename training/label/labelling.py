@@ -170,7 +170,11 @@ def _label_undecided(
 
 def _is_known(label: Label | None, labeller: Labeller, in_set: bool) -> bool:
     """Whether a label answers what would be asked now. What the pixels tell needs no model, no judge and no set."""
-    if label is None or label.asked != labeller.asked:
+    if label is None:
+        return False
+    if label.model and not labeller.model:
+        return True  # without a model there is nothing more to say of it
+    if label.asked != labeller.asked:
         return False
     if label.task:
         return True

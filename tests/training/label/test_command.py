@@ -86,6 +86,8 @@ def test_only_the_sets_of_the_pairs_that_are_labelled_are_asked_about(dataset, c
     label = LabelJournal(dataset.folder)[ids[0]].label
     assert label.in_set and label.shared == ("grey grain", "2 pictures of one kind")
     assert call(capsys, "run", dataset.folder, "--dry-run", *wishes)[1]["known"] == 1
+    assert call(capsys, "run", dataset.folder, "--dry-run", *wishes[:-2])[1]["known"] == 1, "by that model, presumably"
+    assert call(capsys, "run", dataset.folder, "--dry-run", "--rewrites", "2")[1]["pairs"] == PAIRS + 1, "other wishes"
 
 
 def test_rows_that_somebody_changed_are_named_and_left(dataset, capsys):

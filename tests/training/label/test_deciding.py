@@ -173,6 +173,18 @@ def test_what_a_person_decides_while_a_run_labels_stays(dataset, again):
     assert [one.row.id for one in plan(dataset, fresh)] == [row.id for row in rows[1:-1]]
 
 
+def test_a_rejection_outlives_labels_that_began_before_it(dataset):
+    run(dataset)
+    journal = LabelJournal(dataset.folder)
+    first = next(dataset.rows()).id
+    label = journal[first].label
+    journal.add_rejection(first)
+    journal.add_label(label, decided=0)
+    assert journal[first].decision == REJECTED == LabelJournal(dataset.folder)[first].decision
+    journal.add_label(label, decided=journal[first].decided)
+    assert journal[first].waits, "who labels a rejected pair again wants to see what comes of it"
+
+
 def test_again_brings_new_texts_and_none_that_was_rejected(dataset):
     run(dataset)
     journal = LabelJournal(dataset.folder)
@@ -192,6 +204,13 @@ def test_again_brings_new_texts_and_none_that_was_rejected(dataset):
     assert run(dataset, settings=everything).unlabelled == {"words": 1}, "there is nothing else that this model says"
     journal.refresh()
     assert not journal[first].waits
+
+
+def test_a_run_without_a_model_leaves_what_a_model_proposed(dataset):
+    run(dataset)
+    other = replace(PLAIN, forms=("long",))
+    assert label_dataset(dataset, Labeller(None, other), other).known == PAIRS
+    assert all(state.waits for _, state in LabelJournal(dataset.folder).items())
 
 
 def test_a_judge_or_a_set_that_is_named_later_is_asked(dataset):
