@@ -214,17 +214,19 @@ def test_two_forms_in_the_same_words_are_one_text():
     assert [reason for _, reason in found.dropped] == ["it is there already"]
 
 
-def test_chinese_that_exchanges_left_and_right_is_dropped():
+@pytest.mark.parametrize(("place", "said", "other"), [("left", "左", "右"), ("right", "右", "左")])
+def test_chinese_that_exchanges_left_and_right_is_dropped(place, said, other):
     class Turned(Looking):
         def compose(self, request):
             value = super().compose(request)
-            value["instructions"] = {"imperative": "把 {image} 左边的方块涂成蓝色", "short": "{image} 右边的方块变蓝"}
-            return value
+            texts = {"imperative": f"把 {{image}} {said}边的方块涂成蓝色", "short": f"{{image}} {other}边的方块变蓝"}
+            return {**value, "instructions": texts}
 
     settings = LabelSettings(languages=("zh",), forms=("imperative", "short"), identical=0)
-    found = label(Turned(), settings=settings)
-    assert found.words("zh") == ("把 {image} 左边的方块涂成蓝色",)
-    assert found.dropped == (("{image} 右边的方块变蓝", "it says right, which was not seen"),)
+    found = label(Turned(), shown(place=place), settings)
+    assert found.words("zh") == (f"把 {{image}} {said}边的方块涂成蓝色",)
+    turned = {"left": "right", "right": "left"}[place]
+    assert found.dropped == ((f"{{image}} {other}边的方块变蓝", f"it says {turned}, which was not seen"),)
 
 
 def test_what_a_person_rejected_is_not_written_again():
