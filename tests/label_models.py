@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from dataclasses import dataclass, field
 
@@ -13,6 +14,7 @@ from comfyui_ace.training.vision_language.answer import Answer, Usage
 
 COLOURS = {"red": (220, 30, 30), "blue": (30, 50, 220), "green": (20, 160, 50), "yellow": (240, 220, 40)}
 _OPPOSITE = {"left": "right", "right": "left"}
+NEVER_DRAWN = ("dog", "cat", "moon", "hat")
 SIDE = 96
 
 
@@ -150,7 +152,8 @@ class Looking:
         before, after = (pictures[0], pictures[1]) if len(pictures) == 2 else (None, pictures[0])
         names = json.loads(request.parts[-1].split("(Image 2): ")[1].split("]. Then")[0] + "]")
         there = lambda name, colour: bool(colour) and (colour in name or name == "square")  # noqa: E731
+        sentences = request.parts[-1].split("about them:\n")[1].split("\nFor each of")[0].casefold()
         return {
             "things": [{"thing": name, "before": there(name, before), "after": there(name, after)} for name in names],
-            "absent": "",
+            "absent": ", ".join(f"a {name}" for name in NEVER_DRAWN if re.search(rf"\b{name}\b", sentences)),
         }

@@ -87,7 +87,7 @@ class Page:
                 if found.removed is None
                 else removed_item(found.removed)
             )
-            label = label_item(self._labels(catalogue), found.row.id) if found.removed is None else {}
+            label = label_item(self._labels(catalogue), found.row) if found.removed is None else {}
             return {**details(catalogue, found.row, item), "label": label}
 
         return web.json_response(await self._read(request, read))

@@ -134,6 +134,7 @@ def _label(dataset: Dataset, labeller: Labeller, settings: LabelSettings, notify
         f"{result.proposed} pairs got texts": True,
         f"{result.left} were left without": result.left,
         f"{result.known} were known": result.known,
+        f"{result.decided} were decided on meanwhile": result.decided,
         f"{len(result.failed)} failed": len(result.failed),
         f"{tokens} tokens written in {result.seconds:.0f} s": tokens,
     }
@@ -150,6 +151,8 @@ def _write(dataset: Dataset, language: str, notify: Messages) -> None:
     journal = LabelJournal(dataset.folder)
     result = apply_labels(dataset, journal, plan(dataset, journal, language))
     notify(f"{result.changed} pairs have new instructions; {_UNDO!r} takes that back")
+    if result.left:
+        notify(f"{len(result.left)} keep their words: somebody has changed or decided on them since they were labelled")
     tell_failures(result.failed, notify)
 
 
@@ -159,6 +162,8 @@ def _undo(dataset: Dataset, notify: Messages) -> None:
 
     result = undo(dataset, LabelJournal(dataset.folder))
     notify(f"{result.changed} pairs have their earlier instructions again")
+    if result.left:
+        notify(f"{len(result.left)} were changed since and keep their words: {', '.join(list(result.left)[:_SHOWN])}")
 
 
 def _draw(dataset: Dataset, journal):

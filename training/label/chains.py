@@ -32,7 +32,7 @@ class Chain:
 
 
 def find_chains(dataset: Dataset, ids: Sequence[str] = ()) -> list[Chain]:
-    """Pairs that follow one another; each pair is in one chain at most, and none in a circle.
+    """Pairs that follow one another; each pair is in one chain at most, and none comes back to a picture it had.
 
     Args:
         ids: of the pairs that may be linked, in this order; all of the dataset if left out. Pairs of different sets are
@@ -48,14 +48,17 @@ def find_chains(dataset: Dataset, ids: Sequence[str] = ()) -> list[Chain]:
     for row in edits:
         waiting.setdefault((row.group, row.source_hash), []).append(row.id)
     following: dict[str, str] = {}
-    taken: set[str] = set()
+    leading: dict[str, str] = {}
+    sources = {row.id: row.source_hash for row in edits}
     for row in edits:
-        others = waiting.get((row.group, targets[row.id]), [])
-        free = next((other for other in others if other != row.id and other not in taken), None)
-        if free is not None:
-            following[row.id] = free
-            taken.add(free)
-    return [chain for row in edits if row.id not in taken and len((chain := _walk(row.id, following)).ids) > 1]
+        had = {sources[pair] for pair in _walk(row.id, leading)} | {targets[row.id]}
+        for other in waiting.get((row.group, targets[row.id]), []):
+            # An edit that undoes an earlier one would lead round in a circle, from which nothing else could go on.
+            if other not in leading and had.isdisjoint(targets[pair] for pair in _walk(other, following)):
+                following[row.id], leading[other] = other, row.id
+                break
+    starts = [row.id for row in edits if row.id in following and row.id not in leading]
+    return [Chain(tuple(_walk(start, following))) for start in starts]
 
 
 def chain_of(dataset: Dataset, ids: Sequence[str]) -> Chain:
@@ -102,8 +105,8 @@ def _phrasings(row: PairRow, captions: bool) -> tuple[str, ...] | None:
     return (*row.phrasings, f"{indicator(0)} {row.target_caption}") if captions and row.target_caption else None
 
 
-def _walk(start: str, following: Mapping[str, str]) -> Chain:
+def _walk(start: str, links: Mapping[str, str]) -> list[str]:
     ids = [start]
-    while ids[-1] in following:
-        ids.append(following[ids[-1]])
-    return Chain(tuple(ids))
+    while ids[-1] in links:
+        ids.append(links[ids[-1]])
+    return ids

@@ -44,6 +44,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     _add_wishes(run)
     write = command("write", _write, "write proposed texts into the rows; without --apply there is a preview alone")
     write.add_argument("--apply", action="store_true", help="change the rows")
+    write.add_argument(
+        "--overwrite", action="store_true", help="also rows whose words were changed since the label was made"
+    )
     write.add_argument("--undo", action="store_true", help="bring back the words from before the last --apply")
     write.add_argument(
         "--language", choices=LANGUAGES, default="en", help="of the texts; published models read English (en)"
@@ -75,7 +78,9 @@ def _add_wishes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", choices=("train", "validation"), help="label these alone")
     parser.add_argument("--limit", type=bounded_int(1), default=0, metavar="N", help="at most so many pairs")
     parser.add_argument(
-        "--again", action="store_true", help="also pairs that were proposed, left or rejected; accepted ones stay"
+        "--again",
+        action="store_true",
+        help="ask anew, also about pairs that were proposed, left or rejected; accepted ones stay",
     )
     parser.add_argument(
         "--identical",
@@ -102,6 +107,7 @@ def _run(args: argparse.Namespace) -> int:
         split=args.split,
         limit=args.limit,
         again=args.again,
+        sets=args.sets,
         identical=args.identical,
     )
     if args.dry_run:
@@ -114,9 +120,9 @@ def _run(args: argparse.Namespace) -> int:
             f"{backend.model}: " + (f"pictures are sent to {where}" if where else "no picture leaves this machine"),
         )
     labeller = Labeller(backend, settings, judge=judge)
-    shared = _shared(args, dataset, backend)
     todo, _known = choose_pairs(dataset, LabelJournal(dataset.folder), labeller, settings)
     note(args, f"{len(todo)} pairs to label")
+    shared = _shared(args, dataset, backend, [row.id for row in todo])
     with pair_bar(args, "labelled", _numbers) as progress:
         result = label_dataset(dataset, labeller, settings, shared=shared, progress=progress)
     return _say_result(args, labeller.model, result)
@@ -133,6 +139,8 @@ def _say_result(args: argparse.Namespace, model: str, result: LabellingResult) -
         f"{len(result.failed)} failed; {result.repeated} questions asked twice; {result.usage.prompt_tokens} tokens read "
         f"and {result.usage.completion_tokens} written in {result.seconds:.0f} s{reasons}"
     )
+    if result.decided:
+        text += f"\n{result.decided} pairs were decided on meanwhile and not asked about"
     if 2 * result.invented > result.shown_twice:
         text += (
             f"\nOf {result.shown_twice} pictures shown twice the model saw {result.invented} differ: it invents. "
@@ -146,6 +154,7 @@ def _say_result(args: argparse.Namespace, model: str, result: LabellingResult) -
         "proposed": result.proposed,
         "unlabelled": result.unlabelled,
         "known": result.known,
+        "decided": result.decided,
         "failed": result.failed,
         "invented": result.invented,
         "shown_twice": result.shown_twice,
@@ -163,18 +172,28 @@ def _dry_run(args: argparse.Namespace, dataset: Dataset, settings: LabelSettings
     from .labeller import Labeller
     from .labelling import choose_pairs
     from .looking.recognise import recognise
+    from .sets import questions_about, sets_of
     from .settings import shown_pair
 
     labeller = Labeller(None, settings)
-    todo, known = choose_pairs(dataset, LabelJournal(dataset.folder), labeller, settings)
+    journal = LabelJournal(dataset.folder)
+    # No server is asked for the name of its only model: it is taken to be the one that labelled pairs before.
+    labelled_by = (state.label.model for _, state in journal.items() if state.label is not None and state.label.model)
+    labeller.model, labeller.judged_by = args.model or next(labelled_by, ""), args.judge_model
+    todo, known = choose_pairs(dataset, journal, labeller, settings)
     tasks: dict[str, int] = {}
+    captioned = 0
     for row in todo if settings.tasks else ():
         task = recognise(shown_pair(dataset, row))
         if task is not None:
             tasks[task.id] = tasks.get(task.id, 0) + 1
+            captioned += task.captioned
     natural = len(todo) - sum(tasks.values())
-    least = natural * (2 + 2 * len(settings.languages) + settings.rewrites)
-    most = least + natural + min(settings.identical, natural)
+    sets = sets_of(dataset.rows(settings.split), [row.id for row in todo]) if settings.sets else {}
+    # A rewrite that is not true is found by asking about each of them; a caption is asked for, and whether it is true.
+    least = natural * (2 + 2 * len(settings.languages) + settings.rewrites) + questions_about(sets)
+    checked = 0 if not settings.rewrites else 1 + settings.rewrites * (settings.rewrites > 1)
+    most = least + natural * (1 + checked) + min(settings.identical, natural) + 2 * captioned
     told = "".join(f"\n  {count} {task}" for task, count in sorted(tasks.items()))
     text = (
         f"{len(todo)} pairs to label, {known} known. {sum(tasks.values())} are told from the pixels:{told or ' none'}\n"
@@ -200,17 +219,21 @@ def _backends(args: argparse.Namespace, dataset: Dataset) -> tuple[Backend | Non
             raise DatasetError("a judge answers on a server: name it with --server")
         return None, None
     values = server_settings(args)
+    values["again"] = args.again
     backend = open_labeller_backend(dataset, args.server, args.model, **values)
     judge = open_labeller_backend(dataset, args.server, args.judge_model, **values) if args.judge_model else None
     return backend, judge
 
 
-def _shared(args: argparse.Namespace, dataset: Dataset, backend: Backend | None) -> dict[str, tuple[str, ...]]:
-    from .sets import find_sets, shared_by_set
+def _shared(
+    args: argparse.Namespace, dataset: Dataset, backend: Backend | None, ids: list[str]
+) -> dict[str, tuple[str, ...]]:
+    """What the sets of the pairs that are to be labelled share."""
+    from .sets import sets_of, shared_by_set
 
     if not args.sets or backend is None:
         return {}
-    sets = find_sets(dataset.rows(args.split))
+    sets = sets_of(dataset.rows(args.split), ids)
     note(args, f"{len(sets)} sets")
     return shared_by_set(dataset, backend, sets, fail=lambda name, error: note(args, f"set {name}: {error}"))
 
@@ -223,23 +246,35 @@ def _write(args: argparse.Namespace) -> int:
     journal = LabelJournal(dataset.folder)
     if args.undo:
         result = undo(dataset, journal)
-        said = f"{result.changed} pairs have their earlier words again"
-        return _say_written(args, {"changed": result.changed, "failed": result.failed}, said)
+        said = f"{result.changed} pairs have their earlier words again{_left(result.left)}"
+        value = {"changed": result.changed, "failed": result.failed, "left": result.left}
+        return _say_written(args, value, said)
     planned = plan(dataset, journal, args.language)
+    wanted = [one for one in planned if args.overwrite or not one.changed]
+    left = {one.row.id: "its words were changed since the label was made" for one in planned if one not in wanted}
     lines = []
-    for one in planned[:_SHOWN]:
+    for one in wanted[:_SHOWN]:
         lines.append(f"{one.row.id}\n  - {one.row.instruction}\n  + {one.words.instruction}")
         lines += [f"  + {text}" for text in one.words.phrasings]
-    if len(planned) > _SHOWN:
-        lines.append(f"… and {len(planned) - _SHOWN} more")
-    value = {"pairs": len(planned), "changed": 0, "failed": {}}
+    if len(wanted) > _SHOWN:
+        lines.append(f"… and {len(wanted) - _SHOWN} more")
+    value = {"pairs": len(wanted), "changed": 0, "failed": {}, "left": left}
     if not args.apply:
-        return _say_written(
-            args, value, "\n".join([*lines, f"{len(planned)} pairs. Nothing was changed; add --apply."])
-        )
-    result = apply_labels(dataset, journal, planned)
-    said = f"{result.changed} pairs have new words; --undo goes back."
-    return _say_written(args, {**value, "changed": result.changed, "failed": result.failed}, said)
+        said = f"{len(wanted)} pairs{_left(left)}. Nothing was changed; add --apply."
+        return _say_written(args, value, "\n".join([*lines, said]))
+    result = apply_labels(dataset, journal, planned, overwrite=args.overwrite)
+    value |= {"changed": result.changed, "failed": result.failed, "left": result.left}
+    said = f"{result.changed} pairs have new words{_left(result.left)}; --undo goes back."
+    return _say_written(args, value, said)
+
+
+def _left(left: dict[str, str]) -> str:
+    """How many pairs keep their words, and which."""
+    if not left:
+        return ""
+    more = f" and {len(left) - _SHOWN} more" if len(left) > _SHOWN else ""
+    named = "".join(f"\n  {pair}: {reason}" for pair, reason in list(left.items())[:_SHOWN])
+    return f", {len(left)} keep theirs:{named}{more}\n"
 
 
 def _say_written(args: argparse.Namespace, value: dict, text: str) -> int:

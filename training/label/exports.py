@@ -1,6 +1,6 @@
 """Accepted labels as a fine-tuning set for a captioner, as ACE's Instruction Captioner was made (Han et al. 2024, §3.2).
 
-A student sees source and result and answers with the instruction and both captions in one step.
+A student sees source and result and answers in one step with the instruction and the captions that the pair has.
 """
 
 from __future__ import annotations
@@ -25,10 +25,18 @@ _SYSTEM = (
 )
 _QUESTION = (
     "Image 1 is the picture before an edit and Image 2 after it.{references} Write the instruction that leads from one to "
-    'the other; call the edited picture "{{image}}". Also say what each of the two shows.'
+    'the other; call the edited picture "{{image}}".{captions}'
 )
+# What is asked for beside the instruction, by which captions the pair has: nothing is learnt from an empty one.
+_CAPTIONS = {
+    (): "",
+    ("source_caption",): " Also say what Image 1 shows.",
+    ("target_caption",): " Also say what Image 2 shows.",
+    ("source_caption", "target_caption"): " Also say what each of the two shows.",
+}
 _TEXT = {"type": "string"}
-_CONFIGURATION = """# LLaMA-Factory: llamafactory-cli train {name}.yaml, in this folder
+_CONFIGURATIONS = {
+    "llama-factory": """# LLaMA-Factory: llamafactory-cli train {name}.yaml, in this folder
 model_name_or_path: Qwen/Qwen2.5-VL-7B-Instruct
 template: qwen2_vl
 stage: sft
@@ -44,7 +52,21 @@ learning_rate: 1.0e-4
 num_train_epochs: 2
 bf16: true
 output_dir: ./{name}-lora
-"""
+""",
+    "ms-swift": """# ms-swift: swift sft --config {name}.yaml, in this folder
+model: Qwen/Qwen2.5-VL-7B-Instruct
+dataset:
+  - {name}.jsonl
+target_modules: all-linear
+max_length: 4096
+torch_dtype: bfloat16
+per_device_train_batch_size: 1
+gradient_accumulation_steps: 8
+learning_rate: 1.0e-4
+num_train_epochs: 2
+output_dir: ./{name}-lora
+""",
+}
 
 
 @dataclass(frozen=True)
@@ -87,9 +109,8 @@ def export_labels(
         )
     lessons = (lesson for row in accepted for lesson in _lessons(dataset, row, every_phrasing))
     count = write_lessons(folder, _NAME, lessons, style)
-    if style == "llama-factory":
-        with atomic_write(folder / f"{_NAME}.yaml") as temporary:
-            temporary.write_text(_CONFIGURATION.format(name=_NAME), encoding="utf-8", newline="\n")
+    with atomic_write(folder / f"{_NAME}.yaml") as temporary:
+        temporary.write_text(_CONFIGURATIONS[style].format(name=_NAME), encoding="utf-8", newline="\n")
     return ExportedLabels(folder, count, len(accepted), len(rows) - len(accepted))
 
 
@@ -107,15 +128,17 @@ def _lessons(dataset: Dataset, row: PairRow, every_phrasing: bool) -> Iterator[L
     labels += [f"Image {number} (reference)" for number in range(3, 3 + len(shown.references))]
     pictures = zip(labels, (shown.source, shown.result, *shown.references), strict=True)
     references = " The further images are references." if shown.references else ""
-    fields = ("instruction", "source_caption", "target_caption")
+    captions = {"source_caption": row.source_caption, "target_caption": row.target_caption}
+    captions = {name: words for name, words in captions.items() if words}
+    fields = ("instruction", *captions)
     schema = {
         "type": "object",
         "properties": dict.fromkeys(fields, _TEXT),
         "required": list(fields),
         "additionalProperties": False,
     }
-    parts = (*(LabelledImage(*each) for each in pictures), _QUESTION.format(references=references))
+    question = _QUESTION.format(references=references, captions=_CAPTIONS[tuple(captions)])
+    parts = (*(LabelledImage(*each) for each in pictures), question)
     request = Request(parts=parts, system=_SYSTEM, schema=schema)
     for words in row.all_instructions if every_phrasing else (row.instruction,):
-        answer = {"instruction": words, "source_caption": row.source_caption, "target_caption": row.target_caption}
-        yield Lesson(request, answer, pictures_in_set(dataset.folder, files))
+        yield Lesson(request, {"instruction": words, **captions}, pictures_in_set(dataset.folder, files))

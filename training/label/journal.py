@@ -10,7 +10,7 @@ import json
 import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -73,12 +73,16 @@ class PairLabels:
         decision: "open", "accepted" or "rejected".
         writing: what came into the row last.
         run: in which that was.
+        decided: how many decisions there were; a label that began before the last of them changes none.
+        rejected: texts that a person did not want.
     """
 
     label: Label | None = None
     decision: str = OPEN
     writing: Writing | None = None
     run: str = ""
+    decided: int = 0
+    rejected: tuple[str, ...] = ()
 
     @property
     def waits(self) -> bool:
@@ -155,9 +159,16 @@ class LabelJournal:
         with self._lock:
             return list(self._state.runs)
 
-    def add_label(self, label: Label) -> None:
-        """Raises `WriteError`."""
-        self._append("label", label=label.as_dict())
+    def add_label(self, label: Label, decided: int) -> None:
+        """Proposes texts, unless somebody has decided on the pair meanwhile.
+
+        Args:
+            decided: of the pair, when the work on the label began.
+
+        Raises:
+            WriteError: the disk refuses.
+        """
+        self._append("label", label=label.as_dict(), decided=decided)
 
     def add_rejection(self, pair: str) -> None:
         """A person wants none of a label's texts. Raises `WriteError`."""
@@ -191,17 +202,32 @@ class LabelJournal:
         if event == "label":
             # The raw answers are for the file: ten thousand pairs' worth of them would fill the memory.
             label = Label.from_dict({**data["label"], "time": data["time"], "answers": ()})
-            known = state.pairs.get(label.pair, PairLabels())
-            state.pairs[label.pair] = PairLabels(label, OPEN, known.writing, known.run)
+            self._propose(label, int(data.get("decided", 0)))
         elif event in ("reject", "reopen"):
-            known = state.pairs[data["pair"]]
-            decision = REJECTED if event == "reject" else OPEN
-            state.pairs[data["pair"]] = PairLabels(known.label, decision, known.writing, known.run)
+            self._reject(str(data["pair"]), event == "reject")
         elif event == "write":
             writings = {pair: Writing.from_dict(value) for pair, value in data["pairs"].items()}
             state.pending.setdefault(str(data["run"]), {}).update(writings)
         elif event == "done":
             self._finish(str(data["run"]), set(data.get("failed", ())))
+
+    def _propose(self, label: Label, decided: int) -> None:
+        """A new label takes the place of what waits, and of a rejection that was known when its work began."""
+        known = self._state.pairs.get(label.pair, PairLabels())
+        if known.decision == ACCEPTED or (known.decision == REJECTED and known.decided != decided):
+            return
+        self._state.pairs[label.pair] = replace(known, label=label, decision=OPEN)
+
+    def _reject(self, pair: str, rejected: bool) -> None:
+        known = self._state.pairs[pair]
+        texts = [] if known.label is None else [text.text for text in known.label.texts]
+        others = [text for text in known.rejected if text not in texts]
+        self._state.pairs[pair] = replace(
+            known,
+            decision=REJECTED if rejected else OPEN,
+            decided=known.decided + 1,
+            rejected=(*others, *texts) if rejected else tuple(others),
+        )
 
     def _finish(self, run: str, failed: set[str]) -> None:
         state = self._state
@@ -209,6 +235,8 @@ class LabelJournal:
             if pair in failed:
                 continue
             known = state.pairs.get(pair, PairLabels())
-            state.pairs[pair] = PairLabels(known.label, writing.decision, writing, run)
+            state.pairs[pair] = replace(
+                known, decision=writing.decision, writing=writing, run=run, decided=known.decided + 1
+            )
             if writing.decision == ACCEPTED and (not state.runs or state.runs[-1] != run):
                 state.runs.append(run)

@@ -35,7 +35,7 @@ from .looking.prompts import (
     rewrite_request,
 )
 from .looking.recognise import Recognised, recognise, template_texts
-from .looking.words import MOST_ALIKE, alike, colours, directions, keeps
+from .looking.words import MOST_ALIKE, alike, colours, comparable, keeps, sides
 from .settings import LabelSettings, Shown
 
 Found = TypeVar("Found")
@@ -49,8 +49,13 @@ class _NoLabel(Exception):
 
 @dataclass
 class _Work:
-    """What has been found out of one pair."""
+    """What has been found out of one pair.
 
+    Attributes:
+        rejected: texts that a person did not want.
+    """
+
+    rejected: tuple[str, ...] = ()
     checks: dict[str, str] = field(default_factory=dict)
     answers: list[RawAnswer] = field(default_factory=list)
     dropped: list[tuple[str, str]] = field(default_factory=list)
@@ -59,6 +64,17 @@ class _Work:
     task: str = ""
     usage: Usage = field(default_factory=Usage)
     repeated: int = 0
+
+    def refusal(self, text: str, earlier: Sequence[str]) -> str:
+        """Why a text is not taken, however true it may be."""
+        said = comparable(text)
+        if said in map(comparable, self.rejected):
+            return "a person rejected it"
+        return "it is there already" if said in map(comparable, earlier) else ""
+
+    def words(self, language: str) -> list[str]:
+        """The texts until now in one language."""
+        return [text.text for text in self.texts if text.language == language]
 
     def check(self, name: str, said: str) -> None:
         """Notes a check, and ends the work if it failed."""
@@ -86,6 +102,7 @@ class Labeller:
 
     Attributes:
         model: as the artist knows it; empty without one.
+        judged_by: who is asked whether the words are true, where that is another model.
         address: who gets the pictures; None if they stay in this program.
         parallel: pairs at once.
         asked: hash of the questions, and the settings that change them.
@@ -94,28 +111,38 @@ class Labeller:
     def __init__(self, backend: Backend | None, settings: LabelSettings, *, judge: Backend | None = None) -> None:
         self.backend, self.settings, self.judge = backend, settings, backend if judge is None else judge
         self.model = "" if backend is None else backend.model
+        self.judged_by = "" if judge is None else judge.model
         self.address = None if backend is None else backend.address
         self.parallel = 1 if backend is None else backend.parallel
         wanted = (*settings.languages, *settings.forms, str(settings.rewrites))
         self.asked = f"{PROMPT} {' '.join(wanted)}"
 
-    def label(self, pair: str, shown: Shown, *, identical: bool = False, shared: Sequence[str] = ()) -> Labelled:
+    def label(
+        self,
+        pair: str,
+        shown: Shown,
+        *,
+        identical: bool = False,
+        shared: Sequence[str] | None = None,
+        rejected: Sequence[str] = (),
+    ) -> Labelled:
         """Labels a pair.
 
         Args:
             pair: its id.
             identical: also show it with the source in both places.
-            shared: what all pictures of its set have in common.
+            shared: what all pictures of its set have in common; None if that was not asked.
+            rejected: texts that a person did not want for it.
 
         Raises:
             ModelError: there is nobody to ask, or a question was refused.
         """
-        work, reason = _Work(), ""
+        work, reason = _Work(tuple(rejected)), ""
         try:
             if shown.source is None:
                 self._create(work, shown)
             else:
-                self._edit(work, shown, identical, shared)
+                self._edit(work, shown, identical, shared or ())
         except _NoLabel as found:
             reason = str(found)
         label = Label(
@@ -128,9 +155,11 @@ class Labeller:
             checks=dict(work.checks),
             dropped=tuple(work.dropped),
             task=work.task,
-            shared=tuple(shared),
+            shared=tuple(shared or ()),
             model=self.model,
             asked=self.asked,
+            judge=self.judged_by,
+            in_set=shared is not None,
             answers=tuple(work.answers),
         )
         return Labelled(label, work.usage, work.repeated)
@@ -154,7 +183,7 @@ class Labeller:
         self._check_mirror(work, shown, compared)
         compositions = []
         for language in self.settings.languages:
-            request = composition_request(compared, shown, language, self.settings.forms, shared)
+            request = composition_request(compared, shown, language, self.settings.forms, shared, work.rejected)
             compositions.append(self._compose(work, shown, request, language, compared))
         self._finish(work, shown, compositions)
 
@@ -163,7 +192,7 @@ class Labeller:
         caption = self._ask(work, "caption", caption_request(shown.result), read_caption)
         compositions = []
         for language in self.settings.languages:
-            request = creation_request(caption, language, self.settings.forms)
+            request = creation_request(caption, language, self.settings.forms, work.rejected)
             compositions.append(self._compose(work, shown, request, language, None))
         self._finish(work, shown, compositions)
 
@@ -190,6 +219,7 @@ class Labeller:
         for form, raw in composition.instructions.items():
             text, reason = _with_indicators(raw, shown)
             reason = reason or ("" if compared is None else _beyond(text, compared, language))
+            reason = reason or work.refusal(text, work.words(language))
             if reason:
                 work.dropped.append((raw, reason))
                 continue
@@ -200,8 +230,7 @@ class Labeller:
         return composition
 
     def _check_presence(self, work: _Work, shown: Shown, composition: Composition, language: str) -> None:
-        texts = [text.text for text in work.texts if text.language == language]
-        sentences = [*texts, *filter(None, (composition.source_caption, composition.target_caption))]
+        sentences = [*work.words(language), *filter(None, (composition.source_caption, composition.target_caption))]
         presence = self._ask(
             work,
             f"presence {language}",
@@ -212,35 +241,71 @@ class Labeller:
         work.check(f"presence {language}", checks.check_presence(composition, presence))
 
     def _rewrite(self, work: _Work, shown: Shown, composition: Composition) -> None:
-        """Further wordings, each held against all before it."""
+        """Further wordings, each held against all before it and against the pictures."""
         language = self.settings.languages[0]
-        first = next(text.text for text in work.texts if text.language == language)
+        there, found = work.words(language), []
         for number in range(1, self.settings.rewrites + 1):
-            earlier = [text.text for text in work.texts if text.language == language]
+            earlier = [*there, *found]
             reading = self._read(
-                work, f"rewrite {number}", rewrite_request(first, earlier, language, number), read_wording
+                work, f"rewrite {number}", rewrite_request(there[0], earlier, language, number), read_wording
             )
             if reading is None:
                 work.dropped.append(("", _UNREAD))
                 continue
             text, reason = _with_indicators(reading, shown)
-            reason = reason or keeps(text, first, [one.thing for one in composition.things])
+            reason = reason or keeps(text, there[0], [one.thing for one in composition.things])
+            reason = reason or work.refusal(text, earlier)
             if not reason and (likeness := alike(text, earlier)) >= MOST_ALIKE:
                 reason = f"it is {likeness:.0f} % like one that is there"
             if reason:
                 work.dropped.append((reading, reason))
             else:
-                work.texts.append(LabelText(text, language, "rewrite", "model", PROMPT))
+                found.append(text)
+        true = self._true_of(work, shown, found, composition)
+        work.texts += [LabelText(text, language, "rewrite", "model", PROMPT) for text in true]
+
+    def _true_of(self, work: _Work, shown: Shown, texts: list[str], composition: Composition) -> list[str]:
+        """Rewrites that name nothing new: all are asked about in one question, and each one if something is wrong."""
+        if not texts or not (reason := self._untrue(work, shown, texts, composition)):
+            return texts
+        true = []
+        for text in texts:
+            if len(texts) > 1:
+                reason = self._untrue(work, shown, [text], composition)
+            if reason:
+                work.dropped.append((text, reason))
+            else:
+                true.append(text)
+        return true
+
+    def _untrue(self, work: _Work, shown: Shown, texts: list[str], composition: Composition) -> str:
+        request = presence_request(shown, texts, composition.things)
+        presence = self._read(work, "presence rewrites", request, presence_reader(composition.things), self.judge)
+        said = _UNREAD if presence is None else checks.check_presence(composition, presence)
+        return "" if said == checks.PASSED else said
 
     def _by_template(self, work: _Work, shown: Shown, task: Recognised) -> None:
-        """A recognised task needs no model, and has a caption only if there is one."""
+        """A recognised task needs no model, and has a caption only if there is one and it is true."""
         work.task = task.id
         work.checks["task"] = checks.PASSED
-        caption = ""
-        if self.backend is not None and task.captioned:
-            caption = self._read(work, "caption", caption_request(shown.result), read_caption) or ""
-        work.texts += template_texts(task, caption, self.settings)
+        caption = self._caption(work, shown) if self.backend is not None and task.captioned else ""
+        work.texts += template_texts(task, caption, self.settings, set(map(comparable, work.rejected)))
+        if not work.texts:
+            raise _NoLabel("words: a person rejected all that the templates have")
         work.captions = ("", caption)
+
+    def _caption(self, work: _Work, shown: Shown) -> str:
+        """What the result shows, if the judge sees all of it."""
+        caption = self._read(work, "caption", caption_request(shown.result), read_caption)
+        if caption is None:
+            return ""
+        request = presence_request(Shown(None, shown.result), [caption], ())
+        presence = self._read(work, "presence caption", request, presence_reader(()), self.judge)
+        said = _UNREAD if presence is None else checks.check_absent(presence)
+        if said == checks.PASSED:
+            return caption
+        work.dropped.append((caption, said))
+        return ""
 
     def _need_model(self, reason: str) -> None:
         if self.backend is None:
@@ -296,11 +361,10 @@ def _with_indicators(text: str, shown: Shown) -> tuple[str, str]:
 
 
 def _beyond(text: str, compared: Comparison, language: str) -> str:
-    """What of colours and sides a text says that the comparison did not; of Chinese words that cannot be told."""
-    if language != "en":
-        return ""
+    """What of colours and sides a text says that the comparison did not; of Chinese, sides alone can be told."""
     places = tuple(place for one in compared.differences for place in one.where)
     seen = " ".join((*compared.texts, *compared.commonalities, *compared.orientation_words, *places))
-    sides = frozenset(("left", "right"))
-    new = (colours(text) - colours(seen)) | ((directions(text) - directions(seen)) & sides)
+    new = sides(text) - sides(seen)
+    if language == "en":
+        new |= colours(text) - colours(seen)
     return f"it says {', '.join(sorted(new))}, which was not seen" if new else ""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from ..dataset.disk.rows import PairRow
 from ..dataset.store import Dataset
 from ..vision_language.answer import Usage
 from ..vision_language.asking import ask_about
+from .applying import hash_of_words
 from .journal import ACCEPTED, REJECTED, LabelJournal
 from .labeller import Labelled, Labeller
 from .labels import Label
+from .sets import find_sets
 from .settings import LabelSettings, shown_pair
 
 Progress = Callable[[int, int, "LabellingResult"], None]
@@ -26,6 +29,7 @@ class LabellingResult:
         proposed: pairs that got texts.
         unlabelled: pairs that got none, by reason.
         known: pairs that had a label before.
+        decided: pairs that somebody decided on while the run was under way, so that nothing was asked about them.
         failed: reason by id, for pairs that could not be asked about; they are tried again the next time.
         invented: pairs shown twice in which the model saw a difference, of all that were shown so.
         shown_twice: how many those are.
@@ -38,6 +42,7 @@ class LabellingResult:
     proposed: int = 0
     unlabelled: dict[str, int] = field(default_factory=dict)
     known: int = 0
+    decided: int = 0
     failed: dict[str, str] = field(default_factory=dict)
     invented: int = 0
     shown_twice: int = 0
@@ -46,8 +51,11 @@ class LabellingResult:
     seconds: float = 0.0
     finished: bool = True
 
-    def take(self, labelled: Labelled) -> None:
-        """Counts one pair."""
+    def take(self, labelled: Labelled | None) -> None:
+        """Counts one pair; None is one that was decided on."""
+        if labelled is None:
+            self.decided += 1
+            return
         label = labelled.label
         self.usage = self.usage + labelled.usage
         self.repeated += labelled.repeated
@@ -75,9 +83,12 @@ def choose_pairs(
     about rejected pairs and about those that wait or were left, but leaves accepted ones.
     """
     todo, known = [], 0
-    for row in dataset.rows(settings.split):
+    rows = list(dataset.rows(settings.split))
+    asked_of_sets = settings.sets and labeller.model  # without a model there is nobody to ask
+    in_sets = {pair for ids in find_sets(rows).values() for pair in ids} if asked_of_sets else set()
+    for row in rows:
         state = journal[row.id]
-        if _is_known(state.label, labeller) or state.decision in (ACCEPTED, REJECTED):
+        if state.decision in (ACCEPTED, REJECTED) or _is_known(state.label, labeller, row.id in in_sets):
             known += 1
             if not settings.again or state.decision == ACCEPTED:
                 continue
@@ -110,7 +121,9 @@ def label_dataset(
     settings = settings or labeller.settings
     journal = LabelJournal(dataset.folder)
     todo, known = choose_pairs(dataset, journal, labeller, settings)
-    twice = {row.id for row in [row for row in todo if row.source_file_name is not None][: settings.identical]}
+    decided = {row.id: journal[row.id].decided for row in todo}
+    edits = [row.id for row in todo if row.source_file_name is not None]
+    twice = set(edits[: settings.identical])
     result, started, done = LabellingResult(known=known), time.monotonic(), 0
     tell = progress or (lambda *_: None)
 
@@ -120,12 +133,13 @@ def label_dataset(
         result.seconds = time.monotonic() - started
         tell(done, len(todo), result)
 
-    def ask(row: PairRow) -> Labelled:
-        common = (shared or {}).get(row.id, ())
-        return labeller.label(row.id, shown_pair(dataset, row), identical=row.id in twice, shared=common)
+    def ask(row: PairRow) -> Labelled | None:
+        given = {"identical": row.id in twice, "shared": (shared or {}).get(row.id)}
+        return _label_undecided(dataset, labeller, journal, row, decided[row.id], **given)
 
-    def take(_row: PairRow, labelled: Labelled) -> None:
-        journal.add_label(labelled.label)
+    def take(row: PairRow, labelled: Labelled | None) -> None:
+        if labelled is not None:
+            journal.add_label(replace(labelled.label, row=hash_of_words(row)), decided[row.id])
         result.take(labelled)
         tell_one()
 
@@ -143,8 +157,26 @@ def label_dataset(
     return result
 
 
-def _is_known(label: Label | None, labeller: Labeller) -> bool:
-    """Whether a label answers what would be asked now. A label without a model counts where none is named."""
-    if label is None or label.asked != labeller.asked:
+def _label_undecided(
+    dataset: Dataset, labeller: Labeller, journal: LabelJournal, row: PairRow, decided: int, **given: Any
+) -> Labelled | None:
+    """None where somebody has decided since the run began: asking would be for nothing."""
+    journal.refresh()
+    state = journal[row.id]
+    if state.decided != decided:
+        return None
+    return labeller.label(row.id, shown_pair(dataset, row), rejected=state.rejected, **given)
+
+
+def _is_known(label: Label | None, labeller: Labeller, in_set: bool) -> bool:
+    """Whether a label answers what would be asked now. What the pixels tell needs no model, no judge and no set."""
+    if label is None:
         return False
-    return label.model == labeller.model or bool(label.task)
+    if label.model and not labeller.model:
+        return True  # without a model there is nothing more to say of it
+    if label.asked != labeller.asked:
+        return False
+    if label.task:
+        return True
+    judged = labeller.judged_by in ("", label.judge)
+    return label.model == labeller.model and judged and (label.in_set or not in_set)

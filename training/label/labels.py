@@ -63,6 +63,9 @@ class Label:
         shared: what all pictures of its set share.
         model: who was asked; empty where nobody was.
         asked: the questions and settings, so that other ones are asked anew.
+        judge: who was asked whether it is true, where that is another model.
+        in_set: whether its set was asked about first, even if its pictures share nothing.
+        row: hash of the words that its row had; see ``applying.hash_of_words``.
         answers: all that came back.
         time: when, ISO 8601 in UTC.
     """
@@ -79,6 +82,9 @@ class Label:
     shared: tuple[str, ...] = ()
     model: str = ""
     asked: str = ""
+    judge: str = ""
+    in_set: bool = False
+    row: str = ""
     answers: tuple[RawAnswer, ...] = ()
     time: str = ""
 

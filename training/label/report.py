@@ -71,4 +71,6 @@ def _kind(reason: str) -> str:
         return "other colours, numbers or directions"
     if reason.startswith("it names") or reason.startswith("it does not name"):
         return "other things or pictures"
+    if "not seen in" in reason or "not to be seen" in reason:
+        return "names what is not there"
     return "too much like another one" if "like one" in reason else reason

@@ -7,10 +7,12 @@ from dataclasses import asdict
 from typing import Any
 
 from ..dataset.curation.catalogue import Catalogue, Entry
+from ..dataset.disk.rows import PairRow
 from ..errors import PairError
-from .applying import decide, recover, words_of_row
+from .applying import decide, recover, words_of_label, words_of_row
 from .journal import ACCEPTED, OPEN, LabelJournal, Words
 from .report import state_of
+from .settings import LANGUAGES
 
 
 def open_journal(catalogue: Catalogue) -> LabelJournal:
@@ -26,19 +28,29 @@ def waiting(journal: LabelJournal, entries: Sequence[Entry]) -> list[Entry]:
     return [entry for entry in entries if journal[entry.id].waits]
 
 
-def label_item(journal: LabelJournal, pair: str) -> dict[str, Any]:
-    """All that a page shows of a pair's label; empty where there is none."""
-    state = journal[pair]
+def label_item(journal: LabelJournal, row: PairRow) -> dict[str, Any]:
+    """All that a page shows of a pair's label; empty where there is none.
+
+    What a person would accept is in one language, the first of ``LANGUAGES`` that there is; texts in others are only
+    shown. The row's own further phrasings and captions are among it, for accepting them again or striking them out.
+    """
+    state = journal[row.id]
     if state.label is None:
         return {}
     label = state.label
+    language = next((name for name in LANGUAGES if label.words(name)), LANGUAGES[0])
+    words = words_of_label(label, row, language) or words_of_row(row)
     return {
         "state": state_of(state),
         "waits": state.waits,
         "reason": label.reason,
+        "words": {
+            "texts": [words.instruction, *words.phrasings],
+            "source_caption": words.source_caption,
+            "target_caption": words.target_caption,
+        },
+        "others": [text for name in LANGUAGES if name != language for text in label.words(name)],
         "texts": [asdict(text) for text in label.texts],
-        "source_caption": label.source_caption,
-        "target_caption": label.target_caption,
         "checks": dict(label.checks),
         "dropped": [list(each) for each in label.dropped],
         "model": label.model,
@@ -56,7 +68,7 @@ def accept(
         PairError: there is no text, or one is none for this pair.
         StalePairError, UnknownPairError, WriteError: as ``edit_each``.
     """
-    found = [" ".join(text.split()) for text in texts if text.strip()]
+    found = [text for text in texts if text.strip()]
     if not found:
         raise PairError("Accepting needs a text: write one, or reject what was proposed.")
     source, target = captions

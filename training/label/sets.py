@@ -31,6 +31,17 @@ def find_sets(rows: Iterable[PairRow]) -> dict[str, tuple[str, ...]]:
     return {group: tuple(ids) for group, ids in found.items() if len(ids) > 1}
 
 
+def sets_of(rows: Iterable[PairRow], ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The sets that have any of these pairs, with all of their pairs."""
+    wanted = set(ids)
+    return {name: pairs for name, pairs in find_sets(rows).items() if not wanted.isdisjoint(pairs)}
+
+
+def questions_about(sets: Mapping[str, Sequence[str]]) -> int:
+    """How many questions `shared_by_set` asks at most, if all answers can be read."""
+    return sum(len(_handfuls(ids)) for ids in sets.values())
+
+
 def shared_by_set(
     dataset: Dataset,
     backend: Backend,
@@ -68,16 +79,18 @@ def shared_by_set(
 
 
 def _shared(dataset: Dataset, backend: Backend, ids: Sequence[str]) -> tuple[str, ...]:
-    # Every picture of a set is somebody's result, except perhaps the first one's source.
-    handfuls = [ids[start : start + MOST_SHOWN] for start in range(0, len(ids), MOST_SHOWN)]
     told: list[tuple[str, ...]] = []
-    for handful in handfuls:
+    for handful in _handfuls(ids):
         pictures = [Image.fromarray(dataset.load(pair).target) for pair in handful]
-        if len(pictures) == 1:
-            continue
         shared = ask_readable(backend, shared_request(pictures), read_shared, REMINDER).found
         if not shared:
             return ()
         told.append(shared)
     first, *others = told
     return tuple(text for text in first if all(any(same_said(text, one) for one in other) for other in others))
+
+
+def _handfuls(ids: Sequence[str]) -> list[Sequence[str]]:
+    """Every picture of a set is somebody's result, except perhaps the first one's source. One alone shares nothing."""
+    handfuls = [ids[start : start + MOST_SHOWN] for start in range(0, len(ids), MOST_SHOWN)]
+    return [handful for handful in handfuls if len(handful) > 1]

@@ -27,6 +27,7 @@ class LabelSettings:
         split: "train", "validation" or None for both.
         limit: at most so many pairs; 0 for all.
         again: also pairs that have a label or were left without one.
+        sets: what the pictures of a pair's set share is told beforehand; pairs labelled without it are labelled anew.
         identical: how many pairs are also shown with the source in both places, which must give no difference.
         seed: of the templates' phrasings.
     """
@@ -38,6 +39,7 @@ class LabelSettings:
     split: str | None = None
     limit: int = 0
     again: bool = False
+    sets: bool = False
     identical: int = 5
     seed: int = 0
 

@@ -28,14 +28,24 @@ def labelled(comfy) -> Dataset:
     return made
 
 
+@pytest.fixture(scope="module")
+def three(comfy) -> Dataset:
+    made = Dataset.create(comfy.base_dir / "output" / "datasets", "labels by mouse")
+    for seed in range(3):
+        assert made.append(scene_pair(seed, "red", "blue", PLACES[seed])).stored
+    settings = LabelSettings(forms=("short",), identical=0)
+    assert label_dataset(made, Labeller(Looking(), settings), settings).proposed == 3
+    return made
+
+
 class Review(Page):
     """Going through what is proposed."""
 
-    def start(self) -> None:
+    def start(self, count: int = COUNT) -> None:
         self.grid.focus()
         self.press("4")
         self.page.wait_for_function(
-            f"() => document.querySelector('.ace-tab.ace-chosen').innerText.includes('{COUNT}')"
+            f"() => document.querySelector('.ace-tab.ace-chosen').innerText.includes('{count}')"
         )
         self.press("Home", "Enter")
 
@@ -102,3 +112,23 @@ def test_fifty_pairs_are_corrected_by_keys(open_page, comfy, labelled):
     until(lambda: labelled.row(last).instruction == "{image} trigger", "the last decision was not undone")
     until(lambda: (journal.refresh(), journal[last].waits)[1], "the texts do not wait again")
     assert page.errors() == [] and page.comfy.foreign_requests == []
+
+
+def test_nobody_decides_on_a_pair_that_was_not_looked_at(open_page, comfy, three):
+    """A double click on a button, and a key that is held down, are one decision each."""
+    page = Review(open_page(comfy), three)
+    page.start(3)
+    first = page.shown()
+    page.page.dblclick(".ace-label-reject")
+    second = page.shown(first)
+    page.page.wait_for_function("() => document.activeElement.closest('.ace-viewer')")
+    page.page.dispatch_event(".ace-label-reject", "click", {"detail": 2})
+    page.page.keyboard.down("a")
+    third = page.shown(second)
+    page.page.keyboard.down("a")  # it was not let go of
+    page.page.wait_for_timeout(500)
+    page.page.keyboard.up("a")
+    journal = LabelJournal(three.folder)
+    until(lambda: (journal.refresh(), journal[second].decision == ACCEPTED)[1], "the second pair was not accepted")
+    assert journal[first].decision == REJECTED and journal[third].waits
+    assert page.errors() == []

@@ -10,6 +10,7 @@ from comfyui_ace.training.label.labelling import label_dataset
 from comfyui_ace.training.label.settings import LabelSettings
 from dataset_page_talk import Talk, talk
 from label_models import Looking, scene_pair
+from pair_factory import pair
 
 NAME = "夜 1.5"
 
@@ -65,6 +66,31 @@ def test_labels_are_told_and_decided(dataset):
         assert (await page.get(f"/{NAME}"))["proposed"] == 3
 
     talk(dataset, work)
+
+
+def test_what_is_accepted_keeps_what_the_row_has_and_is_in_one_language(tmp_path, no_sync):
+    made = Dataset.create(tmp_path / "datasets", NAME)
+    words = {"phrasings": ("{image} as I say",), "target_caption": "my result"}
+    kept = [made.append(scene_pair(0, **words)), made.append(pair(50, **words))]
+    settings = LabelSettings(languages=("en", "zh"), forms=("imperative", "short"), identical=0)
+    label_dataset(made, Labeller(Looking(), settings), settings)
+    labels = LabelJournal(made.folder)
+
+    async def work(page: Talk):
+        for one, captions in zip(kept, ((None, None), ("", "my result")), strict=True):
+            item = await page.get(f"/{NAME}/pairs/{one.id}")
+            label, proposed = item["label"], labels[one.id].label
+            assert label["words"]["texts"] == [*proposed.words("en"), "{image} as I say"]
+            assert label["others"] == list(proposed.words("zh")) and label["others"]
+            source, target = captions
+            assert label["words"]["source_caption"] == (proposed.source_caption if source is None else source)
+            assert label["words"]["target_caption"] == (proposed.target_caption if target is None else target)
+            await page.post("/label", {"pair": seen(item), "action": "accept", "words": label["words"]})
+            row = made.row(one.id)
+            assert row.all_instructions == (*proposed.words("en"), "{image} as I say") and row.target_caption
+            assert (await page.get(f"/{NAME}/pairs/{one.id}"))["label"]["state"] == "accepted by person"
+
+    talk(made, work)
 
 
 def test_what_cannot_be_is_refused_in_words(dataset):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from comfyui_ace.ace.pictures.condition_images import make_condition_image
@@ -9,6 +11,7 @@ from comfyui_ace.training.label.labeller import Labeller
 from comfyui_ace.training.label.looking.answers import Comparison, Difference
 from comfyui_ace.training.label.looking.changes import PLACES, WHOLE, find_changes
 from comfyui_ace.training.label.looking.checks import PASSED, check_exchange, check_mirror, check_places, needs_mirror
+from comfyui_ace.training.label.looking.prompts import composition_request
 from comfyui_ace.training.label.looking.recognise import Recognised, recognise, template_texts
 from comfyui_ace.training.label.looking.words import (
     alike,
@@ -39,7 +42,7 @@ def picture(array) -> Image.Image:
 def test_changes_lie_where_pixels_differ(place):
     changes = find_changes(picture(scene("red", place)), picture(scene("blue", place)))
     assert changes.visible and PLACES[int(changes.cells.argmax())] == place
-    assert changes.covered((place,)) == 1.0 and changes.covered((WHOLE,)) == 1.0
+    assert changes.covered((place,)) == 1.0 and changes.covered((WHOLE,)) == 0.0
     row, column = divmod(PLACES.index(place), 3)
     if column != 1:
         assert changes.covered((PLACES[3 * row + 2 - column],)) == 0.0
@@ -61,7 +64,19 @@ def test_places_must_hold_what_changed():
     both = compared(("square", ("right",), "red", "blue"), ("hat", ("left",), "black", "white"))
     assert check_places(both, changes).startswith("'hat' is said to be at left")
     whole = find_changes(picture(scene("red")), picture(255 - scene("red")))
-    assert "hold" in check_places(compared(("sky", ("top left",), "day", "night")), whole)
+    assert (
+        check_places(compared(("sky", ("top left",), "day", "night")), whole)
+        == "the places named hold 25% of what changed"
+    )
+    assert check_places(compared(("light", (WHOLE,), "day", "night")), whole) == PASSED
+
+
+@pytest.mark.parametrize("place", [place for place in PLACES if " " in place])
+def test_who_always_says_the_centre_or_the_whole_is_found_out_by_a_corner(place):
+    changes = find_changes(picture(scene("red", place)), picture(scene("blue", place)))
+    assert "hold 25% of what changed" in check_places(compared(("square", ("center",), "red", "blue")), changes)
+    whole = check_places(compared(("square", (WHOLE,), "red", "blue")), changes)
+    assert whole == "'square' is said to be in the whole picture, of which 4% changed"
 
 
 def test_mirrors_turn_places_and_words():
@@ -73,7 +88,31 @@ def test_mirrors_turn_places_and_words():
     words_alone = compared(("hand", ("center",), "his left hand is down", "up"))
     assert needs_mirror(words_alone) and "says left of the mirrored" in check_mirror(words_alone, words_alone)
     assert "one way round" in check_mirror(left, compared(("hand", ("center",), "down", "up")))
-    assert needs_mirror(compared(("sky", ("top",), "a", "b"), orientation=("to the left",)))
+    assert "one way round" in check_mirror(words_alone, compared(("hand", ("center",), "his hand is down", "up")))
+
+
+def test_directions_that_an_edit_needs_are_mirrored_too():
+    said = [compared(("sky", ("top",), "a", "b"), orientation=words) for words in (("to the left",), ("to the right",))]
+    assert needs_mirror(said[0]) and check_mirror(said[0], said[1]) == PASSED
+    assert check_mirror(said[0], said[0]) == "it says left of the mirrored pictures, too"
+    assert "one way round" in check_mirror(said[0], compared(("sky", ("top",), "a", "b")))
+
+
+def test_sides_that_add_up_to_nothing_are_mirrored_too():
+    places = ("left", "right")
+    there, back = (
+        compared(("ball", places, f"a ball on the {one}", f"a ball on the {other}"))
+        for one, other in (places, places[::-1])
+    )
+    assert check_mirror(there, back) == PASSED and "left and right" in check_mirror(there, there)
+    two, turned = (
+        compared(("car", (one,), "a red car", "a blue car"), ("tree", (other,), "a green tree", "a bare tree"))
+        for one, other in (places, places[::-1])
+    )
+    assert check_mirror(two, turned) == PASSED
+    assert check_mirror(two, two) == "'car' is on the same side when the pictures are mirrored"
+    twins = compared(*((f"{side} lamp", (side,), "a dark lamp", "a bright lamp") for side in places))
+    assert check_mirror(twins, twins) == PASSED, "one on each side are still one on each side"
 
 
 def test_exchange_turns_before_and_after():
@@ -163,4 +202,41 @@ def test_a_recognised_task_needs_no_model_and_a_caption_if_there_is_one():
     assert alone.proposed and alone.task == "control-edge" and alone.target_caption == "" and not alone.answers
     model = Looking()
     told = Labeller(model, LabelSettings()).label("one", pair).label
-    assert len(model.asked) == 1 and told.target_caption and told.target_caption.rstrip(".") in told.texts[0].text
+    assert [answer.question for answer in told.answers] == ["caption", "presence caption"]
+    assert told.target_caption and told.target_caption.rstrip(".") in told.texts[0].text
+
+
+def test_a_caption_that_names_what_is_not_there_does_not_go_into_a_template():
+    class Dreaming(Looking):
+        def ask(self, request):
+            asked = super().ask(request)
+            return replace(asked, text='{"caption": "A dog in the rain."}') if "caption" in asked.text else asked
+
+    pair = Shown(picture(condition("canny")), picture(photo()))
+    found = Labeller(Dreaming(), LabelSettings(forms=("short",))).label("one", pair).label
+    assert found.proposed and found.target_caption == "" and "dog" not in found.texts[0].text
+    assert found.dropped == (("A dog in the rain.", "'a dog' is not to be seen"),)
+
+
+def test_templates_that_a_person_rejected_are_not_drawn_again():
+    pair, settings = Shown(picture(photo()), picture(255 - photo())), LabelSettings(forms=("short",), rewrites=1)
+    first = Labeller(None, settings).label("one", pair).label.words("en")
+    second = Labeller(None, settings).label("one", pair, rejected=first).label.words("en")
+    assert len(first) == len(second) == 2 and not {*first} & {*second}
+    none = Labeller(None, settings).label("one", pair, rejected=(*first, *second)).label
+    assert not none.proposed and "a person rejected" in none.reason
+
+
+@pytest.mark.parametrize(
+    ("said", "person"),
+    [
+        ("the surface of many lakes", False),
+        ("the woman's face", True),
+        ("two men on a bench", True),
+        ("a mandarin", False),
+    ],
+)
+def test_a_person_is_told_by_whole_words(said, person):
+    comparison = replace(compared(("thing", ("top",), said, "gone")), same_subject=True)
+    asked = composition_request(comparison, Shown(None, picture(photo())), "en", ("short",)).parts[0]
+    assert ("same person, and keep to" in asked) == person

@@ -12,6 +12,7 @@ from comfyui_ace.training.label.journal import LabelJournal
 from comfyui_ace.training.vision_language.response_format import MEMORY
 from label_models import Looking, scene_pair
 from label_server import as_request, server
+from labelled_scenes import edit_by_hand, group
 from pair_factory import pair
 
 PAIRS = 4
@@ -68,8 +69,49 @@ def test_from_a_server_to_the_rows_and_back(dataset, capsys, kind, wrap):
 def test_a_dry_run_asks_nobody_and_says_how_much_there_is(dataset, capsys):
     code, found = call(capsys, "run", dataset.folder, "--dry-run", "--rewrites", "3", "--server", "http://127.0.0.1:9")
     assert (code, found["pairs"], found["tasks"]) == (0, PAIRS + 1, {"invert": 1})
-    assert (found["least"], found["most"]) == (PAIRS * 7, PAIRS * 9)
+    assert (found["least"], found["most"]) == (PAIRS * 7, PAIRS * 13), "a rewrite may have to be looked at alone"
     assert not (dataset.folder / "label").exists()
+
+
+def test_only_the_sets_of_the_pairs_that_are_labelled_are_asked_about(dataset, capsys):
+    ids = [row.id for row in dataset.rows()]
+    group(dataset, {pair_id: f"set{number // 2}" for number, pair_id in enumerate(ids)})
+    wishes = ("--sets", "--limit", "1", "--no-tasks", "--identical", "0", "--forms", "short", "--model", "eyes")
+    with_sets = call(capsys, "run", dataset.folder, "--dry-run", *wishes)[1]
+    without = call(capsys, "run", dataset.folder, "--dry-run", *wishes[1:])[1]
+    assert (with_sets["least"], with_sets["most"]) == (without["least"] + 1, without["most"] + 1)
+    with chat_server(server("openai")) as (address, asked):
+        assert call(capsys, "run", dataset.folder, "--server", address, *wishes)[1]["proposed"] == 1
+        assert sum('"shared"' in json.dumps((one.body or {}).get("response_format")) for one in asked) == 1
+    label = LabelJournal(dataset.folder)[ids[0]].label
+    assert label.in_set and label.shared == ("grey grain", "2 pictures of one kind")
+    assert call(capsys, "run", dataset.folder, "--dry-run", *wishes)[1]["known"] == 1
+    assert call(capsys, "run", dataset.folder, "--dry-run", *wishes[:-2])[1]["known"] == 1, "by that model, presumably"
+    assert call(capsys, "run", dataset.folder, "--dry-run", "--rewrites", "2")[1]["pairs"] == PAIRS + 1, "other wishes"
+
+
+def test_rows_that_somebody_changed_are_named_and_left(dataset, capsys):
+    call(capsys, "run", dataset.folder)
+    (inverted,) = (pair_id for pair_id, state in LabelJournal(dataset.folder).items() if state.waits)
+    edit_by_hand(dataset, inverted, instruction="{image} as I say")
+    for apply in ((), ("--apply",)):
+        code, found = call(capsys, "write", dataset.folder, *apply)
+        assert (code, found["changed"], list(found["left"])) == (0, 0, [inverted])
+    assert main(["label", "write", str(dataset.folder)]) == 0
+    assert f"{inverted}: its words were changed since the label was made" in capsys.readouterr().out
+    assert call(capsys, "write", dataset.folder, "--apply", "--overwrite")[1]["changed"] == 1
+    edit_by_hand(dataset, inverted, instruction="{image} once more")
+    code, found = call(capsys, "write", dataset.folder, "--undo")
+    assert (code, found["changed"], found["left"]) == (0, 0, {inverted: "it was changed since"})
+
+
+def test_again_asks_the_server_again(dataset, capsys):
+    with chat_server(server("openai")) as (address, asked):
+        wishes = ("run", dataset.folder, "--server", address, "--identical", "0")
+        call(capsys, *wishes)
+        first = sum("differences" in json.dumps(one.body) for one in asked if one.body)
+        call(capsys, *wishes, "--again")
+        assert sum("differences" in json.dumps(one.body) for one in asked if one.body) == 2 * first
 
 
 def test_without_a_server_only_what_pixels_tell(dataset, capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -183,6 +184,60 @@ def test_rewrites_are_new_and_keep_what_matters():
     asked = [request for request in model.asked if set(request.schema["properties"]) == {"instruction"}]
     assert len(asked) == len(rewrites) and all(found.texts[0].text in request.parts[0] for request in asked)
     assert good not in asked[0].parts[0] and all(good in request.parts[0] for request in asked[1:])
+
+
+def test_rewrites_that_add_something_are_shown_to_the_judge():
+    good = "Where red is seen at the left edge of {image}, paint the square over: now the left one shows blue"
+    dog = "Put a dog beside it and cover the red square at the left of {image}, so blue squares remain to the left"
+    settings = LabelSettings(forms=("imperative",), rewrites=2, identical=0)
+    judge = Looking(model="judge")
+    found = Labeller(Looking(rewrites=(good, dog)), settings, judge=judge).label("one", shown()).label
+    assert [text.text for text in found.texts if text.form == "rewrite"] == [good]
+    assert (dog, "'a dog' is not to be seen") in found.dropped
+    asked = [answer.model for answer in found.answers if answer.question == "presence rewrites"]
+    assert asked == ["judge"] * 3, "both together, then each alone"
+    true = Labeller(Looking(rewrites=(good,)), settings, judge=Looking(model="judge")).label("one", shown()).label
+    assert sum(answer.question == "presence rewrites" for answer in true.answers) == 1
+    alone = label(Looking(rewrites=(dog,)), settings=replace(settings, rewrites=1))
+    assert [text.form for text in alone.texts] == ["imperative"], "without another judge the writer is asked"
+
+
+def test_two_forms_in_the_same_words_are_one_text():
+    class Terse(Looking):
+        def compose(self, request):
+            value = super().compose(request)
+            value["instructions"]["short"] = value["instructions"]["imperative"] + "."
+            return value
+
+    found = label(Terse())
+    assert [text.form for text in found.texts] == ["imperative", "long", "casual"]
+    assert [reason for _, reason in found.dropped] == ["it is there already"]
+
+
+@pytest.mark.parametrize(("place", "said", "other"), [("left", "左", "右"), ("right", "右", "左")])
+def test_chinese_that_exchanges_left_and_right_is_dropped(place, said, other):
+    class Turned(Looking):
+        def compose(self, request):
+            value = super().compose(request)
+            texts = {"imperative": f"把 {{image}} {said}边的方块涂成蓝色", "short": f"{{image}} {other}边的方块变蓝"}
+            return {**value, "instructions": texts}
+
+    settings = LabelSettings(languages=("zh",), forms=("imperative", "short"), identical=0)
+    found = label(Turned(), shown(place=place), settings)
+    assert found.words("zh") == (f"把 {{image}} {said}边的方块涂成蓝色",)
+    turned = {"left": "right", "right": "left"}[place]
+    assert found.dropped == ((f"{{image}} {other}边的方块变蓝", f"it says {turned}, which was not seen"),)
+
+
+def test_what_a_person_rejected_is_not_written_again():
+    model = Looking()
+    rejected = label(model).words("en")[:2]
+    found = label(model, rejected=rejected)
+    assert not {*rejected} & {*found.words("en")} and len(found.words("en")) == 2
+    assert [reason for _, reason in found.dropped] == ["a person rejected it"] * 2
+    asked = [request for request in model.asked if "instructions" in request.schema["properties"]]
+    assert all(text in asked[1].parts[0] and "A person has rejected" not in asked[0].parts[0] for text in rejected)
+    assert label(model, rejected=label(model).words("en")).reason == "words: a person rejected it"
 
 
 def test_a_picture_from_words_alone_is_described():

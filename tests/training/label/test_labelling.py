@@ -16,38 +16,21 @@ import pytest
 from comfyui_ace.training.dataset.curation.catalogue import Catalogue
 from comfyui_ace.training.dataset.store import Dataset
 from comfyui_ace.training.dataset.upkeep.verify import verify
-from comfyui_ace.training.errors import DatasetError, StalePairError, WriteError
+from comfyui_ace.training.errors import DatasetError, WriteError
 from comfyui_ace.training.label import applying
-from comfyui_ace.training.label.applying import apply_labels, decide, plan, recover, undo, words_of_row
-from comfyui_ace.training.label.journal import ACCEPTED, OPEN, REJECTED, LabelJournal, Words
-from comfyui_ace.training.label.labeller import Labeller
-from comfyui_ace.training.label.labelling import label_dataset
-from comfyui_ace.training.label.settings import LabelSettings
+from comfyui_ace.training.label.applying import apply_labels, plan, recover, undo
+from comfyui_ace.training.label.journal import ACCEPTED, LabelJournal
+from comfyui_ace.training.label.opening import open_labeller_backend
+from comfyui_ace.training.vision_language import servers
 from comfyui_ace.training.vision_language.errors import ModelError, RequestRefused, ServerUnreachable
 from comfyui_ace.training.vision_language.recorded import RecordedAnswers
-from label_models import Looking, scene_pair
-
-PAIRS = 8
-PLAIN = LabelSettings(forms=("imperative", "short"), identical=0)
-COLOURS = ("red", "blue", "green", "yellow")
+from label_models import Looking
+from labelled_scenes import PAIRS, PLAIN, filled, run
 
 
 @pytest.fixture
 def dataset(tmp_path, no_sync):
     return filled(tmp_path)
-
-
-def filled(folder: Path, count: int = PAIRS) -> Dataset:
-    made = Dataset.create(folder, "scenes")
-    for seed in range(count):
-        before, after = COLOURS[seed % 4], COLOURS[(seed + 1) % 4]
-        place = ("left", "right", "top", "bottom")[seed // 4 % 4]
-        assert made.append(scene_pair(seed, before, after, place, scores={"x": 1.0}, seed=seed)).stored
-    return made
-
-
-def run(dataset, model=None, settings=PLAIN, **changes):
-    return label_dataset(dataset, Labeller(Looking() if model is None else model, settings), settings, **changes)
 
 
 def test_all_pairs_get_texts_and_no_row_changes(dataset):
@@ -136,51 +119,17 @@ def test_texts_go_into_rows_and_come_back(dataset):
         undo(dataset, journal)
 
 
-def test_rows_that_were_changed_since_are_not_taken_back(dataset):
-    run(dataset)
-    journal = LabelJournal(dataset.folder)
-    apply_labels(dataset, journal, plan(dataset, journal))
-    first = next(dataset.rows()).id
-    words = Words("{image} in my own words")
-    decide(Catalogue(dataset.folder), journal, first, _digest(dataset, first), words)
-    assert undo(dataset, journal).changed == PAIRS - 1 and dataset.row(first).instruction == words.instruction
-
-
-def test_a_person_accepts_edits_rejects_and_changes_their_mind(dataset):
-    run(dataset)
-    journal, catalogue = LabelJournal(dataset.folder), Catalogue(dataset.folder)
-    first, second, third = (row.id for row in list(dataset.rows())[:3])
-    proposed = Words(*(journal[first].label.words("en")[:1]), journal[first].label.words("en")[1:])
-    label = journal[first].label
-    whole = replace(proposed, source_caption=label.source_caption, target_caption=label.target_caption)
-    old = words_of_row(dataset.row(first))
-    decide(catalogue, journal, first, _digest(dataset, first), whole)
-    decide(catalogue, journal, second, _digest(dataset, second), Words("{image} by hand", ("by hand, {image}",)))
-    journal.add_rejection(third)
-    assert [journal[pair].decision for pair in (first, second, third)] == [ACCEPTED, ACCEPTED, REJECTED]
-    assert [journal[pair].writing.edited for pair in (first, second)] == [False, True]
-    assert dataset.row(second).phrasings == ("by hand, {image}",)
-    decide(catalogue, journal, first, _digest(dataset, first), old, OPEN)
-    journal.add_reopening(third)
-    assert words_of_row(dataset.row(first)) == old and journal[first].waits and journal[third].waits
-    with pytest.raises(StalePairError):
-        decide(catalogue, journal, second, "0" * 64, whole)
-    assert LabelJournal(dataset.folder)[second].writing == journal[second].writing, "another reader finds the same"
+def test_again_asks_the_server_anew(dataset, monkeypatch):
     model = Looking()
-    again = run(dataset, model, settings=replace(PLAIN, again=True))
-    assert again.proposed == PAIRS - 1, "what is accepted stays"
-
-
-def test_a_pair_that_would_be_another_ones_copy_keeps_its_words(dataset):
-    twin = dataset.append(
-        scene_pair(0, "red", "blue", "left", instruction="{image} twin", seed=9), checks=_loose(dataset)
-    )
-    assert twin.stored
-    run(dataset)
-    journal = LabelJournal(dataset.folder)
-    result = apply_labels(dataset, journal, plan(dataset, journal))
-    assert result.changed == PAIRS and list(result.failed) == [twin.id] and "same as" in result.failed[twin.id]
-    assert dataset.row(twin.id).instruction == "{image} twin" and journal[twin.id].waits
+    monkeypatch.setattr(servers, "open_backend", lambda *_arguments, **_values: model)
+    opened = lambda **values: open_labeller_backend(dataset, "http://here", check=False, **values)  # noqa: E731
+    run(dataset, opened())
+    count = len(model.asked)
+    (dataset.folder / "label" / "labels.jsonl").unlink()
+    run(dataset, opened())
+    assert len(model.asked) == count, "recorded answers are taken"
+    run(dataset, opened(again=True), settings=replace(PLAIN, again=True))
+    assert len(model.asked) == 2 * count
 
 
 @pytest.mark.parametrize("when", ["before the rows", "after the rows"])
@@ -284,16 +233,6 @@ def _is_json(line: bytes) -> bool:
         return isinstance(json.loads(line), dict)
     except ValueError:
         return False
-
-
-def _digest(dataset: Dataset, pair: str) -> str:
-    catalogue = Catalogue(dataset.folder)
-    catalogue.refresh()
-    return catalogue.entry(pair).digest
-
-
-def _loose(dataset: Dataset):
-    return dataset.checks.model_copy(update={"near_duplicate": False})
 
 
 def test_raw_answers_stay_in_the_file(dataset):

@@ -6,6 +6,7 @@ import json
 from itertools import pairwise
 
 import pytest
+import yaml
 from comfyui_ace.ace.pictures.resolution import Resolution
 from comfyui_ace.training.dataset.store import Dataset
 from comfyui_ace.training.dataset.upkeep.verify import verify
@@ -16,11 +17,13 @@ from comfyui_ace.training.label.exports import export_labels
 from comfyui_ace.training.label.journal import LabelJournal
 from comfyui_ace.training.label.labeller import Labeller
 from comfyui_ace.training.label.labelling import label_dataset
-from comfyui_ace.training.label.sets import MOST_SHOWN, find_sets, shared_by_set
+from comfyui_ace.training.label.sets import MOST_SHOWN, find_sets, questions_about, sets_of, shared_by_set
 from comfyui_ace.training.label.settings import LabelSettings
 from comfyui_ace.training.trainer.data.examples import ExampleSettings, make_examples
 from comfyui_ace.training.trainer.data.file_index import FileIndex
 from label_models import Looking, scene_pair
+from labelled_scenes import group
+from pair_factory import pair
 
 PLAIN = LabelSettings(forms=("imperative", "short"), identical=0)
 ROUNDS = ("red", "blue", "green", "yellow")
@@ -50,19 +53,25 @@ def test_pairs_that_follow_one_another_are_found(dataset):
         chain_of(dataset, [wanted[0], wanted[2]])
 
 
-def test_a_circle_is_no_chain_and_sets_are_not_mixed(dataset):
+def test_a_chain_does_not_come_back_to_where_it_was(dataset):
     assert dataset.append(scene_pair(1, "yellow", "red", name="back")).stored
-    assert find_chains(dataset) == []
-    (dataset.folder / "metadata.jsonl").write_text(
-        "".join(
-            json.dumps({**json.loads(row.to_json()), "group": f"set{number // 2}"}) + "\n"
-            for number, row in enumerate(dataset.rows())
-        )
-    )
+    assert find_chains(dataset) == [Chain(tuple(ids(dataset, "red-blue", "blue-green", "green-yellow")))]
+
+
+@pytest.mark.parametrize("order", [("there", "back", "on"), ("back", "on", "there"), ("on", "back", "there")])
+def test_an_edit_that_was_undone_does_not_hide_what_goes_on_from_it(tmp_path, no_sync, order):
+    edits = {"there": ("red", "blue"), "back": ("blue", "red"), "on": ("blue", "green")}
+    made = Dataset.create(tmp_path, "undone")
+    for name in order:
+        assert made.append(scene_pair(1, *edits[name], name=f"{name}-")).stored
+    (chain,) = find_chains(made)
+    assert [pair.split("-")[0] for pair in chain.ids] == ["there", "on"]
+
+
+def test_sets_are_not_mixed_in_a_chain(dataset):
+    group(dataset, {row.id: f"set{number // 2}" for number, row in enumerate(dataset.rows())})
     grouped = Dataset(dataset.folder)
-    chains = [chain.ids for chain in find_chains(grouped)]
-    assert [tuple(ids(grouped, "red-blue", "blue-green"))] == [chain for chain in chains if len(chain) == 2][:1]
-    assert all(len(chain) == 2 for chain in chains)
+    assert find_chains(grouped) == [Chain(tuple(ids(grouped, "red-blue", "blue-green")))]
 
 
 def test_labelled_chains_become_long_contexts_of_the_trainer(dataset):
@@ -101,8 +110,30 @@ def test_large_sets_share_only_what_is_said_of_each_handful(dataset):
     every = [row.id for row in dataset.rows()]
     model = Looking()
     shared = shared_by_set(dataset, model, {"large": every})
-    assert len(model.asked) == 2 and set(shared.values()) == {("grey grain",)}
+    assert len(model.asked) == 2 == questions_about({"large": every}) and set(shared.values()) == {("grey grain",)}
+
+
+def test_sets_are_groups_of_two_pairs_or_more_and_only_those_of_wanted_pairs_count(dataset):
+    first, second, third, fourth = (row.id for row in dataset.rows())
     assert find_sets(dataset.rows()) == {}
+    group(dataset, {first: "one", second: "two", third: "one", fourth: "two"})
+    rows = list(Dataset(dataset.folder).rows())
+    assert find_sets(rows) == {"one": (first, third), "two": (second, fourth)}
+    assert sets_of(rows, [third]) == {"one": (first, third)} and sets_of(rows, []) == {}
+    assert find_sets(rows[:3]) == {"one": (first, third)}, "one pair alone is no set"
+
+
+def test_nothing_is_learnt_from_captions_that_are_not_there(tmp_path, no_sync):
+    made = Dataset.create(tmp_path, "templates")
+    assert made.append(pair(50)).stored  # an inverted one
+    label_dataset(made, Labeller(None, PLAIN), PLAIN)
+    journal = LabelJournal(made.folder)
+    apply_labels(made, journal, plan(made, journal))
+    export_labels(made, tmp_path / "out", "ms-swift")
+    (line,) = (tmp_path / "out" / "ace_captioner.jsonl").read_text().splitlines()
+    _, question, answer = (message["content"] for message in json.loads(line)["messages"])
+    assert "caption" not in question and "Also say" not in question
+    assert list(json.loads(answer)) == ["instruction"]
 
 
 @pytest.mark.parametrize("style", ["llama-factory", "ms-swift"])
@@ -114,13 +145,14 @@ def test_accepted_words_become_lessons(dataset, tmp_path, style):
     apply_labels(dataset, journal, plan(dataset, journal)[:3])
     done = export_labels(dataset, tmp_path / "out", style, every_phrasing=True)
     assert (done.lessons, done.pairs, done.left_out) == (6, 3, 1)
+    configuration = yaml.safe_load((tmp_path / "out" / "ace_captioner.yaml").read_text())
     if style == "llama-factory":
         records = json.loads((tmp_path / "out" / "ace_captioner.json").read_text())
         info = json.loads((tmp_path / "out" / "dataset_info.json").read_text())
         assert info["ace_captioner"]["file_name"] == "ace_captioner.json"
-        configuration = (tmp_path / "out" / "ace_captioner.yaml").read_text()
-        assert "dataset: ace_captioner" in configuration and "stage: sft" in configuration
+        assert configuration["dataset"] == "ace_captioner" and configuration["stage"] == "sft"
     else:
+        assert configuration["dataset"] == ["ace_captioner.jsonl"] and configuration["learning_rate"] == 1e-4
         records = [json.loads(line) for line in (tmp_path / "out" / "ace_captioner.jsonl").read_text().splitlines()]
     row = next(row for row in dataset.rows() if journal[row.id].decision == "accepted")
     lesson = records[0]

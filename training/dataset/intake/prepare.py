@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -354,9 +354,15 @@ def check_phrasings(phrasings: Sequence[str], instruction: str, images: int) -> 
     Raises:
         PairError: one of them is none for a pair with so many condition images.
     """
-    found = dict.fromkeys(one_line(words) for words in phrasings)
+    found = distinct_phrasings(phrasings, instruction)
     for words in found:
         check_instruction(words, images)
+    return found
+
+
+def distinct_phrasings(phrasings: Iterable[str], instruction: str) -> tuple[str, ...]:
+    """Further instructions as a row keeps them: each on one line and once; none that is the first one again."""
+    found = dict.fromkeys(one_line(words) for words in phrasings)
     return tuple(words for words in found if words and words != instruction)
 
 

@@ -10,6 +10,10 @@ from PIL import Image
 _SIDE = 384  # pixels of the longer side on which differences are looked for
 _LEVELS = 12.0  # of 255: less is noise, compression or a VAE's round trip
 _LEAST = 0.0005  # share of all pixels; fewer are specks
+_FINE = 4  # parts of a ninth's side in which changes are counted
+_DOUBT = 2  # of these parts that a place may be off: half a ninth
+_TOUCHED = 0.05  # share of a part's pixels; fewer are a speck in it
+_MOSTLY = 0.5  # share of all parts from which on the whole picture changed
 PLACES = (
     "top left",
     "top",
@@ -30,25 +34,39 @@ class Changes:
 
     Attributes:
         share: of all pixels, 0 to 1.
-        cells: (3, 3), the share of each ninth of the picture that changed.
+        parts: (12, 12), the share of each part of the picture that changed.
     """
 
     share: float
-    cells: np.ndarray
+    parts: np.ndarray
+
+    @property
+    def cells(self) -> np.ndarray:
+        """(3, 3), the share of each ninth of the picture that changed."""
+        return self.parts.reshape(3, _FINE, 3, _FINE).mean(axis=(1, 3))
+
+    @property
+    def spread(self) -> float:
+        """Share of the picture's parts in which anything changed."""
+        return float((self.parts > _TOUCHED).mean())
 
     @property
     def visible(self) -> bool:
         return self.share >= _LEAST
 
     def covered(self, places: tuple[str, ...]) -> float:
-        """Share of all that changed that lies in these places, a cell's width of doubt included."""
-        if WHOLE in places:
+        """Share of all that changed that lies in these places, half a ninth of doubt around each included.
+
+        The whole picture is a place only where most of it changed; elsewhere it names none.
+        """
+        if WHOLE in places and self.spread >= _MOSTLY:
             return 1.0
-        near = np.zeros((3, 3), dtype=bool)
+        near = np.zeros_like(self.parts, dtype=bool)
         for place in places:
-            row, column = divmod(PLACES.index(place), 3)
-            near[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2] = True
-        return float(self.cells[near].sum() / max(self.cells.sum(), 1e-9))
+            if place != WHOLE:
+                rows, columns = (_around(at) for at in divmod(PLACES.index(place), 3))
+                near[rows, columns] = True
+        return float(self.parts[near].sum() / max(self.parts.sum(), 1e-9))
 
 
 def find_changes(source: Image.Image, result: Image.Image) -> Changes:
@@ -59,11 +77,16 @@ def find_changes(source: Image.Image, result: Image.Image) -> Changes:
         for image in (source, result)
     )
     changed = np.abs(one - other).max(axis=2) > _LEVELS
-    rows, columns = (np.array_split(np.arange(side), 3) for side in changed.shape)
-    cells = np.array([[changed[np.ix_(row, column)].mean() for column in columns] for row in rows])
-    return Changes(float(changed.mean()), cells)
+    rows, columns = (np.array_split(np.arange(side), 3 * _FINE) for side in changed.shape)
+    parts = np.array([[changed[np.ix_(row, column)].mean() for column in columns] for row in rows])
+    return Changes(float(changed.mean()), parts)
+
+
+def _around(third: int) -> slice:
+    """Parts of one side that a third of it takes up, with doubt."""
+    return slice(max(0, third * _FINE - _DOUBT), (third + 1) * _FINE + _DOUBT)
 
 
 def _small(size: tuple[int, int]) -> tuple[int, int]:
     scale = min(1.0, _SIDE / max(size))
-    return tuple(max(3, round(side * scale)) for side in size)
+    return tuple(max(3 * _FINE, round(side * scale)) for side in size)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from ...vision_language.request import LabelledImage, Request
 from ..settings import Shown
 from .answers import PICTURES, SIZES, Comparison, Thing
 from .changes import PLACES, WHOLE
+from .words import words_of
 
 SYSTEM = (
     "You describe pictures for a studio that keeps an archive of edits. You write down only what can be seen, you mind "
@@ -34,6 +36,7 @@ _COMPARE = (
 )
 _COMPOSE = (
     "Somebody compared a picture before an edit with the picture after it and wrote this down:\n{comparison}\n{shared}"
+    "{rejected}"
     "Write the instruction by which an artist asks for this edit, in {language}, in these forms:\n{forms}\n"
     "{names} Ask for what differs, the most striking first; do not describe what stays as it is, name nothing that is "
     "not written above, and do not say that there are two pictures.{person}\n"
@@ -42,9 +45,10 @@ _COMPOSE = (
     '"before", "after" or "both".'
 )
 _CREATE = (
-    "A picture was described so:\n{comparison}\nWrite the words by which somebody asks a painter for this picture, in "
-    "{language}, in these forms:\n{forms}\nName nothing that is not written above. Also write one sentence in {language} on "
-    'what the picture shows. Last, list the things that your sentences name, in your very words; each is "after".'
+    "A picture was described so:\n{comparison}\n{rejected}"
+    "Write the words by which somebody asks a painter for this picture, in {language}, in these forms:\n{forms}\n"
+    "Name nothing that is not written above. Also write one sentence in {language} on what the picture shows.\n"
+    'Last, list the things that your sentences name, in your very words; each is "after".'
 )
 _FORMS = {
     "imperative": "imperative: one plain command",
@@ -52,6 +56,7 @@ _FORMS = {
     "long": "long: one or two sentences with all details that matter",
     "casual": "casual: as one asks a friend",
 }
+_REJECTED = "A person has rejected these texts; write none of them again:\n{texts}\n"
 _LANGUAGES = {"en": "English", "zh": "Chinese (Simplified)"}
 _PRESENT = (
     "{pictures}\nThese sentences were written about them:\n{sentences}\n"
@@ -72,10 +77,15 @@ REMINDER = (
     "Your last answer could not be read. Answer now with the JSON object alone, beginning with {, every field of the "
     "schema filled."
 )
-PROMPT = hashlib.sha256(
-    "\n".join([SYSTEM, _COMPARE, _COMPOSE, _CREATE, *_FORMS.values(), _PRESENT, _REWRITE, _CAPTION, _SHARED]).encode()
-).hexdigest()[:12]
+_ALL = (SYSTEM, _COMPARE, _COMPOSE, _CREATE, _REJECTED, *_FORMS.values(), _PRESENT, _REWRITE, _CAPTION, _SHARED)
+PROMPT = hashlib.sha256("\n".join(_ALL).encode()).hexdigest()[:12]
 
+_PERSONS = frozenset(
+    re.findall(
+        r"\S+",
+        "face faces person persons people man men woman women girl girls boy boys child children portrait portraits",
+    )
+)
 _TEXT = {"type": "string"}
 _TEXTS = {"type": "array", "items": _TEXT}
 
@@ -105,7 +115,12 @@ def comparison_request(shown: Shown) -> Request:
 
 
 def composition_request(
-    comparison: Comparison, shown: Shown, language: str, forms: Sequence[str], shared: Sequence[str] = ()
+    comparison: Comparison,
+    shown: Shown,
+    language: str,
+    forms: Sequence[str],
+    shared: Sequence[str] = (),
+    rejected: Sequence[str] = (),
 ) -> Request:
     """Words, from a comparison alone: no picture is sent."""
     same = " Say that it stays the same person, and keep to what is personal." if comparison.same_subject else ""
@@ -113,6 +128,7 @@ def composition_request(
     words = _COMPOSE.format(
         comparison=_json(comparison.as_dict()),
         shared=together if shared else "",
+        rejected=_rejected(rejected),
         language=_LANGUAGES[language],
         forms=_form_lines(forms),
         names=_names(shown),
@@ -121,9 +137,14 @@ def composition_request(
     return _ask([words], _composition_schema(forms, edit=True), max_tokens=1536)
 
 
-def creation_request(caption: str, language: str, forms: Sequence[str]) -> Request:
+def creation_request(caption: str, language: str, forms: Sequence[str], rejected: Sequence[str] = ()) -> Request:
     """Words for a picture made from text alone, from its description."""
-    words = _CREATE.format(comparison=_json(caption), language=_LANGUAGES[language], forms=_form_lines(forms))
+    words = _CREATE.format(
+        comparison=_json(caption),
+        rejected=_rejected(rejected),
+        language=_LANGUAGES[language],
+        forms=_form_lines(forms),
+    )
     return _ask([words], _composition_schema(forms, edit=False), max_tokens=1536)
 
 
@@ -172,6 +193,10 @@ def _names(shown: Shown) -> str:
     return said + (' A part of it is marked; say "the marked part" for the place.' if shown.masked else "")
 
 
+def _rejected(texts: Sequence[str]) -> str:
+    return _REJECTED.format(texts="\n".join(f"- {text}" for text in texts)) if texts else ""
+
+
 def _form_lines(forms: Sequence[str]) -> str:
     return "\n".join(f"- {_FORMS[form]}" for form in forms)
 
@@ -188,10 +213,8 @@ def _composition_schema(forms: Sequence[str], *, edit: bool) -> dict[str, Any]:
 
 
 def _has_person(comparison: Comparison) -> bool:
-    said = " ".join((*comparison.texts, *comparison.commonalities)).casefold()
-    return any(
-        word in said for word in ("face", "person", "man", "woman", "girl", "boy", "child", "portrait", "people")
-    )
+    said = words_of(" ".join((*comparison.texts, *comparison.commonalities)))
+    return not _PERSONS.isdisjoint(word.removesuffix("'s") for word in said)
 
 
 def _labelled(labels: Sequence[str], pictures: Sequence[Image.Image | None]) -> list[LabelledImage]:

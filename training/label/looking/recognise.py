@@ -7,7 +7,7 @@ segmentation cannot be computed here, so they are left to a model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from PIL import Image
 from ....ace.instructions import render, render_bilingual
 from ..labels import LabelText
 from ..settings import LabelSettings, Shown
+from .words import comparable
 
 _MEAN, _MOST = 2.0, 10.0  # levels of 255, on average and at 99 of 100 pixels: rounding and other weights of grey
 _COLOURFUL = 6.0  # levels between the channels, on average
@@ -86,14 +87,22 @@ def recognise(shown: Shown) -> Recognised | None:
     return None
 
 
-def template_texts(task: Recognised, caption: str, settings: LabelSettings) -> tuple[LabelText, ...]:
-    """Distinct phrasings in the languages that are asked for, drawn by the seed."""
+def template_texts(
+    task: Recognised, caption: str, settings: LabelSettings, rejected: Collection[str] = ()
+) -> tuple[LabelText, ...]:
+    """Distinct phrasings in the languages that are asked for, drawn by the seed.
+
+    Args:
+        rejected: texts that are not wanted, as `comparable`.
+    """
     wanted = max(1, len(settings.forms) + settings.rewrites)
     found: list[LabelText] = []
     for language in settings.languages:
         texts: dict[str, None] = {}
         for seed in range(settings.seed, settings.seed + _TRIES):
-            texts[_phrase(task, caption, language, seed)] = None
+            text = _phrase(task, caption, language, seed)
+            if comparable(text) not in rejected:
+                texts[text] = None
             if len(texts) == wanted:
                 break
         found += [LabelText(text, language, "template", "template", task.id) for text in texts]

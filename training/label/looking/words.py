@@ -38,6 +38,7 @@ _MIRRORED = {
     "clockwise": "counterclockwise",
     "左": "右",
 }
+_SIDES = {**dict.fromkeys(("left", "leftmost", "左"), "left"), **dict.fromkeys(("right", "rightmost", "右"), "right")}
 # "一" and "上" are in very many Chinese words that say nothing of number or place, so only these compounds count.
 _ZH_PLACES = re.compile(r"[左右上下前后](?:侧|边|方|面|角|部)|[左右]")
 _ZH_COUNTS = re.compile(r"[一二两三四五六七八九十半双](?=[个只条位张朵棵匹辆座件名头把])")
@@ -66,6 +67,16 @@ def directions(text: str) -> frozenset[str]:
     return frozenset(found) | frozenset(word[0] for word in _ZH_PLACES.findall(text))
 
 
+def sides(text: str) -> frozenset[str]:
+    """ "left" and "right", as far as a text says them in either language."""
+    return frozenset(_SIDES[word] for word in words_of(text) if word in _SIDES)
+
+
+def without_sides(text: str) -> str:
+    """A text with left and right left out."""
+    return " ".join(word for word in words_of(text) if word not in _SIDES)
+
+
 def sidedness(texts: Iterable[str]) -> int:
     """How much more often texts say left than right; mirroring must turn its sign."""
     counts = Counter(word for text in texts for word in words_of(text))
@@ -84,6 +95,11 @@ def says(text: str, thing: str) -> bool:
         return thing in text or thing[-2:] in text
     heads = words_of(thing)
     return not heads or _stem(heads[-1]) in {_stem(word) for word in words_of(text)}
+
+
+def comparable(text: str) -> str:
+    """A text as it is held against others for being the same one: case and the stop at its end do not count."""
+    return " ".join(text.casefold().split()).rstrip(" .!。！")
 
 
 def alike(text: str, others: Iterable[str]) -> float:

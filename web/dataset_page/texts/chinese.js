@@ -104,6 +104,7 @@ export const chinese = {
         after: "编辑后",
         accept: "接受（A）",
         reject: "拒绝（J）",
+        others: "另一种语言（不会一起写入）",
         without: "没有提出文字，因为",
         pixels: "从像素认出",
     },

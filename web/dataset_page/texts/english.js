@@ -110,6 +110,7 @@ export const english = {
         after: "After",
         accept: "Accept (A)",
         reject: "Reject (J)",
+        others: "In another language (not written with these)",
         without: "No text was proposed, because",
         pixels: "told from the pixels",
     },

@@ -18,10 +18,12 @@ export class Form {
         const same = this.item && this.item.id === item.id && this.item.key === item.key;
         if (same && this.isChanged && this.item.version !== item.version) return this.tellStale(item);
         if (same && (this.isChanged || this.labels.isChanged)) return; // somebody is writing
-        const focused = this.element.contains(document.activeElement) ? document.activeElement.ariaLabel : null;
+        const inside = this.element.contains(document.activeElement);
+        const focused = inside ? document.activeElement.ariaLabel : null;
         this.item = item;
         this.element.replaceChildren(...(item.number === undefined ? this.pairParts(item) : rejectedParts(item)));
         if (focused) [...this.element.querySelectorAll("[aria-label]")].find((input) => input.ariaLabel === focused)?.focus();
+        if (inside && !this.element.contains(document.activeElement)) this.hooks.leave(); // else no key would be heard
     }
 
     get isChanged() {

@@ -17,10 +17,11 @@ export class LabelPanel {
         if (!label.waits) return label.reason ? [this.unlabelled(label)] : [];
         this.item = item;
         const words = texts().labels;
-        this.first = label.texts.map((text) => text.text).join("\n");
-        this.texts = this.field("textarea", words.texts, this.first, { rows: Math.min(12, 2 * label.texts.length + 1), title: words.textsHelp });
-        this.before = this.field("input", words.before, label.source_caption);
-        this.after = this.field("input", words.after, label.target_caption);
+        const proposed = label.words;
+        this.first = proposed.texts.join("\n");
+        this.texts = this.field("textarea", words.texts, this.first, { rows: Math.min(12, 2 * proposed.texts.length + 1), title: words.textsHelp });
+        this.before = this.field("input", words.before, proposed.source_caption);
+        this.after = this.field("input", words.after, proposed.target_caption);
         const labelled = (text, input) => make("label", { className: "ace-field" }, make("span", {}, text), input);
         return [
             make(
@@ -28,13 +29,14 @@ export class LabelPanel {
                 { className: "ace-proposed", ariaLabel: words.title },
                 make("div", { className: "ace-title" }, words.title),
                 labelled(words.texts, this.texts),
+                this.others(label),
                 labelled(words.before, this.before),
                 labelled(words.after, this.after),
                 make(
                     "div",
                     { className: "ace-row" },
-                    button(words.accept, "ace-label-accept", () => this.accept(), { title: "A" }),
-                    button(words.reject, "ace-label-reject", () => this.reject(), { title: "J" }),
+                    button(words.accept, "ace-label-accept", (event) => once(event) && this.accept(), { title: "A" }),
+                    button(words.reject, "ace-label-reject", (event) => once(event) && this.reject(), { title: "J" }),
                 ),
                 this.origin(label),
             ),
@@ -50,6 +52,13 @@ export class LabelPanel {
             onkeydown: (event) => this.key(event),
             ...properties,
         });
+    }
+
+    // Texts in another language, which are not accepted with these.
+    others(label) {
+        if (!label.others.length) return null;
+        const lines = label.others.map((text) => make("li", {}, text));
+        return make("details", { className: "ace-detail" }, make("summary", {}, texts().labels.others), make("ul", {}, ...lines));
     }
 
     unlabelled(label) {
@@ -81,8 +90,8 @@ export class LabelPanel {
             this.item &&
                 this.texts.isConnected &&
                 (this.texts.value !== this.first ||
-                    this.before.value !== this.item.label.source_caption ||
-                    this.after.value !== this.item.label.target_caption),
+                    this.before.value !== this.item.label.words.source_caption ||
+                    this.after.value !== this.item.label.words.target_caption),
         );
     }
 
@@ -94,7 +103,7 @@ export class LabelPanel {
     key(event) {
         if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
             event.preventDefault();
-            this.accept();
+            if (!event.repeat) this.accept();
         } else if (event.key === "Escape") {
             event.preventDefault();
             event.stopPropagation();
@@ -104,9 +113,11 @@ export class LabelPanel {
     }
 
     reset() {
+        if (!this.item) return;
+        const { words } = this.item.label;
         this.texts.value = this.first;
-        this.before.value = this.item.label.source_caption;
-        this.after.value = this.item.label.target_caption;
+        this.before.value = words.source_caption;
+        this.after.value = words.target_caption;
     }
 
     accept() {
@@ -125,7 +136,13 @@ export class LabelPanel {
     // One decision a pair: what is pressed until the next one is shown is not meant for it.
     decide(action, words) {
         const { item } = this;
+        if (!item) return null;
         this.item = null;
         return this.hooks.decide(item, action, words);
     }
+}
+
+// The second click of a double click would fall on the next pair, which nobody has looked at.
+function once(event) {
+    return event.detail < 2;
 }

@@ -176,7 +176,8 @@ export class Viewer {
             f: () => this.wipe.toggleSize(),
             e: () => this.write(),
             n: () => this.go(1),
-            ...(this.form.labels.item ? { a: () => this.form.labels.accept(), j: () => this.form.labels.reject() } : {}),
+            // A key that is held down would decide on pairs that nobody has looked at.
+            ...(this.form.labels.item && !event.repeat ? { a: () => this.form.labels.accept(), j: () => this.form.labels.reject() } : {}),
         };
         const work = event.ctrlKey || event.metaKey || event.altKey ? null : keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
         if (work) {
