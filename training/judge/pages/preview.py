@@ -24,7 +24,8 @@ from ..weights import Weighing, WeightSettings
 _EACH = 16  # pairs of a kind on the page
 _STYLE = """
 .pair { align-items: flex-start; } .kept { border-left: 4px solid #4a4; padding-left: .6rem; }
-.left { border-left: 4px solid #c33; padding-left: .6rem; } .big { font-size: 1.2rem; white-space: pre-line; } .mark { font-weight: 600; }
+.left { border-left: 4px solid #c33; padding-left: .6rem; } .big { font-size: 1.2rem; white-space: pre-line; }
+.mark { font-weight: 600; }
 """
 
 
