@@ -13,6 +13,7 @@ import folder_paths
 import torch
 from comfy.text_encoders import pixart_t5
 
+from ...ace.text_files import read_text
 from ...ace.weights.containers import CheckpointError, read_container
 from ...ace.weights.detection import detect_from_tensors
 
@@ -105,7 +106,7 @@ def load_clip_folder(folder: Path, tokenizer: Path):
     state_dict: dict[str, torch.Tensor] = {}
     for file in sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin")):
         state_dict |= read_container(file).tensors
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = json.loads(read_text(folder / "config.json"))
     _check_complete(folder, state_dict, config["num_layers"])
 
     class Target:

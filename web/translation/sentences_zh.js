@@ -47,6 +47,7 @@ export const sentences = {
         "这些图像对没有源图，仅凭距离无法判断学生模型能否取代教师；请让评审模型来看。",
     "it goes {} of the way from the unedited picture to the best that this model can paint": "从未编辑的图像到该模型能画出的最好结果，它走完了 {#0}",
     "it is no nearer to the teacher than the unedited source": "它并不比未编辑的源图更接近教师",
+    "it gave no picture on {} of {} pairs": "它在 {#1} 对中的 {#0} 对上没有给出图像",
     "fine detail is kept": "细节得到保留",
     "it is softer: {} of the fine detail that its VAE can paint": "它偏柔和，只有其 VAE 能画出的细节的 {#0}",
     "it is grainier: {} of the fine detail that its VAE can paint": "它颗粒偏重，是其 VAE 能画出的细节的 {#0}",

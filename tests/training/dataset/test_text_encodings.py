@@ -7,10 +7,14 @@ from comfyui_ace.ace.lcu.rounds import StoredImage, StoredRound, load_rounds, sa
 from comfyui_ace.ace.text_files import LOST_LETTER, TextEncodingError, decode_text, read_text
 from comfyui_ace.cli import main
 from comfyui_ace.training.capture.workflow.load import read_workflow
+from comfyui_ace.training.dataset.disk.rows import check_id
 from comfyui_ace.training.dataset.importers import ImportOptions, import_pairs
-from comfyui_ace.training.dataset.store import Dataset
+from comfyui_ace.training.dataset.intake.prepare import plain_prompt
+from comfyui_ace.training.dataset.store import Dataset, Pair
 from comfyui_ace.training.errors import DatasetError, PairError
 from comfyui_ace.training.trainer.config_file import read_toml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pair_factory import pair, picture
 from PIL import Image
 
@@ -167,3 +171,24 @@ def test_lost_letters_enter_by_no_way(tmp_path):
     for words in ({"instruction": f"gr{LOST_LETTER}n"}, {"prompt": f"gr{LOST_LETTER}n"}):
         with pytest.raises(PairError, match=r"U\+FFFD"):
             dataset.append(pair(0, **words))
+
+
+def test_plain_prompts():
+    assert plain_prompt("{image}, make it a sketch", 1) == "make it a sketch"
+    assert plain_prompt("make {image} a sketch", 1) == "make the image a sketch"
+    assert plain_prompt("<image> with the hat of <image1>", 2) == "image 1 with the hat of image 2"
+    assert plain_prompt("a cat", 0) == "a cat"
+
+
+@given(st.text(min_size=1, max_size=60))
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_words_make_one_line_and_a_readable_row(tmp_path_factory, text):
+    dataset = Dataset.create(tmp_path_factory.mktemp("words"), "d")
+    try:
+        result = dataset.append(Pair(target=picture(0), instruction=text, prompt=text, tags=[text], name=text))
+    except PairError:
+        return
+    row = dataset.row(result.id)
+    caption = (dataset.folder / "target" / f"{result.id}.txt").read_bytes().decode()
+    assert caption == row.prompt and len(caption.splitlines()) <= 1
+    assert check_id(row.id)
