@@ -14,6 +14,7 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..host import paths
+from ..host.masks import given_mask
 from ..host.messages import announce_files, show_on_node
 from .links import upstream_graph, upstream_of_source
 from .pairing import batch_sizes, pair_pictures, pair_values
@@ -252,10 +253,10 @@ def _by_result(pictures, counts: list[int], copies: _Copies) -> tuple[list[list]
 
 
 def _masks(given: list[torch.Tensor], counts: list[int], label: str, copies: _Copies) -> list[torch.Tensor | None]:
-    """Masks (H, W) by result. A black one counts as none, whatever its size (see nodes/host/masks.py)."""
+    """Masks (H, W) by result; None for the host's way of saying that there is none."""
     batches = [mask if mask.ndim == 3 else mask[None] for mask in given]
     paired = pair_pictures(copies.all(batches), counts, f"mask of the {label}")
-    return [mask if bool(mask.any()) else None for mask in paired]
+    return [given_mask(mask) for mask in paired]
 
 
 def _instructions(given: list[str], destinations: list[_Destination], pictures: int) -> list[str]:

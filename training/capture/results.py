@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ...ace.pictures.files.mask_reading import NO_MASK
 from ..dataset.disk.images import read_image, read_mask
 from ..dataset.disk.names import slug
 from ..dataset.disk.rows import is_duration
@@ -193,5 +194,5 @@ def _images_of(
 
 
 def _or_none(mask: np.ndarray | None) -> np.ndarray | None:
-    """ComfyUI has black masks where there is none (Load Image even of another size than its picture)."""
-    return mask if mask is not None and mask.any() else None
+    """None for the black mask that Load Image has where there is none; others are spoken of where they are stored."""
+    return None if mask is None or (mask.shape == NO_MASK and not mask.any()) else mask

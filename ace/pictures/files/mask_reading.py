@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 THRESHOLD = 128
 """Levels of 255 above this may change."""
 
+NO_MASK = (64, 64)
+"""(H, W) of the black mask that ComfyUI's Load Image gives for every picture without transparency."""
+
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the brightness, by ITU-R BT.601, as Pillow takes it."""
 
