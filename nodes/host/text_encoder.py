@@ -67,13 +67,13 @@ def load_clip_file(path: str):
     """
     try:
         tensors = read_container(path).tensors
-        check_finite(Path(path), tensors)
     except CheckpointError as error:
         raise ValueError(f"{error} For a text encoder, {_CHOOSE_T5}") from None
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     # The host goes by names alone and would fail on the first shape that does not fit.
     if shapes.get(_LAST_LAYER, ())[-1:] != (_WIDTH,) or shapes.get(_EMBEDDING, (0,))[0] != _VOCABULARY:
         raise ValueError(f"{Path(path).name} is not T5 v1.1 XXL{_describe_file(shapes)}; {_CHOOSE_T5}")
+    check_finite(Path(path), tensors)
     return comfy.sd.load_clip(
         ckpt_paths=[path],
         embedding_directory=folder_paths.get_folder_paths("embeddings"),
