@@ -214,6 +214,7 @@ export const sentences = {
     "the mask marks nothing, so the original comes back as it was; paint white where the result is to be seen":
         "遮罩没有标记任何区域，因此原图原样返回；请把要显示结果的地方涂白",
     "the mask {}. The original comes back as it was": "遮罩{0}。原图按原样返回",
+    "the mask {}. No detail is given back": "遮罩{0}。没有恢复细节",
     "marks nothing (it is black), so it counts as no mask; paint white where the picture may change":
         "没有标记任何区域（全黑），因此视为没有遮罩；请把可修改的区域涂成白色",
     "marks nothing: it is nowhere brighter than {} of 255, and only above {} a pixel may change; paint it in full white":
