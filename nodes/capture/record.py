@@ -117,6 +117,7 @@ def record_pairs(
         ValueError: no pictures, numbers that cannot be paired, an indicator without a picture, or an unknown check.
         DatasetError: a name that is no dataset's, or pairs that cannot be kept.
     """
+    from ...training.dataset.intake.black_masks import without_black
     from ...training.dataset.store import Pair
 
     seconds, memory = measure_so_far(node.hidden.prompt, node.hidden.unique_id)  # first of all, while the clock runs
@@ -132,12 +133,14 @@ def record_pairs(
     copies = _Copies()
     images, masks = _by_result(pictures, counts, copies)
     targets = pair_pictures(copies.rgb(results), counts, "result")
+    kept = [without_black(each) for each in masks]
     pairs = [
         Pair(
             target=target,
             source=images[k][0],
             references=images[k][1:],
-            masks=masks[k],
+            masks=kept[k][0],
+            notes=kept[k][1],
             instruction=instructions[k],
             seed=seeds[k],
             tags=split_list(tags[k]),

@@ -14,6 +14,7 @@ from PIL import Image
 
 from ...errors import DatasetError, PairError
 from ..disk.images import LoadedImage, read_image, read_mask
+from ..intake.black_masks import without_black
 from ..intake.prepare import Pair, one_line
 from .base import ImportOptions, Item, Problem
 
@@ -73,10 +74,12 @@ def read_columns(base: Path, options: ImportOptions) -> Iterator[Item | Problem]
 def _magicbrush(row: Row, folder: Path, options: ImportOptions) -> Pair:
     source = _picture_cell(row["source_img"], folder, options)
     mask = _magicbrush_mask(row.get("mask_img"), folder, source.pixels, options)
+    pixels, notes = without_black([None if mask is None else mask.pixels])
     return Pair(
         source=source,
         target=_picture_cell(row["target_img"], folder, options),
-        masks=() if mask is None else (replace(mask, pixels=_resized(mask.pixels, source.pixels)),),
+        masks=() if pixels[0] is None else (replace(mask, pixels=_resized(mask.pixels, source.pixels)),),
+        notes=(*(mask.notes if notes else ()), *notes),
         instruction=options.choose_instruction(row["instruction"]),
         tags=("magicbrush",),
         name=f"magicbrush-{row.get('img_id', '')}-{row.get('turn_index', '')}",

@@ -44,8 +44,7 @@ class Pair:
 
     Pictures may be PIL images, numpy arrays or tensors: (H, W), (H, W, C) or (1, H, W, C); uint8, uint16 or floats in
     0..1. Masks are (H, W), white (255 or 1.0) = may change. What ``read_image`` and ``read_mask`` return may be given as
-    it is; what they had to convert is then said in the notes of the append. A black mask counts as none, of whatever
-    size; that is said there, too.
+    it is; what they had to convert is then said in the notes of the append.
 
     Attributes:
         target: the result.
@@ -66,6 +65,7 @@ class Pair:
         unlabelled: whether it may have no words at all: they come later, and until then it is not trained on.
         group: pairs of one group stand on one side of the split; "" for none. Not part of the content's hash.
         origin: where its pictures come from, texts and numbers by name; likewise.
+        notes: what the reader of its files has to say of it; among the notes of the append.
         name: a hint from which the id is made.
         id, split, created: filled in when a stored pair is loaded; ``append`` ignores them.
     """
@@ -90,6 +90,7 @@ class Pair:
     unlabelled: bool = False
     group: str = ""
     origin: Mapping[str, Any] = field(default_factory=dict)
+    notes: Sequence[str] = ()
     name: str = ""
     id: str | None = None
     split: str | None = None
@@ -169,7 +170,7 @@ def prepare(pair: Pair, *, alpha: AlphaPolicy = "white") -> PreparedPair:
     instruction, prompt = _words(pair, len(images))
     history = tuple(_history_id(earlier) for earlier in pair.history)
     arrays = tuple(image.pixels for image in images)
-    mask_arrays = tuple(mask.pixels if mask is not None and mask.pixels.any() else None for mask in masks)
+    mask_arrays = tuple(None if mask is None else mask.pixels for mask in masks)
     hashes = [pixel_hash(array) for array in arrays]
     mask_hashes = ["" if array is None else pixel_hash(array) for array in mask_arrays]
     target_hash = pixel_hash(target.pixels)
@@ -200,7 +201,7 @@ def prepare(pair: Pair, *, alpha: AlphaPolicy = "white") -> PreparedPair:
         perceptual_hash=pair_perceptual_hash(
             arrays[0] if arrays else None, target.pixels, instruction, [*hashes[1:], *mask_hashes], history
         ),
-        notes=_notes(named, dict(zip(labels, masks, strict=True))),
+        notes=(*pair.notes, *_notes(named, dict(zip(labels, mask_arrays, strict=True)))),
         non_finite={label: image.non_finite for label, image in named.items() if image.non_finite > 0},
     )
 
@@ -389,7 +390,7 @@ def _history_id(pair_id: str) -> str:
         raise PairError(f"history: {error}") from error
 
 
-def _notes(named: Mapping[str, LoadedImage], masks: Mapping[str, LoadedImage | None]) -> tuple[str, ...]:
+def _notes(named: Mapping[str, LoadedImage], masks: Mapping[str, np.ndarray | None]) -> tuple[str, ...]:
     notes = [f"{label}: {note}" for label, image in named.items() for note in image.notes]
-    marks = {label: describe_marks(mask.pixels) for label, mask in masks.items() if mask is not None}
+    marks = {label: describe_marks(mask) for label, mask in masks.items() if mask is not None}
     return (*notes, *(f"mask of the {label}: it {text}" for label, text in marks.items() if text))
