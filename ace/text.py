@@ -11,10 +11,11 @@ import torch
 
 from .lcu.indicators import INDICATORS, SPECIAL_TOKENS, split_special_tokens
 from .notices import Notify, silent
+from .weights.containers import check_finite
 
 MAX_TOKENS = 120  # including the end token
 END_TOKEN = 1
-_SHOWN_LETTERS = 12
+SHOWN_LETTERS = 12
 # Plain T5 tokenizers end at 32099; T5's embedding table has 32128 rows.
 _FIRST_SPECIAL_ID = 32100
 
@@ -53,6 +54,7 @@ def tokenize(
     notify: Notify = silent,
     name: str = "the instruction",
     *,
+    letters: bool = True,
     special: Mapping[str, int] | None = None,
     max_tokens: int = MAX_TOKENS,
 ) -> list[int]:
@@ -66,16 +68,17 @@ def tokenize(
         tokenizer: a Hugging Face tokenizer of the T5 family.
         notify: told which end of a long instruction is left out, and which letters are unknown.
         name: what messages call the text.
+        letters: whether unknown ones are spoken of; of many texts, say it once of all.
         special: ids of the special tokens; None for those of ACE.
         max_tokens: that the model reads, including the end token.
     """
     special = special_token_ids(tokenizer) if special is None else special
     text = clean_text(text)
     ids: list[int] = []
-    if lost := unknown_letters(text, tokenizer):
+    if letters and (lost := unknown_letters(text, tokenizer)):
         notify(
-            f"{name} has letters that the text encoder does not know, and does not see: {' '.join(lost[:_SHOWN_LETTERS])}"
-            f"{' …' if len(lost) > _SHOWN_LETTERS else ''}. Write it in English, which ACE was trained on; a word that "
+            f"{name} has letters that the text encoder does not know, and does not see: {' '.join(lost[:SHOWN_LETTERS])}"
+            f"{' …' if len(lost) > SHOWN_LETTERS else ''}. Write it in English, which ACE was trained on; a word that "
             "was learned as a trigger has to be in Latin letters"
         )
     for piece in split_special_tokens(text):
@@ -100,10 +103,10 @@ def unknown_letters(text: str, tokenizer: Any) -> list[str]:
 
 
 def encode_text(
-    text: str, encoder: TextEncoder, notify: Notify = silent, name: str = "the instruction"
+    text: str, encoder: TextEncoder, notify: Notify = silent, name: str = "the instruction", *, letters: bool = True
 ) -> torch.Tensor:
-    """Instruction -> (1, L, Y), L at most 120; ``notify`` and ``name`` as in :func:`tokenize`."""
-    return encoder.embed([tokenize(text, encoder.tokenizer, notify, name)])
+    """Instruction -> (1, L, Y), L at most 120; ``notify``, ``name`` and ``letters`` as in :func:`tokenize`."""
+    return encoder.embed([tokenize(text, encoder.tokenizer, notify, name, letters=letters)])
 
 
 def encode_indicators(encoder: TextEncoder, count: int = len(INDICATORS)) -> torch.Tensor:
@@ -148,7 +151,7 @@ class T5TextEncoder:
             device: of the encoder.
 
         Raises:
-            ValueError: the folder holds no T5 encoder or no tokenizer.
+            ValueError: the folder holds no T5 encoder or no tokenizer, or weights that are no numbers.
         """
         from transformers import AutoTokenizer, T5EncoderModel
 
@@ -165,6 +168,7 @@ class T5TextEncoder:
                 f"no T5 encoder and tokenizer could be loaded from {folder}: {error}; choose a folder with config.json, "
                 "weights and a tokenizer"
             ) from error
+        check_finite(Path(folder), dict(model.named_parameters()))
         return cls(model.eval().to(device), loaded_tokenizer)
 
     @torch.no_grad()

@@ -122,6 +122,7 @@ class DiffusersVAE:
         path = Path(path)
         if path.is_dir():
             model = AutoencoderKL.from_pretrained(str(path), local_files_only=True)
+            check_finite(path, model.state_dict())
             return cls(_move(model, device, dtype))
         state_dict = read_vae_tensors(path)
         if "encoder.down.0.block.0.conv1.weight" not in state_dict or "post_quant_conv.weight" not in state_dict:

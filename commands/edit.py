@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..training.arguments import MAX_SEED, add_mask_from, bounded_float, bounded_int
+from ..training.arguments import MAX_SEED, MAX_STEPS, add_mask_from, bounded_float, bounded_int
 from .common import DTYPES, parse_lora
 
 
@@ -29,7 +29,9 @@ def add_parsers(subparsers) -> None:
     )
     add_mask_from(edit)
     edit.add_argument("--history", type=Path, metavar="FILE", help="rounds before this one (the .json of their result)")
-    edit.add_argument("--max-rounds", type=int, default=4, help="rounds of history to keep (default: %(default)s)")
+    edit.add_argument(
+        "--max-rounds", type=bounded_int(0), default=4, help="rounds of history to keep (default: %(default)s)"
+    )
     edit.add_argument(
         "--keep-detail",
         type=bounded_float(0, 2),
@@ -75,7 +77,9 @@ def _add_sampling_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--megapixels", type=bounded_float(0), metavar="MP", help="area of the result, keeping the shape"
     )
-    parser.add_argument("--steps", type=int, help="sampling steps (default: as the model was published)")
+    parser.add_argument(
+        "--steps", type=bounded_int(1, MAX_STEPS), help="sampling steps (default: as the model was published)"
+    )
     parser.add_argument("--guidance", type=bounded_float(0), metavar="SCALE", help="guidance scale; 1 switches it off")
     parser.add_argument("--rescale", type=bounded_float(0, 1), metavar="PHI", help="guidance rescale, 0 … 1")
     parser.add_argument(

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..training.arguments import MAX_SEED, bounded_float, bounded_int
+from ..training.arguments import MAX_SEED, MAX_STEPS, bounded_float, bounded_int
 from ..training.evaluate.benchmarks.command import add_benchmark_arguments, run_benchmark
 from .common import DTYPES, choose_bundle, parse_device, parse_dtype, parse_lora
 from .judge import add_judge_arguments, choose_judge
@@ -81,7 +81,9 @@ def _add_sampler_arguments(evaluate: argparse.ArgumentParser) -> None:
     evaluate.add_argument(
         "--seed", type=bounded_int(0, MAX_SEED // 2), default=0, help="of the first pair (default: %(default)s)"
     )
-    evaluate.add_argument("--steps", type=bounded_int(1), help="sampling steps (default: as the model was published)")
+    evaluate.add_argument(
+        "--steps", type=bounded_int(1, MAX_STEPS), help="sampling steps (default: as the model was published)"
+    )
     evaluate.add_argument(
         "--guidance", type=bounded_float(0), metavar="SCALE", help="guidance scale; 1 switches it off"
     )

@@ -74,7 +74,5 @@ class KeepDetailNode(Node):
             )
         if round_trip is None:
             round_trip = round_trip_of(source, result, partial(vae_round_trip, vae), fit=fit, notify=notify)
-        if mask is not None and not mask.any():
-            notify("the mask marks nothing, so there is nothing to give detail back to")
         settings = KeepDetail(strength, radius, max_gain, color)
         return io.NodeOutput(keep_detail(source, result, round_trip, mask, fit=fit, settings=settings, notify=notify))

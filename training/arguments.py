@@ -9,6 +9,9 @@ from collections.abc import Callable
 from ..ace.pictures.files.mask_readings import MASK_READINGS
 from ..ace.text_files import check_encoding
 
+MAX_STEPS = 1000
+"""Of a sampler: the timesteps that ACE knows."""
+
 MAX_SEED = 2**64 - 1
 """The largest seed that torch's generators take, and ComfyUI."""
 

@@ -21,8 +21,8 @@ import torch.nn.functional as F
 
 from ..notices import Notify, log_notice
 from .crop import without_reference
-from .files.mask_reading import LUMA
-from .fit import PATCH_PIXELS, Fit, same_aspect
+from .files.mask_reading import LUMA, describe_marks
+from .fit import PATCH_PIXELS, Box, Fit, same_aspect
 from .local_gain import local_gain
 from .parameters import Parameters, number
 from .paste_back import broadcast_batches, mask_in_box, result_box
@@ -82,9 +82,7 @@ def keep_detail(
     result = without_reference(result, fit)
     box = result_box(source, result, fit, "source")
     _check_round_trip(round_trip, result, fit)
-    inner = (
-        None if mask is None else mask_in_box(as_mask(mask).to(source.device), source, result, box, notify, "source")
-    )
+    inner = _inside(mask, source, result, box, notify)
     kept = resize_image(result, box.height, box.width)
     source = source[:, box.rows, box.columns]
     if inner is None:
@@ -128,6 +126,20 @@ def round_trip_of(
     seen = resize_image(source[:, box.rows, box.columns], height, width).permute(0, 3, 1, 2)
     padded = F.pad(seen, (0, -width % LATENT_PIXELS, 0, -height % LATENT_PIXELS), mode="replicate")
     return through(padded.permute(0, 2, 3, 1).contiguous())[:, :height, :width].to(source.device, torch.float32)
+
+
+def _inside(
+    mask: torch.Tensor | None, source: torch.Tensor, result: torch.Tensor, box: Box, notify: Notify
+) -> torch.Tensor | None:
+    """The mask on the part of the source that the result shows; says so where it marks nothing."""
+    if mask is None:
+        return None
+    mask = as_mask(mask).to(source.device)
+    if not (mask > 0).any():
+        notify("the mask marks nothing, so there is nothing to give detail back to")
+    elif not binarize(mask).any():
+        notify(f"the mask {describe_marks(mask.detach().cpu().numpy())}. No detail is given back")
+    return mask_in_box(mask, source, result, box, notify, "source")
 
 
 def _check_round_trip(round_trip: torch.Tensor, result: torch.Tensor, fit: Fit | None) -> None:

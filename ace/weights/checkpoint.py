@@ -392,7 +392,7 @@ def _licence(source: Path, metadata: Mapping[str, str]) -> dict[str, str]:
         card = folder / "README.md"
         if not card.is_file():
             continue
-        front, _, _ = card.read_text(encoding="utf-8", errors="replace").removeprefix("---").partition("\n---")
+        front, _, _ = card.read_text(encoding="utf-8-sig", errors="replace").removeprefix("---").partition("\n---")
         for line in front.splitlines():
             if line.startswith("license:"):
                 return {"license": line.removeprefix("license:").strip()}

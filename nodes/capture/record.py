@@ -14,6 +14,7 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..host import paths
+from ..host.masks import given_mask
 from ..host.messages import announce_files, show_on_node
 from .links import upstream_graph, upstream_of_source
 from .pairing import batch_sizes, pair_pictures, pair_values
@@ -116,6 +117,7 @@ def record_pairs(
         ValueError: no pictures, numbers that cannot be paired, an indicator without a picture, or an unknown check.
         DatasetError: a name that is no dataset's, or pairs that cannot be kept.
     """
+    from ...training.dataset.intake.black_masks import without_black
     from ...training.dataset.store import Pair
 
     seconds, memory = measure_so_far(node.hidden.prompt, node.hidden.unique_id)  # first of all, while the clock runs
@@ -131,12 +133,14 @@ def record_pairs(
     copies = _Copies()
     images, masks = _by_result(pictures, counts, copies)
     targets = pair_pictures(copies.rgb(results), counts, "result")
+    kept = [without_black(each) for each in masks]
     pairs = [
         Pair(
             target=target,
             source=images[k][0],
             references=images[k][1:],
-            masks=masks[k],
+            masks=kept[k][0],
+            notes=kept[k][1],
             instruction=instructions[k],
             seed=seeds[k],
             tags=split_list(tags[k]),
@@ -252,10 +256,10 @@ def _by_result(pictures, counts: list[int], copies: _Copies) -> tuple[list[list]
 
 
 def _masks(given: list[torch.Tensor], counts: list[int], label: str, copies: _Copies) -> list[torch.Tensor | None]:
-    """Masks (H, W) by result. A black one counts as none, whatever its size (see nodes/host/masks.py)."""
+    """Masks (H, W) by result; None for the host's way of saying that there is none."""
     batches = [mask if mask.ndim == 3 else mask[None] for mask in given]
     paired = pair_pictures(copies.all(batches), counts, f"mask of the {label}")
-    return [mask if bool(mask.any()) else None for mask in paired]
+    return [given_mask(mask) for mask in paired]
 
 
 def _instructions(given: list[str], destinations: list[_Destination], pictures: int) -> list[str]:

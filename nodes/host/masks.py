@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-_LOAD_IMAGE_SIDE = 64  # pixels of the black mask that Load Image gives for every picture without transparency
+from ...ace.pictures.files.mask_reading import NO_MASK
 
 
 def given_mask(mask: torch.Tensor | None) -> torch.Tensor | None:
@@ -13,6 +13,6 @@ def given_mask(mask: torch.Tensor | None) -> torch.Tensor | None:
     Args:
         mask: (B, H, W) or (H, W), as it comes from a socket. A black one of another size was made by somebody, and stays.
     """
-    if mask is None or tuple(mask.shape[-2:]) != (_LOAD_IMAGE_SIDE, _LOAD_IMAGE_SIDE) or bool(mask.any()):
+    if mask is None or tuple(mask.shape[-2:]) != NO_MASK or bool(mask.any()):
         return mask
     return None

@@ -13,7 +13,8 @@ import folder_paths
 import torch
 from comfy.text_encoders import pixart_t5
 
-from ...ace.weights.containers import CheckpointError, read_container
+from ...ace.text_files import read_text
+from ...ace.weights.containers import CheckpointError, check_finite, read_container
 from ...ace.weights.detection import detect_from_tensors
 
 # What a T5's config.json says of its shape; everything else is the same in all of T5 v1.1.
@@ -62,15 +63,17 @@ def load_clip_file(path: str):
     """A single T5 file (any t5xxl that FLUX or SD3 uses) -> CLIP.
 
     Raises:
-        ValueError: the file holds no T5 v1.1 XXL encoder.
+        ValueError: the file holds no T5 v1.1 XXL encoder, or weights that are no numbers.
     """
     try:
-        shapes = {name: tuple(tensor.shape) for name, tensor in read_container(path).tensors.items()}
+        tensors = read_container(path).tensors
     except CheckpointError as error:
         raise ValueError(f"{error} For a text encoder, {_CHOOSE_T5}") from None
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     # The host goes by names alone and would fail on the first shape that does not fit.
     if shapes.get(_LAST_LAYER, ())[-1:] != (_WIDTH,) or shapes.get(_EMBEDDING, (0,))[0] != _VOCABULARY:
         raise ValueError(f"{Path(path).name} is not T5 v1.1 XXL{_describe_file(shapes)}; {_CHOOSE_T5}")
+    check_finite(Path(path), tensors)
     return comfy.sd.load_clip(
         ckpt_paths=[path],
         embedding_directory=folder_paths.get_folder_paths("embeddings"),
@@ -100,12 +103,13 @@ def load_clip_folder(folder: Path, tokenizer: Path):
         tokenizer: folder of the tokenizer.
 
     Raises:
-        ValueError: weights are missing from the folder.
+        ValueError: weights are missing from the folder, or are no numbers.
     """
     state_dict: dict[str, torch.Tensor] = {}
     for file in sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin")):
         state_dict |= read_container(file).tensors
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    check_finite(folder, state_dict)
+    config = json.loads(read_text(folder / "config.json"))
     _check_complete(folder, state_dict, config["num_layers"])
 
     class Target:

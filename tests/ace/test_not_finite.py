@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import argparse
 import math
+import shutil
 
 import pytest
 import torch
-from comfyui_ace.ace.bundles.bundle import find_bundle
+from comfyui_ace.ace.bundles.bundle import SHIPPED_BUNDLES, find_bundle
 from comfyui_ace.ace.bundles.random_bundle import make_random_bundle
 from comfyui_ace.ace.model.sampler import NotFiniteError, check_finite, sample
 from comfyui_ace.ace.pictures.image_files import save_picture
 from comfyui_ace.ace.pictures.preprocess import as_mask
 from comfyui_ace.ace.pictures.resolution import Resolution
-from comfyui_ace.ace.vae import read_vae_tensors
+from comfyui_ace.ace.text import T5TextEncoder
+from comfyui_ace.ace.vae import DiffusersVAE, read_vae_tensors
 from comfyui_ace.ace.weights.checkpoint import load_model, read_checkpoint, save_checkpoint
 from comfyui_ace.ace.weights.containers import CheckpointError
 from comfyui_ace.ace.weights.containers import check_finite as check_weights
@@ -22,8 +24,9 @@ from comfyui_ace.cli import main
 from comfyui_ace.commands.common import parse_lora
 from comfyui_ace.training.dataset.intake.checks import parse_checks
 from comfyui_ace.training.errors import CheckError
+from diffusers import AutoencoderKL
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 NAN, INF = math.nan, math.inf
 LAYER = "diffusion_model.blocks.3.mlp.fc2"
@@ -80,6 +83,30 @@ def test_models_vaes_and_loras_of_nan_are_refused_by_name(bundle, tmp_path):
     _lora(tmp_path / "lora.safetensors", bundle, NAN)
     with pytest.raises(LoraError, match=r"lora\.safetensors holds values that are no numbers"):
         read_lora(tmp_path / "lora.safetensors")
+
+
+def test_text_encoders_and_vaes_in_folders_are_checked(tmp_path):
+    encoder = find_bundle(SHIPPED_BUNDLES / "ace-tiny").text_encoder
+    shutil.copytree(encoder, tmp_path / "t5")
+    weights = load_file(encoder / "model.safetensors")
+    name = next(name for name in weights if "DenseReluDense" in name)
+    weights[name] = weights[name].clone().fill_(INF)
+    save_file(weights, tmp_path / "t5" / "model.safetensors", {"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"t5 holds values that are no numbers.*DenseReluDense"):
+        T5TextEncoder.load(tmp_path / "t5", find_bundle(SHIPPED_BUNDLES / "ace-tiny").tokenizer)
+    vae = AutoencoderKL(block_out_channels=(32,), norm_num_groups=32)
+    torch.nn.init.constant_(vae.decoder.conv_out.bias, NAN)
+    vae.save_pretrained(tmp_path / "vae")
+    with pytest.raises(CheckpointError, match=r"vae holds values that are no numbers.*decoder\.conv_out\.bias"):
+        DiffusersVAE.load(tmp_path / "vae")
+
+
+@pytest.mark.parametrize("steps", ["0", "1001", "-3", "2.5"])
+@pytest.mark.parametrize("command", ["edit", "generate", "evaluate"])
+def test_steps_are_checked_where_they_are_typed(folder, capsys, command, steps):
+    with pytest.raises(SystemExit) as caught:
+        main([command, "x", f"--steps={steps}"])
+    assert caught.value.code == 2 and "--steps" in capsys.readouterr().err
 
 
 def test_a_lora_that_leaves_the_range_changes_nothing(bundle, tmp_path):

@@ -19,7 +19,6 @@ import numpy as np
 from PIL import Image
 
 from ...ace.pictures.files.decoding import MAX_FILE_BYTES
-from ...ace.pictures.files.mask_reading import describe_marks
 from ...ace.pictures.files.picture_folders import PICTURE_SUFFIXES, FolderListing, list_folder
 from ..dataset.disk.images import (
     MAX_PIXELS,
@@ -81,7 +80,7 @@ class LoadedPicture:
         pixels: (H, W, 3) uint8.
         mask: (H, W) uint8, white = may change, from a mask file or the file's transparency.
         png: the file's own bytes, where they are a PNG of just these pixels.
-        notes: how a mask's file was read where it could mean something else, and that it marks nothing.
+        notes: how a mask's file was read where it could mean something else.
     """
 
     pixels: np.ndarray
@@ -237,10 +236,9 @@ def load_group(
 
 
 def _mask(path: Path, max_pixels: int, mask_from: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """A mask file's (H, W) uint8, and notes. One that is only dim is spoken of where the pair is stored."""
+    """A mask file's (H, W) uint8, and notes. One that marks nothing is spoken of where the pair is stored."""
     loaded = read_mask(_named(_read(path, max_pixels), path), max_pixels=max_pixels, reading=mask_from)
-    marks = () if loaded.pixels.any() else (f"it {describe_marks(loaded.pixels)}",)
-    return loaded.pixels, tuple(f"its mask: {note}" for note in (*loaded.notes, *marks))
+    return loaded.pixels, tuple(f"its mask: {note}" for note in loaded.notes)
 
 
 def _read(path: Path, max_pixels: int) -> bytes:

@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from ...ace.pictures.files.mask_reading import NO_MASK
 from ..dataset.disk.images import read_image, read_mask
 from ..dataset.disk.names import slug
 from ..dataset.disk.rows import is_duration
+from ..dataset.intake.black_masks import without_black
 from ..dataset.intake.prepare import Pair
 from ..dataset.store import AppendResult, Dataset
 from .client import ComfyClient, PictureRef
@@ -116,12 +118,13 @@ def make_pairs(plan: Plan, job: Job, inputs: Sequence[LoadedPicture], fetched: F
     pairs = []
     for number in range(count):
         images = [image[number] for image, _ in pictures]
-        masks = [mask[number] for _, mask in pictures]
+        masks, notes = without_black([_or_none(mask[number]) for _, mask in pictures])
         pairs.append(
             Pair(
                 source=images[0] if images else None,
                 references=images[1:],
-                masks=[_or_none(mask) for mask in masks],
+                masks=masks,
+                notes=notes,
                 target=read_image(io.BytesIO(fetched.result[number]), alpha="drop").pixels,
                 instruction=plan.instruction,
                 seed=job.seed,
@@ -193,5 +196,5 @@ def _images_of(
 
 
 def _or_none(mask: np.ndarray | None) -> np.ndarray | None:
-    """ComfyUI has black masks where there is none (Load Image even of another size than its picture)."""
-    return mask if mask is not None and mask.any() else None
+    """None for the black mask that Load Image has where there is none; others are spoken of where they are stored."""
+    return None if mask is None or (mask.shape == NO_MASK and not mask.any()) else mask

@@ -227,11 +227,12 @@ def _import(args: argparse.Namespace) -> int:
     )
     with _progress(args, "imported") as progress:
         result = import_pairs(dataset, args.source, args.format, options=options, progress=progress)
+    code = 1 if result.failed or not (result.stored or result.duplicates) else 0
     if args.json:
         failed = [{"item": label, "reason": reason} for label, reason in result.failed]
         numbers = {"stored": result.stored, "duplicates": result.duplicates, "rejected": result.rejected}
-        _print_json({"ok": not failed, **numbers, "failed": failed, "notes": result.notes})
-        return 1 if failed else 0
+        _print_json({"ok": not code, **numbers, "failed": failed, "notes": result.notes})
+        return code
     _print_lines([f"{label}: {reason}" for label, reason in result.failed])
     for note in result.notes:
         print(f"note: {note}")
@@ -240,7 +241,13 @@ def _import(args: argparse.Namespace) -> int:
         f"{result.stored} stored, {result.duplicates} there already, {result.rejected} rejected"
         f"{f' ({by_check}; reasons in rejected.jsonl)' if result.rejected else ''}, {len(result.failed)} failed"
     )
-    return 1 if result.failed else 0
+    if code and not result.failed:
+        print(
+            f"comfyui-ace dataset: nothing was imported, because every pair was rejected; the first: {result.rejection}. "
+            "See rejected.jsonl in the dataset; --check NAME=VALUE changes a check, --no-checks leaves them out",
+            file=sys.stderr,
+        )
+    return code
 
 
 def _export(args: argparse.Namespace) -> int:

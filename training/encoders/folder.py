@@ -7,6 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from ...ace.text_files import read_text
 from .encoder import CLIP_MEAN, CLIP_STD, HALF, IMAGENET_MEAN, IMAGENET_STD, EncoderError, Preparation
 from .quiet import load_quietly
 from .single_file import Built, pooled
@@ -22,7 +23,7 @@ def build_from_folder(folder: Path) -> Built:
         EncoderError: no vision model that transformers can load.
     """
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = json.loads(read_text(folder / "config.json"))
         kind = config["model_type"]
     except (OSError, ValueError, KeyError) as error:
         raise EncoderError(f"{folder} has no readable config.json with a model_type ({error}).") from error
@@ -59,7 +60,7 @@ def _preparation(folder: Path, kind: str, config) -> tuple[Preparation, tuple, t
     """What preprocessor_config.json says; where it is missing, as the family was trained."""
     patch = getattr(config, "patch_size", 16)
     try:
-        said = json.loads((folder / "preprocessor_config.json").read_text(encoding="utf-8"))
+        said = json.loads(read_text(folder / "preprocessor_config.json"))
     except OSError:
         said = {}
     side = getattr(config, "image_size", 224)

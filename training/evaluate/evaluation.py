@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,12 +74,26 @@ class PairResult:
         }
 
 
+@dataclass(frozen=True)
+class FailedPair:
+    """A pair on which the student gave no picture.
+
+    Attributes:
+        id, dataset: the pair's.
+        reason: for people.
+    """
+
+    id: str
+    dataset: str
+    reason: str
+
+
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """The results of all pairs, and what they come to.
 
     Attributes:
-        results: one a pair.
+        results: one a pair that could be measured; at least one.
         student: name of bundle and LoRA.
         datasets: their names.
         split: which pairs; those of "train" the student has learnt from, so their score is too good.
@@ -87,6 +101,7 @@ class Evaluation:
         device: where the student ran.
         peak_memory: bytes while sampling, or None where the system does not tell.
         judge: name of the judge that marked student and teacher; empty where none was asked.
+        failed: pairs that are in none of the numbers, because the student gave no picture on them.
     """
 
     results: tuple[PairResult, ...]
@@ -97,6 +112,7 @@ class Evaluation:
     device: str
     peak_memory: int | None
     judge: str = ""
+    failed: tuple[FailedPair, ...] = ()
 
     def marks(self, who: str) -> dict[str, float] | None:
         """Mean SC, PQ and O of "student" or "teacher" over the pairs of which both could be read; None without any."""
@@ -180,7 +196,13 @@ class Evaluation:
 
     def _of_dataset(self, name: str) -> Evaluation:
         results = tuple(result for result in self.results if result.dataset == name)
-        return replace(self, results=results, datasets=(name,))
+        failed = tuple(pair for pair in self.failed if pair.dataset == name)
+        return replace(self, results=results, datasets=(name,), failed=failed)
+
+    def without(self, pairs: Sequence[FailedPair]) -> Evaluation:
+        """The same without some pairs, to be compared with an evaluation in which these have failed."""
+        names = {(pair.dataset, pair.id) for pair in pairs}
+        return replace(self, results=tuple(one for one in self.results if (one.dataset, one.id) not in names))
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -190,6 +212,7 @@ class Evaluation:
             "datasets": list(self.datasets),
             "split": self.split,
             "pairs": len(self.results),
+            "failed": [asdict(pair) for pair in self.failed],
             "score": self.score,
             "score_with_detail": self.score_with_detail,
             "detail_helps": self.detail_helps,

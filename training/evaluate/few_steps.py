@@ -18,7 +18,8 @@ from ...ace.pipeline import ACEPipeline
 from ...ace.weights.presets import RecommendedSampling
 from ..trainer.progress import Progress, silent_progress
 from .cases import CaseSettings, choose_rows
-from .evaluation import Evaluation
+from .errors import NothingMeasuredError
+from .evaluation import Evaluation, FailedPair
 from .run import SamplerSettings, evaluate
 
 STEPS = (20, 8, 6, 4)
@@ -67,12 +68,14 @@ class FewStepSearch:
         trials: cheaper ways, in the order of their evaluations.
         pairs: held-out pairs they were measured on.
         loss: share of the baseline's score that may be lost.
+        failed: cheaper ways that gave no picture on one of the pairs.
     """
 
     baseline: Trial
     trials: tuple[Trial, ...]
     pairs: int
     loss: float
+    failed: tuple[RecommendedSampling, ...] = ()
 
     @property
     def chosen(self) -> Trial:
@@ -98,6 +101,11 @@ class FewStepSearch:
             f"<td>{trial.sampling.evaluations}</td><td>{'–' if trial.score is None else format(trial.score, '.3f')}</td>"
             f"<td>{trial.l1:.4f}</td><td>{trial.gmsd:.3f}</td><td>{trial.seconds:.2f} s</td></tr>"
             for trial in (self.baseline, *reversed(self.trials))
+        ]
+        rows += [
+            f"<tr><th>{escape(str(way))}</th><td>{way.evaluations}</td>"
+            "<td colspan=4>gave no picture on one of the pairs</td></tr>"
+            for way in reversed(self.failed)
         ]
         head = "".join(f"<th>{name}</th>" for name in ("", "evaluations", "score", "L1", "GMSD", "a picture"))
         return (
@@ -147,10 +155,11 @@ def find_fewest_steps(
         progress: told how many pictures are done; an exception it raises stops the trials.
 
     Returns:
-        What was found; None where its own way is the cheapest already, or pairs are too few to decide anything.
+        What was found; None where its own way is the cheapest already, or pairs are too few to decide anything. Only
+        pairs that its own way can be measured on count.
 
     Raises:
-        EvaluationError: there is no pair to compare on, or one cannot be used.
+        EvaluationError: there is no pair to compare on, one cannot be used, or its own way gives no picture on any.
     """
     cases = replace(cases, max_pairs=min(cases.max_pairs or _MOST_PAIRS, _MOST_PAIRS))
     own = own or RecommendedSampling.of(pipeline.defaults)
@@ -158,18 +167,36 @@ def find_fewest_steps(
     pairs = len(choose_rows(folders, cases))
     if len(ways) == 1 or pairs < _LEAST_PAIRS:
         return None
-    trials = []
+    baseline: Evaluation | None = None
+    trials, failed = [], []
     for number, way in enumerate(ways):
 
         def told(_what: str, done: int, total: int, number: int = number) -> None:
             progress("trying fewer steps", number * total + done, len(ways) * total)
 
         sampler = SamplerSettings(0, way.steps, way.guidance_scale, way.guidance_rescale)
-        found = evaluate(
-            pipeline, folders, cases=cases, sampler=sampler, resolution=resolution, detail=False, progress=told
-        )
-        trials.append(_trial(way, found))
-    return FewStepSearch(trials[0], tuple(trials[1:]), pairs, loss)
+        try:
+            found = evaluate(
+                pipeline, folders, cases=cases, sampler=sampler, resolution=resolution, detail=False, progress=told
+            )
+        except NothingMeasuredError:
+            if baseline is None:
+                raise
+            failed.append(way)
+            continue
+        if baseline is None:
+            baseline, pairs = found, pairs - len(found.failed)
+            if pairs < _LEAST_PAIRS:
+                return None
+        if found.failed and _names(found.failed) - _names(baseline.failed):
+            failed.append(way)
+        else:
+            trials.append(_trial(way, found.without(baseline.failed)))
+    return FewStepSearch(trials[0], tuple(trials[1:]), pairs, loss, tuple(failed))
+
+
+def _names(pairs: Sequence[FailedPair]) -> set[tuple[str, str]]:
+    return {(pair.dataset, pair.id) for pair in pairs}
 
 
 def _trial(way: RecommendedSampling, found: Evaluation) -> Trial:

@@ -13,6 +13,7 @@ from .metrics.image_metrics import ImageMetrics
 from .verdict import give_verdict
 
 _SIDE = 200
+_NAMED = 5  # pairs that are named in a sentence
 _NAMES = {
     "student": "student",
     "with_detail": "student with Keep Detail",
@@ -59,7 +60,9 @@ def write_page(evaluation: Evaluation, path: Path, *, more: Sequence[str] = ()) 
     """
     title = f"{evaluation.student or 'Student'} against its teacher"
     pairs = [_pair(result) for result in sorted(evaluation.results, key=_worst_last)]
-    text = html_page(title, _verdict(evaluation), *pairs, _numbers(evaluation), _MEANING, *more, style=_STYLE)
+    text = html_page(
+        title, _verdict(evaluation), _failures(evaluation), *pairs, _numbers(evaluation), _MEANING, *more, style=_STYLE
+    )
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
     return path
@@ -71,7 +74,7 @@ def describe(evaluation: Evaluation) -> str:
     pairs = f"{count} pair{'' if count == 1 else 's'}"
     where = f"{pairs} held out" if evaluation.split == "validation" else f"{pairs} of the split {evaluation.split}"
     if evaluation.score is None:
-        return f"no score on {where}: they have no source, or the teacher changed nothing"
+        return f"no score on {where}: they have no source, or the teacher changed nothing{_failed(evaluation)}"
     if evaluation.score <= 0:
         share = ", no better than the unedited source"
     else:
@@ -79,7 +82,7 @@ def describe(evaluation: Evaluation) -> str:
         share = "" if reached is None else f": {reached:.0%} of the best that this model can paint"
     if evaluation.score_with_detail is not None:
         share += f" ({evaluation.score_with_detail:.3f} with Keep Detail)"
-    return f"score {evaluation.score:.3f}{share}, on {where}{_weakest(evaluation)}"
+    return f"score {evaluation.score:.3f}{share}, on {where}{_weakest(evaluation)}{_failed(evaluation)}"
 
 
 def _weakest(evaluation: Evaluation) -> str:
@@ -88,6 +91,26 @@ def _weakest(evaluation: Evaluation) -> str:
         if part.score is not None:
             return f"; weakest on {name}: {part.score:.3f}"
     return ""
+
+
+def _failed(evaluation: Evaluation) -> str:
+    """The pairs that no number tells of, by name."""
+    if not evaluation.failed:
+        return ""
+    names = [pair.id for pair in evaluation.failed]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    one = len(names) == 1
+    return (
+        f"; {len(names)} more pair{'' if one else 's'} {'is' if one else 'are'} in no number, because the student gave no "
+        f"picture there: {', '.join(names[:_NAMED])}{more}"
+    )
+
+
+def _failures(evaluation: Evaluation) -> str:
+    """Why the student gave no picture, pair by pair."""
+    return "".join(
+        f'<p class="bad">{escape(f"{pair.id} of {pair.dataset}: {pair.reason}")}</p>' for pair in evaluation.failed
+    )
 
 
 def _verdict(evaluation: Evaluation) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
+from ...ace.model.sampler import NotFiniteError, check_finite
 from ...ace.notices import silent
 from ...ace.pictures.keep_detail import keep_detail
 from ...ace.pictures.resolution import Resolution
@@ -23,7 +24,8 @@ from ..judge.prompts import PairPictures, instruction_of_row
 from ..judge.scores import Judgement, instruction_of
 from ..trainer.progress import Progress, silent_progress
 from .cases import Case, CaseSettings, choose_rows, make_cases
-from .evaluation import Evaluation, PairResult
+from .errors import NothingMeasuredError
+from .evaluation import Evaluation, FailedPair, PairResult
 from .memory import MemoryMeter
 from .metrics.image_metrics import ImageMetrics, LearnedMetrics, compute_metrics, load_learned_metrics
 
@@ -77,7 +79,7 @@ def evaluate(
         progress: told how many pairs are done; an exception it raises stops the evaluation.
 
     Raises:
-        EvaluationError: there is no pair to compare on, or one cannot be used.
+        EvaluationError: there is no pair to compare on, one cannot be used, or the student gave no picture on any of them.
         ModelError: the judge cannot be reached.
     """
     cases = cases or CaseSettings()
@@ -85,12 +87,18 @@ def evaluate(
     resolution = resolution or Resolution.published(pipeline.defaults.max_tokens)
     chosen = choose_rows(folders, cases)
     learned, memory = load_learned_metrics(), MemoryMeter(pipeline.model.device)
-    results = []
+    results: list[PairResult] = []
+    failed: list[FailedPair] = []
     progress("evaluating", 0, len(chosen))
     for number, case in enumerate(make_cases(chosen, resolution, cases)):
         case_sampler = replace(sampler, seed=sampler.seed + number)
-        results.append(_evaluate_case(pipeline, case, case_sampler, memory, learned, judge, detail))
+        try:
+            results.append(_evaluate_case(pipeline, case, case_sampler, memory, learned, judge, detail))
+        except NotFiniteError as error:  # one pair that goes wrong says nothing about the others
+            failed.append(FailedPair(case.row.id, case.folder.name, str(error)))
         progress("evaluating", number + 1, len(chosen))
+    if not results:
+        raise NothingMeasuredError(_all_failed(failed))
     return Evaluation(
         results=tuple(results),
         student=student,
@@ -100,6 +108,15 @@ def evaluate(
         device=str(pipeline.model.device),
         peak_memory=memory.peak,
         judge="" if judge is None else judge.name,
+        failed=tuple(failed),
+    )
+
+
+def _all_failed(failed: Sequence[FailedPair]) -> str:
+    first = failed[0]
+    return (
+        f"the student gave no picture on any of the {len(failed)} pairs. "
+        f"Pair {first.id} of {first.dataset}: {first.reason}"
     )
 
 
@@ -171,7 +188,10 @@ def _mark(judge: Judge | None, case: Case, result: torch.Tensor) -> Judgement | 
 
 
 def _round_trip(pipeline: ACEPipeline, picture: torch.Tensor) -> torch.Tensor:
-    return pipeline.vae.decode(pipeline.vae.encode(picture)).cpu()
+    """Raises `NotFiniteError`: a VAE in float16 may overflow on one picture and on no other."""
+    result = pipeline.vae.decode(pipeline.vae.encode(picture)).cpu()
+    check_finite(result, "the VAE's round trip")
+    return result
 
 
 def _with_detail(pipeline: ACEPipeline, case: Case, images: torch.Tensor) -> torch.Tensor:

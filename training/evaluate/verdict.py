@@ -90,6 +90,9 @@ def _reasons(evaluation: Evaluation) -> tuple[list[str], list[str], list[str]]:
     against: list[str] = []
     doubts: list[str] = []
     favour: list[str] = []
+    if evaluation.failed:
+        asked = len(evaluation.failed) + len(evaluation.results)
+        against.append(f"it gave no picture on {len(evaluation.failed)} of {asked} pairs")
     difference = mark_difference(evaluation.results)
     if difference is not None:
         mean, low, _high = difference

@@ -47,6 +47,7 @@ export const sentences = {
         "这些图像对没有源图，仅凭距离无法判断学生模型能否取代教师；请让评审模型来看。",
     "it goes {} of the way from the unedited picture to the best that this model can paint": "从未编辑的图像到该模型能画出的最好结果，它走完了 {#0}",
     "it is no nearer to the teacher than the unedited source": "它并不比未编辑的源图更接近教师",
+    "it gave no picture on {} of {} pairs": "它在 {#1} 对中的 {#0} 对上没有给出图像",
     "fine detail is kept": "细节得到保留",
     "it is softer: {} of the fine detail that its VAE can paint": "它偏柔和，只有其 VAE 能画出的细节的 {#0}",
     "it is grainier: {} of the fine detail that its VAE can paint": "它颗粒偏重，是其 VAE 能画出的细节的 {#0}",
@@ -243,6 +244,25 @@ export const sentences = {
     "the mask marks nothing: the whole picture may change, and nothing is blanked": "遮罩没有标记任何区域：整张图像都可能改变，不会清空任何部分",
     "the mask marks nothing, so the original comes back as it was; paint white where the result is to be seen":
         "遮罩没有标记任何区域，因此原图原样返回；请把要显示结果的地方涂白",
+    "the mask {}. The original comes back as it was": "遮罩{0}。原图按原样返回",
+    "the mask {}. No detail is given back": "遮罩{0}。没有恢复细节",
+    "marks nothing (it is black), so it counts as no mask; paint white where the picture may change":
+        "没有标记任何区域（全黑），因此视为没有遮罩；请把可修改的区域涂成白色",
+    "marks nothing: it is nowhere brighter than {} of 255, and only above {} a pixel may change; paint it in full white":
+        "没有标记任何区域：最亮处只有 {#0}（满值 255），只有高于 {#1} 的像素才可修改；请用纯白绘制",
+    "mask of the {}: it {}": "{0} 的遮罩{1}",
+    "the picture for the mask: {}": "用作遮罩的图像：{0}",
+    "its white is transparent and its black is not; the white was taken as what may change":
+        "白色处透明，黑色处不透明；已把白色作为可修改的区域",
+    "it is of one colour and partly transparent; what is painted was taken as what may change":
+        "它只有一种颜色，部分透明；已把涂抹处作为可修改的区域",
+    "it is black and white and partly transparent; its visible white was taken as what may change":
+        "它是黑白的，部分透明；已把可见的白色作为可修改的区域",
+    "it is a picture with transparency; the hole in it was taken as what may change":
+        "它是带透明的图像；已把其中的洞作为可修改的区域",
+    "it is transparent everywhere; its white was taken as what may change": "它全部透明；已把白色作为可修改的区域",
+    "it is a picture that is transparent everywhere; all of it was taken as what may change":
+        "它是全部透明的图像；已把整张图像作为可修改的区域",
     "the mask marks nothing, so there is nothing to give detail back to": "遮罩没有标记任何区域，因此没有可恢复细节的地方",
     "mask {} marks {}; the model may then change the whole picture": "遮罩 {0} 标记了{1}；模型可能会改变整张图像",
     "connect either mask or alpha; {} connected": "请只连接 mask 或 alpha 之一；{0}",

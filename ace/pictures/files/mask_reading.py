@@ -4,11 +4,15 @@ The one rule for every way in (edit, import, capture, nodes). Masks come from ma
 with or without an alpha channel; one colour painted on a transparent layer; and photographs with a hole, as ComfyUI's
 mask editor leaves them. By ``"auto"``
 
-1. alpha that is the same everywhere says nothing, and where alpha and brightness draw the same shape they agree: the
-   brightness is the mask;
-2. where alpha varies and what is visible has one brightness, alpha is the mask: what is painted may change;
-3. where both vary and what is visible is nothing but black and white, the visible white may change;
-4. where both vary otherwise, the file is a picture with a hole, and the hole may change.
+1. alpha that is the same everywhere says nothing, and where alpha and brightness draw the same shape, or the opposite
+   one, they agree: the brightness is the mask;
+2. but a picture that is transparent everywhere and more than black and white was marked everywhere: all of it may change;
+3. where alpha varies and what is visible has one brightness, alpha is the mask: what is painted may change;
+4. where both vary and what is visible is nothing but black and white, the visible white may change;
+5. where both vary otherwise, the file is a picture with a hole, and the hole may change.
+
+What a few pixels may spoil is measured on the smaller of marked and unmarked, never on the whole picture: most masks mark
+a spot, and everything agrees on the rest.
 """
 
 from __future__ import annotations
@@ -26,13 +30,18 @@ if TYPE_CHECKING:
 THRESHOLD = 128
 """Levels of 255 above this may change."""
 
+NO_MASK = (64, 64)
+"""(H, W) of the black mask that ComfyUI's Load Image gives for every picture without transparency."""
+
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the brightness, by ITU-R BT.601, as Pillow takes it."""
 
 _SAME = 8 / 255  # levels between which a channel counts as constant
 _EXTREME = 32 / 255  # from black and from white, what still counts as black and white
-_MOST = 0.98  # share of the pixels that decides
-_SAMPLE = 1_000_000  # pixels that are looked at for it
+_GRAIN = 3 / 255  # what a drawing's black and white stay within, and a photograph's do not
+_FEW = 0.02  # share of the smaller area that may be otherwise, as lossy files are
+_EDGES = 0.1  # the same where two shapes are compared: their edges may be soft in different ways
+_SAMPLE = 1_000_000  # pixels that are looked at for the middle level
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,26 +118,62 @@ def _guess(brightness: np.ndarray, alpha: np.ndarray) -> MaskReading:
     """The most probable reading."""
     grey, opacity = _share(brightness), _share(alpha)
     if opacity.max() - opacity.min() <= _SAME:
+        return _guess_flat(brightness, alpha, grey, opacity)
+    if _same_shape(grey, opacity):
         return _read(brightness, alpha, "brightness")
-    if min(_differing(grey, opacity), _differing(grey, 1 - opacity)) <= 1 - _MOST:
-        return _read(brightness, alpha, "brightness")
-    visible = grey[opacity > 0.5] if (opacity > 0.5).any() else grey[opacity > 0]
-    visible = visible[:: max(1, visible.size // _SAMPLE)]
-    low, high = np.quantile(visible, (1 - _MOST, _MOST))
-    if high - low <= 2 * _SAME:
-        plain = low >= 1 - _EXTREME
+    if _same_shape(grey, 1 - opacity):
+        note = "its white is transparent and its black is not; the white was taken as what may change"
+        return _read(brightness, alpha, "brightness", note)
+    shown = opacity > (0.5 if opacity.max() > 0.5 else 0)
+    visible = grey[shown]
+    middle = _middle(visible)
+    if (np.abs(visible - middle) > 2 * _SAME).sum() <= _FEW * _smaller(shown):
         note = "it is of one colour and partly transparent; what is painted was taken as what may change"
-        return _read(brightness, alpha, "opaque", "" if plain else note)
-    if ((visible <= _EXTREME) | (visible >= 1 - _EXTREME)).mean() >= _MOST:
+        return _read(brightness, alpha, "opaque", "" if middle >= 1 - _EXTREME else note)
+    if _black_and_white(visible):
         note = "it is black and white and partly transparent; its visible white was taken as what may change"
         return _read(_on_black(brightness, alpha), alpha, "brightness", note)
     note = "it is a picture with transparency; the hole in it was taken as what may change"
     return _read(brightness, alpha, "transparent", note)
 
 
-def _differing(levels: np.ndarray, others: np.ndarray) -> float:
-    """Share of the pixels in which two masks differ."""
-    return float((np.abs(levels - others) > _EXTREME).mean())
+def _guess_flat(brightness: np.ndarray, alpha: np.ndarray, grey: np.ndarray, opacity: np.ndarray) -> MaskReading:
+    """The most probable reading where alpha is the same everywhere."""
+    if opacity.max() > _SAME:
+        return _read(brightness, alpha, "brightness")
+    if grey.max() - grey.min() <= _SAME or _black_and_white(grey):
+        note = "it is transparent everywhere; its white was taken as what may change"
+        return _read(brightness, alpha, "brightness", note)
+    note = "it is a picture that is transparent everywhere; all of it was taken as what may change"
+    return _read(brightness, alpha, "transparent", note)
+
+
+def _same_shape(levels: np.ndarray, others: np.ndarray) -> bool:
+    """Whether two masks mark the same, but for a small part of what either marks or leaves."""
+    differing = (np.abs(levels - others) > _EXTREME).sum()
+    return bool(differing <= _EDGES * min(_smaller(levels > 0.5), _smaller(others > 0.5)))
+
+
+def _black_and_white(levels: np.ndarray) -> bool:
+    """Whether levels are one black and one white, but for edges; photographs by night have many, and glow around lamps."""
+    black, white = levels[levels <= _EXTREME], levels[levels >= 1 - _EXTREME]
+    between = levels.size - black.size - white.size
+    if between > min(_FEW * levels.size, black.size, white.size):
+        return False
+    return all(
+        (np.abs(part - _middle(part)) > _GRAIN).sum() <= _FEW * part.size for part in (black, white) if part.size
+    )
+
+
+def _middle(levels: np.ndarray) -> float:
+    """The median, of a sample where there are many."""
+    return float(np.median(levels[:: max(1, levels.size // _SAMPLE)]))
+
+
+def _smaller(marked: np.ndarray) -> int:
+    """Pixels of the smaller of a mask's two areas."""
+    count = int(np.count_nonzero(marked))
+    return min(count, marked.size - count)
 
 
 def _share(levels: np.ndarray) -> np.ndarray:

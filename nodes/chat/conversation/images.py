@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from ....ace.files import atomic_write
+from ....ace.pictures.files.mask_reading import THRESHOLD
 from ....training.dataset.disk.images import pixel_hash, read_image, read_mask
 from ....training.errors import ImageError
 from .errors import ChatError, UnknownChatError
@@ -90,7 +91,7 @@ def add_mask(folder: Path, file: str, data: bytes) -> dict[str, Any]:
     height, width = pixels.shape[:2]
     if mask.shape != (height, width):
         raise ImageError(f"The mask has {mask.shape[1]}x{mask.shape[0]} pixels, its picture {width}x{height}.")
-    hard = np.where(mask > 127, 255, 0).astype(np.uint8)
+    hard = np.where(mask > THRESHOLD, 255, 0).astype(np.uint8)
     if not hard.any():
         return {"file": None, "width": width, "height": height}
     return add_pixels(folder, np.dstack([pixels, 255 - hard]))

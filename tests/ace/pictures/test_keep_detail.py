@@ -129,6 +129,15 @@ def test_without_strength_a_larger_source_gets_the_result_scaled_and_nothing_els
     assert torch.equal(kept, resize_image(result, 96, 96))
 
 
+@pytest.mark.parametrize(("level", "words"), [(0, "marks nothing"), (128, "brighter than 128 of 255"), (129, "")])
+def test_a_mask_that_gives_nothing_back_is_said(level, words):
+    source, told = torch.rand(1, 32, 48, 3), []
+    mask = torch.full((1, 32, 48), level / 255)
+    kept = keep_detail(source, source, source * 0.5, mask, notify=told.append)
+    assert torch.equal(kept, source) is bool(words)
+    assert (words in told[0] and "detail" in told[0]) if words else not told
+
+
 def test_gain_is_limited():
     source = 0.5 + 0.1 * (scene() - 0.5)
     round_trip = blurred(source)

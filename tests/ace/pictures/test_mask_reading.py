@@ -71,6 +71,8 @@ FILES = {
     "16 bits": Image.fromarray(WHITE.astype(np.uint16) * 257),
 }
 SAID = {
+    "all transparent": "its white was taken",
+    "the opposite in alpha, as captures are sent": "the white was taken",
     "red layer": "what is painted was taken",
     "black layer": "what is painted was taken",
     "photograph with a hole": "the hole in it was taken",
@@ -116,6 +118,59 @@ def test_drawing_on_a_transparent_ground_counts_by_its_white(tmp_path):
     told: list[str] = []
     assert all(np.array_equal(marked, AREA) for marked in _ways_in(tmp_path / "mask.png", told))
     assert all("visible white" in text for text in told)
+
+
+MARKS = {
+    "a spot": np.s_[100:110, 100:110],
+    "a thin line": np.s_[60, 4:196],
+    "all but a spot": np.s_[:, :],
+}
+LARGE = 200
+_NOISE = np.random.default_rng(7)
+NIGHT = _NOISE.integers(0, 20, (LARGE, LARGE), dtype=np.uint8)
+NIGHT[:10, :20] = _NOISE.integers(100, 256, (10, 20))
+LIT = np.where(NIGHT > 99, 255, NIGHT).astype(np.uint8)
+SNOW = _NOISE.integers(215, 256, (LARGE, LARGE), dtype=np.uint8)
+
+
+def _marks(name: str) -> np.ndarray:
+    area = np.zeros((LARGE, LARGE), bool)
+    area[MARKS[name]] = True
+    if name == "all but a spot":
+        area[100:110, 100:110] = False
+    return area
+
+
+@pytest.mark.parametrize("name", MARKS)
+def test_a_mark_is_read_alike_however_much_it_covers(name):
+    area = _marks(name)
+    painted = np.where(area, 255, 0).astype(np.uint8)
+    ground = np.zeros_like(painted)
+    for layer in (ground, ground + 60, ground + 255):
+        for hidden in (0, 255):
+            grey = np.where(area, layer, hidden).astype(np.uint8)
+            read = read_as_mask(grey, painted)
+            if layer.max() == 0 and hidden == 255:  # the same file as a mask with the opposite in alpha
+                assert np.array_equal(read.mask > 128, ~area) and "white was taken" in read.note
+            else:
+                assert np.array_equal(read.mask > 128, area), (layer.max(), hidden)
+                assert ("what is painted was taken" in read.note) is bool(layer.max() < 255)
+    for photo in (SNOW,) if name == "all but a spot" else (NIGHT, LIT, SNOW):  # a flat spot that is left looks painted
+        for hidden in (photo, 0, 255):
+            read = read_as_mask(np.where(area, hidden, photo).astype(np.uint8), 255 - painted)
+            assert np.array_equal(read.mask > 128, area) and "the hole in it was taken" in read.note
+    for read in (
+        read_as_mask(painted, painted),
+        read_as_mask(painted, 255 - painted),
+        read_as_mask(painted, ground + 255),
+    ):
+        assert np.array_equal(read.mask > 128, area)
+
+
+@pytest.mark.parametrize("photo", [PHOTO[..., 0], BRIGHT[..., 0], NIGHT, LIT, SNOW])
+def test_a_photograph_that_is_transparent_everywhere_is_marked_everywhere(photo):
+    read = read_as_mask(photo, np.zeros_like(photo))
+    assert (read.mask == 255).all() and "all of it was taken" in read.note
 
 
 def test_soft_edges_keep_their_levels(tmp_path):

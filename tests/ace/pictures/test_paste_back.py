@@ -271,6 +271,17 @@ def test_ring_is_what_surrounds_the_mask():
     assert torch.allclose(matched[mask > 0], torch.tensor(0.5), atol=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("level", "feather", "said"), [(100, 8, True), (128, 0, True), (129, 8, False), (100, None, False)]
+)
+def test_a_mask_too_dim_for_a_seam_is_said(level, feather, said):
+    original, told = torch.rand(1, 32, 48, 3), []
+    mask = torch.full((1, 32, 48), level / 255)
+    pasted = paste_back(original, 1 - original, mask, feather=feather, notify=told.append)
+    assert torch.equal(pasted, original) is said
+    assert [f"nowhere brighter than {level} of 255" in text and "comes back" in text for text in told] == [True] * said
+
+
 def test_load_images_empty_mask_fits_paste_back():
     original, result = torch.rand(1, 40, 60, 3), torch.rand(1, 32, 48, 3)
     told: list[str] = []

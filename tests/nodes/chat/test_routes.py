@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from chat_server import Reply, chat_server, openai_reply
+from comfyui_ace.ace.pictures.files.mask_reading import THRESHOLD
 from comfyui_ace.nodes.chat.conversation.images import (
     add_pixels,
     input_name,
@@ -183,6 +184,8 @@ def test_masks_are_of_their_picture(house):
         assert (data[:, : WIDTH // 2, 3] == 0).all() and (data[:, WIDTH // 2 :, 3] == 255).all()
         nothing = png(np.zeros((HEIGHT, WIDTH), np.uint8))
         assert (await page.send(f"{place}/mask", nothing))["file"] is None
+        dim = png(np.full((HEIGHT, WIDTH), THRESHOLD, np.uint8))
+        assert (await page.send(f"{place}/mask", dim))["file"] is None, "as everywhere"
         small = png(np.full((8, 8), 255, np.uint8))
         assert "8x8" in (await page.send(f"{place}/mask", small, 422))["error"]
         jpeg = await page.get(f"/{talk.chat.id}/pictures/{masked}", small="1")

@@ -208,6 +208,17 @@ def test_pairs_of_a_job_can_be_told_from_their_ids(tmp_path):
     assert all(row.seed == 3 for row in dataset.rows())
 
 
+@pytest.mark.parametrize(("shape", "said"), [((64, 64), False), ((6, 8), True), ((5, 5), True)])
+def test_a_black_mask_counts_as_none_and_that_is_said_but_for_load_images_own(tmp_path, shape, said):
+    dataset = Dataset.create(tmp_path, "d")
+    loaded = [LoadedPicture(_write(tmp_path / "a.png", 9), np.zeros(shape, np.uint8))]
+    plan = _plan(instruction="{image} go")
+    object.__setattr__(plan, "workflow", None)
+    (kept,) = store_pairs(dataset, _job(), make_pairs(plan, _job(), loaded, FetchedFiles((_png(1),), {})))
+    assert kept.stored and dataset.load(kept.id).masks == (None,)
+    assert ["counts as no mask" in note for note in kept.notes] == [True] * said
+
+
 def test_ids_leave_room_for_the_key():
     job = Job(InputGroup("x" * 200, (Path("x.png"),)), "ab" * 32, None)
     assert pair_name(job, 123).endswith("-abababab-123") and len(pair_name(job, 123)) <= 40

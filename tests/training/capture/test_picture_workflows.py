@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from comfyui_ace.training.capture.errors import WorkflowError
+from comfyui_ace.training.capture.workflow import load
 from comfyui_ace.training.capture.workflow.load import read_workflow
 from fuzzing import png_chunk, with_chunk
 from PIL import Image, PngImagePlugin
@@ -44,6 +45,42 @@ def test_a_webp_of_comfyui_is_a_workflow(tmp_path):
     exif[0x0110], exif[0x010F] = f"prompt:{json.dumps(PROMPT)}", 'workflow:{"nodes": [], "links": []}'
     Image.fromarray(PIXELS).save(tmp_path / "a.webp", exif=exif)
     assert read_workflow(tmp_path / "a.webp") == PROMPT
+
+
+COMMENTS = {
+    "ASCII": b"ASCII\0\0\0" + f"prompt:{json.dumps(PROMPT)}".encode(),
+    "UTF-8 called ASCII": b"ASCII\0\0\0" + f"prompt:{json.dumps(PROMPT, ensure_ascii=False)}".encode(),
+    "Unicode, little": b"UNICODE\0" + f"prompt:{json.dumps(PROMPT)}".encode("utf-16-le"),
+    "Unicode, big": b"UNICODE\0" + f"prompt:{json.dumps(PROMPT)}".encode("utf-16-be"),
+    "Unicode with a mark": b"UNICODE\0" + f"prompt:{json.dumps(PROMPT)}".encode("utf-16"),
+    "no charset": bytes(8) + f"Prompt: {json.dumps(PROMPT)}".encode(),
+    "no prefix": f"prompt:{json.dumps(PROMPT)}".encode(),
+    "both as JSON": b"ASCII\0\0\0" + json.dumps({"workflow": {"nodes": []}, "prompt": PROMPT}).encode(),
+    "both as texts in JSON": b"ASCII\0\0\0" + json.dumps({"workflow": "{}", "prompt": json.dumps(PROMPT)}).encode(),
+    "the prompt alone": b"ASCII\0\0\0" + json.dumps(PROMPT).encode(),
+}
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.webp", "a.avif"])
+@pytest.mark.parametrize("kind", COMMENTS)
+def test_a_workflow_in_a_pictures_comment_is_found(tmp_path, name, kind):
+    exif = Image.Exif()
+    exif[0x0131] = "a saver"  # Pillow takes EXIF without a field of its own for none
+    exif.get_ifd(0x8769)[0x9286] = COMMENTS[kind]
+    Image.fromarray(PIXELS).save(tmp_path / name, exif=exif)
+    assert read_workflow(tmp_path / name) == PROMPT
+
+
+def test_a_large_picture_is_no_large_workflow(tmp_path, monkeypatch):
+    path = _picture(tmp_path / "a.png", {"prompt": json.dumps(PROMPT)})
+    (tmp_path / "a.json").write_text(json.dumps(PROMPT).ljust(2000))
+    monkeypatch.setattr(load, "MAX_FILE_BYTES", 1 << 10)
+    assert path.stat().st_size > 1 << 10 and read_workflow(path) == PROMPT
+    with pytest.raises(WorkflowError, match=r"a\.json.*a workflow has at most"):
+        read_workflow(tmp_path / "a.json")
+    monkeypatch.setattr(load, "MAX_PICTURE_BYTES", 1 << 10)
+    with pytest.raises(WorkflowError, match=r"a\.png.*a picture has at most"):
+        read_workflow(path)
 
 
 @pytest.mark.parametrize("name", ["plain.png", "plain.jpg", "plain.webp", "plain.avif", "broken.png", "bomb.png"])

@@ -23,6 +23,13 @@ def _node(kind: str, schema: dict, stored: Any, **more: Any) -> Workflow:
 # -- widgets ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("mode", ["x", 1e999, float("nan"), [1], "²"])
+def test_a_damaged_number_is_a_sentence(mode):
+    nodes = [{"id": 1, "type": "LoadImage", "mode": mode, "inputs": [], "outputs": []}]
+    with pytest.raises(WorkflowError, match=r"The workflow is damaged.*Export"):
+        load_workflow({"nodes": nodes, "links": []}, SCHEMAS)
+
+
 def test_a_custom_combo_is_sent_with_its_options_and_the_number_of_the_chosen_one():
     expected = json.loads((SAVED / "combo.prompt.json").read_text(encoding="utf-8"))
     workflow = saved("combo.json")

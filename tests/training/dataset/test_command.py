@@ -141,8 +141,11 @@ def test_import_settings_reach_the_door(tmp_path, capsys):
         path.parent.mkdir(parents=True)
         Image.fromarray(picture(0)).save(path)
     arguments = ("import", tmp_path / "d", tmp_path / "src", "--format", "folders", "--instruction", "x")
-    assert call(*arguments) == 0
-    assert "1 rejected (no_op 1; reasons in rejected.jsonl)" in capsys.readouterr().out
+    assert call(*arguments) == 1, "an import that brings in nothing is none"
+    out, err = capsys.readouterr()
+    assert "1 rejected (no_op 1; reasons in rejected.jsonl)" in out
+    assert "every pair was rejected" in err and "equals its source" in err and "--check" in err
+    assert call(*arguments, "--json") == 1 and json.loads(capsys.readouterr().out)["ok"] is False
     assert call(*arguments, "--no-checks") == 0
     assert "1 stored" in capsys.readouterr().out
 

@@ -218,6 +218,32 @@ def test_magicbrush_turns_become_rounds(dataset, tmp_path):
     assert "magicbrush" in first.tags
 
 
+def _mask_of_magicbrush(dataset, tmp_path, mask, **options):
+    row = {"img_id": 1, "turn_index": 1, "source_img": png(picture(0)), "target_img": png(picture(1))}
+    rows = [{**row, "instruction": "a", "mask_img": png(mask)}]
+    table = write_parquet(tmp_path / "x.parquet", rows)
+    result = import_pairs(
+        dataset, table, "magicbrush", options=ImportOptions(**options), checks=CheckSettings(mask=False)
+    )
+    (only,) = dataset.rows()
+    return dataset.load(only).masks[0], result.notes
+
+
+@pytest.mark.parametrize(
+    ("mask", "options", "expected", "said"),
+    [
+        (half_mask(), {}, half_mask(), "no transparency"),
+        (picture(0), {}, None, "the source without a hole"),
+        (np.dstack([picture(0), np.full_like(half_mask(), 255)]), {}, None, "counts as no mask"),
+        (np.dstack([picture(0), half_mask()]), {"mask_from": "opaque"}, half_mask(), ""),
+    ],
+)
+def test_magicbrush_masks_without_a_hole_are_spoken_of(dataset, tmp_path, mask, options, expected, said):
+    found, notes = _mask_of_magicbrush(dataset, tmp_path, mask, **options)
+    assert (found is None) if expected is None else np.array_equal(found, expected)
+    assert said in " ".join(notes) and bool(notes) is bool(said)
+
+
 def test_a_round_whose_past_was_turned_down_stands_alone(dataset, tmp_path):
     rows = [
         {

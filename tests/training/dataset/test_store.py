@@ -6,15 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from comfyui_ace.training.dataset.disk.rows import FORMAT_KEYS, check_id
+from comfyui_ace.training.dataset.disk.rows import FORMAT_KEYS
 from comfyui_ace.training.dataset.intake.checks import CheckSettings
-from comfyui_ace.training.dataset.intake.prepare import plain_prompt
 from comfyui_ace.training.dataset.provenance.provenance import save_graph
 from comfyui_ace.training.dataset.settings import DatasetSettings
 from comfyui_ace.training.dataset.store import Dataset, Pair, PairRow
 from comfyui_ace.training.errors import DatasetError, ImageError, PairError, RowError
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from pair_factory import half_mask, pair, picture
 from PIL import Image
 
@@ -331,24 +328,3 @@ def test_the_digest_depends_on_content_alone(tmp_path):
     assert one.digest() != two.digest()
     two.append(pair(1))
     assert one.digest() == two.digest()
-
-
-def test_plain_prompts():
-    assert plain_prompt("{image}, make it a sketch", 1) == "make it a sketch"
-    assert plain_prompt("make {image} a sketch", 1) == "make the image a sketch"
-    assert plain_prompt("<image> with the hat of <image1>", 2) == "image 1 with the hat of image 2"
-    assert plain_prompt("a cat", 0) == "a cat"
-
-
-@given(st.text(min_size=1, max_size=60))
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_words_make_one_line_and_a_readable_row(tmp_path_factory, text):
-    dataset = Dataset.create(tmp_path_factory.mktemp("words"), "d")
-    try:
-        result = dataset.append(Pair(target=picture(0), instruction=text, prompt=text, tags=[text], name=text))
-    except PairError:
-        return
-    row = dataset.row(result.id)
-    caption = (dataset.folder / "target" / f"{result.id}.txt").read_bytes().decode()
-    assert caption == row.prompt and len(caption.splitlines()) <= 1
-    assert check_id(row.id)

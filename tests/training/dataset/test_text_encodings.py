@@ -1,16 +1,23 @@
 """Captions, tables and configurations in any encoding: read for certain, or refused by name. Never a lost letter."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from comfyui_ace.ace.lcu.rounds import StoredImage, StoredRound, load_rounds, save_rounds
 from comfyui_ace.ace.text_files import LOST_LETTER, TextEncodingError, decode_text, read_text
 from comfyui_ace.cli import main
 from comfyui_ace.training.capture.workflow.load import read_workflow
+from comfyui_ace.training.dataset.disk.rows import check_id
 from comfyui_ace.training.dataset.importers import ImportOptions, import_pairs
-from comfyui_ace.training.dataset.store import Dataset
+from comfyui_ace.training.dataset.intake.prepare import plain_prompt
+from comfyui_ace.training.dataset.store import Dataset, Pair
+from comfyui_ace.training.dataset.upkeep.repair import repair
+from comfyui_ace.training.dataset.upkeep.verify import verify
 from comfyui_ace.training.errors import DatasetError, PairError
 from comfyui_ace.training.trainer.config_file import read_toml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pair_factory import pair, picture
 from PIL import Image
 
@@ -167,3 +174,93 @@ def test_lost_letters_enter_by_no_way(tmp_path):
     for words in ({"instruction": f"gr{LOST_LETTER}n"}, {"prompt": f"gr{LOST_LETTER}n"}):
         with pytest.raises(PairError, match=r"U\+FFFD"):
             dataset.append(pair(0, **words))
+
+
+def _edit_rows(dataset, **changes):
+    path = dataset.folder / "metadata.jsonl"
+    rows = [{**json.loads(line), **changes} for line in path.read_bytes().splitlines()]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+BROKEN = "gr\ufffdn"
+WORDED = {
+    "phrasings": ["turn it green", f"{BROKEN}"],
+    "source_caption": BROKEN,
+    "target_caption": BROKEN,
+    "tags": ["a", BROKEN],
+}
+
+
+@pytest.mark.parametrize("key", WORDED)
+def test_lost_letters_are_found_in_every_text_of_a_pair(tmp_path, key):
+    dataset = Dataset.create(tmp_path, "d")
+    with pytest.raises(PairError, match="U\\+FFFD"):
+        dataset.append(replace(pair(0), **{key: WORDED[key]}))
+    kept = dataset.append(pair(0)).id
+    _edit_rows(dataset, **{key: WORDED[key]})
+    (fault,) = verify(dataset.folder).faults
+    assert (fault.kind, fault.place) == ("letters", kept) and "repair" in fault.message
+    assert repair(dataset.folder).kept == 1 and verify(dataset.folder).ok
+    left = getattr(dataset.row(kept), key)
+    assert left == (tuple(WORDED[key][:1]) if isinstance(WORDED[key], list) else "")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "images", "prompt"),
+    [
+        ("{image} make it blue", "{image} make it green", 1, "make it green"),
+        ("{image}, make it blue", "{image} make it green", 1, "make it green"),
+        ("make {image} blue", "make {image} green", 1, "make the image green"),
+        ("{image} in {image1}", "{image1} in {image}", 2, "image 2 in image 1"),
+    ],
+)
+def test_an_instruction_corrected_in_the_table_is_taken_over_by_prompt_and_caption(
+    tmp_path, before, after, images, prompt
+):
+    dataset = Dataset.create(tmp_path, "d")
+    kept = dataset.append(pair(0, instruction=before, references=[picture(8)] * (images - 1))).id
+    _edit_rows(dataset, instruction=after)
+    repair(dataset.folder, accept_changes=True)
+    row = dataset.row(kept)
+    assert (row.instruction, row.prompt) == (after, prompt)
+    assert (dataset.folder / f"target/{kept}.txt").read_text() == prompt and verify(dataset.folder).ok
+
+
+def test_prompt_and_instruction_corrected_in_the_table_win_over_the_old_caption(tmp_path):
+    dataset = Dataset.create(tmp_path, "d")
+    kept = dataset.append(pair(0, instruction="{image} old")).id
+    _edit_rows(dataset, instruction="{image} new", prompt="anew")
+    repair(dataset.folder, accept_changes=True)
+    row = dataset.row(kept)
+    assert (row.instruction, row.prompt) == ("{image} new", "anew") and verify(dataset.folder).ok
+    assert (dataset.folder / f"target/{kept}.txt").read_text() == "anew"
+
+
+def test_a_prompt_of_its_own_is_kept_and_spoken_of_where_pictures_changed(tmp_path):
+    dataset = Dataset.create(tmp_path, "d")
+    kept = dataset.append(replace(pair(0, instruction="{image} old"), prompt="something else")).id
+    Image.fromarray(picture(5)).save(dataset.folder / f"target/{kept}.png")
+    result = repair(dataset.folder, accept_changes=True)
+    assert dataset.row(kept).prompt == "something else"
+    assert any("words of its own" in action for action in result.actions)
+
+
+def test_plain_prompts():
+    assert plain_prompt("{image}, make it a sketch", 1) == "make it a sketch"
+    assert plain_prompt("make {image} a sketch", 1) == "make the image a sketch"
+    assert plain_prompt("<image> with the hat of <image1>", 2) == "image 1 with the hat of image 2"
+    assert plain_prompt("a cat", 0) == "a cat"
+
+
+@given(st.text(min_size=1, max_size=60))
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_words_make_one_line_and_a_readable_row(tmp_path_factory, text):
+    dataset = Dataset.create(tmp_path_factory.mktemp("words"), "d")
+    try:
+        result = dataset.append(Pair(target=picture(0), instruction=text, prompt=text, tags=[text], name=text))
+    except PairError:
+        return
+    row = dataset.row(result.id)
+    caption = (dataset.folder / "target" / f"{result.id}.txt").read_bytes().decode()
+    assert caption == row.prompt and len(caption.splitlines()) <= 1
+    assert check_id(row.id)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from comfyui_ace.ace.bundles.bundle import SHIPPED_BUNDLES, find_bundle
+from comfyui_ace.ace.model.sampler import check_finite
 from comfyui_ace.ace.pictures.resolution import Resolution
 from comfyui_ace.ace.pipeline import ACEPipeline
 from comfyui_ace.cli import main
@@ -22,6 +23,7 @@ from comfyui_ace.training.evaluate.evaluation import Evaluation, PairResult, sco
 from comfyui_ace.training.evaluate.metrics.image_metrics import ImageMetrics, compute_metrics, load_lpips, mean_metrics
 from comfyui_ace.training.evaluate.page import describe, write_page
 from comfyui_ace.training.evaluate.run import SamplerSettings, evaluate
+from comfyui_ace.training.evaluate.verdict import give_verdict
 from comfyui_ace.training.trainer.data.encoding import fitted_pixels
 from comfyui_ace.training.trainer.data.examples import ExampleSettings, make_examples
 from comfyui_ace.training.trainer.data.file_index import FileIndex
@@ -306,6 +308,52 @@ def test_a_damaged_pair_is_named(seeds, pipeline):
     (seeds / row.target_file_name).write_bytes(b"broken")
     with pytest.raises(EvaluationError, match=row.id):
         evaluate(pipeline, [seeds], cases=everything())
+
+
+def failing(pipeline, broken):
+    """A pipeline whose results are no numbers where ``broken`` says so of the number of its call."""
+
+    class Failing:
+        defaults, model, vae = pipeline.defaults, pipeline.model, pipeline.vae
+        calls = 0
+
+        def __call__(self, *given, **settings):
+            Failing.calls += 1
+            check_finite(torch.full((1,), torch.nan if broken(Failing.calls) else 0.0), "the decoded picture")
+            return pipeline(*given, **settings)
+
+    return Failing()
+
+
+def test_a_pair_without_a_picture_is_named_and_the_others_are_measured(pipeline, seeds, tmp_path):
+    ids = [row.id for row in Dataset(seeds).rows()]
+    settings = {"cases": everything(), "sampler": SamplerSettings(steps=1)}
+    whole = evaluate(pipeline, [seeds], **settings)
+    found = evaluate(failing(pipeline, lambda call: call == 2), [seeds], **settings)
+    assert [one.id for one in found.results] == [ids[0], *ids[2:]]
+    assert [one.student for one in found.results] == [whole.results[number].student for number in (0, 2, 3)]
+    (failed,) = found.failed
+    assert (failed.id, failed.dataset) == (ids[1], "seeds") and "no numbers" in failed.reason
+    assert found.as_dict()["failed"][0]["id"] == ids[1]
+    assert f"1 more pair is in no number, because the student gave no picture there: {ids[1]}" in describe(found)
+    page = write_page(found, tmp_path / "p.html").read_text()
+    assert f"{ids[1]} of seeds: the decoded picture holds values that are no numbers" in page
+    many = replace(found, results=found.results * 3, split="validation")
+    assert "it gave no picture on 1 of 10 pairs" in give_verdict(many).sentence
+
+
+def test_a_student_without_any_picture_is_an_error(pipeline, seeds):
+    first = next(Dataset(seeds).rows()).id
+    with pytest.raises(EvaluationError, match=rf"any of the 4 pairs.*{first}.*no numbers"):
+        evaluate(failing(pipeline, lambda _call: True), [seeds], cases=everything(), sampler=SamplerSettings(steps=1))
+
+
+def test_a_vae_that_fails_on_a_picture_fails_that_pair(pipeline, seeds, monkeypatch):
+    decode = pipeline.vae.decode
+    calls = iter(range(100))
+    monkeypatch.setattr(pipeline.vae, "decode", lambda z: decode(z) * (torch.nan if next(calls) == 1 else 1.0))
+    found = evaluate(pipeline, [seeds], cases=everything(), sampler=SamplerSettings(steps=1), detail=False)
+    assert len(found.results) == 3 and "round trip" in found.failed[0].reason
 
 
 def test_words_cannot_become_markup(tmp_path):

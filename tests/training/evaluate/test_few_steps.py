@@ -9,7 +9,10 @@ from comfyui_ace.ace.pictures.resolution import Resolution
 from comfyui_ace.ace.weights.presets import BundleDefaults, RecommendedSampling
 from comfyui_ace.training.evaluate import few_steps
 from comfyui_ace.training.evaluate.cases import CaseSettings
+from comfyui_ace.training.evaluate.errors import EvaluationError, NothingMeasuredError
+from comfyui_ace.training.evaluate.evaluation import Evaluation, FailedPair, PairResult
 from comfyui_ace.training.evaluate.few_steps import FewStepSearch, Trial, cheaper, find_fewest_steps
+from comfyui_ace.training.evaluate.metrics.image_metrics import ImageMetrics
 
 OWN = RecommendedSampling(20, 4.5, 0.5)
 
@@ -86,8 +89,11 @@ def test_every_way_is_measured_on_the_same_pairs(monkeypatch):
     asked = []
 
     class Found:
-        results = ()
+        results = failed = ()
         seconds = 0.5
+
+        def without(self, _pairs):
+            return self
 
         def mean(self, _name):
             return type("Metrics", (), {"l1": 0.1, "gmsd": 0.1})
@@ -117,6 +123,49 @@ def test_every_way_is_measured_on_the_same_pairs(monkeypatch):
     assert asked[0] == (8, 0, 20, 4.5, False) and len(asked) == 8
     assert {(pairs, seed, detail) for pairs, seed, _, _, detail in asked} == {(8, 0, False)}
     assert told[0] == ("trying fewer steps", 1, 16) and told[-1] == ("trying fewer steps", 15, 16)
+
+
+def test_a_way_that_gives_no_picture_is_passed_over_and_named(monkeypatch):
+    """What its own way cannot be measured on counts for none of them."""
+
+    def measured(*l1: float | None):
+        near, broken = metrics, [FailedPair(str(n), "d", "NaN") for n, each in enumerate(l1) if each is None]
+        results = [
+            PairResult(str(n), "d", "x", False, near(each), near(0.2), None, near(0.0), 1.0, None, None)
+            for n, each in enumerate(l1)
+            if each is not None
+        ]
+        return Evaluation(tuple(results), "s", ("d",), "validation", {}, "cpu", None, failed=tuple(broken))
+
+    def metrics(l1: float) -> ImageMetrics:
+        return ImageMetrics(l1, 20.0, 0.5, 0.5, 0.1, 1.0)
+
+    found = {
+        (20, 4.5): measured(0.1, 0.1, 0.1, None),
+        (4, 1.0): measured(0.1, 0.1, None, 0.1),
+        (6, 1.0): NothingMeasuredError("the student gave no picture on any of the 4 pairs"),
+        (8, 1.0): measured(0.1, 0.1, 0.1, 9.0),
+    }
+
+    def evaluate(_pipeline, _folders, *, sampler, **_settings):
+        one = found.get((sampler.steps, sampler.guidance_scale), found[8, 1.0])
+        if isinstance(one, Exception):
+            raise one
+        return one
+
+    monkeypatch.setattr(few_steps, "evaluate", evaluate)
+    monkeypatch.setattr(few_steps, "choose_rows", lambda *_: [None] * 4)
+    pipeline = type("Pipeline", (), {"defaults": BundleDefaults()})
+    search = lambda: find_fewest_steps(pipeline, [], cases=CaseSettings(), resolution=Resolution.published(64))  # noqa: E731
+    chosen = search()
+    assert (chosen.chosen.sampling.steps, chosen.chosen.sampling.guidance_scale) == (8, 1.0) and chosen.pairs == 3
+    assert [(each.steps, each.guidance_scale) for each in chosen.failed] == [(4, 1.0), (6, 1.0)]
+    assert chosen.to_html().count("gave no picture") == 2
+    found[20, 4.5] = measured(0.1, 0.1, None, None)
+    assert search() is None, "too few pairs are left"
+    found[20, 4.5] = found[6, 1.0]
+    with pytest.raises(EvaluationError, match="no picture on any"):
+        search()
 
 
 @pytest.mark.parametrize(

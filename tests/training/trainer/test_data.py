@@ -51,6 +51,29 @@ def examples_of(folder, files=None, resolution=None, **settings):
     )
 
 
+def test_texts_that_are_not_read_as_a_whole_are_summed_up(workshop, tmp_path, caplog):
+    dataset = Dataset.create(tmp_path, "d")
+    words = ["{image} 变成夜晚", "{image} 变成冬天", "{image} plain", "{image} " + "very " * 200 + "long"]
+    pairs = [
+        Pair(source=picture(number), target=255 - picture(number), instruction=text, name=f"p{number}")
+        for number, text in enumerate(words)
+    ]
+    ids = [dataset.append(pair).id for pair in pairs]
+    bundle = find_bundle(workshop.bundle)
+    files = FileIndex(None)
+    encoders = EncoderFiles(bundle.vae, bundle.text_encoder, bundle.tokenizer)
+    cache = Cache(tmp_path / "cache", encoders.identity(files, torch.float32, "cpu"))
+    examples = examples_of(dataset.folder, files)
+    fill_cache(cache, examples, encoders)
+    unknown, cut = [record.getMessage() for record in caplog.records if "the pair" in record.getMessage()]
+    assert unknown.startswith("2 texts (of the pairs ") and all(pair in unknown for pair in ids[:2])
+    assert "变" in unknown and "天" in unknown and "Latin letters" in unknown
+    assert cut.startswith(f"1 text (of the pair {ids[3]}) has more words than ACE reads. Of the first: ")
+    caplog.clear()
+    fill_cache(cache, examples, encoders)
+    assert not caplog.records, "nothing is encoded anew"
+
+
 def context_of(dataset: Dataset, pair_id: str) -> LongContext:
     """The long context that an artist would build for a pair, from its files."""
 

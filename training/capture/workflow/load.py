@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from ....ace.text_files import TextEncodingError, decode_text
 from ..errors import EXPORT_ADVICE, WorkflowError
-from .embedded import embedded_workflow, is_picture_file
+from .embedded import BEGIN_BYTES, embedded_workflow, is_picture_file
 from .graph import Workflow, check_prompt, unknown_type_message
 from .ui_graph import graph_to_prompt
 
 MAX_FILE_BYTES = 64 << 20
+MAX_PICTURE_BYTES = 2 << 30
 
 
 def read_workflow(path: str | os.PathLike) -> dict[str, Any]:
@@ -24,10 +24,7 @@ def read_workflow(path: str | os.PathLike) -> dict[str, Any]:
         WorkflowError: there is none.
     """
     try:
-        size = os.path.getsize(path)
-        if size > MAX_FILE_BYTES:
-            raise WorkflowError(f"{path} has {size / 1e6:.0f} MB; a workflow has at most {MAX_FILE_BYTES >> 20} MB.")
-        content = Path(path).read_bytes()
+        content = _read(path)
         if is_picture_file(content):
             return _from_picture(content, path)
         data = json.loads(decode_text(content, str(path)))
@@ -40,6 +37,17 @@ def read_workflow(path: str | os.PathLike) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise WorkflowError(f"{path} is not a workflow: expected a JSON object, got {type(data).__name__}.")
     return data
+
+
+def _read(path: str | os.PathLike) -> bytes:
+    """All of a file that is no larger than a workflow, or a picture with one inside, can be."""
+    with open(path, "rb") as file:
+        begin = file.read(BEGIN_BYTES)
+        what, most = ("picture", MAX_PICTURE_BYTES) if is_picture_file(begin) else ("workflow", MAX_FILE_BYTES)
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
+            raise WorkflowError(f"{path} has {size / 1e6:.0f} MB; a {what} has at most {most >> 20} MB.")
+        return begin + file.read()
 
 
 def _from_picture(content: bytes, path: str | os.PathLike) -> dict[str, Any]:

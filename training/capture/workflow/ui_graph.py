@@ -43,7 +43,7 @@ def graph_to_prompt(data: Mapping[str, Any], object_info: Mapping[str, Any]) -> 
     """
     try:
         return _Converter(object_info).prompt(Reader(data, object_info).read(data))
-    except (KeyError, IndexError, TypeError, AttributeError) as error:
+    except (LookupError, ValueError, ArithmeticError, TypeError, AttributeError, RecursionError) as error:
         raise WorkflowError(f"The workflow is damaged ({type(error).__name__}: {error}). {EXPORT_ADVICE}") from error
 
 

@@ -15,7 +15,7 @@ from ...errors import PairError, StalePairError
 from ..disk.changes import JOURNAL, Change, apply_change
 from ..disk.rows import MAX_IMAGES, SPLITS, PairRow, caption_file
 from ..disk.storage import as_write_error, delete_files, locked, stage
-from ..intake.prepare import check_instruction, check_phrasings, one_line, plain_prompt
+from ..intake.prepare import check_instruction, check_phrasings, checked_line, checked_tags, one_line, plain_prompt
 from ..rehash import rehashed
 from ..splits import split_groups
 from .catalogue import Catalogue, Entry
@@ -137,11 +137,11 @@ def _edited(catalogue: Catalogue, row: PairRow, edit: PairEdit, chosen: bool) ->
     if chosen and edit.weight is not None:
         row = replace(row, weight=_weight(edit.weight))
     if chosen and edit.tags is not None:
-        row = replace(row, tags=tuple(dict.fromkeys(one_line(tag) for tag in edit.tags if one_line(tag))))
+        row = replace(row, tags=checked_tags(edit.tags))
     if chosen and edit.source_caption is not None:
-        row = replace(row, source_caption=one_line(edit.source_caption))
+        row = replace(row, source_caption=checked_line(edit.source_caption, "source's caption"))
     if chosen and edit.target_caption is not None:
-        row = replace(row, target_caption=one_line(edit.target_caption))
+        row = replace(row, target_caption=checked_line(edit.target_caption, "result's caption"))
     if chosen:
         row = _reworded(catalogue, row, edit)
     return row

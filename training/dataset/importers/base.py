@@ -125,6 +125,7 @@ class ImportResult:
     Attributes:
         stored, duplicates, rejected: how many pairs.
         by_check: rejections by the check that rejected them.
+        rejection: why the first of these was.
         failed: (label, reason) of what could not be read or made no sense.
         notes: what the person who imports should know.
     """
@@ -133,6 +134,7 @@ class ImportResult:
     duplicates: int = 0
     rejected: int = 0
     by_check: Counter[str] = field(default_factory=Counter)
+    rejection: str = ""
     failed: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -182,6 +184,7 @@ def run_import(
         remarks.update(outcome.notes)
         if outcome.status == "rejected":
             result.rejected += 1
+            result.rejection = result.rejection or outcome.reason
             result.by_check.update({finding.check for finding in outcome.findings})
         else:
             result.stored += outcome.stored

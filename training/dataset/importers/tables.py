@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import numpy as np
 from PIL import Image
 
 from ...errors import DatasetError, PairError
-from ..disk.images import LoadedImage, read_image
+from ..disk.images import LoadedImage, read_image, read_mask
+from ..intake.black_masks import without_black
 from ..intake.prepare import Pair, one_line
 from .base import ImportOptions, Item, Problem
 
@@ -71,23 +73,36 @@ def read_columns(base: Path, options: ImportOptions) -> Iterator[Item | Problem]
 
 def _magicbrush(row: Row, folder: Path, options: ImportOptions) -> Pair:
     source = _picture_cell(row["source_img"], folder, options)
-    mask = _magicbrush_mask(row.get("mask_img"), folder)
+    mask = _magicbrush_mask(row.get("mask_img"), folder, source.pixels, options)
+    pixels, notes = without_black([None if mask is None else mask.pixels])
     return Pair(
         source=source,
         target=_picture_cell(row["target_img"], folder, options),
-        masks=() if mask is None else (_resized(mask, source.pixels),),
+        masks=() if pixels[0] is None else (replace(mask, pixels=_resized(mask.pixels, source.pixels)),),
+        notes=(*(mask.notes if notes else ()), *notes),
         instruction=options.choose_instruction(row["instruction"]),
         tags=("magicbrush",),
         name=f"magicbrush-{row.get('img_id', '')}-{row.get('turn_index', '')}",
     )
 
 
-def _magicbrush_mask(cell: Any, folder: Path) -> np.ndarray | None:
-    """The mask picture is the source with a hole: transparent pixels are the ones to edit."""
+def _magicbrush_mask(cell: Any, folder: Path, source: np.ndarray, options: ImportOptions) -> LoadedImage | None:
+    """The mask picture is the source with a hole: transparent pixels are the ones to edit, if the options do not say else.
+
+    One without transparency is read as other masks are; but the source itself, without a hole, marks nothing.
+    """
     if cell is None:
         return None
-    opacity = read_image(_file(cell, folder), alpha="drop").alpha
-    return None if opacity is None else np.where(opacity < 128, 255, 0).astype(np.uint8)
+    if options.mask_from != "auto":
+        return options.mask_picture(_file(cell, folder))
+    shown = read_image(_file(cell, folder), alpha="drop")
+    if shown.alpha is not None:
+        return read_mask(_file(cell, folder), reading="transparent")
+    if np.array_equal(shown.pixels, source):
+        return replace(shown, pixels=np.zeros_like(source[..., 0]), notes=("it is the source without a hole",))
+    note = "it has no transparency; its white was taken as what may change"
+    loaded = options.mask_picture(_file(cell, folder))
+    return replace(loaded, notes=(*loaded.notes, note))
 
 
 def _resized(mask: np.ndarray, picture: np.ndarray) -> np.ndarray:

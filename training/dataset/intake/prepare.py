@@ -65,6 +65,7 @@ class Pair:
         unlabelled: whether it may have no words at all: they come later, and until then it is not trained on.
         group: pairs of one group stand on one side of the split; "" for none. Not part of the content's hash.
         origin: where its pictures come from, texts and numbers by name; likewise.
+        notes: what the reader of its files has to say of it; among the notes of the append.
         name: a hint from which the id is made.
         id, split, created: filled in when a stored pair is loaded; ``append`` ignores them.
     """
@@ -89,6 +90,7 @@ class Pair:
     unlabelled: bool = False
     group: str = ""
     origin: Mapping[str, Any] = field(default_factory=dict)
+    notes: Sequence[str] = ()
     name: str = ""
     id: str | None = None
     split: str | None = None
@@ -182,15 +184,15 @@ def prepare(pair: Pair, *, alpha: AlphaPolicy = "white") -> PreparedPair:
         prompt=prompt,
         history=history,
         seed=read_seed(pair.seed),
-        tags=tuple(dict.fromkeys(one_line(tag) for tag in pair.tags if one_line(tag))),
+        tags=checked_tags(pair.tags),
         scores=read_named_values("scores", pair.scores),
         weight=read_weight(pair.weight),
         workflow=pair.workflow,
         teacher_seconds=read_seconds(pair.teacher_seconds),
         teacher_memory=read_bytes(pair.teacher_memory),
         phrasings=_phrasings(pair, instruction, len(images)),
-        source_caption=one_line(pair.source_caption),
-        target_caption=one_line(pair.target_caption),
+        source_caption=checked_line(pair.source_caption, "source's caption"),
+        target_caption=checked_line(pair.target_caption, "result's caption"),
         group=one_line(pair.group),
         origin=read_named_values("origin", pair.origin),
         name=slug(pair.name),
@@ -199,7 +201,7 @@ def prepare(pair: Pair, *, alpha: AlphaPolicy = "white") -> PreparedPair:
         perceptual_hash=pair_perceptual_hash(
             arrays[0] if arrays else None, target.pixels, instruction, [*hashes[1:], *mask_hashes], history
         ),
-        notes=_notes(named, dict(zip(labels, mask_arrays, strict=True))),
+        notes=(*pair.notes, *_notes(named, dict(zip(labels, mask_arrays, strict=True)))),
         non_finite={label: image.non_finite for label, image in named.items() if image.non_finite > 0},
     )
 
@@ -318,14 +320,38 @@ def check_instruction(instruction: str, images: int) -> None:
     Raises:
         PairError: it is too long, has lost letters, or names an image that the pair does not have.
     """
-    if len(instruction) > _MAX_TEXT:
-        raise PairError(f"The instruction has {len(instruction)} characters, at most {_MAX_TEXT}.")
-    if LOST_LETTER in instruction:
-        raise PairError(f"The instruction {LOST_LETTERS}")
+    _check_text(instruction, "instruction")
     missing = sorted(index for index in indicators(instruction) if index >= max(images, 1))
     if missing:
         token = "{image" + (str(missing[0]) if missing[0] else "") + "}"
         raise PairError(f"The instruction names {token}, but the pair has {images} condition image(s).")
+
+
+def checked_line(text: str, what: str) -> str:
+    """A text of a pair on one line; ``what`` it is, for the message.
+
+    Raises:
+        PairError: it is too long, or has lost letters.
+    """
+    line = one_line(text)
+    _check_text(line, what)
+    return line
+
+
+def checked_tags(tags: Sequence[str]) -> tuple[str, ...]:
+    """Tags on one line each, and once.
+
+    Raises:
+        PairError: one is too long, or has lost letters.
+    """
+    return tuple(dict.fromkeys(line for line in (checked_line(tag, "tag") for tag in tags) if line))
+
+
+def _check_text(text: str, what: str) -> None:
+    if len(text) > _MAX_TEXT:
+        raise PairError(f"The {what} has {len(text)} characters, at most {_MAX_TEXT}.")
+    if LOST_LETTER in text:
+        raise PairError(f"The {what} {LOST_LETTERS}")
 
 
 def _words(pair: Pair, images: int) -> tuple[str, str]:
@@ -337,10 +363,7 @@ def _words(pair: Pair, images: int) -> tuple[str, str]:
         raise PairError("The pair has no instruction. Give one, or a fixed trigger word for the whole dataset.")
     # Rounds of a history may speak of images of earlier rounds, so only single rounds can be judged by their number.
     check_instruction(instruction, MAX_IMAGES if pair.history else images)
-    if LOST_LETTER in prompt:
-        raise PairError(f"The prompt {LOST_LETTERS}")
-    if len(prompt) > _MAX_TEXT:
-        raise PairError(f"The prompt has {len(prompt)} characters, at most {_MAX_TEXT}.")
+    _check_text(prompt, "prompt")
     return instruction, prompt
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ....ace.lcu.indicators import indicator
 from ....ace.text_files import LOST_LETTER, TextEncodingError, read_text
 from ...errors import DatasetError, PairError
 from ..disk.files import DROPPED_ROWS, ORPHANS, TORN_LINES, append_lines, make_folder, write_atomic
@@ -117,8 +118,11 @@ class _Repairer:
             self._drop(row, reasons)
             return
         given = row
-        if "caption" in kinds and self.accept_changes:
+        if self.accept_changes and changed and self._is_of_old_words(row):
+            row = self._follow_instruction(row, keep_prompt="caption" in kinds)
+        elif "caption" in kinds and self.accept_changes:
             row = self._accept_caption(row)
+        row = self._without_lost_letters(row)
         if LOST_LETTER in row.prompt and LOST_LETTER not in row.instruction:
             row = replace(row, prompt=plain_prompt(row.instruction, len(row.image_files)))
             self._say(f"{row.id}: the row's prompt is made of its instruction anew")
@@ -127,6 +131,8 @@ class _Repairer:
             return
         if changed:
             self._say(f"{row.id}: changed pictures or instruction accepted")
+            if row.prompt != plain_prompt(row.instruction, len(row.image_files)):
+                self._say(f"{row.id}: its prompt has words of its own; see whether they still are right")
         if changed or row.instruction != given.instruction:
             row = rehashed(self.folder, row)
         if "caption" in kinds or row.prompt != given.prompt:
@@ -171,6 +177,51 @@ class _Repairer:
         self._say(f"{row.id}: the row's instruction and prompt now say what the caption says")
         prompt = plain_prompt(caption, images) if indicators(caption) else caption
         return replace(row, instruction=instruction, prompt=prompt)
+
+    def _is_of_old_words(self, row: PairRow) -> bool:
+        """Whether the caption still says what the instruction said when the pair was stored.
+
+        With that instruction the hash of the row's content is right: then the pictures are the same and it is the
+        instruction in the row that somebody has corrected.
+        """
+        try:
+            caption = one_line(read_text(self.folder / caption_file(row.id)))
+            images = len(row.image_files)
+            opened = [f"{indicator(0)} {caption}", f"{indicator(0)}, {caption}"] if images else []
+            olds = {caption, instruction_of_caption(caption, row.instruction, images), *opened} - {row.instruction}
+            return any(
+                rehashed(self.folder, replace(row, instruction=old)).content_hash == row.content_hash for old in olds
+            )
+        except (OSError, TextEncodingError, PairError):
+            return False
+
+    def _follow_instruction(self, row: PairRow, keep_prompt: bool) -> PairRow:
+        """The row with a prompt of its corrected instruction, if that can be one; its caption follows.
+
+        Args:
+            keep_prompt: it was corrected, too.
+        """
+        images = len(row.image_files)
+        try:
+            check_instruction(row.instruction, MAX_IMAGES if row.history else images)
+        except PairError as error:
+            self._say(f"{row.id}: the row's instruction cannot be one ({error})")
+            return row
+        self._say(f"{row.id}: the row's prompt and caption now say what its instruction says")
+        return row if keep_prompt else replace(row, prompt=plain_prompt(row.instruction, images))
+
+    def _without_lost_letters(self, row: PairRow) -> PairRow:
+        """The row without the further words that have lost letters; it is as good without them."""
+        kept = replace(
+            row,
+            phrasings=tuple(words for words in row.phrasings if LOST_LETTER not in words),
+            tags=tuple(tag for tag in row.tags if LOST_LETTER not in tag),
+            source_caption="" if LOST_LETTER in row.source_caption else row.source_caption,
+            target_caption="" if LOST_LETTER in row.target_caption else row.target_caption,
+        )
+        if kept != row:
+            self._say(f"{row.id}: captions, phrasings or tags with lost letters are left out")
+        return kept
 
     def _replace_links(self) -> None:
         """Replaces symbolic links among the dataset's own files; first of all, because what follows writes to them."""

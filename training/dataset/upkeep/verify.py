@@ -340,11 +340,21 @@ def _indicators(row: PairRow) -> list[Fault]:
 
 
 def _letters(row: PairRow) -> list[Fault]:
-    words = {"instruction": row.instruction, "prompt": row.prompt}
+    words = {
+        "instruction": row.instruction,
+        "prompt": row.prompt,
+        **{f"phrasing {number}": words for number, words in enumerate(row.phrasings, 1)},
+        "source's caption": row.source_caption,
+        "result's caption": row.target_caption,
+        **{f"tag {number}": tag for number, tag in enumerate(row.tags, 1)},
+    }
     lost = [name for name, text in words.items() if LOST_LETTER in text]
     if not lost:
         return []
-    advice = f"Correct {caption_file(row.id)} and run `repair --accept-changes`; else `repair` sets the pair aside."
+    if LOST_LETTER in row.instruction + row.prompt:
+        advice = f"Correct {caption_file(row.id)} and run `repair --accept-changes`; else `repair` sets the pair aside."
+    else:
+        advice = "Correct it on the dataset page; else `repair` leaves it out."
     return [Fault("letters", row.id, f"its {' and '.join(lost)} {LOST_LETTERS} {advice}")]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -121,8 +122,24 @@ def _generate(arguments: argparse.Namespace, sessions: list, settings: list[str]
     mine = _shard(arguments.shard).of(sessions)
     for setting in settings:
         with _bar(arguments, f"{setting} turns") as bar:
-            generate(mine, setting, arguments.output, editors, seed=arguments.seed, masks=arguments.masks, progress=bar)
+            generate(
+                mine,
+                setting,
+                arguments.output,
+                editors,
+                seed=arguments.seed,
+                masks=arguments.masks,
+                progress=bar,
+                notify=_say,
+            )
     return name
+
+
+def _say(message: str) -> None:
+    """Beside the bar, and not on the numbers' way out."""
+    from tqdm import tqdm
+
+    tqdm.write(f"comfyui-ace evaluate: {message}", file=sys.stderr)
 
 
 def _shard(text: str):

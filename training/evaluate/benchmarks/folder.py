@@ -14,7 +14,7 @@ from pathlib import Path
 from ...dataset.disk.storage import METADATA
 from ...dataset.store import Dataset
 from ..errors import EvaluationError
-from .sessions import Picture, Session, Turn, file_picture, safe_id
+from .sessions import Picture, Session, Turn, file_picture, numbered_lines, safe_id
 
 _FILE = "benchmark.jsonl"
 
@@ -31,9 +31,7 @@ def read_folder(folder: Path) -> Iterator[Session]:
 
 def _own(folder: Path) -> Iterator[Session]:
     sessions: dict[str, list[Turn]] = {}
-    for number, line in enumerate((folder / _FILE).read_text(encoding="utf-8").splitlines(), 1):
-        if not line.strip():
-            continue
+    for number, line in numbered_lines(folder / _FILE):
         try:
             item = json.loads(line)
             session = str(item.get("session", number))
@@ -44,20 +42,20 @@ def _own(folder: Path) -> Iterator[Session]:
 
 
 def _turn(item: dict, folder: Path, number: int) -> Turn:
-    def picture(name: str | None) -> Picture | None:
-        return None if name is None else file_picture(folder, name)
+    def picture(name: str | None, *, mask: bool = False) -> Picture | None:
+        return None if name is None else file_picture(folder, name, mask=mask)
 
     return Turn(
         id=safe_id(f"{number:05}", item.get("id", "")),
         instruction=item["instruction"],
         source=picture(item.get("source")),
         target=picture(item.get("target")),
-        mask=picture(item.get("mask")),
+        mask=picture(item.get("mask"), mask=True),
         source_caption=item.get("source_caption", ""),
         target_caption=item.get("target_caption", ""),
         task=item.get("task", ""),
         references=tuple(file_picture(folder, name) for name in item.get("references", ())),
-        lines=tuple((line["text"], file_picture(folder, line["mask"])) for line in item.get("lines", ())),
+        lines=tuple((line["text"], file_picture(folder, line["mask"], mask=True)) for line in item.get("lines", ())),
     )
 
 
@@ -73,7 +71,7 @@ def _dataset(dataset: Dataset) -> Iterator[Session]:
                     instruction=row.instruction,
                     source=None if row.source_file_name is None else file_picture(dataset.folder, row.source_file_name),
                     target=file_picture(dataset.folder, row.target_file_name),
-                    mask=file_picture(dataset.folder, masks[0]) if 0 in masks else None,
+                    mask=file_picture(dataset.folder, masks[0], mask=True) if 0 in masks else None,
                     task=", ".join(row.tags),
                     references=tuple(file_picture(dataset.folder, name) for name in row.reference_file_names),
                 ),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import EvaluationError
-from .sessions import Picture, Session, Turn, file_picture, safe_id
+from .sessions import Picture, Session, Turn, file_picture, numbered_lines, safe_id
 
 _FILE = "data.jsonl"
 
@@ -23,9 +23,7 @@ def read_icebench(folder: Path) -> Iterator[Session]:
     path = next((place for place in (folder / _FILE, folder / "dataset" / _FILE) if place.is_file()), None)
     if path is None:
         raise EvaluationError(f"{folder} has no {_FILE}; unpack the benchmark's data.zip and give the folder dataset")
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if not line.strip():
-            continue
+    for number, line in numbered_lines(path):
         try:
             yield Session((_turn(json.loads(line), path.parent),))
         except (ValueError, KeyError, TypeError) as error:
@@ -42,14 +40,14 @@ def _turn(item: dict, folder: Path) -> Turn:
         id=safe_id(item["ItemID"]),
         instruction=words,
         source=_picture(folder, source) if source else None,
-        mask=_picture(folder, mask) if mask else None,
+        mask=_picture(folder, mask, mask=True) if mask else None,
         target_caption=item.get("TargetCaption") or "",
         task=item["Task"],
         references=references,
     )
 
 
-def _picture(folder: Path, name: str) -> Picture:
+def _picture(folder: Path, name: str, *, mask: bool = False) -> Picture:
     """By its path from the folder, or from the one above, as the items have it."""
     inside = folder / name
-    return file_picture(folder, name) if inside.is_file() else file_picture(folder.parent, name)
+    return file_picture(folder if inside.is_file() else folder.parent, name, mask=mask)

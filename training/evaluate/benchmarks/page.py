@@ -24,6 +24,7 @@ _TITLES = {
     "multi": "Several turns: each edit on the model's own last result, the last one counts",
     "history": "Several turns with history: the same, and the model sees all earlier rounds",
 }
+_NAMED = 10  # turns that are named in a sentence
 _MARKS = {"pq": "PQ", "sc": "SC", "o": "O"}
 _TOOLS = {
     "clip": "CLIP",
@@ -100,6 +101,9 @@ def _warnings(table: Table, benchmark: Benchmark) -> list[str]:
         lines.append(
             f"Measured on {table.measured} of {table.expected} results: not comparable with the papers until all are there."
         )
+        more = len(table.missing) - _NAMED
+        names = ", ".join(table.missing[:_NAMED])
+        lines.append(f"Without a result: {names}{f' and {more} more' if more > 0 else ''}.")
     released = benchmark.sizes.get(table.setting)
     if released not in (None, table.expected):
         lines.append(

@@ -33,6 +33,7 @@ class Table:
         means: by metric; the judge's are "sc", "pq" and "o".
         by_task: the same within each task.
         measured, expected: results there are, and results there should be.
+        missing: ids of the turns without a result.
         tools: what was measured with, with checksums.
         left_out: tools that were missing, by the metric that needs them.
     """
@@ -45,6 +46,7 @@ class Table:
     expected: int
     tools: dict[str, str]
     left_out: dict[str, tuple[str, ...]]
+    missing: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -61,6 +63,7 @@ class Table:
             "by_task": {task: plain(means) for task, means in self.by_task.items()},
             "measured": self.measured,
             "expected": self.expected,
+            "missing": list(self.missing),
             "tools": self.tools,
             "left_out": {key: list(needs) for key, needs in self.left_out.items()},
         }
@@ -113,6 +116,7 @@ def score_results(
         expected=len(turns),
         tools={**tools.describe(), **({} if judge is None else {"judge": f"{judge.name} ({judge.prompt})"})},
         left_out={} if profile is None else profile.missing(tools),
+        missing=tuple(turn.id for turn in turns if not result_path(folder, setting, turn).is_file()),
     )
 
 

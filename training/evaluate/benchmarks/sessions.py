@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from PIL import Image
 
-from ...dataset.disk.images import read_image
+from ....ace.text_files import TextEncodingError, read_text
+from ...dataset.disk.images import read_image, read_mask
 from ...errors import ImageError
 from ..errors import EvaluationError
 
@@ -30,7 +31,7 @@ class Turn:
         instruction: what is asked for, in plain words.
         source: the picture before the edit; None where one is made from words alone.
         target: the ground truth, where there is one.
-        mask: white where the source may change.
+        mask: grey, white where the source may change.
         source_caption, target_caption: what the pictures show.
         task: kind of edit.
         references: further pictures.
@@ -72,8 +73,13 @@ def safe_id(*parts: object) -> str:
     return name[:120]
 
 
-def file_picture(root: Path, name: str) -> Picture:
+def file_picture(root: Path, name: str, *, mask: bool = False) -> Picture:
     """A picture by its name below ``root``.
+
+    Args:
+        root: folder.
+        name: of the file.
+        mask: it is one, in any of the ways that ``ace.pictures.files.mask_reading`` knows; it is then opened as grey.
 
     Raises:
         EvaluationError: the name leads out of the folder. A missing file is said when it is opened.
@@ -84,11 +90,26 @@ def file_picture(root: Path, name: str) -> Picture:
 
     def load() -> Image.Image:
         try:
-            return Image.fromarray(read_image(path).pixels)
+            return Image.fromarray((read_mask if mask else read_image)(path).pixels)
         except (ImageError, OSError) as error:
             raise EvaluationError(f"{path} cannot be read: {error}") from error
 
     return load
+
+
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a JSONL file that hold something, counted from 1.
+
+    Line feeds alone part them: the texts in them may have other breaks, such as U+2028.
+
+    Raises:
+        EvaluationError: it cannot be read, or its letters are not certain.
+    """
+    try:
+        text = read_text(path)
+    except (TextEncodingError, OSError) as error:
+        raise EvaluationError(f"{path} cannot be read: {error}") from error
+    return ((number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip())
 
 
 def cell_picture(cell: Any, root: Path) -> Picture | None:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
+from ....ace.pictures.files.mask_reading import THRESHOLD
 from ..errors import EvaluationError
 
 _EPSILON = 1e-5
@@ -59,7 +60,7 @@ def line_accuracy(read: str, wanted: str) -> float:
 def crop_line(image: Image.Image, mask: Image.Image) -> Image.Image | None:
     """The line that a mask marks: its largest patch, upright. None where the mask marks nothing."""
     cv2 = _opencv()
-    marked = (np.asarray(mask.convert("L").resize(image.size, Image.Resampling.NEAREST)) > 127).astype(np.uint8)
+    marked = (np.asarray(mask.convert("L").resize(image.size, Image.Resampling.NEAREST)) > THRESHOLD).astype(np.uint8)
     outlines, _ = cv2.findContours(marked, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     if not outlines:
         return None

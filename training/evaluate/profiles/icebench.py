@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ....ace.pictures.files.mask_reading import THRESHOLD
 from ...judge.prompts import spoken
 from ...vision_language.request import LabelledImage, Request
 from ..metrics.perceptual import luma_ssim
@@ -62,14 +63,14 @@ def _reference(sample: Sample) -> Image.Image | None:
 
 
 def outside_distance(sample: Sample, _tools: Tools) -> Value:
-    """L1 to the source outside the mask (over 128 is inside), colours 0 … 1; everywhere without a mask."""
+    """L1 to the source outside the mask (what may change is inside), colours 0 … 1; everywhere without a mask."""
     if sample.source is None:
         return NO_SOURCE
     result = resized_like(sample.result, sample.source)
     one, two = (np.asarray(image.convert("RGB"), dtype=np.float64) / 255 for image in (result, sample.source))
     if sample.mask is None:
         return float(np.abs(one - two).mean())
-    outside = np.asarray(sample.mask.convert("L")) <= 128
+    outside = np.asarray(sample.mask.convert("L")) <= THRESHOLD
     if outside.shape != one.shape[:2]:
         return Undefined("the mask has another size than its picture")
     return float(np.abs(one - two)[outside].mean()) if outside.any() else UNCHANGED_REGION

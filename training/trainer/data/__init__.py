@@ -5,6 +5,7 @@ items           files of pictures and masks at one size
 placeholders    condition units without pixels (private to the room)
 file_index      content hashes of files
 encoding        pictures and words -> latents and text embeddings
+text_troubles   what the text encoder does not see of them, counted
 cache           those on disk
 batch_sampler   which examples make up a batch
 batches         examples -> tensors
@@ -24,4 +25,5 @@ __all__ = [
     "items",
     "loader",
     "source",
+    "text_troubles",
 ]

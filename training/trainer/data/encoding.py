@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -27,6 +28,7 @@ from .cache import Cache, EncoderIdentity, IndicatorItem, Item, TextItem
 from .examples import Example, Examples
 from .file_index import FileIndex
 from .items import MaskItem, PictureItem
+from .text_troubles import TextTroubles
 
 _log = logging.getLogger(__name__)
 _PREFETCHED = 4  # pictures that are decoded while the VAE is busy
@@ -108,9 +110,12 @@ def fill_cache(
     if words:
         progress("encoding texts", 0, len(words))
         text_encoder = encoders.load_text_encoder(device)
+        troubles = TextTroubles()
         for done, item in enumerate(words, 1):
-            cache.write(item, _encode_item(item, text_encoder))
+            pair = owners[item].id if item in owners else ""
+            cache.write(item, _encode_item(item, text_encoder, troubles, pair))
             progress("encoding texts", done, len(words))
+        troubles.report(_log.warning)
         del text_encoder  # the largest part by far: gone before the VAE comes
     if not pictures:
         return
@@ -151,10 +156,13 @@ def drop_uncached(examples: Examples, cache: Cache) -> Examples:
     return replace(examples, train=train, validation=validation, left_out=left_out)
 
 
-def _encode_item(item: TextItem | IndicatorItem, encoder: T5TextEncoder) -> torch.Tensor:
-    """(L, Y) of a text, or the whole I-Emb table, the row past the published ten included."""
+def _encode_item(
+    item: TextItem | IndicatorItem, encoder: T5TextEncoder, troubles: TextTroubles, pair: str
+) -> torch.Tensor:
+    """(L, Y) of a text of a pair, or the whole I-Emb table, the row past the published ten included."""
     if isinstance(item, TextItem):
-        return encode_text(item.text, encoder, _log.warning)[0]
+        troubles.look_at(item.text, encoder.tokenizer, pair)
+        return encode_text(item.text, encoder, partial(troubles.cut, pair), letters=False)[0]
     return encode_indicators(encoder, MAX_IMAGES + 1)
 
 

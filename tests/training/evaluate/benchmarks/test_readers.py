@@ -11,6 +11,7 @@ from comfyui_ace.training.dataset.store import Dataset
 from comfyui_ace.training.evaluate.benchmarks.sessions import file_picture
 from comfyui_ace.training.evaluate.errors import EvaluationError
 from pair_factory import encoded, pair
+from PIL import Image
 
 
 def test_magicbrush_is_read_as_released(magicbrush):
@@ -91,6 +92,49 @@ def test_icebench_is_read_as_unpacked(tmp_path):
     assert turn.id == "it-1" and turn.instruction == "Swap the face in {image} with that of {image1}"
     assert turn.source().size == turn.mask().size == turn.references[0]().size == (40, 30)
     assert second.turns[0].source is None and second.turns[0].instruction == "a cat"
+
+
+def own_lines(folder, lines: bytes):
+    (folder / "benchmark.jsonl").write_bytes(lines)
+    return [session.turns[0] for session in sessions_of(str(folder), folder)]
+
+
+def icebench_lines(folder, lines: bytes):
+    (folder / "data.jsonl").write_bytes(lines)
+    return [session.turns[0] for session in sessions_of("icebench", folder)]
+
+
+@pytest.mark.parametrize("read", [own_lines, icebench_lines])
+def test_lines_are_read_as_other_text_files_are(tmp_path, read):
+    def line(words, number):
+        return json.dumps(
+            {"instruction": words, "Instruction": words, "ItemID": number, "Task": "t"}, ensure_ascii=False
+        )
+
+    words = ["a\u2028b", "c\u0085d", "e\x0bf".replace("\x0b", "\\u000b"), "Über"]
+    text = "\n".join(line(each, number) for number, each in enumerate(words))
+    for data in (text.encode(), text.encode("utf-8-sig"), text.encode("utf-16"), text.replace("\n", "\r\n").encode()):
+        assert [turn.instruction for turn in read(tmp_path, data)] == words
+    with pytest.raises(EvaluationError, match=r"\.jsonl is not UTF-8 text.*cp1252"):
+        read(tmp_path, line("Über", 1).encode("cp1252"))
+    with pytest.raises(EvaluationError, match=r"\.jsonl line 2 is no"):
+        read(tmp_path, b'\n{"instruction": ')
+
+
+def test_masks_are_read_by_the_one_rule(tmp_path):
+    """A photograph with a hole, as ComfyUI's mask editor leaves it; a dataset's and ICE-Bench's alike."""
+    hole = np.zeros((30, 40), bool)
+    hole[5:9, 7:12] = True
+    Image.fromarray(np.dstack([np.asarray(noise(1)), np.where(hole, 0, 255).astype(np.uint8)])).save(tmp_path / "m.png")
+    noise(1).save(tmp_path / "a.png")
+    item = {"instruction": "x", "source": "a.png", "mask": "m.png", "lines": [{"text": "y", "mask": "m.png"}]}
+    (tmp_path / "benchmark.jsonl").write_text(json.dumps(item))
+    ((turn,),) = [session.turns for session in sessions_of(str(tmp_path), tmp_path)]
+    item = {"ItemID": 1, "Task": "t", "Instruction": "x", "SourceImage": "a.png", "SourceMask": "m.png"}
+    (tmp_path / "data.jsonl").write_text(json.dumps(item))
+    ((other,),) = [session.turns for session in sessions_of("icebench", tmp_path)]
+    for load in (turn.mask, turn.lines[0][1], other.mask):
+        assert np.array_equal(np.asarray(load()) > 128, hole)
 
 
 def test_a_folder_of_ones_own(tmp_path, no_sync):

@@ -7,7 +7,9 @@ import threading
 
 import numpy as np
 import pytest
+import torch
 from benchmark_sets import noise, sessions_of
+from comfyui_ace.ace.model.sampler import check_finite
 from comfyui_ace.ace.pictures.image_files import load_picture
 from comfyui_ace.cli import main
 from comfyui_ace.training.evaluate.benchmarks import generation, scoring
@@ -86,6 +88,35 @@ def test_a_run_goes_on_where_it_was_stopped(magicbrush, tmp_path):
     assert generation.generate(sessions, "history", tmp_path, [idle.open]) and not idle.opened
 
 
+class Overflowing(Editor):
+    """Gives no picture where the instruction has certain words."""
+
+    def __init__(self, words):
+        super().__init__()
+        self.words = words
+
+    def __call__(self, context, seed):
+        check_finite(torch.full((1,), torch.nan if self.words in context.unit.instruction else 0.0), "the picture")
+        return super().__call__(context, seed)
+
+
+def test_a_turn_without_a_picture_is_named_and_the_others_are_made(magicbrush, tmp_path, tools):
+    sessions, told = sessions_of("magicbrush", magicbrush), []
+    assert generation.generate(sessions, "single", tmp_path, [Overflowing("make it red").open], notify=told.append)
+    assert sorted(path.name for path in (tmp_path / "single").iterdir()) == ["100-1.png", "200-1.png"]
+    assert len(told) == 1 and told[0].startswith("turn 100-2: the picture holds values that are no numbers")
+    table = scoring.score_results(sessions, "single", tmp_path, find_profile("magicbrush"), tools)
+    assert table.missing == ("100-2",) and table.as_dict()["missing"] == ["100-2"]
+    page = write_benchmark(BENCHMARKS["magicbrush"], "mine", [table], tmp_path).read_text()
+    assert "Without a result: 100-2." in page
+    chained = []
+    assert generation.generate(sessions, "history", tmp_path, [Overflowing("add a hat").open], notify=chained.append)
+    assert [path.name for path in (tmp_path / "history").iterdir()] == ["200-1.png"], "nothing builds on no picture"
+    assert len(chained) == 1 and chained[0].startswith("turn 100-1: ")
+    with pytest.raises(EvaluationError, match=r"no picture on any turn\. turn \S+: .*no numbers"):
+        generation.generate(sessions, "single", tmp_path / "none", [Overflowing("").open])
+
+
 def test_shards_and_devices_change_nothing(magicbrush, tmp_path):
     sessions = sessions_of("magicbrush", magicbrush)
     seeds = {}
@@ -122,6 +153,15 @@ def test_masks_are_shown_only_if_wanted():
     unit = generation.make_unit(turn, noise(1), masks=True)
     assert unit.images[0].mask.shape == (1, 30, 40) and unit.images[1].indicator == "{image1}"
     assert unit.instruction == "{image} fill it"
+
+
+@pytest.mark.parametrize(("level", "marks"), [(0, False), (128, False), (129, True), (255, True)])
+def test_a_mask_that_marks_nothing_is_said_and_counts_as_none(level, marks):
+    turn = Turn("7", "fill it", lambda: noise(1), mask=lambda: Image.new("L", (40, 30), level))
+    told = []
+    (image,) = generation.make_unit(turn, noise(1), masks=True, notify=told.append).images
+    assert (image.mask is not None) is marks and bool(told) is not marks
+    assert all(text.startswith("turn 7: the mask") and "marks nothing" in text for text in told)
 
 
 # Numbers and table
