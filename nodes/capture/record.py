@@ -263,7 +263,7 @@ def _masks(given: list[torch.Tensor], counts: list[int], label: str, copies: _Co
 
 
 def _instructions(given: list[str], destinations: list[_Destination], pictures: int) -> list[str]:
-    from ...training.dataset.intake.prepare import trigger_instruction
+    from ...training.dataset.intake.wording import trigger_instruction
 
     instructions = [
         text.strip() or trigger_instruction(destination.dataset, pictures)
@@ -284,7 +284,7 @@ def check_indicators(instruction: str, pictures: int) -> None:
     Raises:
         ValueError: it names another one.
     """
-    from ...training.dataset.intake.prepare import indicators
+    from ...training.dataset.intake.wording import indicators
 
     missing = sorted(index for index in indicators(instruction) if index >= pictures)
     if missing:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-from ..dataset.intake.prepare import check_instruction
+from ..dataset.intake.wording import check_instruction
 from ..dataset.provenance.provenance import graph_hash
 from ..errors import PairError
 from .errors import WorkflowError

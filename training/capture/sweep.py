@@ -14,7 +14,7 @@ import aiohttp
 from ...ace.lcu.indicators import indicator
 from ..dataset.disk.names import check_dataset_name, resolve_dataset
 from ..dataset.intake.checks import CheckSettings, parse_checks
-from ..dataset.intake.prepare import trigger_instruction
+from ..dataset.intake.wording import trigger_instruction
 from ..dataset.provenance.provenance import save_graph
 from ..dataset.store import Dataset
 from ..errors import ImageError

@@ -16,7 +16,7 @@ from PIL import Image
 
 from ...ace.lcu.indicators import INDICATORS, normalize_indicators
 from ..dataset.disk.rows import PairRow
-from ..dataset.intake.prepare import one_line, plain_prompt
+from ..dataset.intake.wording import one_line, plain_prompt
 from ..vision_language.request import LabelledImage, Request
 
 SYSTEM = (

@@ -11,7 +11,7 @@ from itertools import islice
 from ..dataset.curation.catalogue import Catalogue
 from ..dataset.curation.edits import PairEdit, edit_each
 from ..dataset.disk.rows import PairRow
-from ..dataset.intake.prepare import distinct_phrasings, one_line
+from ..dataset.intake.wording import distinct_phrasings, one_line
 from ..dataset.store import Dataset
 from ..errors import DatasetError, ImageError, PairError, StalePairError, UnknownPairError
 from .journal import ACCEPTED, OPEN, LabelJournal, PairLabels, Words, Writing, new_run

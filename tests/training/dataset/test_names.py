@@ -10,7 +10,7 @@ from comfyui_ace.training.dataset.disk.names import (
     resolve_dataset,
     slug,
 )
-from comfyui_ace.training.dataset.intake.prepare import trigger_instruction
+from comfyui_ace.training.dataset.intake.wording import trigger_instruction
 from comfyui_ace.training.dataset.store import Dataset
 from comfyui_ace.training.errors import DatasetNameError
 from hypothesis import given

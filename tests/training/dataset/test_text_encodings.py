@@ -10,7 +10,7 @@ from comfyui_ace.cli import main
 from comfyui_ace.training.capture.workflow.load import read_workflow
 from comfyui_ace.training.dataset.disk.rows import check_id
 from comfyui_ace.training.dataset.importers import ImportOptions, import_pairs
-from comfyui_ace.training.dataset.intake.prepare import plain_prompt
+from comfyui_ace.training.dataset.intake.wording import plain_prompt
 from comfyui_ace.training.dataset.store import Dataset, Pair
 from comfyui_ace.training.dataset.upkeep.repair import repair
 from comfyui_ace.training.dataset.upkeep.verify import verify

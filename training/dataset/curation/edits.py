@@ -15,7 +15,7 @@ from ...errors import PairError, StalePairError
 from ..disk.changes import JOURNAL, Change, apply_change
 from ..disk.rows import MAX_IMAGES, SPLITS, PairRow, caption_file
 from ..disk.storage import as_write_error, delete_files, locked, stage
-from ..intake.prepare import check_instruction, check_phrasings, checked_line, checked_tags, one_line, plain_prompt
+from ..intake.wording import check_instruction, check_phrasings, checked_line, checked_tags, one_line, plain_prompt
 from ..rehash import rehashed
 from ..splits import split_groups
 from .catalogue import Catalogue, Entry

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...errors import DatasetError, PairError
-from ..intake.prepare import Pair, one_line
+from ..intake.prepare import Pair
+from ..intake.wording import one_line
 from .base import ImportOptions, Item, Problem
 
 _PLUS_DELIMITER = "#;#"

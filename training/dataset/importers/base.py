@@ -15,7 +15,8 @@ from ....ace.text_files import TextEncodingError, read_text
 from ...errors import DatasetError, PairError
 from ..disk.images import AlphaPolicy, LoadedImage, read_image, read_mask
 from ..intake.checks import CheckSettings
-from ..intake.prepare import Pair, one_line
+from ..intake.prepare import Pair
+from ..intake.wording import one_line
 from ..store import Dataset
 
 

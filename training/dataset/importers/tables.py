@@ -15,7 +15,8 @@ from PIL import Image
 from ...errors import DatasetError, PairError
 from ..disk.images import LoadedImage, read_image, read_mask
 from ..intake.black_masks import without_black
-from ..intake.prepare import Pair, one_line
+from ..intake.prepare import Pair
+from ..intake.wording import one_line
 from .base import ImportOptions, Item, Problem
 
 Row = dict[str, Any]

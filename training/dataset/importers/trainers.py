@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import DatasetError
-from ..intake.prepare import one_line
+from ..intake.wording import one_line
 from .base import ImportOptions, Item, Note, PictureFolder, Problem, read_caption
 from .folders import build_pair, pair_folders, read_folders
 

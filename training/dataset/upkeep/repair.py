@@ -18,13 +18,7 @@ from ...errors import DatasetError, PairError
 from ..disk.files import DROPPED_ROWS, ORPHANS, TORN_LINES, append_lines, make_folder, write_atomic
 from ..disk.rows import MAX_IMAGES, PairRow, caption_file
 from ..disk.storage import METADATA, as_write_error, locked, move_to_orphans
-from ..intake.prepare import (
-    check_instruction,
-    indicators,
-    instruction_of_caption,
-    one_line,
-    plain_prompt,
-)
+from ..intake.wording import check_instruction, indicators, instruction_of_caption, one_line, plain_prompt
 from ..rehash import rehashed
 from ..settings import SETTINGS, DatasetSettings
 from ..splits import split_groups

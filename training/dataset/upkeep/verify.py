@@ -29,13 +29,8 @@ from ..disk.images import (
 from ..disk.rows import PairRow, caption_file
 from ..disk.storage import METADATA, locked, pending_files, safe_file
 from ..intake.checks import CheckSettings, run_checks
-from ..intake.prepare import (
-    LOST_LETTERS,
-    Pair,
-    content_hash,
-    indicators,
-    prepare,
-)
+from ..intake.prepare import Pair, content_hash, prepare
+from ..intake.wording import LOST_LETTERS, indicators
 from ..provenance.provenance import WORKFLOWS, load_graph
 from ..settings import DatasetSettings
 from ..splits import split_groups
