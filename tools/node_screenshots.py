@@ -69,6 +69,12 @@ _FIX_SEEDS = """() => app.graph.nodes.flatMap(node => node.widgets ?? [])
     .filter(widget => widget.name === "control_after_generate").forEach(widget => { widget.value = "fixed" })"""
 
 
+# A temporary folder is nobody's business, and would make another picture each time.
+_CALL_COMFYUI = """folder => app.graph.nodes.flatMap(node => node.widgets ?? [])
+    .filter(({ value }) => typeof value === "string" && value.includes(folder))
+    .forEach(widget => { widget.value = widget.value.replaceAll(folder, "ComfyUI") })"""
+
+
 _LOOK_AT = """([left, top, x, y]) => {
     const corner = app.canvas.canvas.getBoundingClientRect();
     app.canvas.ds.scale = 1;
@@ -110,6 +116,7 @@ def screenshot_node(
     page.page.evaluate(_FIX_SEEDS)
     if scene.run or scene.shows:
         page.queue()
+    page.page.evaluate(_CALL_COMFYUI, str(page.server.base_dir))
     shown = [ref.id for ref in scene.shows]
     for _ in range(2):
         left, top, right, bottom = page.page.evaluate(_ARRANGE, [scene.node.id, shown])
