@@ -29,6 +29,7 @@ from comfyui_ace.nodes.chat.surroundings import PromptState, Surroundings
 from comfyui_ace.training.dataset.store import Dataset
 from conversations import HEIGHT, SETTINGS, WIDTH, Talk, half_mask, pixels, png
 from PIL import Image
+from yarl import URL
 
 NOBODY = "0" * 32
 
@@ -239,20 +240,66 @@ def test_pictures_of_a_workflow_are_provided_before_it_is_opened(house):
 
 
 @pytest.mark.parametrize(
-    ("path", "status"),
+    "path",
     [
-        ("/..%2f..%2fsecret", 404),
-        (f"/{NOBODY}", 404),
-        (f"/{NOBODY.upper()}", 404),
-        (f"/{NOBODY}/pictures/..%2fchat.json", 404),
-        (f"/{NOBODY}/pictures/{NOBODY}.png", 404),
-        (f"/{NOBODY}/turns/{NOBODY}/workflow", 404),
+        "/..%2f..%2fsecret",
+        f"/{NOBODY}",
+        "/{CHAT}",
+        "/{chat}/pictures/..%2fchat.json",
+        "/{chat}/pictures/chat.json",
+        "/{chat}/pictures/%2e%2e%2fchat.json",
+        "/{chat}/pictures/..%2f..%2f{other}%2fpictures%2f{file}",
+        f"/{{chat}}/pictures/{NOBODY}.png",
+        f"/{{chat}}/turns/{NOBODY}/workflow",
+        "/{chat}/turns/..%2f{turn}/workflow",
+        "/..%2fchats%2f{chat}",
+        "/.deleted",
     ],
 )
-def test_hostile_addresses_lead_nowhere(house, path, status):
+def test_hostile_addresses_lead_nowhere(house, path):
+    talk, other = Talk(house.chats), Talk(house.chats)
+    turn = talk.ask("x")
+    names = {"chat": talk.chat.id, "other": other.chat.id, "file": other.upload(1), "turn": turn.id}
+
     async def work(page: Client):
-        reply = await page.client.get(f"/ace/chats{path}")
-        assert reply.status == status
+        one = f"/ace/chats/{talk.chat.id}"
+        assert (await page.client.get(one)).status == 200, "what is asked for below does exist"
+        assert (await page.client.get(f"{one}/turns/{turn.id}/workflow")).status == 200
+        assert (await page.client.get(f"/ace/chats/{other.chat.id}/pictures/{names['file']}")).status == 200
+        hostile = path.format(**names, CHAT=talk.chat.id.upper())
+        reply = await page.client.get(URL(f"/ace/chats{hostile}", encoded=True))
+        assert reply.status == 404
+
+    run(house, work)
+
+
+def test_a_turn_waits_for_the_one_before_and_an_old_sheet_has_its_own_settings(house):
+    async def work(page: Client):
+        chat = await page.post("", {"settings": SETTINGS.model_dump(mode="json")})
+        one = f"/{chat['id']}"
+        ask = {"parts": ["a cat"]}
+        first = await page.post(f"{one}/turns", {"ask": ask})
+        for state in ("waiting", "running"):
+            house.queue[first["prompt_id"]] = PromptState(state)
+            refused = await page.post(f"{one}/turns", {"ask": ask, "parent": first["turn"]}, 422)
+            assert refused["code"] == "refused" and "Turn 1 has no answer yet" in refused["error"]
+        assert (await page.post(f"{one}/turns", {"ask": ask}))["chat"]["turns"][1]["parent"] is None
+        house.queue[first["prompt_id"]] = PromptState("failed", "no")
+        assert len((await page.post(f"{one}/turns", {"ask": ask, "parent": first["turn"]}))["chat"]["turns"]) == 3
+
+        file = (await page.send(f"{one}/pictures", png(pixels(1))))["file"]
+        ask = {"parts": [0, " at night"], "pictures": [{"file": file}]}
+        exact = {"size": "exact size", "width": 48, "height": 32}
+        await page.post(f"{one}/edit", {"settings": exact})
+        sent = await page.post(f"{one}/turns", {"ask": ask})
+        await page.post(f"{one}/edit", {"settings": {"width": 512}})
+        widths = {}
+        for turn in (sent["turn"], None):
+            prompt = (await page.post(f"{one}/sheet", {"ask": ask, "turn": turn}))["prompt"]
+            (preview,) = [node["inputs"] for node in prompt.values() if node["class_type"] == "ACEPreview"]
+            widths[turn] = preview["resolution.width"]
+        assert widths == {sent["turn"]: 48, None: 512}
+        assert (await page.post(f"{one}/sheet", {"ask": ask, "turn": NOBODY}, 404))["code"] == "unknown"
 
     run(house, work)
 
