@@ -160,9 +160,11 @@ def test_the_keyboard_stays_near_what_it_was_about(open_page, comfy, tmp_path):
     for angle in (0, 90, 180):
         page.upload(save_photo(tmp_path, angle))
     first, second, third = page.chosen()
+    nodes = page.page.evaluate("() => app.graph.nodes.length")
     shots = page.page.locator(".ace-chat-composer .ace-chat-thumb")
     shots.nth(2).locator("img").drag_to(shots.nth(0))
     assert page.chosen() == [third, first, second], "by mouse, too"
+    assert page.page.evaluate("() => app.graph.nodes.length") == nodes, "it was dropped on the page, not on the canvas"
     for left in (2, 1):
         page.page.locator(".ace-chat-composer .ace-chat-cross").first.focus()
         keys.press("Enter")

@@ -100,6 +100,11 @@ export class Thread {
         return this.path?.find((turn) => turn.id === this.at) ?? null;
     }
 
+    reveal(id) {
+        this.mark(id);
+        this.bubbles.get(id)?.element.scrollIntoView({ block: "nearest" });
+    }
+
     move(step) {
         const index = (this.path ?? []).findIndex((turn) => turn.id === this.at);
         const next = this.path?.[Math.max(0, Math.min(index + step, this.path.length - 1))];

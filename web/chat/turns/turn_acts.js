@@ -82,6 +82,7 @@ export function turnActs(panel) {
         edit: (turn) => {
             panel.composer.edit(turn);
             panel.draw();
+            panel.thread.reveal(turn.id);
         },
         compare: (turn) => compare(panel.chat, turn),
         mask: (turn) => {
