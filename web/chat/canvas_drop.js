@@ -45,7 +45,8 @@ export async function putOnCanvas({ chat, file }, at = null) {
 
 export function dropOnCanvas() {
     // The sidebar may lie within the canvas's own frame.
-    const isCanvas = (target) => target?.closest?.("#graph-canvas, .graph-canvas-container, .graph-canvas-panel") && !target.closest(".ace-chat");
+    const places = "#graph-canvas, .graph-canvas-container, .graph-canvas-panel";
+    const isCanvas = (target) => target?.closest?.(places) && !target.closest(".ace-chat");
     const onCanvas = (event) => carries(event) && isCanvas(event.target);
     document.addEventListener("dragover", (event) => onCanvas(event) && event.preventDefault(), true);
     document.addEventListener(

@@ -40,7 +40,8 @@ export class ChatList {
         const button = [...(focused?.children ?? [])].indexOf(document.activeElement);
         this.list.replaceChildren(...chats.map((chat) => this.entry(chat)));
         if (at < 0) return;
-        const near = this.list.querySelector(`[data-chat="${focused.dataset.chat}"]`) ?? this.list.children[Math.min(at, chats.length - 1)];
+        const same = this.list.querySelector(`[data-chat="${focused.dataset.chat}"]`);
+        const near = same ?? this.list.children[Math.min(at, chats.length - 1)];
         (near?.children[button] ?? this.search).focus(); // beside one that is gone
     }
 

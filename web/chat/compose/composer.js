@@ -63,7 +63,8 @@ export class Composer {
         this.sheetButton = button(words.preview, words.previewHelp, () => this.preview());
         this.rewriteButton = button(words.rewrite, words.rewriteHelp, () => this.rewording.toggle());
         this.editText = make("span", {});
-        this.editBar = make("div", { className: "ace-note ace-chat-editing", hidden: true }, this.editText, button(words.cancel, words.cancelEdit, () => this.cancelEdit()));
+        const cancel = button(words.cancel, words.cancelEdit, () => this.cancelEdit());
+        this.editBar = make("div", { className: "ace-note ace-chat-editing", hidden: true }, this.editText, cancel);
         this.note = make("div", { className: "ace-note", role: "status", hidden: true });
         this.attachButton = iconButton("pi-image", words.attach, () => this.files.click());
     }

@@ -111,7 +111,8 @@ export class Field {
     }
 
     write({ content, caret }) {
-        this.element.replaceChildren(...content.map((part) => (typeof part === "string" ? document.createTextNode(part) : this.chip(part))));
+        const node = (part) => (typeof part === "string" ? document.createTextNode(part) : this.chip(part));
+        this.element.replaceChildren(...content.map(node));
         let left = caret;
         for (const [index, node] of [...this.element.childNodes].entries()) {
             const long = node.nodeType === Node.TEXT_NODE ? node.data.length : 1;

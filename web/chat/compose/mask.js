@@ -27,7 +27,8 @@ export class MaskEditor {
         this.marks = new Marks(this.width, this.height);
         if (mask !== null) this.marks.begin(await loadImage(mask));
         this.ring = make("div", { className: "ace-chat-ring", hidden: true });
-        this.board = make("div", { className: "ace-chat-board", tabIndex: 0, ariaLabel: texts().maskKeys }, picture, this.marks.element, this.ring);
+        const board = { className: "ace-chat-board", tabIndex: 0, ariaLabel: texts().maskKeys };
+        this.board = make("div", board, picture, this.marks.element, this.ring);
         this.board.type = "textarea"; // of any other element, ComfyUI takes Ctrl+Z for its graph, too
         this.board.style.setProperty("--ace-ratio", this.width / this.height);
         this.listen();

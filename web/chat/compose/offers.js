@@ -51,12 +51,13 @@ export class Offers {
         this.naming = true;
         clearTimeout(this.timer);
         const { chat } = this.composer.panel;
+        const shot = (file) => make("img", { src: smallAddress(chat.id, file), alt: "" });
         const isWhole = ({ names }) => names.includes(prefix);
         const found = this.nameable.filter(({ names }) => names.some((name) => name.startsWith(prefix)));
         const inOrder = [...found.filter(isWhole), ...found.filter((one) => !isWhole(one))].slice(0, 30);
         const items = inOrder.map(({ file, names }) => [
             { picture: file },
-            make("span", { className: "ace-chat-named" }, make("img", { src: smallAddress(chat.id, file), alt: "" }), names.join(" · ")),
+            make("span", { className: "ace-chat-named" }, shot(file), names.join(" · ")),
         ]);
         this.picker.show(texts().pictures, items, true);
     }

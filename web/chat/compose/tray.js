@@ -16,7 +16,7 @@ export class Tray {
         this.masks = new Map(); // by file, for a picture that is gone on from again
         this.dismissed = null; // what was put there by itself and somebody removed
         this.element = make("div", { className: "ace-chat-tray", role: "list" });
-        this.element.addEventListener("dragover", (event) => carries(event) && this.element.contains(event.target) && event.preventDefault());
+        this.element.addEventListener("dragover", (event) => carries(event) && event.preventDefault());
         this.element.addEventListener("drop", (event) => this.drop(event));
     }
 
@@ -44,7 +44,8 @@ export class Tray {
     base(chat, file, moved = false) {
         const own = this.pictures.find(({ placed }) => placed);
         if (!own) {
-            if (file && !this.pictures.length && (moved || file !== this.dismissed)) this.add(chat, this.asBefore(file), { first: true, auto: true });
+            const isWanted = file && !this.pictures.length && (moved || file !== this.dismissed);
+            if (isWanted) this.add(chat, this.asBefore(file), { first: true, auto: true });
         } else if (own.file !== file && (own.auto || moved)) {
             if (file) this.exchange(own, chat, file);
             else if (this.isNamed(own)) own.placed = false;
@@ -60,7 +61,8 @@ export class Tray {
     exchange(own, chat, file) {
         const there = this.pictures.find((picture) => picture.file === file);
         const auto = !this.isNamed(own);
-        const made = there ?? { mask: null, fill: "keep", ...this.asBefore(file), auto, placed: true, address: smallAddress(chat, file), chat };
+        const address = smallAddress(chat, file);
+        const made = there ?? { mask: null, fill: "keep", ...this.asBefore(file), auto, placed: true, address, chat };
         this.pictures = this.pictures.flatMap((one) => (one !== own ? [one] : there ? [] : [made]));
         this.replaced(own, made);
         this.draw();
@@ -149,7 +151,8 @@ export class Tray {
 
     held(picture, index) {
         const words = texts();
-        const button = (className, title, text, onclick) => make("button", { type: "button", className, title, ariaLabel: title, onclick }, text);
+        const button = (className, title, text, onclick) =>
+            make("button", { type: "button", className, title, ariaLabel: title, onclick }, text);
         const image = make("img", { src: picture.address, alt: "", draggable: true });
         image.addEventListener("dragstart", (event) => carry(event, picture.chat, picture.file));
         const shot = make(

@@ -14,8 +14,9 @@ export class Thread {
         this.path = [];
         this.nothing = make("div", { className: "ace-nothing" }, texts().empty);
         this.list = make("div", { className: "ace-chat-list", role: "feed" });
-        this.later = make("button", { type: "button", className: "ace-button ace-chat-later", title: texts().redoTurn, onclick: toLast });
-        this.element = make("div", { className: "ace-chat-thread", tabIndex: 0, ariaLabel: texts().title }, this.nothing, this.list, this.later);
+        this.later = make("button", { type: "button", className: "ace-button ace-chat-later", onclick: toLast });
+        const element = { className: "ace-chat-thread", tabIndex: 0, ariaLabel: texts().title };
+        this.element = make("div", element, this.nothing, this.list, this.later);
         this.element.addEventListener("focusin", (event) => {
             const bubble = event.target.closest?.(".ace-chat-turn");
             if (bubble) this.mark(bubble.dataset.turn);
@@ -65,8 +66,10 @@ export class Thread {
             const focused = document.activeElement;
             const inside = kept.element.contains(focused) && kept.element !== focused;
             fillBubble(kept.element, chat, turn, run, this.acts);
-            const alike = (one) => one.textContent === focused.textContent && one.className === focused.className && !one.disabled;
-            if (inside) ([...kept.element.querySelectorAll("button, summary")].find(alike) ?? kept.element).focus({ preventScroll: true });
+            const { textContent: text, className } = focused;
+            const alike = (one) => one.textContent === text && one.className === className && !one.disabled;
+            const buttons = [...kept.element.querySelectorAll("button, summary")];
+            if (inside) (buttons.find(alike) ?? kept.element).focus({ preventScroll: true });
             kept.drawn = seen;
         }
         return kept.element;
