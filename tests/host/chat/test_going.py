@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from comfyui_ace.nodes.chat.conversation.tree import Chat
 from host.chat.chat_page import ChatPage, make_long, save_photo
 
 pytestmark = pytest.mark.timeout(900)
@@ -25,6 +26,41 @@ def mark_first(page: ChatPage) -> None:
     page.page.wait_for_selector(".ace-chat-composer .ace-chat-thumb i")
 
 
+def edit_and_cancel(page: ChatPage, chat: Chat, files: list[str]) -> None:
+    """The first turn, that keys are about; nobody goes anywhere."""
+    keys = page.page.keyboard
+    keys.press("e")
+    page.page.get_by_text("#1 is asked again").wait_for()
+    page.comfy.screenshot("chat-edit")
+    assert page.field.inner_text().startswith("step 0") and page.chosen() == []
+    assert page.page.locator(".ace-chat-turn.ace-chat-again").get_attribute("data-turn") == chat.turns[0].id
+    shows(page, 10)
+    assert page.chat.head == chat.head, "it is not sent yet"
+    keys.press("Escape")
+    keys.press("Escape")
+    page.page.get_by_text("#1 is asked again").wait_for(state="hidden")
+    assert page.field.inner_text() == "half a sentence" and page.chosen() == [files[-1]]
+
+
+def what_was_put_there_follows(page: ChatPage, files: list[str]) -> None:
+    """Of the pictures above the text, the one to go on from, with what the text says of it."""
+    keys = page.page.keyboard
+    page.page.locator(".ace-chat-turn").last.focus()
+    keys.press("m")
+    mark_first(page)
+    page.write(" of @image and more")
+    page.page.wait_for_selector(".ace-chat-field .ace-chat-chip")
+    assert page.chosen() == [files[-1]]
+    keys.press("Escape")
+    keys.press("u")
+    shows(page, 9)
+    assert page.chosen() == [files[-2]] and page.page.locator(".ace-chat-composer .ace-chat-thumb i").count() == 0
+    assert files[-2] in page.page.locator(".ace-chat-field .ace-chat-chip img").get_attribute("src")
+    keys.press("Shift+U")
+    shows(page, 10)
+    assert page.chosen() == [files[-1]] and page.page.locator(".ace-chat-composer .ace-chat-thumb i").count() == 1
+
+
 def test_later_turns_stay_in_reach_and_an_edit_moves_nothing_until_it_is_sent(open_page, comfy):
     chat = make_long(comfy, 10)
     files = [turn.answer.file for turn in chat.turns]
@@ -36,17 +72,7 @@ def test_later_turns_stay_in_reach_and_an_edit_moves_nothing_until_it_is_sent(op
     keys.press("Escape")
     for _ in range(9):
         keys.press("ArrowUp")
-    keys.press("e")
-    page.page.get_by_text("#1 is asked again").wait_for()
-    page.comfy.screenshot("chat-edit")
-    assert page.field.inner_text().startswith("step 0") and page.chosen() == []
-    assert page.page.locator(".ace-chat-turn.ace-asked").get_attribute("data-turn") == chat.turns[0].id
-    shows(page, 10)
-    assert page.chat.head == chat.head, "it is not sent yet"
-    keys.press("Escape")
-    keys.press("Escape")
-    page.page.get_by_text("#1 is asked again").wait_for(state="hidden")
-    assert page.field.inner_text() == "half a sentence" and page.chosen() == [files[-1]]
+    edit_and_cancel(page, chat, files)
 
     page.field.press("Escape")
     page.page.locator(f"[data-turn='{chat.turns[0].id}']").focus()
@@ -71,21 +97,7 @@ def test_later_turns_stay_in_reach_and_an_edit_moves_nothing_until_it_is_sent(op
     shows(page, 1)
     page.page.get_by_text("9 later turns").click()
 
-    # What was put above the text to go on from, and only that, follows.
-    page.page.locator(".ace-chat-turn").last.focus()
-    keys.press("m")
-    mark_first(page)
-    page.write(" of @image and more")
-    page.page.wait_for_selector(".ace-chat-field .ace-chat-chip")
-    assert page.chosen() == [files[-1]]
-    keys.press("Escape")
-    keys.press("u")
-    shows(page, 9)
-    assert page.chosen() == [files[-2]] and page.page.locator(".ace-chat-composer .ace-chat-thumb i").count() == 0
-    assert files[-2] in page.page.locator(".ace-chat-field .ace-chat-chip img").get_attribute("src")
-    keys.press("Shift+U")
-    shows(page, 10)
-    assert page.chosen() == [files[-1]] and page.page.locator(".ace-chat-composer .ace-chat-thumb i").count() == 1
+    what_was_put_there_follows(page, files)
 
     page.use()
     page.page.locator(f"[data-turn='{chat.turns[0].id}']").get_by_role("button", name="Edit", exact=True).click()

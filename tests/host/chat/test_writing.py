@@ -160,6 +160,29 @@ def test_settings_say_what_they_keep(open_page, comfy):
     assert [error for error in page.errors() if "503" not in error] == []
 
 
+def extend_or_mask(page: ChatPage, first: str, second: str) -> None:
+    """Of two pictures the second has a mask; the first is extended until the other takes its place."""
+    keys = page.page.keyboard
+    send = page.page.locator(".ace-chat-send")
+    page.page.get_by_role("button", name="Extend", exact=True).click()
+    page.field.focus()
+    keys.type("wider")
+    page.page.get_by_text("Say how far the picture is extended").wait_for()
+    assert send.is_disabled()
+    page.page.locator(".ace-chat-ratio").select_option("1:1")
+    page.page.wait_for_function("() => !document.querySelector('.ace-chat-send').disabled")
+    assert page.draft()["extend"]["top"] == 16
+    page.page.locator(".ace-chat-composer .ace-chat-thumb").nth(1).focus()
+    keys.press("ArrowLeft")
+    assert page.chosen() == [second, first] and page.has_focus(".ace-chat-thumb")
+    page.page.get_by_text("A picture with a mask cannot be extended").wait_for()
+    page.comfy.screenshot("chat-extend-or-mask")
+    keys.press("Control+Enter")
+    assert send.is_disabled() and page.page.get_by_role("button", name="Mask", exact=True).is_enabled()
+    page.page.get_by_role("button", name="Extend", exact=True).click()
+    assert send.is_enabled() and page.chat.turns == ()
+
+
 def test_no_mask_is_lost_and_what_does_not_go_together_is_said(open_page, comfy, tmp_path):
     page = ChatPage(open_page(comfy))
     keys = page.page.keyboard
@@ -204,23 +227,5 @@ def test_no_mask_is_lost_and_what_does_not_go_together_is_said(open_page, comfy,
     page.page.get_by_role("button", name="Keep them", exact=True).click()
     page.page.wait_for_selector(".ace-chat-board", state="detached")
     assert page.page.locator(".ace-chat-composer .ace-chat-held").nth(1).locator("i").count() == 1
-
-    send = page.page.locator(".ace-chat-send")
-    page.page.get_by_role("button", name="Extend", exact=True).click()
-    page.field.focus()
-    keys.type("wider")
-    page.page.get_by_text("Say how far the picture is extended").wait_for()
-    assert send.is_disabled()
-    page.page.locator(".ace-chat-ratio").select_option("1:1")
-    page.page.wait_for_function("() => !document.querySelector('.ace-chat-send').disabled")
-    assert page.draft()["extend"]["top"] == 16
-    page.page.locator(".ace-chat-composer .ace-chat-thumb").nth(1).focus()
-    keys.press("ArrowLeft")
-    assert page.chosen() == [second, first] and page.has_focus(".ace-chat-thumb")
-    page.page.get_by_text("A picture with a mask cannot be extended").wait_for()
-    page.comfy.screenshot("chat-extend-or-mask")
-    keys.press("Control+Enter")
-    assert send.is_disabled() and page.page.get_by_role("button", name="Mask", exact=True).is_enabled()
-    page.page.get_by_role("button", name="Extend", exact=True).click()
-    assert send.is_enabled() and page.chat.turns == ()
+    extend_or_mask(page, first, second)
     assert [error for error in page.errors() if "503" not in error] == []

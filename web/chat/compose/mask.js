@@ -1,6 +1,6 @@
 // A mask painted over a picture, by mouse, pen or keys alone.
 import { choice, make } from "../../shared/dom.js";
-import { showDialog } from "../dialogs.js";
+import { showDialog } from "../frame/dialogs.js";
 import { ServerError } from "../../shared/server.js";
 import { errorText, texts } from "../texts.js";
 import { Marks } from "./marks.js";

@@ -39,7 +39,7 @@ export class Thread {
         this.place(path.map((turn) => this.bubble(chat, turn)));
         for (const id of [...this.bubbles.keys()]) if (!path.some((turn) => turn.id === id)) this.bubbles.delete(id);
         this.mark(path.some((turn) => turn.id === this.at) ? this.at : (path.at(-1)?.id ?? null));
-        for (const [id, { element }] of this.bubbles) element.classList.toggle("ace-asked", id === asked);
+        for (const [id, { element }] of this.bubbles) element.classList.toggle("ace-chat-again", id === asked);
         this.later.hidden = !later;
         this.later.textContent = later ? `↓ ${texts().laterTurns(later)}` : "";
         if (atEnd) this.toEnd();

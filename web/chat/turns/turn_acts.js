@@ -4,7 +4,7 @@ import { make } from "../../shared/dom.js";
 import { api } from "../../../../scripts/api.js";
 import { putOnCanvas } from "../canvas_drop.js";
 import { compare } from "./compare.js";
-import { showDialog } from "../dialogs.js";
+import { showDialog } from "../frame/dialogs.js";
 import { pictureAddress, server } from "../server.js";
 import { texts } from "../texts.js";
 

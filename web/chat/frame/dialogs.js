@@ -1,7 +1,7 @@
 // What is shown over the whole page: a dialog that Esc closes and that keeps keys to itself.
-import { make } from "../shared/dom.js";
+import { make } from "../../shared/dom.js";
 import { focusFirst, placesOfFocus } from "./focus.js";
-import { texts } from "./texts.js";
+import { texts } from "../texts.js";
 
 // title: in its bar. content: what it shows. options.tools: elements in the bar; options.keys: from an event, whether it was
 // taken; options.leave: what the button ✕ does, if not close it. Returns the dialog; it is gone when it is closed.

@@ -1,6 +1,6 @@
 // The bar above: which conversation it is, and what can be done with it as a whole.
-import { make } from "../shared/dom.js";
-import { texts } from "./texts.js";
+import { make } from "../../shared/dom.js";
+import { texts } from "../texts.js";
 
 export class Head {
     // acts: toggleList, create, toggleSettings, toggleHelp, rename(title), undo, redo.
