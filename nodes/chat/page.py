@@ -37,6 +37,7 @@ from .requests import (
     EmptyRequest,
     RewriteRequest,
     SeedRequest,
+    SheetRequest,
     SuggestRequest,
 )
 from .surroundings import PromptState
@@ -130,6 +131,7 @@ class Page(Pictures):
         await asyncio.to_thread(self._check_pictures, request, body.ask)
 
         def work(chat: Chat) -> tuple[Chat, Turn]:
+            self._check_parent(chat, body.parent)
             settings = chat.settings.model_copy(update={"depth": body.ask.depth})  # the next turn begins with the same
             return chat.changed_by(settings=settings).with_turn(body.ask, body.parent, settings)
 
@@ -163,12 +165,13 @@ class Page(Pictures):
 
     async def sheet(self, request: web.Request) -> web.Response:
         """The prompt that draws what a turn would send."""
-        body: AskRequest = await read_body(request, AskRequest)
+        body: SheetRequest = await read_body(request, SheetRequest)
 
         def work() -> dict[str, Any]:
             self._check_pictures(request, body.ask)
             chat = self.chats(request).read(request.match_info["chat"])
-            draft, turn = chat.with_turn(body.ask, body.parent, chat.settings)
+            settings = chat.settings if body.turn is None else chat.turn(body.turn).settings
+            draft, turn = chat.with_turn(body.ask, body.parent, settings)
             graph = sheet_graph(draft, turn)
             self._provide_for(graph)
             return {"prompt": graph.in_queue(), "prompt_id": turn.prompt}
@@ -226,6 +229,14 @@ class Page(Pictures):
         for picture in ask.pictures:
             for file in filter(None, (picture.file, picture.mask)):
                 picture_path(folder, file)
+
+    def _check_parent(self, chat: Chat, parent: str | None) -> None:
+        """Raises ChatError: the turn to go on from has no answer yet, but will have; another would be edited in its place."""
+        turn = None if parent is None else chat.turn(parent)
+        if turn is None or turn.answer is not None:
+            return
+        if self._around.states([turn.prompt])[turn.prompt].state in ("waiting", "running"):
+            raise ChatError(f"Turn {turn.number} has no answer yet. Send this when it has.")
 
     async def _change(self, request: web.Request, work: Callable[[Chat], Chat]) -> Chat:
         chat = await asyncio.to_thread(self.chats(request).change, request.match_info["chat"], work)

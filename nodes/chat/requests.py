@@ -33,10 +33,16 @@ class EditRequest(_Body):
 
 
 class AskRequest(_Body):
-    """POST …/turns and …/sheet."""
+    """POST …/turns."""
 
     ask: Ask
     parent: Id | None = None
+
+
+class SheetRequest(AskRequest):
+    """POST …/sheet; turn: the one that was sent like this, with the settings of its time; else it is about the next one."""
+
+    turn: Id | None = None
 
 
 class SeedRequest(_Body):

@@ -24,13 +24,15 @@ export function carried(event) {
 
 export const carries = (event) => [...(event.dataTransfer?.types ?? [])].includes(TYPE);
 
-async function addNode(event, { chat, file }) {
+// at: where on the screen; the middle of the canvas for null.
+export async function putOnCanvas({ chat, file }, at = null) {
     const name = await server.toInput(chat, file);
     await refreshMenus(); // the node's menu lists the picture then
     const node = LiteGraph.createNode("LoadImage");
     const { ds } = app.canvas;
     const box = app.canvas.canvas.getBoundingClientRect();
-    node.pos = [(event.clientX - box.left) / ds.scale - ds.offset[0], (event.clientY - box.top) / ds.scale - ds.offset[1]];
+    const [x, y] = at ?? [box.left + box.width / 2, box.top + box.height / 2];
+    node.pos = [(x - box.left) / ds.scale - ds.offset[0], (y - box.top) / ds.scale - ds.offset[1]];
     (app.canvas.graph ?? app.graph).add(node);
     const widget = node.widgets.find((one) => one.name === "image");
     const { values } = widget.options;
@@ -42,7 +44,10 @@ async function addNode(event, { chat, file }) {
 }
 
 export function dropOnCanvas() {
-    const onCanvas = (event) => carries(event) && event.target?.closest?.("#graph-canvas, .graph-canvas-container, .graph-canvas-panel");
+    // The sidebar may lie within the canvas's own frame.
+    const places = "#graph-canvas, .graph-canvas-container, .graph-canvas-panel";
+    const isCanvas = (target) => target?.closest?.(places) && !target.closest(".ace-chat");
+    const onCanvas = (event) => carries(event) && isCanvas(event.target);
     document.addEventListener("dragover", (event) => onCanvas(event) && event.preventDefault(), true);
     document.addEventListener(
         "drop",
@@ -51,7 +56,8 @@ export function dropOnCanvas() {
             event.preventDefault();
             event.stopImmediatePropagation(); // the host would look for a workflow in it
             const picture = carried(event);
-            if (picture) addNode(event, picture).catch((error) => showError(error instanceof ServerError ? errorText(error) : error.message));
+            const fail = (error) => showError(error instanceof ServerError ? errorText(error) : error.message);
+            if (picture) putOnCanvas(picture, [event.clientX, event.clientY]).catch(fail);
         },
         true,
     );

@@ -35,9 +35,14 @@ export class ChatList {
         const words = texts();
         this.nothing.hidden = chats.length > 0;
         this.nothing.textContent = this.asked.trim() ? words.noneFound : words.noChats;
-        const focused = document.activeElement?.closest?.(".ace-chat-entry")?.dataset.chat;
+        const focused = document.activeElement?.closest?.(".ace-chat-entry");
+        const at = [...this.list.children].indexOf(focused);
+        const button = [...(focused?.children ?? [])].indexOf(document.activeElement);
         this.list.replaceChildren(...chats.map((chat) => this.entry(chat)));
-        if (focused) this.list.querySelector(`[data-chat="${focused}"] button`)?.focus();
+        if (at < 0) return;
+        const same = this.list.querySelector(`[data-chat="${focused.dataset.chat}"]`);
+        const near = same ?? this.list.children[Math.min(at, chats.length - 1)];
+        (near?.children[button] ?? this.search).focus(); // beside one that is gone
     }
 
     entry(chat) {

@@ -15,9 +15,11 @@ export function rememberChat(id) {
 
 const placeOf = (chat) => DRAFT + (chat ?? UNBEGUN);
 
+// Each window has its own draft; a window that has none yet begins with the last of any.
 export function readDraft(chat) {
+    const place = placeOf(chat);
     try {
-        return JSON.parse(localStorage.getItem(placeOf(chat)) ?? "null");
+        return JSON.parse(sessionStorage.getItem(place) ?? localStorage.getItem(place) ?? "null");
     } catch {
         return null; // written by something else
     }
@@ -25,6 +27,9 @@ export function readDraft(chat) {
 
 // draft: null for none.
 export function keepDraft(chat, draft) {
-    if (draft === null) localStorage.removeItem(placeOf(chat));
-    else localStorage.setItem(placeOf(chat), JSON.stringify(draft));
+    const [place, text] = [placeOf(chat), JSON.stringify(draft)];
+    const mine = sessionStorage.getItem(place);
+    sessionStorage.setItem(place, text);
+    if (draft !== null) localStorage.setItem(place, text);
+    else if (localStorage.getItem(place) === mine) localStorage.removeItem(place); // else it is of another window
 }

@@ -1,9 +1,11 @@
 // The page: a head, the turns or the list of conversations or the settings, and where the next turn is written.
 import { make } from "../shared/dom.js";
 import { ServerError } from "../shared/server.js";
+import { chatActs } from "./chat_acts.js";
 import { ChatList } from "./chats.js";
 import { Composer } from "./compose/composer.js";
-import { Head } from "./head.js";
+import { keepFocus } from "./frame/focus.js";
+import { Head } from "./frame/head.js";
 import { keepDraft, openedChat, rememberChat } from "./memory.js";
 import { pageKey } from "./turns/keys.js";
 import { Runs } from "./runs.js";
@@ -12,8 +14,9 @@ import { Settings, firstSettings } from "./settings.js";
 import { errorText, texts } from "./texts.js";
 import { Thread } from "./turns/thread.js";
 import { Tray } from "./compose/tray.js";
-import { answeredAt, newestBelow, pathTo, siblings, turnOf } from "./tree.js";
+import { answeredAt, turnOf } from "./tree.js";
 import { turnActs } from "./turns/turn_acts.js";
+import { Walk } from "./turns/walk.js";
 
 export class ChatPanel {
     constructor() {
@@ -30,28 +33,29 @@ export class ChatPanel {
             back: () => this.back(),
         });
         this.acts = turnActs(this);
-        this.thread = new Thread(this.acts, (turn) => this.runOf(turn));
+        this.walk = new Walk(this);
+        this.thread = new Thread(this.acts, (turn) => this.runOf(turn), () => this.walk.toLast());
         this.tray = new Tray({
             changed: () => this.composer?.changed(false),
             name: (picture) => this.composer.name(picture),
+            openMask: (picture) => this.composer.openMask(picture),
             removed: (picture) => this.composer.field.remove(picture),
+            isNamed: (picture) => this.composer.field.pictures.includes(picture),
+            replaced: (picture, other) => this.composer.field.follow(picture, other),
+            emptied: () => this.composer.field.focus(),
         });
         this.composer = new Composer(this, this.tray);
+        this.chatActs = chatActs(this);
         this.settings = new Settings((settings) => this.changeSettings(settings));
-        this.list = new ChatList({
-            open: (id) => this.open(id),
-            rename: (chat) => this.open(chat.id).then(() => this.bar.edit()),
-            remove: (chat) => this.remove(chat),
-            exportChat: (chat) => this.export(chat),
-            fail: (error) => this.fail(error),
-        });
+        this.list = new ChatList(this.chatActs);
         this.bar = new Head({
             toggleList: () => this.showView(this.view === "list" ? "talk" : "list"),
             create: () => this.create(),
             toggleSettings: () => this.showView(this.view === "settings" ? "talk" : "settings"),
             toggleHelp: () => this.toggleHelp(),
             rename: (title) => this.edit({ title }),
-            undo: () => this.undo(),
+            undo: () => this.walk.undo(),
+            redo: () => this.walk.redo(),
         });
         this.build();
     }
@@ -82,6 +86,8 @@ export class ChatPanel {
         this.tell("");
         this.help.hidden = true;
         this.showView("talk");
+        // Whoever opened it writes; a page that comes with it open leaves the keys to the canvas.
+        if (navigator.userActivation?.isActive) requestAnimationFrame(() => this.composer.field.focus());
         this.reload();
     }
 
@@ -107,6 +113,7 @@ export class ChatPanel {
         if (this.isAway) this.tell("");
         await this.reload();
         if (this.view === "list") this.list.load();
+        if (this.view === "settings") this.settings.resend();
     }
 
     async refresh(id, first = false) {
@@ -122,12 +129,12 @@ export class ChatPanel {
             if (this.chat && this.chat.id !== id) return;
             const gone = this.chat;
             this.leave();
-            if (gone) this.tell(texts().deleted(gone.title || texts().untitled), false, this.restoring(gone));
+            if (gone) this.tell(texts().deleted(gone.title || texts().untitled), false, this.chatActs.restoring(gone));
         }
     }
 
     // A conversation as the server has it now. first: it was not shown before. known: what was in the queue when it was asked.
-    take(chat, first = false, known = new Set()) {
+    take(chat, first = false, known = new Set(), moved = false) {
         if (!first && this.chat?.id === chat.id && chat.changed < this.chat.changed) return; // overtaken by a newer one
         if (first) this.head = chat.head;
         this.chat = chat;
@@ -137,7 +144,7 @@ export class ChatPanel {
         rememberChat(chat.id);
         if (first) this.composer.openDraft();
         if (this.view === "settings") this.settings.update(chat.settings);
-        this.draw();
+        this.draw(moved);
     }
 
     leave() {
@@ -156,17 +163,33 @@ export class ChatPanel {
         if (view === "talk") this.thread.toEnd();
     }
 
-    draw() {
-        const { view } = this;
-        this.bar.show(this.chat, view, this.head);
+    // moved: somebody went elsewhere in the tree.
+    draw(moved = false) {
+        const inThread = this.thread.element.contains(document.activeElement);
+        keepFocus(this.element, () => this.drawAll(moved), () => this.rescueFocus(inThread));
+    }
+
+    drawAll(moved) {
+        const { view, chat, head } = this;
+        this.walk.note();
+        const later = this.walk.later.length;
+        this.bar.show(chat, view, head, later);
         this.thread.element.hidden = view !== "talk";
         this.composer.element.hidden = view !== "talk";
         this.list.element.hidden = view !== "list";
         this.settings.element.hidden = view !== "settings";
-        this.thread.show(this.chat, this.head);
-        const base = this.chat && answeredAt(this.chat, this.head)?.answer.file;
-        this.tray.base(this.chat?.id, base ?? null);
+        this.thread.show(chat, head, later, this.composer.editing?.id);
+        const base = chat && answeredAt(chat, head)?.answer.file;
+        if (!this.composer.editing) this.tray.base(chat?.id, base ?? null, moved);
         this.composer.show();
+    }
+
+    // What had the focus is gone.
+    rescueFocus(inThread) {
+        if (this.view === "list") this.list.search.focus();
+        else if (this.view === "settings") this.bar.settings.focus();
+        else if (inThread) this.thread.focus();
+        else this.composer.field.focus();
     }
 
     tell(text, bad = false, act = null) {
@@ -232,39 +255,11 @@ export class ChatPanel {
         });
     }
 
-    edit(changes) {
-        return this.attempt(async () => this.take(await server.edit(this.chat.id, changes)));
-    }
-
-    remove(chat) {
-        return this.attempt(async () => {
-            const wasOpen = this.chat?.id === chat.id;
-            if (wasOpen) this.leave();
-            try {
-                await server.remove(chat.id);
-            } catch (error) {
-                if (wasOpen) this.take(await server.read(chat.id), true);
-                throw error;
-            }
-            this.tell(texts().deleted(chat.title || texts().untitled), false, this.restoring(chat));
-            await this.list.load();
-        });
-    }
-
-    // What takes a deleted conversation back, for a notice.
-    restoring(chat) {
-        const restore = () =>
-            this.attempt(async () => {
-                const restored = await server.restore(chat.id);
-                this.tell("");
-                if (this.view === "list") await this.list.load();
-                else this.take(restored, true);
-            });
-        return [texts().undo, restore];
-    }
-
-    export(chat) {
-        return this.attempt(async () => this.tell(texts().exported(await server.export(chat.id))));
+    // Whether the server has taken them.
+    async edit(changes) {
+        const told = await this.attempt(() => server.edit(this.chat.id, changes));
+        if (told && told.id === this.chat?.id) this.take(told);
+        return Boolean(told);
     }
 
     openSettings() {
@@ -276,29 +271,36 @@ export class ChatPanel {
         });
     }
 
-    // changes: what was chosen; another window may have chosen the rest. Before there is a conversation, its first turn takes them.
-    changeSettings(changes) {
+    // changes: what was chosen; another window may have chosen the rest. Before there is a conversation, its first turn takes
+    // them. Whether they are kept.
+    async changeSettings(changes) {
         this.lastSettings = { ...(this.chat?.settings ?? this.lastSettings), ...changes };
-        if (this.chat) this.edit({ settings: changes });
+        return !this.chat || this.edit({ settings: changes });
     }
 
     // -- turns -------------------------------------------------------------------------------------------------
 
-    send(ask) {
-        return this.attempt(async () => {
-            const chat = await this.ensureChat();
-            const told = await server.ask(chat, ask, this.head);
-            this.composer.reset();
-            await this.begin(told);
+    // Asks for a turn. {lost}: the conversation for which that was in vain, null for one that has not begun.
+    async send(ask, parent) {
+        let id = this.chat?.id ?? null;
+        const told = await this.attempt(async () => {
+            id = await this.ensureChat();
+            return server.ask(id, ask, parent);
         });
+        if (!told) return { lost: id };
+        await this.attempt(() => this.begin(told));
+        return {};
     }
 
-    // A turn that the server has noted goes into the queue.
-    async begin(told) {
-        this.head = told.turn;
+    // A turn that the server has noted goes into the queue. moved: it stands elsewhere in the tree.
+    async begin(told, moved = false) {
         const started = this.runs.start(told);
-        this.take(told.chat);
-        this.thread.toEnd();
+        if (this.chat?.id === told.chat.id) {
+            this.head = told.turn;
+            this.thread.mark(told.turn);
+            this.take(told.chat, false, new Set(), moved);
+            this.thread.toEnd();
+        }
         try {
             await started;
         } catch (error) {
@@ -314,10 +316,23 @@ export class ChatPanel {
         return this.runs.get(turn.prompt) ?? (message ? { state: "failed", message } : undefined);
     }
 
-    // The turns of this conversation that are in the queue.
+    // The turn that the next one comes after, if there is one.
+    get turnAt() {
+        return (this.head && turnOf(this.chat, this.head)) || null;
+    }
+
+    isBusy(turn) {
+        return !turn.answer && ["waiting", "running"].includes(this.runOf(turn)?.state ?? turn.state);
+    }
+
+    isShown(turn) {
+        return this.thread.path.includes(turn);
+    }
+
+    // The turn that can be stopped: the one that is looked at, or else the newest of those in the queue.
     get running() {
-        const busy = (turn) => !turn.answer && ["waiting", "running"].includes(this.runOf(turn)?.state ?? turn.state);
-        return this.chat?.turns.filter(busy).at(-1) ?? null;
+        const busy = this.chat?.turns.filter((turn) => this.isBusy(turn)) ?? [];
+        return busy.find((turn) => this.isShown(turn)) ?? busy.at(-1) ?? null;
     }
 
     stop() {
@@ -354,31 +369,6 @@ export class ChatPanel {
     moved() {
         const isOpen = ({ answer, state }) => (answer ? answer.seconds === null : !["failed", "stopped"].includes(state));
         if (this.chat?.turns.some(isOpen)) this.attempt(() => this.refresh(this.chat.id));
-    }
-
-    // Another place of the tree is looked at.
-    goTo(id) {
-        this.head = id;
-        this.draw();
-        this.thread.toEnd();
-        if (this.chat) this.attempt(() => server.edit(this.chat.id, id ? { head: id } : { beginning: true }));
-    }
-
-    switchTo(turn) {
-        this.goTo(newestBelow(this.chat, turn.id));
-        this.thread.mark(turn.id);
-    }
-
-    beside(turn, step) {
-        const all = siblings(this.chat, turn);
-        const other = all[all.indexOf(turn) + step];
-        if (other) this.switchTo(other);
-    }
-
-    undo() {
-        if (!this.head) return;
-        const path = pathTo(this.chat, this.head);
-        this.goTo(path.at(-2)?.id ?? null);
     }
 
     preview(ask, parent) {

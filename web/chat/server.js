@@ -18,7 +18,7 @@ export const server = {
     restore: (chat) => post(path(chat, "restore")),
     export: async (chat) => (await post(path(chat, "export"))).folder,
     ask: (chat, ask, parent) => post(path(chat, "turns"), { ask, parent }),
-    sheet: (chat, ask, parent) => post(path(chat, "sheet"), { ask, parent }),
+    sheet: (chat, ask, parent, turn) => post(path(chat, "sheet"), { ask, parent, turn }),
     again: (chat, turn) => post(path(chat, "turns", turn, "again")),
     retry: (chat, turn, seed = null) => post(path(chat, "turns", turn, "retry"), { seed }),
     workflow: (chat, turn, branch) => call(`${path(chat, "turns", turn, "workflow")}${branch ? "?branch=1" : ""}`),

@@ -5,18 +5,28 @@ import { texts } from "./texts.js";
 const SIZES = ["as the model", "512 px model", "1024 px model", "exact size", "source size"];
 
 export class Settings {
-    // changed(changes): something was chosen; the rest of the settings stays as it is.
+    // changed(changes): something was chosen; the rest of the settings stays as it is. A promise of whether it is kept.
     constructor(changed) {
         this.changed = changed;
+        this.unsent = {}; // what was chosen and is not kept yet
+        this.shown = {}; // what the form says; another window may have chosen something else meanwhile
         this.element = make("form", { className: "ace-form ace-chat-settings", hidden: true });
         this.element.addEventListener("submit", (event) => event.preventDefault());
         this.element.addEventListener("change", () => this.take());
+        this.element.addEventListener("focusout", () => setTimeout(() => this.isBehind && !this.isUsed && this.fill()));
     }
 
     // choices: names of files, as the server told them.
     show(settings, choices) {
-        this.settings = settings;
-        this.choices = choices;
+        Object.assign(this, { settings, choices, unsent: {} });
+        this.fill();
+    }
+
+    // The form shows what is kept, and what was chosen since.
+    fill() {
+        const { choices } = this;
+        const settings = (this.shown = { ...this.settings, ...this.unsent });
+        this.isBehind = false;
         const words = texts();
         this.kind = this.select("kind", Object.entries(words.models), settings.bundle === null ? "files" : "bundle");
         this.bundle = this.names("bundle", [...choices.bundles, ...choices.missing], settings.bundle, (name) =>
@@ -95,9 +105,8 @@ export class Settings {
     take() {
         const own = this.kind.value === "files";
         const bundle = own ? null : this.bundle.value || null;
-        if (bundle !== null && bundle !== this.settings.bundle) this.recommend(bundle);
-        const number = (input, otherwise) => (input.value !== "" && input.checkValidity() ? Number(input.value) : otherwise);
-        const { settings } = this;
+        if (bundle !== null && bundle !== this.shown.bundle) this.recommend(bundle);
+        const settings = this.shown;
         const made = {
             ...settings,
             bundle,
@@ -106,29 +115,50 @@ export class Settings {
             vae: own ? this.vae.value || null : null,
             loras: [...this.loras.children].map((row) => {
                 const [name, strength] = row.querySelectorAll("select, input");
-                return { name: name.value, strength: number(strength, 1) };
+                return { name: name.value, strength: taken(strength, 1) };
             }),
-            steps: number(this.steps, settings.steps),
-            cfg: number(this.cfg, settings.cfg),
-            guidance_rescale: number(this.rescale, settings.guidance_rescale),
+            steps: taken(this.steps, settings.steps),
+            cfg: taken(this.cfg, settings.cfg),
+            guidance_rescale: taken(this.rescale, settings.guidance_rescale),
             negative: this.negative.value,
             size: this.size.value,
-            width: number(this.width, settings.width),
-            height: number(this.height, settings.height),
-            keep_detail: number(this.detail, settings.keep_detail),
+            width: taken(this.width, settings.width),
+            height: taken(this.height, settings.height),
+            keep_detail: taken(this.detail, settings.keep_detail),
         };
         this.draw();
         if (own && [made.model, made.text_encoder, made.vae].includes(null)) return; // not all is chosen yet
         if (!own && bundle === null) return;
-        const changes = Object.entries(made).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(this.settings[name]));
-        this.settings = made;
-        if (changes.length) this.changed(Object.fromEntries(changes));
+        const changes = Object.entries(made).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(settings[name]));
+        this.shown = made;
+        Object.assign(this.unsent, Object.fromEntries(changes));
+        this.resend();
     }
 
-    // Another window may have chosen something; whoever is choosing here is left alone.
+    // Sends what is not kept yet, also what could not be kept before.
+    async resend() {
+        const { unsent } = this;
+        const sent = Object.entries(unsent);
+        if (!sent.length || !(await this.changed({ ...unsent })) || this.unsent !== unsent) return;
+        for (const [name, value] of sent) {
+            if (unsent[name] !== value) continue; // chosen anew meanwhile
+            this.settings = { ...this.settings, [name]: value };
+            delete unsent[name];
+        }
+    }
+
+    // Another window may have chosen something; whoever is choosing here sees it when that is done.
     update(settings) {
+        if (!this.settings) return;
         const same = JSON.stringify(settings) === JSON.stringify(this.settings);
-        if (this.settings && !same && !this.element.contains(document.activeElement)) this.show(settings, this.choices);
+        this.settings = settings;
+        if (same) return;
+        if (this.isUsed) this.isBehind = true;
+        else this.fill();
+    }
+
+    get isUsed() {
+        return this.element.contains(document.activeElement);
     }
 
     recommend(bundle) {
@@ -138,6 +168,16 @@ export class Settings {
         this.cfg.value = cfg;
         this.rescale.value = rescale;
     }
+}
+
+// What a field of numbers says, and shows from then on: within its bounds, and in its steps where these are whole.
+function taken(input, otherwise) {
+    const [least, most, step] = [input.min, input.max, input.step].map(Number);
+    const typed = input.value === "" ? otherwise : Number(input.value);
+    const near = Number.isInteger(step) ? least + Math.round((typed - least) / step) * step : typed;
+    const value = Math.min(Math.max(near, least), most);
+    input.value = value;
+    return value;
 }
 
 // What a new conversation begins with: the settings of the one before, or what the first bundle recommends.

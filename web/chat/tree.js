@@ -25,6 +25,14 @@ export function newestBelow(chat, id) {
     }
 }
 
+// The turns that follow one, or the beginning for null: along the branch in which a later one was seen, or the newest.
+export function laterThan(chat, id, seen) {
+    const line = (from) => pathTo(chat, newestBelow(chat, from));
+    const after = (path) => path.slice(path.findIndex((turn) => turn.id === id) + 1);
+    const along = line(seen);
+    return id === null || along.some((turn) => turn.id === id) ? after(along) : after(line(id));
+}
+
 // The earlier turns that a new one under this head would send; as the server counts them.
 export function roundsFor(chat, head, pictures, depth, most = 10) {
     if (!pictures || !depth) return [];

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from comfyui_ace.nodes.chat.conversation.images import add_pixels
 from comfyui_ace.nodes.chat.conversation.store import PLACE, Chats
-from comfyui_ace.nodes.chat.conversation.tree import Chat, Settings, Turn
+from comfyui_ace.nodes.chat.conversation.tree import Answer, Ask, Chat, Picture, Settings, Turn
 from host.harness.browser import ComfyPage
 from host.harness.comfy_server import ComfyServer
 from host.harness.edits import photo
@@ -37,6 +40,39 @@ def until(condition: Callable[[], Any], what: str, seconds: float = 600.0) -> No
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.1)
+
+
+def make_long(server: ComfyServer, count: int) -> Chat:
+    """A conversation of many turns, one after the other, written past the page."""
+    chats = chats_of(server)
+    chat = chats.create(Settings(bundle="ace-tiny", steps=STEPS, cfg=1.0), "long")
+    folder = chats.folder(chat.id)
+    stored = []
+    for number in range(count):
+        pixels = np.full((64, 96, 3), number, np.uint8)
+        pixels[8:24, 8:24] = (255 - number, number // 2, 90)
+        stored.append(add_pixels(folder, pixels))
+    turns: list[Turn] = []
+    for number, one in enumerate(stored):
+        before = turns[-1] if turns else None
+        pictures = (Picture(file=before.answer.file),) if before else ()
+        ask = Ask(
+            parts=(f"step {number}, a sentence of a usual length for an instruction",), pictures=pictures, depth=4
+        )
+        answer = Answer(**one, finished=time.time(), seconds=1.0)
+        turns.append(
+            Turn(
+                **{name: getattr(ask, name) for name in Ask.model_fields},
+                id=uuid.uuid4().hex,
+                parent=before and before.id,
+                number=number + 1,
+                created=time.time(),
+                settings=chat.settings,
+                prompt=str(uuid.uuid4()),
+                answer=answer,
+            )
+        )
+    return chats.change(chat.id, lambda chat: chat.changed_by(turns=tuple(turns), head=turns[-1].id))
 
 
 class ChatPage:
@@ -127,6 +163,23 @@ class ChatPage:
         """Ids of the turns that are shown."""
         return self.page.evaluate(
             "() => [...document.querySelectorAll('.ace-chat-turn')].map(turn => turn.dataset.turn)"
+        )
+
+    def chosen(self) -> list[str]:
+        """Files of the pictures above the text."""
+        return self.page.evaluate(
+            "() => [...document.querySelectorAll('.ace-chat-composer .ace-chat-thumb img')]"
+            ".map(image => /[0-9a-f]{32}\\.png/.exec(image.src.split('/pictures/')[1])[0])"
+        )
+
+    def has_focus(self, place: str = ".ace-chat") -> bool:
+        """Whether keys go there; else they are ComfyUI's."""
+        return self.page.evaluate("place => Boolean(document.activeElement.closest(place))", place)
+
+    def draft(self) -> dict[str, Any] | None:
+        """What is being written, as this window remembers it."""
+        return self.page.evaluate(
+            "() => JSON.parse(sessionStorage.getItem(`ACEEdit.Chat.Draft.${sessionStorage.getItem('ACEEdit.Chat')}`))"
         )
 
     def notice(self) -> str:

@@ -87,12 +87,12 @@ def test_a_picture_is_extended_to_a_shape(page, tmp_path):
 
 
 def test_what_is_no_seed_is_not_sent(page):
+    page.use()
     page.page.locator(".ace-chat-seed").fill("12 apples")
     page.write("a cat")
     page.page.keyboard.press("Enter")
     page.page.get_by_text("A seed is a whole number").wait_for()
     assert page.field.inner_text() == "a cat"
     page.page.locator(".ace-chat-seed").fill("12")
-    page.use()
     page.field.focus()
     assert page.send().seed == 12 and page.errors() == []

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from comfyui_ace.nodes.chat.conversation.images import add_pixels
+from comfyui_ace.nodes.chat.conversation.tree import Answer
 from host.chat.chat_page import ChatPage, save_photo, until
 
 pytestmark = pytest.mark.timeout(1800)
@@ -41,7 +44,13 @@ def test_a_turn_of_another_window_is_followed_and_a_cleared_queue_is_seen_by_all
     page.page.wait_for_function(_SAMPLES)
     other = open_beside(open_page, page)
     other.page.get_by_text("is made").wait_for()
-    begin(other, "invert it")
+    other.write("invert it")
+    other.page.get_by_text("#1 is not there yet").wait_for()
+    other.page.keyboard.press("Enter")  # which would be beside what it is about
+    other.page.keyboard.press("Escape")
+    other.page.keyboard.press("u")
+    other.page.get_by_role("button", name="Stop #1", exact=True).wait_for()
+    other.page.locator(".ace-chat-send").click()
     until(lambda: len(page.chat.turns) == 2 and page.pump(), "the second window made no turn")
     second = page.chat.turns[1]
     for window in (page, other):
@@ -53,9 +62,9 @@ def test_a_turn_of_another_window_is_followed_and_a_cleared_queue_is_seen_by_all
     comfy.fetch("/queue", "POST", json={"clear": True})  # as ComfyUI's own panel does
     for window in (page, other):
         window.page.get_by_text(_NOT_RUN).wait_for()
-    stop(page)
-    page.page.get_by_role("button", name="Stop", exact=True).wait_for(state="hidden")
-    other.page.get_by_role("button", name="Stop", exact=True).wait_for(state="hidden")
+    page.page.get_by_role("button", name="Stop #1", exact=True).click()
+    for window in (page, other):
+        window.page.locator(".ace-chat-stop").wait_for(state="hidden")
     comfy.fetch("/history", "POST", json={"clear": True})
     page.page.reload()
     page.page.wait_for_function("() => window.app?.vueAppReady")
@@ -86,6 +95,8 @@ def test_a_sheet_that_is_taken_out_of_the_queue_says_so(page, comfy, tmp_path):
     page.use(steps=1000)
     begin(page, "blur it")
     page.page.wait_for_function(_SAMPLES)
+    page.field.press("Escape")
+    page.page.keyboard.press("u")  # after the turn that runs, nothing can be said of it yet
     page.upload(save_photo(tmp_path, 90))
     page.write("again")
     page.page.get_by_role("button", name="What is sent", exact=True).click()
@@ -93,8 +104,51 @@ def test_a_sheet_that_is_taken_out_of_the_queue_says_so(page, comfy, tmp_path):
     comfy.fetch("/queue", "POST", json={"clear": True})
     page.page.locator(".ace-chat-dialog").get_by_text(_NOT_RUN).wait_for()
     page.page.keyboard.press("Escape")
+    page.page.get_by_role("button", name="Forward one turn (Shift+U)", exact=True).click()
     stop(page)
     page.page.get_by_text("Stopped.").wait_for()
+    assert page.errors() == []
+
+
+def test_what_is_written_while_a_turn_runs_waits_and_keeps_its_pictures(page):
+    first = page.send("make it gray")
+    page.use(steps=1000)
+    begin(page, "blur it")
+    page.page.wait_for_function(_SAMPLES)
+    page.write("now @image in red")
+    page.page.get_by_text("#2 is not there yet").wait_for()
+    page.comfy.screenshot("chat-not-yet")
+    page.page.keyboard.press("Enter")
+    parts = ["now ", 0, " in red"]
+    assert page.draft()["parts"] == parts and page.chosen() == [first.answer.file]
+    # The turn's own answer comes, as the node stores it.
+    turn = page.chat.turns[1]
+    stored = Answer(**add_pixels(page.chats.folder(page.chat.id), np.full((64, 96, 3), 99, np.uint8)), finished=1.0)
+    page.chats.change(page.chat.id, lambda chat: chat.with_changed(turn.id, answer=stored))
+    stop(page)
+    page.page.wait_for_selector(f"[data-turn='{turn.id}'] .ace-chat-answer")
+    page.page.get_by_text("#2 is not there yet").wait_for(state="hidden")
+    assert page.draft()["parts"] == parts and page.chosen() == [first.answer.file], "what is named stays"
+    page.use()
+    third = page.send()
+    assert third.parent == turn.id and third.pictures[0].file == first.answer.file
+    page.write("and on")
+    assert page.chosen() == [third.answer.file]
+
+    page.use(steps=1000)
+    page.page.keyboard.press("Enter")
+    until(lambda: len(page.chat.turns) == 4 and page.pump(), "it was not sent")
+    page.page.wait_for_function(_SAMPLES)
+    page.field.press("Escape")
+    page.page.keyboard.press("u")
+    page.page.keyboard.press("r")
+    until(lambda: len(page.chat.turns) == 5 and page.pump(), "it was not sent")
+    page.page.get_by_text("waiting in the queue").wait_for()
+    stop(page)  # that which is looked at, not that which runs
+    page.page.get_by_text(_NOT_RUN).wait_for()
+    page.page.get_by_role("button", name="Stop #4", exact=True).click()
+    page.page.locator(".ace-chat-stop").wait_for(state="hidden")
+    assert [turn.answer is None for turn in page.chat.turns] == [False, False, False, True, True]
     assert page.errors() == []
 
 

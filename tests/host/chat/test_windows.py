@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import time
-import uuid
 from pathlib import Path
 
-import numpy as np
 import pytest
-from comfyui_ace.nodes.chat.conversation.images import add_pixels
-from comfyui_ace.nodes.chat.conversation.tree import Answer, Ask, Chat, Picture, Settings, Turn
-from host.chat.chat_page import STEPS, ChatPage, chats_of, save_photo, until
+from comfyui_ace.nodes.chat.conversation.tree import Chat
+from host.chat.chat_page import ChatPage, make_long, save_photo, until
 from host.harness.comfy_server import PACK_ROOT, ComfyServer
 
 TURNS = 200
@@ -120,42 +116,9 @@ def test_a_killed_server_loses_nothing(start_comfy, open_page, tmp_path):
     assert page.chat.turns[2].answer is None
 
 
-def make_long(server: ComfyServer) -> Chat:
-    """A conversation of many turns, one after the other, written past the page."""
-    chats = chats_of(server)
-    chat = chats.create(Settings(bundle="ace-tiny", steps=STEPS, cfg=1.0), "long")
-    folder = chats.folder(chat.id)
-    stored = []
-    for number in range(TURNS):
-        pixels = np.full((64, 96, 3), number, np.uint8)
-        pixels[8:24, 8:24] = (255 - number, number // 2, 90)
-        stored.append(add_pixels(folder, pixels))
-    turns: list[Turn] = []
-    for number, one in enumerate(stored):
-        before = turns[-1] if turns else None
-        pictures = (Picture(file=before.answer.file),) if before else ()
-        ask = Ask(
-            parts=(f"step {number}, a sentence of a usual length for an instruction",), pictures=pictures, depth=4
-        )
-        answer = Answer(**one, finished=time.time(), seconds=1.0)
-        turns.append(
-            Turn(
-                **{name: getattr(ask, name) for name in Ask.model_fields},
-                id=uuid.uuid4().hex,
-                parent=before and before.id,
-                number=number + 1,
-                created=time.time(),
-                settings=chat.settings,
-                prompt=str(uuid.uuid4()),
-                answer=answer,
-            )
-        )
-    return chats.change(chat.id, lambda chat: chat.changed_by(turns=tuple(turns), head=turns[-1].id))
-
-
 @pytest.fixture(scope="module")
 def long(comfy) -> Chat:
-    return make_long(comfy)
+    return make_long(comfy, TURNS)
 
 
 def test_two_hundred_turns_are_drawn_once_and_fetched_as_they_are_seen(open_page, comfy, long):

@@ -65,6 +65,12 @@ def test_what_is_outside_a_mask_comes_from_the_picture_itself(talk, fill, size, 
     assert g.prompt()[kept]["class_type"] == "ACEPasteBack"
 
 
+def test_a_mask_on_a_further_picture_is_shown_to_the_model_and_protects_nothing(talk):
+    g = turn_graph(talk.chat, talk.ask(0, " like ", 1, pictures=[talk.upload(1), talk.mask(talk.upload(2))]))
+    first, second = of(g, "ACEImage")
+    assert "mask" not in first and second["mask"] and of(g, "ACEPasteBack") == []
+
+
 def test_an_extended_picture_comes_back_whole(talk):
     g = turn_graph(talk.chat, talk.ask(0, pictures=[talk.upload(1)], extend=Extension(left=16, overlap=4)))
     (outpaint,), (pasted,) = of(g, "ACEOutpaint"), of(g, "ACEPasteBack")

@@ -2,104 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
-from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
+from chat_house import NOBODY, Client, House, answer, run
 from chat_server import Reply, chat_server, openai_reply
 from comfyui_ace.ace.pictures.files.mask_reading import THRESHOLD
 from comfyui_ace.nodes.chat.conversation.images import (
-    add_pixels,
     input_name,
     menu_name,
     provide,
     read_marks,
     read_pixels,
 )
-from comfyui_ace.nodes.chat.conversation.store import PLACE, Chats
-from comfyui_ace.nodes.chat.conversation.tree import Answer
-from comfyui_ace.nodes.chat.routes import add_routes
-from comfyui_ace.nodes.chat.surroundings import PromptState, Surroundings
+from comfyui_ace.nodes.chat.surroundings import PromptState
 from comfyui_ace.training.dataset.store import Dataset
 from conversations import HEIGHT, SETTINGS, WIDTH, Talk, half_mask, pixels, png
 from PIL import Image
-
-NOBODY = "0" * 32
-
-
-class House:
-    """A server's folders and queue, made up."""
-
-    def __init__(self, root: Path):
-        self.root = root
-        self.chats = Chats(root / "user" / "default" / PLACE)
-        self.queue: dict[str, PromptState] = {}
-        self.told: list[str] = []
-
-    def surroundings(self) -> Surroundings:
-        return Surroundings(
-            chats=lambda request: self.chats.root,
-            users=lambda: self.root / "user",
-            input_folder=lambda: self.root / "input",
-            exports=lambda: self.root / "output" / "ACE Chat",
-            datasets=lambda: self.root / "datasets",
-            choices=lambda: {"bundles": ["ace-tiny"]},
-            states=lambda ids: {one: self.queue.get(one, PromptState("gone")) for one in ids},
-            announce=self.told.append,
-        )
-
-
-class Client:
-    """What a page asks."""
-
-    def __init__(self, client: TestClient):
-        self.client = client
-
-    async def get(self, path: str, status: int = 200, **query):
-        return await self._read(await self.client.get(f"/ace/chats{path}", params=query), status)
-
-    async def post(self, path: str, body=None, status: int = 200):
-        return await self._read(await self.client.post(f"/ace/chats{path}", json={} if body is None else body), status)
-
-    async def send(self, path: str, data: bytes, status: int = 200, kind: str = "image/png"):
-        reply = await self.client.post(f"/ace/chats{path}", data=data, headers={"Content-Type": kind})
-        return await self._read(reply, status)
-
-    async def _read(self, reply, status: int):
-        assert reply.status == status, await reply.text()
-        return await reply.json() if reply.content_type == "application/json" else await reply.read()
+from yarl import URL
 
 
 @pytest.fixture
 def house(tmp_path) -> House:
     return House(tmp_path)
-
-
-def run(house: House, work: Callable[[Client], Awaitable[None]]) -> None:
-    async def serve() -> None:
-        app, routes = web.Application(), web.RouteTableDef()
-        add_routes(routes, house.surroundings())
-        app.add_routes(routes)
-        async with TestClient(TestServer(app)) as client:
-            await work(Client(client))
-
-    with ThreadPoolExecutor(1) as pool:  # in this thread a browser of other tests may keep a loop running
-        pool.submit(asyncio.run, serve()).result()
-
-
-def answer(house: House, told: dict, seed: int) -> str:
-    """What the node would store."""
-    chat_id, turn_id = told["chat"]["id"], told["turn"]
-    stored = Answer(**add_pixels(house.chats.folder(chat_id), pixels(seed)), finished=1.0)
-    house.chats.change(chat_id, lambda chat: chat.with_changed(turn_id, answer=stored))
-    return stored.file
 
 
 def test_a_conversation_from_its_beginning_to_its_end(house):
@@ -242,20 +170,66 @@ def test_pictures_of_a_workflow_are_provided_before_it_is_opened(house):
 
 
 @pytest.mark.parametrize(
-    ("path", "status"),
+    "path",
     [
-        ("/..%2f..%2fsecret", 404),
-        (f"/{NOBODY}", 404),
-        (f"/{NOBODY.upper()}", 404),
-        (f"/{NOBODY}/pictures/..%2fchat.json", 404),
-        (f"/{NOBODY}/pictures/{NOBODY}.png", 404),
-        (f"/{NOBODY}/turns/{NOBODY}/workflow", 404),
+        "/..%2f..%2fsecret",
+        f"/{NOBODY}",
+        "/{CHAT}",
+        "/{chat}/pictures/..%2fchat.json",
+        "/{chat}/pictures/chat.json",
+        "/{chat}/pictures/%2e%2e%2fchat.json",
+        "/{chat}/pictures/..%2f..%2f{other}%2fpictures%2f{file}",
+        f"/{{chat}}/pictures/{NOBODY}.png",
+        f"/{{chat}}/turns/{NOBODY}/workflow",
+        "/{chat}/turns/..%2f{turn}/workflow",
+        "/..%2fchats%2f{chat}",
+        "/.deleted",
     ],
 )
-def test_hostile_addresses_lead_nowhere(house, path, status):
+def test_hostile_addresses_lead_nowhere(house, path):
+    talk, other = Talk(house.chats), Talk(house.chats)
+    turn = talk.ask("x")
+    names = {"chat": talk.chat.id, "other": other.chat.id, "file": other.upload(1), "turn": turn.id}
+
     async def work(page: Client):
-        reply = await page.client.get(f"/ace/chats{path}")
-        assert reply.status == status
+        one = f"/ace/chats/{talk.chat.id}"
+        assert (await page.client.get(one)).status == 200, "what is asked for below does exist"
+        assert (await page.client.get(f"{one}/turns/{turn.id}/workflow")).status == 200
+        assert (await page.client.get(f"/ace/chats/{other.chat.id}/pictures/{names['file']}")).status == 200
+        hostile = path.format(**names, CHAT=talk.chat.id.upper())
+        reply = await page.client.get(URL(f"/ace/chats{hostile}", encoded=True))
+        assert reply.status == 404
+
+    run(house, work)
+
+
+def test_a_turn_waits_for_the_one_before_and_an_old_sheet_has_its_own_settings(house):
+    async def work(page: Client):
+        chat = await page.post("", {"settings": SETTINGS.model_dump(mode="json")})
+        one = f"/{chat['id']}"
+        ask = {"parts": ["a cat"]}
+        first = await page.post(f"{one}/turns", {"ask": ask})
+        for state in ("waiting", "running"):
+            house.queue[first["prompt_id"]] = PromptState(state)
+            refused = await page.post(f"{one}/turns", {"ask": ask, "parent": first["turn"]}, 422)
+            assert refused["code"] == "refused" and "Turn 1 has no answer yet" in refused["error"]
+        assert (await page.post(f"{one}/turns", {"ask": ask}))["chat"]["turns"][1]["parent"] is None
+        house.queue[first["prompt_id"]] = PromptState("failed", "no")
+        assert len((await page.post(f"{one}/turns", {"ask": ask, "parent": first["turn"]}))["chat"]["turns"]) == 3
+
+        file = (await page.send(f"{one}/pictures", png(pixels(1))))["file"]
+        ask = {"parts": [0, " at night"], "pictures": [{"file": file}]}
+        exact = {"size": "exact size", "width": 48, "height": 32}
+        await page.post(f"{one}/edit", {"settings": exact})
+        sent = await page.post(f"{one}/turns", {"ask": ask})
+        await page.post(f"{one}/edit", {"settings": {"width": 512}})
+        widths = {}
+        for turn in (sent["turn"], None):
+            prompt = (await page.post(f"{one}/sheet", {"ask": ask, "turn": turn}))["prompt"]
+            (preview,) = [node["inputs"] for node in prompt.values() if node["class_type"] == "ACEPreview"]
+            widths[turn] = preview["resolution.width"]
+        assert widths == {sent["turn"]: 48, None: 512}
+        assert (await page.post(f"{one}/sheet", {"ask": ask, "turn": NOBODY}, 404))["code"] == "unknown"
 
     run(house, work)
 

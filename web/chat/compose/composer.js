@@ -5,31 +5,35 @@ import { Extension } from "./extension.js";
 import { Field } from "./field.js";
 import { hasHostEditor, openHostEditor } from "./host_mask.js";
 import { MaskEditor } from "./mask.js";
-import { Picker } from "./picker.js";
+import { Offers } from "./offers.js";
 import { Rewording } from "./rewording.js";
+import { isNothing, together } from "./drafts.js";
 import { keepDraft, readDraft } from "../memory.js";
-import { pictureAddress, server, smallAddress } from "../server.js";
-import { language, texts } from "../texts.js";
-import { allPictures, answeredAt, roundsFor, wordOf } from "../tree.js";
+import { pictureAddress, server } from "../server.js";
+import { texts } from "../texts.js";
+import { answeredAt, roundsFor, turnOf } from "../tree.js";
 
-const PAUSE = 250; // ms without a key, after which phrasings are looked for
 const SEED = /^\d{1,15}$/;
+const NOTHING = { parts: [], pictures: [], extend: null, seed: "", depth: null, editing: null, before: null };
 
 export class Composer {
-    // panel: the page. What it needs of it: chat, head, ensureChat(), send(ask), stop(), attempt(work), preview(ask).
+    // panel: the page. What it needs of it: chat, head, turnAt, isBusy(turn), ensureChat(), send(ask), stop(), attempt(work),
+    // preview(ask).
     constructor(panel, tray) {
         this.panel = panel;
         this.tray = tray;
+        this.editing = this.before = null; // the turn that is asked again; the draft that waits meanwhile
         const words = texts();
         this.field = new Field(words.write, {
             changed: () => this.changed(),
-            left: () => this.picker.hide(),
+            left: () => this.offers.picker.hide(),
             send: () => this.send(),
-            names: (prefix) => this.showNames(prefix),
-            key: (event) => this.picker.key(event) || this.leave(event),
+            names: (prefix) => this.offers.showNames(prefix),
+            named: (name) => this.offers.pictureNamed(name),
+            key: (event) => this.offers.key(event) || this.leave(event),
             paste: (files) => this.addFiles(files),
         });
-        this.picker = new Picker((item) => this.choose(item));
+        this.offers = new Offers(this);
         this.rewording = new Rewording(this);
         this.build(words);
         this.assemble(words);
@@ -58,6 +62,10 @@ export class Composer {
         this.depthText = make("span", { className: "ace-chat-depth" });
         this.sheetButton = button(words.preview, words.previewHelp, () => this.preview());
         this.rewriteButton = button(words.rewrite, words.rewriteHelp, () => this.rewording.toggle());
+        this.editText = make("span", {});
+        const cancel = button(words.cancel, words.cancelEdit, () => this.cancelEdit());
+        this.editBar = make("div", { className: "ace-note ace-chat-editing", hidden: true }, this.editText, cancel);
+        this.note = make("div", { className: "ace-note", role: "status", hidden: true });
         this.attachButton = iconButton("pi-image", words.attach, () => this.files.click());
     }
 
@@ -68,13 +76,15 @@ export class Composer {
         this.element = make(
             "div",
             { className: "ace-chat-composer" },
+            this.editBar,
             this.tray.element,
             this.extension.element,
             this.rewording.element,
-            this.picker.element,
+            this.offers.element,
             this.field.element,
             make("div", { className: "ace-chat-tools" }, this.attachButton, this.maskButton, this.extendButton, this.rewriteButton),
             history,
+            this.note,
             make("div", { className: "ace-chat-tools" }, this.seed, this.sheetButton, this.stopButton, this.sendButton),
             this.files,
         );
@@ -122,36 +132,35 @@ export class Composer {
     // A picture that somebody chose: the first of all takes the place of the one that was put there by itself.
     take(chat, { file }) {
         const [first] = this.tray.pictures;
-        if (first?.auto && this.field.isEmpty && !answeredAt(this.panel.chat, this.panel.head)) this.tray.remove(first);
+        if (first?.auto && this.field.isEmpty && !answeredAt(this.panel.chat, this.parent)) this.tray.remove(first);
         const picture = this.tray.add(chat, { file });
         picture.auto = false;
         return picture;
     }
 
     name(picture) {
+        picture.auto = false; // what is spoken of stays
         this.field.insert(picture, this.tray.pictures);
     }
 
     openMask(picture = this.tray.pictures[0]) {
         if (!picture) return;
         const { chat, file, mask, fill } = picture;
-        const keep = async (blob, chosen) => {
+        const done = async (blob, chosen) => {
             const made = await server.addMask(chat, file, blob);
             this.tray.mask(picture, made.file, chosen);
-            if (made.file) this.closeExtend();
+            if (made.file && picture === this.tray.pictures[0]) this.closeExtend();
         };
-        const done = (...made) =>
+        const host = () =>
             this.panel.attempt(async () => {
-                await keep(...made);
-                this.field.focus();
-            });
-        const host = (...made) =>
-            this.panel.attempt(async () => {
-                await keep(...made); // so that leaving the other editor without saving loses nothing
                 const name = await server.toInput(chat, picture.mask ?? file);
                 await openHostEditor(name, (blob) => this.panel.attempt(() => this.takeEdited(picture, blob)));
             });
-        new MaskEditor(pictureAddress(chat, file), mask && pictureAddress(chat, mask), fill, done, hasHostEditor() ? host : null);
+        new MaskEditor(pictureAddress(chat, file), mask && pictureAddress(chat, mask), fill, {
+            done, // also before the other editor opens, so that leaving that without saving loses nothing
+            closed: () => this.field.focus(),
+            host: hasHostEditor() ? host : null,
+        });
     }
 
     // What ComfyUI's editor saved comes back into ours, to be looked at.
@@ -160,7 +169,7 @@ export class Composer {
         this.tray.edited(picture, made.picture);
         this.tray.mask(picture, made.mask, picture.fill);
         this.field.relabel(picture);
-        if (made.mask) this.closeExtend();
+        if (made.mask && picture === this.tray.pictures[0]) this.closeExtend();
         this.openMask(picture);
     }
 
@@ -184,50 +193,10 @@ export class Composer {
 
     // -- words -------------------------------------------------------------------------------------------------
 
-    showNames(prefix) {
-        if (prefix === null) {
-            if (this.naming) this.picker.hide();
-            this.naming = false;
-            return;
-        }
-        this.naming = true;
-        clearTimeout(this.timer);
-        const { chat } = this.panel;
-        if (!chat) return;
-        const held = this.tray.pictures.map((picture, index) => ({ file: picture.file, name: wordOf(index) }));
-        const others = allPictures(chat).filter(({ file }) => !held.some((one) => one.file === file));
-        const found = [...held, ...others].filter(({ name }) => name.startsWith(prefix)).slice(0, 30);
-        const items = found.map((one) => [
-            { picture: one.file },
-            make("span", { className: "ace-chat-named" }, make("img", { src: smallAddress(chat.id, one.file), alt: "" }), one.name),
-        ]);
-        this.picker.show(texts().pictures, items, true);
-    }
-
-    async suggest() {
-        const parts = this.field.parts(this.tray.pictures);
-        const text = parts.filter((part) => typeof part === "string").join(" ");
-        if (this.naming) return;
-        if (text.trim().length < 3 || text.length > 200) return this.picker.hide();
-        const query = { text, pictures: this.tray.pictures.length, masked: Boolean(this.tray.pictures[0]?.mask), language: language() };
-        const found = await server.suggestions(query).catch(() => []);
-        if (this.naming || document.activeElement !== this.field.element) return;
-        const items = found.map((one) => [
-            { parts: one.parts },
-            make("span", { className: "ace-chat-suggested" }, make("b", {}, one.title), make("span", {}, one.reading)),
-        ]);
-        this.picker.show(texts().suggestions, items, false);
-    }
-
-    choose({ picture, parts }) {
-        if (picture !== undefined) {
-            this.naming = false;
-            this.name(this.tray.add(this.panel.chat.id, { file: picture }));
-            return;
-        }
-        this.field.focus();
-        this.field.set(parts, this.tray.pictures);
-        this.field.selectGap();
+    // Other words, about the pictures that were here when they were found.
+    useWords(parts, pictures) {
+        for (const part of parts) if (typeof part === "number") pictures[part].auto = false;
+        this.field.replace(parts, pictures);
         this.changed(false);
     }
 
@@ -238,15 +207,20 @@ export class Composer {
     }
 
     changed(typed = true) {
+        for (const picture of this.field.pictures) if (!this.tray.pictures.includes(picture)) this.tray.restore(picture);
         this.field.label(this.tray.pictures);
-        clearTimeout(this.timer);
-        if (typed) this.timer = setTimeout(() => this.suggest(), PAUSE);
-        else this.picker.hide();
+        if (typed) this.offers.wait();
+        else this.offers.hide();
         this.show();
         this.keepDraft();
     }
 
     // -- what is asked -----------------------------------------------------------------------------------------
+
+    // The turn that the next one comes after.
+    get parent() {
+        return this.editing ? this.editing.parent : this.panel.head;
+    }
 
     get ask() {
         const seed = this.seed.value.trim() === "" ? Math.floor(Math.random() * 2 ** 48) : Number(this.seed.value);
@@ -260,7 +234,18 @@ export class Composer {
     }
 
     get isEmpty() {
-        return this.field.isEmpty && !this.extension.isOpen;
+        return this.field.isEmpty && !this.extension.asked;
+    }
+
+    // Why this cannot be sent as it is; null where it can.
+    get obstacle() {
+        const words = texts();
+        const before = !this.editing && this.panel.turnAt;
+        if (this.extension.isOpen && this.tray.pictures[0]?.mask) return words.extendOrMask;
+        if (this.extension.isOpen && !this.extension.asked) return words.extendNothing;
+        if (this.isEmpty) return null;
+        if (this.isSending) return words.sending;
+        return before && this.panel.isBusy(before) ? words.notYet(before.number) : null;
     }
 
     // Whether the seed is one; if not, it is said.
@@ -275,87 +260,119 @@ export class Composer {
         return good;
     }
 
+    // What is typed from now on is of the next turn, which begins empty, or with what was left for this one.
     async send() {
-        this.picker.hide();
-        clearTimeout(this.timer);
-        if (this.isEmpty || this.isSending || !this.hasSeed()) return;
-        this.isSending = true; // a second Enter before the server has answered is no second turn
+        this.offers.hide();
+        if (this.isEmpty || this.obstacle || !this.hasSeed()) return;
+        const { ask, draft, parent } = this;
+        this.isSending = true;
+        this.put({ ...NOTHING, depth: ask.depth, ...this.before });
+        this.field.focus();
         try {
-            await this.panel.send(this.ask);
+            const { lost } = await this.panel.send(ask, parent);
+            if (lost !== undefined) this.giveBack(draft, lost);
         } finally {
             this.isSending = false;
+            this.show();
         }
     }
 
     preview() {
-        if (this.hasSeed()) this.panel.preview(this.ask, this.panel.head);
+        if (this.hasSeed()) this.panel.preview(this.ask, this.parent);
     }
 
-    // The turn has been taken: the next one begins empty, on its answer.
-    reset() {
-        this.field.set([], []);
-        this.seed.value = "";
-        this.closeExtend();
-        this.tray.clear();
-        this.rewording.hide();
-        this.changed(false);
+    // An earlier turn is asked again, in other words, beside it. Where one is stays until that is sent.
+    edit(turn) {
+        const before = this.editing ? this.before : this.draft;
+        const { parts, pictures, extend, depth } = turn;
+        this.put({ ...NOTHING, parts, pictures, extend, depth, editing: turn.id, before: isNothing(before) ? null : before });
+        this.field.focus();
     }
 
-    // An earlier turn is asked again, in other words.
-    fill(turn) {
-        this.tray.clear();
-        for (const picture of turn.pictures) this.tray.add(this.panel.chat.id, picture);
-        this.field.set(turn.parts, this.tray.pictures);
-        this.seed.value = "";
-        this.depth.value = turn.depth;
-        if (turn.extend) this.extension.open(turn.extend);
-        else this.extension.close();
-        this.changed(false);
+    // What was being written before is there again.
+    cancelEdit() {
+        if (!this.editing) return;
+        this.put({ ...NOTHING, ...this.before });
+        this.panel.draw();
         this.field.focus();
     }
 
     // -- drafts ------------------------------------------------------------------------------------------------
 
-    keepDraft() {
+    get draft() {
         const { pictures } = this.tray;
-        const id = this.panel.chat?.id ?? null;
-        if (this.isEmpty && !this.seed.value && pictures.every(({ auto }) => auto)) return keepDraft(id, null);
-        const kept = pictures.map(({ file, mask, fill, auto }) => ({ file, mask, fill, auto }));
-        const [parts, depth] = [this.field.parts(pictures), Number(this.depth.value)];
-        keepDraft(id, { parts, pictures: kept, extend: this.extension.asked, seed: this.seed.value, depth });
+        return {
+            parts: this.field.parts(pictures),
+            pictures: pictures.map(({ file, mask, fill, auto, placed }) => ({ file, mask, fill, auto, placed })),
+            extend: this.extension.isOpen ? this.extension.values : null,
+            seed: this.seed.value,
+            depth: Number(this.depth.value),
+            editing: this.editing?.id ?? null,
+            before: this.before,
+        };
+    }
+
+    keepDraft() {
+        if (this.isPutting) return;
+        const { draft } = this;
+        keepDraft(this.panel.chat?.id ?? null, isNothing(draft) ? null : draft);
     }
 
     // What was being written in a conversation when it was left.
     openDraft() {
+        this.put({ ...NOTHING, ...readDraft(this.panel.chat?.id ?? null) });
+    }
+
+    put({ parts, pictures, extend, seed, depth, editing, before }) {
         const { chat } = this.panel;
-        const draft = readDraft(chat?.id ?? null) ?? {};
-        this.reset();
-        for (const picture of draft.pictures ?? []) this.tray.add(chat.id, picture, picture);
+        this.isPutting = true;
+        this.editing = (editing && chat && turnOf(chat, editing)) || null;
+        this.before = before;
+        this.field.set([], []);
+        this.tray.clear();
+        for (const picture of pictures) this.tray.add(chat.id, picture, picture);
         const isThere = (part) => typeof part === "string" || part < this.tray.pictures.length;
-        this.field.set((draft.parts ?? []).filter(isThere), this.tray.pictures);
-        if (draft.extend && this.tray.pictures.length) this.extension.open(draft.extend);
-        this.seed.value = draft.seed ?? "";
-        this.depth.value = draft.depth ?? chat?.settings.depth ?? 4;
+        this.field.set(parts.filter(isThere), this.tray.pictures);
+        if (extend && this.tray.pictures.length) this.extension.open(extend);
+        else this.extension.close();
+        this.seed.value = seed;
+        this.depth.value = depth ?? chat?.settings.depth ?? 4;
+        this.rewording.hide();
+        this.isPutting = false;
         this.changed(false);
+    }
+
+    // What could not be sent is there again, with what was begun since; if elsewhere is looked at by now, it waits there.
+    giveBack(draft, chat) {
+        if ((this.panel.chat?.id ?? null) !== chat) return keepDraft(chat, draft);
+        this.put(together(draft, this.draft));
+        this.panel.draw();
     }
 
     // -- what is seen ------------------------------------------------------------------------------------------
 
     show() {
-        const { chat, head, running } = this.panel;
+        const { chat, running } = this.panel;
+        const { obstacle } = this;
         const [first] = this.tray.pictures;
         if (!first && this.extension.isOpen) this.extension.close();
-        this.maskButton.disabled = !first || this.extension.isOpen;
-        this.extendButton.disabled = !first || Boolean(first.mask);
+        this.maskButton.disabled = !first || (this.extension.isOpen && !first.mask);
+        this.extendButton.disabled = !first || (Boolean(first.mask) && !this.extension.isOpen);
         this.extendButton.setAttribute("aria-pressed", this.extension.isOpen);
         this.stopButton.hidden = !running;
-        this.sendButton.disabled = this.isEmpty;
-        this.sheetButton.disabled = !first || !chat;
-        this.showDepth(chat, head);
+        if (running) this.stopButton.textContent = this.panel.isShown(running) ? texts().stop : texts().stopOther(running.number);
+        this.sendButton.disabled = this.isEmpty || Boolean(obstacle);
+        this.sheetButton.disabled = !first || !chat || Boolean(obstacle);
+        this.editBar.hidden = !this.editing;
+        if (this.editing) this.editText.textContent = texts().editing(this.editing.number);
+        if (this.note.textContent !== (obstacle ?? "")) this.note.textContent = obstacle ?? "";
+        this.note.hidden = !obstacle;
+        this.showDepth();
     }
 
-    showDepth(chat = this.panel.chat, head = this.panel.head) {
-        const sent = chat ? roundsFor(chat, head, this.tray.pictures.length, Number(this.depth.value)).length : 0;
+    showDepth() {
+        const { chat } = this.panel;
+        const sent = chat ? roundsFor(chat, this.parent, this.tray.pictures.length, Number(this.depth.value)).length : 0;
         this.depthText.textContent = `${this.depth.value} · ${texts().sends(sent)}`;
     }
 }

@@ -47,11 +47,15 @@ export class Extension {
         this.ratio.value = "";
     }
 
-    // As the server takes it; null while it is closed.
-    get asked() {
-        if (!this.isOpen) return null;
+    get values() {
         const pixels = (side) => Math.min(Math.max(0, Math.round(Number(this.sides[side].value) || 0)), MOST[side] ?? 8192);
         return Object.fromEntries(SIDES.map((side) => [side, pixels(side)]));
+    }
+
+    // As the server takes it; null while it is closed, and where nothing is added on any side.
+    get asked() {
+        const { values } = this;
+        return this.isOpen && SIDES.some((side) => side !== "overlap" && values[side]) ? values : null;
     }
 
     focus() {
@@ -65,5 +69,6 @@ export class Extension {
         const higher = Math.max(0, Math.round((width * down) / across) - height);
         const [left, top] = [Math.floor(wider / 2), Math.floor(higher / 2)];
         for (const [side, pixels] of Object.entries({ left, top, right: wider - left, bottom: higher - top })) this.sides[side].value = pixels;
+        this.ratio.dispatchEvent(new Event("input", { bubbles: true })); // the sides are others now
     }
 }

@@ -1,15 +1,21 @@
 // Where the instruction is written: text with pictures in it. A picture is an object there, not a word.
 import { isTyping, make } from "../../shared/dom.js";
 import { wordOf } from "../tree.js";
+import { History } from "./history.js";
 
 const NAMING = /@([\p{L}\p{N}]*)$/u;
+const NAMED = /(?:^|[^\p{L}\p{N}])(@([\p{L}\p{N}]+))[\s,.;:!?，。；：！？、]$/u;
+const JOINED = 1000; // ms between two letters that are undone together
+const TYPED = new Set(["insertText", "insertCompositionText", "deleteContentBackward"]);
 
 export class Field {
-    // changed(): the text is another. left(): the caret went elsewhere. send(): Enter. names(prefix | null): a picture is being named. key(event): whether a list
-    // that is open took it. paste(files): pictures were pasted.
+    // changed(): the text is another. left(): the caret went elsewhere. send(): Enter. names(prefix | null): a picture is being
+    // named. named(name): the picture of that very name, or null. key(event): whether a list that is open took it.
+    // paste(files): pictures were pasted.
     constructor(placeholder, handlers) {
         Object.assign(this, handlers);
-        this.chips = new Map(); // element: picture
+        this.pictureOf = new WeakMap(); // of a chip
+        this.history = new History();
         this.element = make("div", {
             className: "ace-input ace-chat-field",
             role: "textbox",
@@ -19,7 +25,9 @@ export class Field {
         });
         this.element.contentEditable = "true";
         this.element.spellcheck = true;
-        this.element.addEventListener("input", () => this.input());
+        this.element.type = "textarea"; // of any other element, ComfyUI takes Ctrl+Z for its graph, too
+        this.element.addEventListener("input", (event) => this.input(event));
+        this.element.addEventListener("beforeinput", (event) => this.beforeInput(event));
         this.element.addEventListener("keydown", (event) => this.press(event));
         this.element.addEventListener("blur", () => this.left());
         this.element.addEventListener("paste", (event) => this.take(event));
@@ -32,39 +40,87 @@ export class Field {
     }
 
     get isEmpty() {
-        return !this.parts([]).length;
+        return !this.trimmed().length;
+    }
+
+    // Always those that are there: what was deleted may have come back.
+    get chips() {
+        return [...this.element.querySelectorAll(".ace-chat-chip")].filter((chip) => this.pictureOf.has(chip));
+    }
+
+    get pictures() {
+        return [...new Set(this.chips.map((chip) => this.pictureOf.get(chip)))];
+    }
+
+    // The words and pictures as they stand, and where the caret is.
+    read() {
+        const { anchorNode, anchorOffset } = document.getSelection();
+        const content = [];
+        let [count, caret] = [0, null];
+        const add = (part) => {
+            count += typeof part === "string" ? part.length : 1;
+            if (typeof part === "string" && typeof content.at(-1) === "string") content[content.length - 1] += part;
+            else if (part !== "") content.push(part);
+        };
+        const clean = (text) => text.replaceAll("\u00a0", " ").replaceAll("\u200b", "");
+        const walk = (node) => {
+            if (node.nodeType === Node.TEXT_NODE) {
+                if (node === anchorNode) caret = count + clean(node.data.slice(0, anchorOffset)).length;
+                add(clean(node.data));
+            } else if (this.pictureOf.has(node)) add(this.pictureOf.get(node));
+            else if (node.nodeName === "BR") add("\n");
+            else {
+                if (node !== this.element && node.previousSibling) add("\n");
+                node.childNodes.forEach((child, index) => {
+                    if (node === anchorNode && index === anchorOffset) caret = count;
+                    walk(child);
+                });
+            }
+        };
+        walk(this.element);
+        return { content, caret: caret ?? count };
+    }
+
+    trimmed() {
+        const { content } = this.read();
+        if (typeof content.at(-1) === "string") content[content.length - 1] = content.at(-1).replace(/\n+$/, "");
+        if (typeof content.at(-1) === "string" && !content.at(-1).trim() && content.length === 1) return [];
+        return content.filter((part) => part !== "");
     }
 
     // The words and pictures: strings, and indices among ``pictures``.
     parts(pictures) {
-        const found = [];
-        const add = (part) => {
-            if (typeof part === "string" && typeof found.at(-1) === "string") found[found.length - 1] += part;
-            else if (part !== "") found.push(part);
-        };
-        const walk = (node) => {
-            if (node.nodeType === Node.TEXT_NODE) add(node.data.replaceAll("\u00a0", " ").replaceAll("\u200b", ""));
-            else if (this.chips.has(node)) {
-                const index = pictures.indexOf(this.chips.get(node));
-                if (index >= 0) add(index);
-            } else if (node.nodeName === "BR") add("\n");
-            else {
-                if (node !== this.element && node.previousSibling) add("\n");
-                node.childNodes.forEach(walk);
-            }
-        };
-        walk(this.element);
-        if (typeof found.at(-1) === "string") found[found.length - 1] = found.at(-1).replace(/\n+$/, "");
-        if (typeof found.at(-1) === "string" && !found.at(-1).trim() && found.length === 1) return [];
-        return found.filter((part) => part !== "");
+        return this.trimmed().flatMap((part) => {
+            if (typeof part === "string") return [part];
+            return pictures.includes(part) ? [pictures.indexOf(part)] : [];
+        });
     }
 
-    // parts: as of parts(); pictures: those of the tray.
+    // Another text, of which nothing can be undone. parts: as of parts(); pictures: those of the tray.
     set(parts, pictures) {
-        this.chips.clear();
-        const nodes = parts.map((part) => (typeof part === "number" ? this.chip(pictures[part]) : document.createTextNode(part)));
-        this.element.replaceChildren(...nodes);
+        this.write({ content: withPictures(parts, pictures), caret: Infinity });
         this.label(pictures);
+        this.history.begin(this.read());
+    }
+
+    // Other words for what is written there, which can be undone.
+    replace(parts, pictures) {
+        this.history.note(this.read(), true);
+        this.write({ content: withPictures(parts, pictures), caret: Infinity });
+        this.history.note(this.read(), false);
+    }
+
+    write({ content, caret }) {
+        const node = (part) => (typeof part === "string" ? document.createTextNode(part) : this.chip(part));
+        this.element.replaceChildren(...content.map(node));
+        let left = caret;
+        for (const [index, node] of [...this.element.childNodes].entries()) {
+            const long = node.nodeType === Node.TEXT_NODE ? node.data.length : 1;
+            if (left < long || (left === long && node.nodeType === Node.TEXT_NODE)) {
+                return node.nodeType === Node.TEXT_NODE ? this.caretTo(node, left) : this.caretTo(this.element, index);
+            }
+            left -= long;
+        }
         this.caretTo(this.element, this.element.childNodes.length);
     }
 
@@ -76,41 +132,41 @@ export class Field {
             make("b", {}, ""),
         );
         chip.contentEditable = "false";
-        this.chips.set(chip, picture);
+        this.pictureOf.set(chip, picture);
         return chip;
     }
 
     // Puts a picture where the caret is, in place of what names it after an @.
     insert(picture, pictures) {
         this.focus();
-        const selection = document.getSelection();
-        const range = selection.getRangeAt(0);
+        const range = document.getSelection().getRangeAt(0);
         const named = this.naming();
-        if (named) {
-            range.setStart(named.node, named.start);
-        }
+        if (named) range.setStart(named.node, named.start);
         range.deleteContents();
-        const chip = this.chip(picture);
         const space = document.createTextNode(" ");
         range.insertNode(space);
-        range.insertNode(chip);
+        range.insertNode(this.chip(picture));
         this.caretTo(space, 1);
         this.label(pictures);
         this.input();
     }
 
     remove(picture) {
-        for (const [chip, one] of this.chips) {
-            if (one !== picture) continue;
-            chip.remove();
-            this.chips.delete(chip);
-        }
+        for (const chip of this.chips) if (this.pictureOf.get(chip) === picture) chip.remove();
+        this.history.note(this.read(), false);
+    }
+
+    // Chips of one picture are those of another from now on.
+    follow(picture, other) {
+        for (const chip of this.chips) if (this.pictureOf.get(chip) === picture) this.pictureOf.set(chip, other);
+        this.history.follow(picture, other);
+        this.relabel(other);
     }
 
     // Chips say how ACE calls their picture; that follows its place.
     label(pictures) {
-        for (const [chip, picture] of this.chips) {
-            const word = wordOf(Math.max(0, pictures.indexOf(picture)));
+        for (const chip of this.chips) {
+            const word = wordOf(Math.max(0, pictures.indexOf(this.pictureOf.get(chip))));
             chip.querySelector("b").textContent = word;
             chip.setAttribute("aria-label", word);
         }
@@ -118,7 +174,7 @@ export class Field {
 
     // A picture is another now: its chips show it.
     relabel(picture) {
-        for (const [chip, one] of this.chips) if (one === picture) chip.querySelector("img").src = picture.address;
+        for (const chip of this.chips) if (this.pictureOf.get(chip) === picture) chip.querySelector("img").src = picture.address;
     }
 
     // The first gap of a phrasing, such as [object], is selected so that typing fills it.
@@ -135,8 +191,14 @@ export class Field {
         }
     }
 
-    input() {
-        for (const chip of this.chips.keys()) if (!this.element.contains(chip)) this.chips.delete(chip);
+    // event: of the browser; without one, something was put there by us.
+    input(event = null) {
+        const kind = TYPED.has(event?.inputType) ? event.inputType : null;
+        const goesOn = kind !== null && kind === this.kind && event.timeStamp - this.typed < JOINED && !/^\s/.test(event.data ?? "");
+        this.history.note(this.read(), goesOn);
+        this.kind = kind;
+        this.typed = event?.timeStamp;
+        if (event?.inputType === "insertText") this.takeName();
         this.names(this.naming()?.prefix ?? null);
         this.changed();
     }
@@ -149,9 +211,45 @@ export class Field {
         return match && { node, start: offset - match[0].length, prefix: match[1].toLowerCase() };
     }
 
+    // Whoever types a whole name and goes on has named the picture.
+    takeName() {
+        const { anchorNode: node, anchorOffset: offset } = document.getSelection();
+        const match = this.element.contains(node) && node.nodeType === Node.TEXT_NODE ? NAMED.exec(node.data.slice(0, offset)) : null;
+        const picture = match && this.named(match[2].toLowerCase());
+        if (!picture) return;
+        const rest = node.splitText(offset - 1); // the space or the comma stays
+        node.data = node.data.slice(0, node.data.length - match[1].length);
+        rest.before(this.chip(picture));
+        this.caretTo(rest, 1);
+        this.history.note(this.read(), false);
+    }
+
+    // The browser's own steps are not ours, whoever asks for them.
+    beforeInput(event) {
+        if (!event.inputType.startsWith("history")) return;
+        event.preventDefault();
+        this.restore(event.inputType === "historyUndo" ? this.history.undo() : this.history.redo());
+    }
+
+    restore(state) {
+        if (!state) return;
+        this.write(state);
+        this.kind = null;
+        this.names(null);
+        this.changed();
+    }
+
+    // Whether the key was one for going back or forth.
+    goesBack(event) {
+        const key = event.key.toLowerCase();
+        if (!(event.ctrlKey || event.metaKey) || event.altKey || !["z", "y"].includes(key)) return false;
+        this.restore(key === "y" || event.shiftKey ? this.history.redo() : this.history.undo());
+        return true;
+    }
+
     press(event) {
         if (event.isComposing) return; // Enter chooses a character there
-        if (this.key(event)) return event.preventDefault();
+        if (this.key(event) || this.goesBack(event)) return event.preventDefault();
         if (event.key !== "Enter" || !isTyping(event.target)) return;
         event.preventDefault();
         if (event.shiftKey) document.execCommand("insertText", false, "\n");
@@ -173,3 +271,5 @@ export class Field {
         document.getSelection().addRange(range);
     }
 }
+
+const withPictures = (parts, pictures) => parts.map((part) => (typeof part === "number" ? pictures[part] : part));

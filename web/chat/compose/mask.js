@@ -1,18 +1,19 @@
 // A mask painted over a picture, by mouse, pen or keys alone.
 import { choice, make } from "../../shared/dom.js";
-import { showDialog } from "../dialogs.js";
-import { texts } from "../texts.js";
+import { showDialog } from "../frame/dialogs.js";
+import { ServerError } from "../../shared/server.js";
+import { errorText, texts } from "../texts.js";
+import { Marks } from "./marks.js";
 
 const STEP = 1 / 64; // of the longer side, that an arrow key moves
-const RED = "rgb(255 64 64)";
 
 export class MaskEditor {
     // address: of the picture. mask: address of the same picture with a mask in its alpha channel, or null. fill: what the
-    // model sees there. done: called with a blob of the mask, white where it may change, and with the fill. host: the same, to
-    // go on in ComfyUI's own editor; null where there is none.
-    constructor(address, mask, fill, done, host) {
-        Object.assign(this, { done, host });
-        this.fill = fill;
+    // model sees there. done(blob, fill): keeps the mask, white where it may change; a promise that fails where it cannot.
+    // closed(): the dialog is gone. host(): goes on in ComfyUI's own editor; null where there is none.
+    constructor(address, mask, fill, { done, closed, host }) {
+        Object.assign(this, { done, closed, host, fill });
+        this.before = mask && fill; // without a mask, it is about nothing
         this.erasing = false;
         this.cursor = null; // where keys paint
         this.open(address, mask);
@@ -23,24 +24,27 @@ export class MaskEditor {
         this.width = picture.naturalWidth;
         this.height = picture.naturalHeight;
         this.size = Math.max(4, Math.round(Math.max(this.width, this.height) / 12));
-        this.marks = make("canvas", { width: this.width, height: this.height, className: "ace-chat-marks" });
-        this.pen = this.marks.getContext("2d", { willReadFrequently: true });
-        this.pen.lineCap = this.pen.lineJoin = "round";
-        if (mask !== null) await this.draw(mask);
+        this.marks = new Marks(this.width, this.height);
+        if (mask !== null) this.marks.begin(await loadImage(mask));
         this.ring = make("div", { className: "ace-chat-ring", hidden: true });
-        this.board = make("div", { className: "ace-chat-board", tabIndex: 0, ariaLabel: texts().maskKeys }, picture, this.marks, this.ring);
+        const board = { className: "ace-chat-board", tabIndex: 0, ariaLabel: texts().maskKeys };
+        this.board = make("div", board, picture, this.marks.element, this.ring);
+        this.board.type = "textarea"; // of any other element, ComfyUI takes Ctrl+Z for its graph, too
         this.board.style.setProperty("--ace-ratio", this.width / this.height);
         this.listen();
-        const hint = make("div", { className: "ace-strip" }, texts().maskKeys);
+        this.hint = make("div", { className: "ace-strip", role: "status" });
+        this.showHint();
         const stage = make("div", { className: "ace-stage" }, this.board);
-        const body = make("div", { className: "ace-main" }, stage, hint);
-        this.dialog = showDialog(texts().mask, body, { tools: this.tools(), keys: (event) => this.key(event) });
+        const body = make("div", { className: "ace-main" }, stage, this.hint);
+        const keys = (event) => this.key(event);
+        this.dialog = showDialog(texts().mask, body, { tools: this.tools(), keys, closed: this.closed, leave: () => this.leave() });
         this.board.focus();
     }
 
     tools() {
         const words = texts();
-        const button = (text, onclick) => make("button", { type: "button", className: "ace-button", onclick }, text);
+        // The keys are for the board, whatever was clicked.
+        const button = (text, work) => makeButton(text, () => (work(), this.board.focus()));
         this.mode = button("", () => this.switchMode());
         this.showMode();
         this.range = make("input", {
@@ -59,32 +63,40 @@ export class MaskEditor {
             fill,
             this.mode,
             make("label", { className: "ace-chat-inline" }, words.brush, this.range),
-            ...(this.host ? [button(words.hostEditor, () => this.finish(this.host))] : []),
-            button(words.invert, () => this.invert()),
-            button(words.clear, () => this.pen.clearRect(0, 0, this.width, this.height)),
-            button(words.done, () => this.finish()),
+            ...(this.host ? [makeButton(words.hostEditor, () => this.finish(this.host))] : []),
+            button(words.undo, () => this.marks.undo()),
+            button(words.invert, () => this.marks.invert()),
+            button(words.clear, () => this.marks.clear()),
+            makeButton(words.done, () => this.finish()),
         ];
     }
 
-    // The mask that there is: what is transparent in the file.
-    async draw(address) {
-        const masked = await loadImage(address);
-        this.pen.drawImage(masked, 0, 0);
-        const data = this.pen.getImageData(0, 0, this.width, this.height);
-        this.setMarks(data, (index) => data.data[index + 3] < 128);
+    showHint(text = texts().maskKeys, buttons = [], bad = false) {
+        this.hint.replaceChildren(text, " ", ...buttons);
+        this.hint.classList.toggle("ace-bad", bad);
     }
 
-    setMarks(data, isMarked) {
-        for (let index = 0; index < data.data.length; index += 4) {
-            const marked = isMarked(index);
-            data.data.set([255, 64, 64, marked ? 255 : 0], index);
-        }
-        this.pen.putImageData(data, 0, 0);
+    // Whoever leaves with new marks is asked what is to become of them.
+    leave() {
+        const words = texts();
+        if (!this.marks.isChanged && (this.before === null || this.fill === this.before)) return this.dialog.close();
+        if (this.asking) return this.goOn();
+        this.asking = true;
+        const keep = makeButton(words.keepMarks, () => this.finish());
+        this.showHint(words.leaveMarks, [
+            keep,
+            " ",
+            makeButton(words.dropMarks, () => this.dialog.close()),
+            " ",
+            makeButton(words.goOnMarking, () => this.goOn()),
+        ]);
+        keep.focus();
     }
 
-    invert() {
-        const data = this.pen.getImageData(0, 0, this.width, this.height);
-        this.setMarks(data, (index) => data.data[index + 3] < 128);
+    goOn() {
+        this.asking = false;
+        this.showHint();
+        this.board.focus();
     }
 
     listen() {
@@ -93,6 +105,7 @@ export class MaskEditor {
             if (event.button !== 0) return;
             this.board.setPointerCapture(event.pointerId);
             last = this.point(event);
+            this.marks.next();
             this.stroke(last, last);
         });
         this.board.addEventListener("pointermove", (event) => {
@@ -112,15 +125,8 @@ export class MaskEditor {
         return [((event.clientX - box.left) / box.width) * this.width, ((event.clientY - box.top) / box.height) * this.height];
     }
 
-    stroke([x1, y1], [x2, y2]) {
-        this.pen.globalCompositeOperation = this.erasing ? "destination-out" : "source-over";
-        this.pen.strokeStyle = RED;
-        this.pen.lineWidth = this.size;
-        this.pen.beginPath();
-        this.pen.moveTo(x1, y1);
-        this.pen.lineTo(x2, y2 + 0.01); // a line of no length is not drawn
-        this.pen.stroke();
-        this.pen.globalCompositeOperation = "source-over";
+    stroke(from, to) {
+        this.marks.stroke(from, to, this.size, this.erasing);
     }
 
     showRing([x, y]) {
@@ -149,20 +155,32 @@ export class MaskEditor {
     }
 
     key(event) {
-        if (event.target !== this.board) return false;
+        if (event.key === "Escape") {
+            this.leave();
+            return true;
+        }
+        if (event.target !== this.board || event.altKey) return false;
+        if (event.ctrlKey || event.metaKey) return this.goesBack(event);
         const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
         const acts = {
             " ": () => this.paintAt(),
             "[": () => this.resize(this.size * 0.8),
             "]": () => this.resize(this.size * 1.25 + 1),
             x: () => this.switchMode(),
-            i: () => this.invert(),
+            i: () => this.marks.invert(),
             Enter: () => this.finish(),
         };
         const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
         if (moves[key]) this.move(moves[key], event.shiftKey);
         else acts[key]?.();
         return key in moves || key in acts;
+    }
+
+    goesBack(event) {
+        const key = event.key.toLowerCase();
+        if (key === "y" || (key === "z" && event.shiftKey)) this.marks.redo();
+        else if (key === "z") this.marks.undo();
+        return key === "y" || key === "z";
     }
 
     move([dx, dy], fast) {
@@ -176,25 +194,33 @@ export class MaskEditor {
 
     paintAt() {
         this.cursor ??= [this.width / 2, this.height / 2];
+        if (!this.holding) this.marks.next();
         this.holding = true;
         this.stroke(this.cursor, this.cursor);
         this.showRing(this.cursor);
     }
 
-    // The marks as a picture of their own: white on black, hard edges.
-    async finish(then = this.done) {
-        const data = this.pen.getImageData(0, 0, this.width, this.height);
-        for (let index = 0; index < data.data.length; index += 4) {
-            const level = data.data[index + 3] > 127 ? 255 : 0;
-            data.data.set([level, level, level, 255], index);
+    // then(): what follows when the marks are kept. Until they are, everything stays as it is.
+    async finish(then = null) {
+        if (this.isKeeping) return;
+        this.isKeeping = true;
+        this.showHint(texts().keepingMarks);
+        try {
+            await this.done(await this.marks.blob(), this.fill);
+        } catch (error) {
+            this.asking = false;
+            this.showHint(error instanceof ServerError ? errorText(error) : error.message, [], true);
+            this.board.focus();
+            return;
+        } finally {
+            this.isKeeping = false;
         }
-        const canvas = make("canvas", { width: this.width, height: this.height });
-        canvas.getContext("2d").putImageData(data, 0, 0);
-        const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
         this.dialog.close();
-        then(blob, this.fill);
+        then?.();
     }
 }
+
+const makeButton = (text, onclick) => make("button", { type: "button", className: "ace-button", onclick }, text);
 
 const clamp = (value, most) => Math.max(0, Math.min(value, most));
 

@@ -58,14 +58,16 @@ export class Rewording {
     async ask() {
         const { field, tray } = this.composer;
         const [address, model] = [this.address.value.trim(), this.model.value.trim()];
-        const parts = field.parts(tray.pictures);
+        const pictures = [...tray.pictures];
+        const parts = field.parts(pictures);
         if (!address || !parts.length) return;
         localStorage.setItem(MEMORY, JSON.stringify({ address, model }));
         this.tell(texts().rewriteWait);
         this.use.hidden = true;
         try {
-            this.found = await server.rewrite({ address, model, parts, pictures: tray.pictures.length });
-            this.tell(this.found.map((part) => (typeof part === "number" ? `{${wordOf(part)}}` : part)).join(""));
+            const found = await server.rewrite({ address, model, parts, pictures: pictures.length });
+            this.found = { parts: found, pictures }; // these, whatever is put there until they are used
+            this.tell(found.map((part) => (typeof part === "number" ? `{${wordOf(part)}}` : part)).join(""));
             this.use.hidden = false;
             this.use.focus();
         } catch (error) {
@@ -74,9 +76,8 @@ export class Rewording {
     }
 
     take() {
-        const { field, tray } = this.composer;
-        field.set(this.found, tray.pictures);
+        const { parts, pictures } = this.found;
         this.hide();
-        this.composer.changed(false);
+        this.composer.useWords(parts, pictures);
     }
 }

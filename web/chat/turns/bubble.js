@@ -124,6 +124,7 @@ function more(turn, acts) {
     const entries = [
         [words.goOn, acts.goOn],
         [words.whatWasSent, acts.sheet],
+        [words.toCanvas, acts.toCanvas],
         [words.openWorkflow, acts.workflow],
         [words.openBranch, acts.branch],
         [words.toDataset, acts.dataset],
@@ -132,6 +133,7 @@ function more(turn, acts) {
         const item = make("button", { type: "button", className: "ace-button" }, text);
         item.addEventListener("click", () => {
             folded.open = false;
+            folded.querySelector("summary").focus(); // else nothing has it, and keys go to ComfyUI
             work(turn);
         });
         return item;

@@ -1,7 +1,7 @@
 // Two pictures of a conversation over one another.
 import { choice, make } from "../../shared/dom.js";
 import { Wipe } from "../../shared/wipe.js";
-import { showDialog } from "../dialogs.js";
+import { showDialog } from "../frame/dialogs.js";
 import { pictureAddress } from "../server.js";
 import { texts } from "../texts.js";
 import { allPictures, siblings } from "../tree.js";

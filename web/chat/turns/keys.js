@@ -22,8 +22,8 @@ function turnKey(panel, event) {
     const plain = {
         ArrowUp: () => thread.move(-1),
         ArrowDown: () => thread.move(1),
-        ArrowLeft: () => turn && panel.beside(turn, -1),
-        ArrowRight: () => turn && panel.beside(turn, 1),
+        ArrowLeft: () => turn && panel.walk.beside(turn, -1),
+        ArrowRight: () => turn && panel.walk.beside(turn, 1),
         Enter: () => (turn ? acts.goOn(turn) : panel.composer.field.focus()),
         r: answered(acts.retry),
         e: () => turn && acts.edit(turn),
@@ -31,11 +31,12 @@ function turnKey(panel, event) {
         m: answered(acts.mask),
         w: answered(event.shiftKey ? acts.branch : acts.workflow),
         d: answered(acts.dataset),
-        u: () => panel.undo(),
+        p: answered(acts.toCanvas),
+        u: () => (event.shiftKey ? panel.walk.redo() : panel.walk.undo()),
         n: () => panel.create(),
         "/": () => panel.composer.field.focus(),
         "?": () => panel.toggleHelp(),
-        Escape: () => panel.show(),
+        Escape: () => (panel.composer.editing ? panel.composer.cancelEdit() : panel.show()),
     };
     plain[key]?.();
     return key in plain;

@@ -5,15 +5,18 @@ import { texts } from "../texts.js";
 import { pathTo } from "../tree.js";
 
 export class Thread {
-    // acts: what a turn's buttons do. runOf(turn): how it goes in the queue.
-    constructor(acts, runOf) {
+    // acts: what a turn's buttons do. runOf(turn): how it goes in the queue. toLast(): goes to the last turn of the branch.
+    constructor(acts, runOf, toLast) {
         this.acts = acts;
         this.runOf = runOf;
         this.bubbles = new Map(); // by turn: {element, drawn}
         this.at = null; // the turn that keys are about
+        this.path = [];
         this.nothing = make("div", { className: "ace-nothing" }, texts().empty);
         this.list = make("div", { className: "ace-chat-list", role: "feed" });
-        this.element = make("div", { className: "ace-chat-thread", tabIndex: 0, ariaLabel: texts().title }, this.nothing, this.list);
+        this.later = make("button", { type: "button", className: "ace-button ace-chat-later", onclick: toLast });
+        const element = { className: "ace-chat-thread", tabIndex: 0, ariaLabel: texts().title };
+        this.element = make("div", element, this.nothing, this.list, this.later);
         this.element.addEventListener("focusin", (event) => {
             const bubble = event.target.closest?.(".ace-chat-turn");
             if (bubble) this.mark(bubble.dataset.turn);
@@ -21,11 +24,11 @@ export class Thread {
     }
 
     focus() {
-        this.element.focus();
+        (this.bubbles.get(this.at)?.element ?? this.element).focus({ preventScroll: true });
     }
 
-    // chat: null for none.
-    show(chat, head) {
+    // chat: null for none. later: how many turns follow. asked: id of the turn that is asked again, or null.
+    show(chat, head, later, asked) {
         const other = this.chat?.id !== chat?.id;
         const path = chat ? pathTo(chat, head) : [];
         const atEnd = other || this.isAtEnd;
@@ -33,12 +36,22 @@ export class Thread {
         this.path = path;
         if (other) this.bubbles.clear();
         this.nothing.hidden = path.length > 0;
-        const elements = path.map((turn) => this.bubble(chat, turn));
-        const there = [...this.list.children];
-        if (elements.length !== there.length || elements.some((element, index) => element !== there[index])) this.list.replaceChildren(...elements);
+        this.place(path.map((turn) => this.bubble(chat, turn)));
         for (const id of [...this.bubbles.keys()]) if (!path.some((turn) => turn.id === id)) this.bubbles.delete(id);
-        if (!path.some((turn) => turn.id === this.at)) this.mark(path.at(-1)?.id ?? null);
+        this.mark(path.some((turn) => turn.id === this.at) ? this.at : (path.at(-1)?.id ?? null));
+        for (const [id, { element }] of this.bubbles) element.classList.toggle("ace-chat-again", id === asked);
+        this.later.hidden = !later;
+        this.later.textContent = later ? `↓ ${texts().laterTurns(later)}` : "";
         if (atEnd) this.toEnd();
+    }
+
+    // What stays is not touched: it would lose the focus.
+    place(elements) {
+        const kept = new Set(elements);
+        for (const there of [...this.list.children]) if (!kept.has(there)) there.remove();
+        elements.forEach((element, index) => {
+            if (this.list.children[index] !== element) this.list.insertBefore(element, this.list.children[index] ?? null);
+        });
     }
 
     bubble(chat, turn) {
@@ -50,9 +63,13 @@ export class Thread {
             this.bubbles.set(turn.id, kept);
         }
         if (kept.drawn !== seen) {
-            const focused = kept.element.contains(document.activeElement) && kept.element !== document.activeElement;
+            const focused = document.activeElement;
+            const inside = kept.element.contains(focused) && kept.element !== focused;
             fillBubble(kept.element, chat, turn, run, this.acts);
-            if (focused) kept.element.focus();
+            const { textContent: text, className } = focused;
+            const alike = (one) => one.textContent === text && one.className === className && !one.disabled;
+            const buttons = [...kept.element.querySelectorAll("button, summary")];
+            if (inside) (buttons.find(alike) ?? kept.element).focus({ preventScroll: true });
             kept.drawn = seen;
         }
         return kept.element;
@@ -84,6 +101,11 @@ export class Thread {
     // The turn that keys are about, or null.
     get current() {
         return this.path?.find((turn) => turn.id === this.at) ?? null;
+    }
+
+    reveal(id) {
+        this.mark(id);
+        this.bubbles.get(id)?.element.scrollIntoView({ block: "nearest" });
     }
 
     move(step) {

@@ -2,8 +2,9 @@
 import { app } from "../../../../scripts/app.js";
 import { make } from "../../shared/dom.js";
 import { api } from "../../../../scripts/api.js";
+import { putOnCanvas } from "../canvas_drop.js";
 import { compare } from "./compare.js";
-import { showDialog } from "../dialogs.js";
+import { showDialog } from "../frame/dialogs.js";
 import { pictureAddress, server } from "../server.js";
 import { texts } from "../texts.js";
 
@@ -13,11 +14,11 @@ export function turnActs(panel) {
     const attempt = (work) => panel.attempt(work);
     const chat = () => panel.chat.id;
 
-    // Draws what a turn sends; the sheet is one more prompt, of no sampling.
-    async function drawSheet(ask, parent) {
+    // Draws what a turn sends, with the settings of a turn that there is, or of the next one; the sheet is one more prompt, of no sampling.
+    async function drawSheet(ask, parent, turn = null) {
         const words = texts();
         const body = make("div", { className: "ace-stage" }, words.waiting);
-        const told = await server.sheet(chat(), ask, parent);
+        const told = await server.sheet(chat(), ask, parent, turn);
         const closed = () => panel.runs.get(told.prompt_id) && attempt(() => panel.runs.stop(told.prompt_id));
         const dialog = showDialog(words.sheetTitle, body, { closed });
         const picture = ({ filename, subfolder, type }) => {
@@ -72,29 +73,34 @@ export function turnActs(panel) {
             use.focus();
         },
         goOn: (turn) => {
-            panel.goTo(turn.id);
+            panel.composer.cancelEdit();
+            panel.walk.goTo(turn.id);
             panel.composer.field.focus();
         },
-        retry: (turn) => attempt(async () => panel.begin(await server.retry(chat(), turn.id))),
-        again: (turn) => attempt(async () => panel.begin(await server.again(chat(), turn.id))),
+        retry: (turn) => attempt(async () => panel.begin(await server.retry(chat(), turn.id), true)),
+        again: (turn) => attempt(async () => panel.begin(await server.again(chat(), turn.id), true)),
         edit: (turn) => {
-            panel.goTo(turn.parent);
-            panel.composer.fill(turn);
+            panel.composer.edit(turn);
+            panel.draw();
+            panel.thread.reveal(turn.id);
         },
         compare: (turn) => compare(panel.chat, turn),
         mask: (turn) => {
-            panel.goTo(turn.id);
+            panel.composer.cancelEdit();
+            panel.walk.goTo(turn.id);
             const picture = panel.composer.take(chat(), { file: turn.answer.file });
+            panel.tray.move(picture, 0); // what is masked is what is edited
             panel.composer.openMask(picture);
         },
-        switchTo: (turn) => panel.switchTo(turn),
+        switchTo: (turn) => panel.walk.switchTo(turn),
         sheet: (turn) => {
             const { parts, pictures, extend, seed, depth } = turn;
-            return attempt(() => drawSheet({ parts, pictures, extend, seed, depth }, turn.parent));
+            return attempt(() => drawSheet({ parts, pictures, extend, seed, depth }, turn.parent, turn.id));
         },
         workflow: (turn) => attempt(() => openWorkflow(turn, false)),
         branch: (turn) => attempt(() => openWorkflow(turn, true)),
         dataset: sendToDataset,
+        toCanvas: (turn) => attempt(() => putOnCanvas({ chat: chat(), file: turn.answer.file })),
     };
 }
 

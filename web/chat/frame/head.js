@@ -1,9 +1,9 @@
 // The bar above: which conversation it is, and what can be done with it as a whole.
-import { make } from "../shared/dom.js";
-import { texts } from "./texts.js";
+import { make } from "../../shared/dom.js";
+import { texts } from "../texts.js";
 
 export class Head {
-    // acts: toggleList, create, toggleSettings, toggleHelp, rename(title), undo.
+    // acts: toggleList, create, toggleSettings, toggleHelp, rename(title), undo, redo.
     constructor(acts) {
         this.acts = acts;
         const words = texts();
@@ -13,23 +13,26 @@ export class Head {
         this.list = icon("pi-list", words.chats, acts.toggleList);
         this.settings = icon("pi-cog", words.settings, acts.toggleSettings);
         this.undo = icon("pi-undo", words.undoTurn, acts.undo);
+        this.redo = icon("pi-undo ace-chat-redo", words.redoTurn, acts.redo);
         this.element = make(
             "div",
             { className: "ace-chat-head" },
             this.list,
             this.title,
             this.undo,
+            this.redo,
             icon("pi-plus", words.newChat, acts.create),
             this.settings,
             icon("pi-question-circle", words.help, acts.toggleHelp),
         );
     }
 
-    show(chat, view, head) {
+    // later: how many turns follow the last that is shown.
+    show(chat, view, head, later) {
         this.title.textContent = chat?.title || texts().untitled;
         this.title.disabled = !chat;
         this.undo.disabled = !head || view !== "talk";
-        this.settings.disabled = false;
+        this.redo.disabled = !later || view !== "talk";
         this.list.setAttribute("aria-pressed", view === "list");
         this.settings.setAttribute("aria-pressed", view === "settings");
     }
@@ -46,8 +49,10 @@ export class Head {
             if (keep && input.value.trim() && input.value !== this.title.textContent) this.acts.rename(input.value);
         };
         input.addEventListener("keydown", (event) => {
-            if (event.key === "Enter") end(true);
-            if (event.key === "Escape") end(false);
+            if (event.key !== "Enter" && event.key !== "Escape") return;
+            event.preventDefault(); // the title has the focus then, and Enter would click it
+            event.stopPropagation();
+            end(event.key === "Enter");
         });
         input.addEventListener("blur", () => end(true));
         this.title.replaceWith(input);
