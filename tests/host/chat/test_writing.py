@@ -94,8 +94,7 @@ def test_what_was_typed_outlives_failures_other_windows_and_a_reload(open_page, 
     keys.press("Enter")
     until(lambda: held and page.pump(), "it was not sent")
     keys.type("the next one")
-    held.pop().continue_()
-    page.page.unroute(f"**/ace/chats/{chat.id}/turns")
+    held.pop().continue_()  # and nothing is unrouted: the browser may drop what is on its way then
     turn = page.answered(2)
     assert turn.parts == ("make it red\nand then blue",) and page.field.inner_text() == "the next one"
 
