@@ -41,8 +41,7 @@ export function compare(chat, turn) {
             x: () => wipe.flip(),
             1: () => wipe.toggleSize(),
         };
-        const key = event.key.toLowerCase();
-        if (event.target === select && key !== "." && key !== ",") return false;
+        const key = event.key.toLowerCase(); // no picture's name begins with one of them, so the menu misses nothing
         acts[key]?.();
         return key in acts;
     };
