@@ -300,6 +300,7 @@ def test_settings_can_be_chosen_before_there_is_a_conversation(chat):
     assert len(list(page.chats)) == count, "a conversation of nothing was left behind"
     page.write("a red circle")
     page.page.keyboard.press("Enter")
+    page.page.wait_for_function("() => localStorage.getItem('ACEEdit.Chat')")
     page.answered(0)
     assert (page.chat.settings.steps, page.chat.settings.cfg) == (3, 1.0) and len(list(page.chats)) == count + 1
     assert page.errors() == []
