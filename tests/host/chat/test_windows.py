@@ -110,7 +110,12 @@ def test_a_killed_server_loses_nothing(start_comfy, open_page, tmp_path):
     page.use(steps=1000)
     page.write("never mind")
     page.page.keyboard.press("Enter")
-    page.page.wait_for_function("() => document.querySelector('.ace-chat-run progress')?.value > 1")
+    # Of this turn: the one before may still show its own, and a turn that waits is not stopped but taken out of the queue.
+    until(lambda: len(page.chat.turns) == 3 and page.pump(), "no turn was made")
+    page.page.wait_for_function(
+        "id => document.querySelector(`[data-turn='${id}'] .ace-chat-run progress`)?.value > 1",
+        arg=page.chat.turns[2].id,
+    )
     page.page.get_by_role("button", name="Stop", exact=True).click()
     page.page.get_by_text("Stopped.").wait_for()
     assert page.chat.turns[2].answer is None
