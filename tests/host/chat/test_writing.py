@@ -23,6 +23,16 @@ def chips(page: ChatPage) -> list[str]:
     return [address.split("/pictures/")[1].split("?")[0] for address in found]
 
 
+def paint(page: ChatPage) -> None:
+    """A line across the upper part of the board, by mouse."""
+    box = page.page.locator(".ace-chat-board").bounding_box()
+    y = box["y"] + 0.2 * box["height"]
+    page.page.mouse.move(box["x"] + 0.2 * box["width"], y)
+    page.page.mouse.down()
+    page.page.mouse.move(box["x"] + 0.8 * box["width"], y, steps=4)
+    page.page.mouse.up()
+
+
 def hold(page: ChatPage, address: str) -> list[Any]:
     """What the page asks of an address from now on, unanswered."""
     held: list[Any] = []
@@ -210,6 +220,10 @@ def test_no_mask_is_lost_and_what_does_not_go_together_is_said(open_page, comfy,
     assert 0 < one == page.page.evaluate(marked) < two
     page.page.wait_for_timeout(200)
     assert page.page.evaluate("() => app.graph.nodes.length") == nodes, "the graph took it, too"
+    paint(page)
+    assert one < page.page.evaluate(marked)
+    keys.press("ControlOrMeta+z")
+    assert page.page.evaluate(marked) == one
 
     keys.press("Escape")
     page.page.get_by_text("What is to become of the marks?").wait_for()

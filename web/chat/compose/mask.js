@@ -121,7 +121,7 @@ export class MaskEditor {
     }
 
     point(event) {
-        const box = this.marks.getBoundingClientRect();
+        const box = this.marks.element.getBoundingClientRect();
         return [((event.clientX - box.left) / box.width) * this.width, ((event.clientY - box.top) / box.height) * this.height];
     }
 
