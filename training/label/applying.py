@@ -34,6 +34,10 @@ class Planned:
     words: Words
     changed: bool = False
 
+    def left(self, overwrite: bool) -> str:
+        """Why the row keeps its words; empty if it does not."""
+        return "its words were changed since the label was made" if self.changed and not overwrite else ""
+
 
 @dataclass
 class Applied:
@@ -124,8 +128,8 @@ def apply_labels(
         journal.refresh()
         writings = {}
         for one in batch:
-            if one.changed and not overwrite:
-                result.left[one.row.id] = "its words were changed since the label was made"
+            if reason := one.left(overwrite):
+                result.left[one.row.id] = reason
             elif not journal[one.row.id].waits:
                 result.left[one.row.id] = "somebody has decided on it meanwhile"
             else:

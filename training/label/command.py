@@ -250,8 +250,8 @@ def _write(args: argparse.Namespace) -> int:
         value = {"changed": result.changed, "failed": result.failed, "left": result.left}
         return _say_written(args, value, said)
     planned = plan(dataset, journal, args.language)
-    wanted = [one for one in planned if args.overwrite or not one.changed]
-    left = {one.row.id: "its words were changed since the label was made" for one in planned if one not in wanted}
+    wanted = [one for one in planned if not one.left(args.overwrite)]
+    left = {one.row.id: reason for one in planned if (reason := one.left(args.overwrite))}
     lines = []
     for one in wanted[:_SHOWN]:
         lines.append(f"{one.row.id}\n  - {one.row.instruction}\n  + {one.words.instruction}")
