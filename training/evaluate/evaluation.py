@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -199,9 +199,13 @@ class Evaluation:
         failed = tuple(pair for pair in self.failed if pair.dataset == name)
         return replace(self, results=results, datasets=(name,), failed=failed)
 
-    def without(self, pairs: Sequence[FailedPair]) -> Evaluation:
+    @property
+    def failed_names(self) -> set[tuple[str, str]]:
+        """Dataset and id of the pairs on which the student gave no picture."""
+        return {(pair.dataset, pair.id) for pair in self.failed}
+
+    def without(self, names: Collection[tuple[str, str]]) -> Evaluation:
         """The same without some pairs, to be compared with an evaluation in which these have failed."""
-        names = {(pair.dataset, pair.id) for pair in pairs}
         return replace(self, results=tuple(one for one in self.results if (one.dataset, one.id) not in names))
 
     def as_dict(self) -> dict[str, Any]:

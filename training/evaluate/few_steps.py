@@ -19,7 +19,7 @@ from ...ace.weights.presets import RecommendedSampling
 from ..trainer.progress import Progress, silent_progress
 from .cases import CaseSettings, choose_rows
 from .errors import NothingMeasuredError
-from .evaluation import Evaluation, FailedPair
+from .evaluation import Evaluation
 from .run import SamplerSettings, evaluate
 
 STEPS = (20, 8, 6, 4)
@@ -188,15 +188,11 @@ def find_fewest_steps(
             baseline, pairs = found, pairs - len(found.failed)
             if pairs < _LEAST_PAIRS:
                 return None
-        if found.failed and _names(found.failed) - _names(baseline.failed):
-            failed.append(way)
+        if found.failed_names <= baseline.failed_names:
+            trials.append(_trial(way, found.without(baseline.failed_names)))
         else:
-            trials.append(_trial(way, found.without(baseline.failed)))
+            failed.append(way)
     return FewStepSearch(trials[0], tuple(trials[1:]), pairs, loss, tuple(failed))
-
-
-def _names(pairs: Sequence[FailedPair]) -> set[tuple[str, str]]:
-    return {(pair.dataset, pair.id) for pair in pairs}
 
 
 def _trial(way: RecommendedSampling, found: Evaluation) -> Trial:

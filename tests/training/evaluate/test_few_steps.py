@@ -90,6 +90,7 @@ def test_every_way_is_measured_on_the_same_pairs(monkeypatch):
 
     class Found:
         results = failed = ()
+        failed_names: frozenset = frozenset()
         seconds = 0.5
 
         def without(self, _pairs):
