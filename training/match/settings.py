@@ -107,9 +107,8 @@ PRESETS = {
             "window": Window(0.65),
             "within_folders": True,
             "keep_largest": True,
-            "limits": Limits(
-                largest=1000
-            ),  # one set a folder: what does not fit is lost; a thousand have 500,000 pairs
+            # One set a folder: what does not fit is lost. A thousand have 500,000 pairs.
+            "limits": Limits(largest=1000),
         },
     ),
     "series": Preset(

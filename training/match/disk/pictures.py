@@ -17,8 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from ....ace.pictures.files.picture_folders import PICTURE_SUFFIXES
 from ..errors import MatchError
-from ..optional import optional
-from .places import Entry, Place, is_address, read_bytes
+from .places import Entry, Place, is_address, open_path, read_bytes
 
 _MEMBER = re.compile(r"(?P<archive>.*\.tar)#(?P<start>\d+)\+(?P<size>\d+)/(?P<name>.*)\Z", re.DOTALL | re.IGNORECASE)
 
@@ -108,11 +107,7 @@ def _inside(place: Place, folders: Iterable[str]) -> tuple[str, ...]:
 def _members(archive: Entry) -> Iterator[Entry]:
     """Those before the place where a broken archive breaks, and then the archive."""
     try:
-        if is_address(archive.path):
-            file = optional("fsspec", f"Opening {archive.path}").open(archive.path, "rb")
-        else:
-            file = open(archive.path, "rb")  # noqa: SIM115
-        with file as opened, tarfile.open(fileobj=io.BufferedReader(opened), mode="r:") as tar:
+        with open_path(archive.path) as opened, tarfile.open(fileobj=io.BufferedReader(opened), mode="r:") as tar:
             for member in tar:
                 if member.isfile() and _suffix(member.name) in PICTURE_SUFFIXES:
                     path = f"{archive.path}#{member.offset_data}+{member.size}/{member.name}"

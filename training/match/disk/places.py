@@ -80,7 +80,7 @@ class Place:
 
     def open(self, name: str) -> AbstractContextManager[IO[bytes]]:
         """A file to read parts of, here or in an object store; use it in a `with`."""
-        return _open(self.path(name))
+        return open_path(self.path(name))
 
     def read(self, name: str) -> bytes:
         return read_bytes(self.path(name))
@@ -149,13 +149,14 @@ class Place:
 
 def read_bytes(path: str, start: int | None = None, size: int | None = None) -> bytes:
     """A file, or `size` bytes of it from `start` on; path: of this machine, or an address."""
-    with _open(path) as file:
+    with open_path(path) as file:
         if start is not None:
             file.seek(start)
         return file.read() if size is None else file.read(size)
 
 
-def _open(path: str) -> AbstractContextManager[IO[bytes]]:
+def open_path(path: str) -> AbstractContextManager[IO[bytes]]:
+    """A file to read, of this machine or at an address; use it in a `with`."""
     return optional("fsspec", f"Opening {path}").open(path, "rb") if is_address(path) else open(path, "rb")
 
 

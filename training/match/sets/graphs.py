@@ -127,9 +127,8 @@ class TestedGraph:
         values = rough[np.searchsorted(rows, node), np.searchsorted(self._rows, near)]
         order = np.lexsort((-values, node))
         starts = np.searchsorted(node[order], rows)
-        last = (
-            np.minimum(starts + most, np.append(starts[1:], len(node))) - 1
-        )  # the place of each row's last wanted one
+        # The place of each row's last wanted one.
+        last = np.minimum(starts + most, np.append(starts[1:], len(node))) - 1
         least = values[order][np.maximum(last, 0)] if len(node) else np.zeros(len(rows))
         keep = values >= least[np.searchsorted(rows, node)] - 2 * self._vectors.margin
         return node[keep], near[keep]
