@@ -201,8 +201,11 @@ class _Repairer:
         except PairError as error:
             self._say(f"{row.id}: the row's instruction cannot be one ({error})")
             return row
+        if keep_prompt:
+            self._say(f"{row.id}: the caption now says what the row's prompt says")
+            return row
         self._say(f"{row.id}: the row's prompt and caption now say what its instruction says")
-        return row if keep_prompt else replace(row, prompt=plain_prompt(row.instruction, images))
+        return replace(row, prompt=plain_prompt(row.instruction, images))
 
     def _without_lost_letters(self, row: PairRow) -> PairRow:
         """The row without the further words that have lost letters; it is as good without them."""
