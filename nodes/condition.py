@@ -8,7 +8,7 @@ from comfy_execution.graph_utils import ExecutionBlocker
 from ..ace.lcu.indicators import AUTO, INDICATORS, MAX_IMAGES
 from ..ace.lcu.intake import condition_image
 from ..ace.lcu.units import ConditionUnit, LongContext
-from .host.masks import given_mask
+from ..ace.pictures.files.mask_reading import given_mask
 from .host.messages import Messages
 from .host.node import Node
 from .host.types import (

@@ -5,9 +5,9 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..ace.lcu.intake import condition_image
+from ..ace.pictures.files.mask_reading import given_mask
 from .condition import as_context
 from .encode import context_input
-from .host.masks import given_mask
 from .host.messages import Messages
 from .host.node import Node
 from .host.types import AceContext, AceImage, schema

@@ -13,8 +13,8 @@ import comfy.model_management
 import torch
 from comfy_api.latest import io, ui
 
+from ...ace.pictures.files.mask_reading import given_mask
 from ..host import paths
-from ..host.masks import given_mask
 from ..host.messages import announce_files, show_on_node
 from .links import upstream_graph, upstream_of_source
 from .pairing import batch_sizes, pair_pictures, pair_values

@@ -8,7 +8,6 @@ paths         models, datasets and runs in the host's folders
 examples      photographs of the pack, copied into the input folder when a graph names them
 routes        the pack's own routes on the server
 types         the socket types
-masks         what Load Image gives where there is no mask
 node          the class of all nodes: errors in plain words
 requirements  packages that are missing
 choices       values of menus that bring their own widgets
@@ -20,7 +19,6 @@ __all__ = [
     "choices",
     "examples",
     "flux",
-    "masks",
     "messages",
     "model",
     "node",

@@ -6,10 +6,10 @@ import torch
 from comfy_api.latest import io
 
 from ...ace.lcu.intake import condition_image
+from ...ace.pictures.files.mask_reading import given_mask
 from ...ace.pictures.masks import INPAINT_FILLS, inpaint_image
 from ...ace.pictures.preprocess import binarize
 from ..condition import indicator_input
-from ..host.masks import given_mask
 from ..host.messages import Messages
 from ..host.node import Node
 from ..host.types import AceImage, schema

@@ -2,7 +2,7 @@
 
 import torch
 from comfyui_ace.ace.lcu.intake import condition_image
-from comfyui_ace.nodes.host.masks import given_mask
+from comfyui_ace.ace.pictures.files.mask_reading import given_mask
 
 
 def test_load_images_empty_mask_is_none_and_no_news():

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ...ace.pictures.files.mask_reading import NO_MASK
+from ...ace.pictures.files.mask_reading import given_mask
 from ..dataset.disk.images import read_image, read_mask
 from ..dataset.disk.names import slug
 from ..dataset.disk.rows import is_duration
@@ -118,7 +118,7 @@ def make_pairs(plan: Plan, job: Job, inputs: Sequence[LoadedPicture], fetched: F
     pairs = []
     for number in range(count):
         images = [image[number] for image, _ in pictures]
-        masks, notes = without_black([_or_none(mask[number]) for _, mask in pictures])
+        masks, notes = without_black([given_mask(mask[number]) for _, mask in pictures])
         pairs.append(
             Pair(
                 source=images[0] if images else None,
@@ -193,8 +193,3 @@ def _images_of(
     else:
         decoded = [read_mask(io.BytesIO(file)).pixels for file in files]
     return decoded * count if len(decoded) == 1 else decoded
-
-
-def _or_none(mask: np.ndarray | None) -> np.ndarray | None:
-    """None for the black mask that Load Image has where there is none; others are spoken of where they are stored."""
-    return None if mask is None or (mask.shape == NO_MASK and not mask.any()) else mask

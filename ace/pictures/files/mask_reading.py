@@ -18,7 +18,7 @@ a spot, and everything agrees on the rest.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 THRESHOLD = 128
 """Levels of 255 above this may change."""
 
-NO_MASK = (64, 64)
-"""(H, W) of the black mask that ComfyUI's Load Image gives for every picture without transparency."""
+_NO_MASK = (64, 64)  # (H, W) of the black mask that ComfyUI's Load Image gives for every picture without transparency
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the brightness, by ITU-R BT.601, as Pillow takes it."""
@@ -42,6 +41,17 @@ _GRAIN = 3 / 255  # what a drawing's black and white stay within, and a photogra
 _FEW = 0.02  # share of the smaller area that may be otherwise, as lossy files are
 _EDGES = 0.1  # the same where two shapes are compared: their edges may be soft in different ways
 _SAMPLE = 1_000_000  # pixels that are looked at for the middle level
+
+Mask = TypeVar("Mask")  # numpy's array or torch's tensor
+
+
+def given_mask(mask: Mask | None) -> Mask | None:
+    """The mask that an artist has given: None for the black one that Load Image gives where there is none.
+
+    Args:
+        mask: array or tensor (B, H, W) or (H, W). A black one of another size was made by somebody, and stays.
+    """
+    return None if mask is None or (tuple(mask.shape[-2:]) == _NO_MASK and not mask.any()) else mask
 
 
 @dataclass(frozen=True, eq=False)
