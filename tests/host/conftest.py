@@ -17,6 +17,7 @@ PROBE_PACK = HERE / "harness" / "probe_pack"
 FLUX_PACK = HERE / "harness" / "flux_pack"
 NOVRAM_PACK = HERE / "harness" / "novram_pack"
 _LOG_MARKS = pytest.StashKey[dict]()
+_OPENED = pytest.StashKey[list]()
 
 
 def pytest_configure():
@@ -54,6 +55,8 @@ def pytest_runtest_makereport(item):
             elif isinstance(value, ComfyPage):
                 screenshot = value.screenshot(f"failed-{item.name}")
                 report.sections.append(("browser", "\n".join([f"screenshot: {screenshot}", *map(str, value.errors)])))
+        for number, page in enumerate(item.stash.get(_OPENED, [])):
+            report.sections.append((f"page {number}", page.told()))
     return report
 
 
@@ -159,9 +162,9 @@ def browser():
 
 
 @pytest.fixture
-def open_page(browser):
+def open_page(request, browser):
     """Open the front end of any server: ``open_page(server, locale="de", nodes_2=True)``; closed with the test."""
-    pages = []
+    pages = request.node.stash.setdefault(_OPENED, [])
 
     def open_(server, **kwargs) -> ComfyPage:
         pages.append(ComfyPage(browser, server, **kwargs))

@@ -11,7 +11,8 @@ export class Runs {
     // changed(promptId): something about a prompt of ours is new. ended(promptId, message): it is over. told(chat): the server
     // says that a conversation has changed. moved(): the queue is another. back(): the server is there again.
     constructor({ changed, ended, told, moved, back }) {
-        this.runs = new Map(); // by prompt: {state, queued, value, max, preview, shown}
+        this.runs = new Map(); // by prompt: {state, queued, value, max, blob, preview, shown}
+        this.news = new Set(); // prompts with steps and previews that are shown with the next frame
         this.current = null; // the prompt that runs, whoever's it is
         this.changed = changed;
         const listen = (name, work) => api.addEventListener(name, ({ detail }) => work(detail));
@@ -21,7 +22,7 @@ export class Runs {
         });
         listen("progress", ({ prompt_id, value, max }) => {
             this.current = prompt_id ?? this.current; // a page that is opened in the middle of a run has not heard it start
-            this.update(this.current, { value, max });
+            this.step(this.current, { value, max });
         });
         listen("b_preview_with_metadata", ({ blob, promptId }) => this.preview(promptId ?? this.current, blob));
         listen("b_preview", (blob) => this.preview(this.current, blob));
@@ -64,11 +65,30 @@ export class Runs {
         this.changed(promptId);
     }
 
-    preview(promptId, blob) {
+    // Of steps that come faster than the screen is drawn, the last one is shown: else the page would lag behind its run.
+    step(promptId, news) {
         const run = this.runs.get(promptId);
-        if (!run || !(blob instanceof Blob)) return;
-        if (run.preview) URL.revokeObjectURL(run.preview);
-        this.update(promptId, { preview: URL.createObjectURL(blob) });
+        if (!run) return;
+        Object.assign(run, news);
+        if (!this.news.size) requestAnimationFrame(() => this.showNews());
+        this.news.add(promptId);
+    }
+
+    showNews() {
+        const prompts = [...this.news];
+        this.news.clear();
+        for (const promptId of prompts) {
+            const run = this.runs.get(promptId);
+            if (run?.blob) {
+                if (run.preview) URL.revokeObjectURL(run.preview);
+                Object.assign(run, { preview: URL.createObjectURL(run.blob), blob: null });
+            }
+            if (run) this.changed(promptId);
+        }
+    }
+
+    preview(promptId, blob) {
+        if (blob instanceof Blob) this.step(promptId, { blob });
     }
 
     forget(promptId) {

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from comfyui_ace.nodes.chat.conversation.images import add_pixels
 from comfyui_ace.nodes.chat.conversation.tree import Answer
-from host.chat.chat_page import ChatPage, save_photo, until
+from host.chat.chat_page import UNENDING, ChatPage, save_photo, until
 
 pytestmark = pytest.mark.timeout(1800)
 
@@ -39,7 +39,7 @@ def stop(page: ChatPage) -> None:
 
 
 def test_a_turn_of_another_window_is_followed_and_a_cleared_queue_is_seen_by_all(page, open_page, comfy):
-    page.use(steps=1000)
+    page.use(steps=UNENDING)
     begin(page, "blur it")
     page.page.wait_for_function(_SAMPLES)
     other = open_beside(open_page, page)
@@ -77,7 +77,7 @@ def test_a_turn_of_another_window_is_followed_and_a_cleared_queue_is_seen_by_all
 
 
 def test_a_reload_in_the_middle_of_a_turn_goes_on_with_its_preview(page, open_page):
-    page.use(steps=1000)
+    page.use(steps=UNENDING)
     begin(page, "blur it")
     page.page.wait_for_function(_SAMPLES)
     page.page.reload()
@@ -92,7 +92,7 @@ def test_a_reload_in_the_middle_of_a_turn_goes_on_with_its_preview(page, open_pa
 
 
 def test_a_sheet_that_is_taken_out_of_the_queue_says_so(page, comfy, tmp_path):
-    page.use(steps=1000)
+    page.use(steps=UNENDING)
     begin(page, "blur it")
     page.page.wait_for_function(_SAMPLES)
     page.field.press("Escape")
@@ -112,7 +112,7 @@ def test_a_sheet_that_is_taken_out_of_the_queue_says_so(page, comfy, tmp_path):
 
 def test_what_is_written_while_a_turn_runs_waits_and_keeps_its_pictures(page):
     first = page.send("make it gray")
-    page.use(steps=1000)
+    page.use(steps=UNENDING)
     begin(page, "blur it")
     page.page.wait_for_function(_SAMPLES)
     page.write("now @image in red")
@@ -135,7 +135,7 @@ def test_what_is_written_while_a_turn_runs_waits_and_keeps_its_pictures(page):
     page.write("and on")
     assert page.chosen() == [third.answer.file]
 
-    page.use(steps=1000)
+    page.use(steps=UNENDING)
     page.page.keyboard.press("Enter")
     until(lambda: len(page.chat.turns) == 4 and page.pump(), "it was not sent")
     page.page.wait_for_function(_SAMPLES)

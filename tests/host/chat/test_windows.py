@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from comfyui_ace.nodes.chat.conversation.tree import Chat
-from host.chat.chat_page import ChatPage, make_long, save_photo, until
+from host.chat.chat_page import UNENDING, ChatPage, make_long, save_photo, until
+from host.conftest import PROBE_PACK
 from host.harness.comfy_server import PACK_ROOT, ComfyServer
 
 TURNS = 200
@@ -81,14 +82,14 @@ def kill(server: ComfyServer) -> None:
 
 
 def test_a_killed_server_loses_nothing(start_comfy, open_page, tmp_path):
-    server = start_comfy(packs={"ace-edit": PACK_ROOT})
+    server = start_comfy(packs={"ace-edit": PACK_ROOT, "probe": PROBE_PACK})
     page = ChatPage(open_page(server))
     page.upload(save_photo(tmp_path))
     page.use()
     first = page.send("make it gray")
     until(lambda: page.chat.turns[0].answer.seconds is not None and page.pump(), "how long it took was not noted")
     first = page.chat.turns[0]
-    page.use(steps=1000)
+    page.use(steps=UNENDING)
     page.write("blur it")
     page.page.keyboard.press("Enter")
     page.page.wait_for_function("() => document.querySelector('.ace-chat-run progress')?.value > 1")
@@ -107,7 +108,7 @@ def test_a_killed_server_loses_nothing(start_comfy, open_page, tmp_path):
     until(lambda: page.chat.turns[1].answer is not None and page.pump(), "the turn did not run again")
     assert page.chat.turns[1].seed == chat.turns[1].seed and len(page.chat.turns) == 2
 
-    page.use(steps=1000)
+    page.use(steps=UNENDING)
     page.write("never mind")
     page.page.keyboard.press("Enter")
     # Of this turn: the one before may still show its own, and a turn that waits is not stopped but taken out of the queue.

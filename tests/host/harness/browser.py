@@ -264,6 +264,13 @@ class ComfyPage:
     def _is_queue_request(response: Any) -> bool:
         return response.request.method == "POST" and urlsplit(response.url).path == "/api/prompt"
 
+    def told(self) -> str:
+        """What can be read on the page, its errors, and what its server has in the queue: for the report of a test."""
+        parts = [self.page.locator("body").inner_text()[-4000:], *map(str, self.errors)]
+        if getattr(self.server, "running", True):  # a client of a server that others started does not know
+            parts.append(self.server.fetch("/queue").text[:2000])
+        return "\n".join(parts)
+
     def screenshot(self, name: str) -> Path:
         """Write <name>.png into the artefacts folder and return its path."""
         path = artifacts_folder() / f"{name}.png"

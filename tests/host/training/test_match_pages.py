@@ -11,9 +11,9 @@ from picture_collections import sets_by_name, settings, silent, write_groups
 
 @pytest.fixture
 def page(browser):
-    opened = browser.new_page(accept_downloads=True)
-    yield opened
-    opened.close()
+    context = browser.new_context(accept_downloads=True)
+    yield context.new_page()
+    context.close()
 
 
 def test_sets_and_pictures_are_struck_out_and_saved(page, tmp_path):
@@ -29,10 +29,20 @@ def test_sets_and_pictures_are_struck_out_and_saved(page, tmp_path):
     page.get_by_role("link", name="Sets").click()
     assert page.locator(".set").count() == 3
     assert all(page.locator(".picture img").evaluate_all("pictures => pictures.map(one => one.naturalWidth > 0)"))
+    page.wait_for_load_state()  # a click before its script runs would do nothing
+    beside = page.context.new_page()
+    beside.goto(page.url)
     page.locator(".set", has_text="g000-").get_by_role("button", name="Strike out", exact=True).click()
-    page.locator(".picture", has_text="g002-1.jpg").click()
-    page.locator(".picture", has_text="g002-2.jpg").click()
-    page.locator(".picture", has_text="g002-2.jpg").click()  # kept after all
+    for number, pressed in ((1, True), (2, True), (2, False)):  # the second is kept after all
+        picture = page.locator(".picture", has_text=f"g002-{number}.jpg")
+        picture.click()
+        assert picture.get_attribute("aria-pressed") == str(pressed).lower()
+    assert page.locator("#count").inner_text() == "1 set and 1 picture struck out"
+    # A page that is open beside it follows, and a choice there takes none back.
+    beside.wait_for_function("() => document.getElementById('count').innerText === '1 set and 1 picture struck out'")
+    for _ in range(2):
+        beside.locator(".picture", has_text="g001-0.jpg").click()
+    beside.close()
     page.reload()  # choices outlive it
     assert page.locator("#count").inner_text() == "1 set and 1 picture struck out"
     with page.expect_download() as download:

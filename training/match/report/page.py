@@ -46,8 +46,15 @@ button { font: inherit; cursor: pointer; }
 """
 _SCRIPT = """
 (function () {
-  var run = %(run)s, name = %(name)s, out = {sets: {}, pictures: {}};
-  try { out = JSON.parse(localStorage.getItem('ace-match-' + run)) || out; } catch (error) {}
+  var run = %(run)s, name = %(name)s, place = 'ace-match-' + run, out = {sets: {}, pictures: {}};
+  // Another page of this run may be open beside this one and know more; a browser may also refuse to remember anything.
+  function recall() { try { out = JSON.parse(localStorage.getItem(place)) || out; } catch (error) {} }
+  function turn(kind, id) {
+    recall();
+    out[kind][id] = !out[kind][id];
+    try { localStorage.setItem(place, JSON.stringify(out)); } catch (error) {}
+    show();
+  }
   function told(kind, gone) { return Object.keys(out[kind]).filter(function (id) { return !!out[kind][id] === gone; }); }
   function counted(found, word) { return found.length + ' ' + word + (found.length === 1 ? '' : 's'); }
   function show() {
@@ -65,13 +72,13 @@ _SCRIPT = """
     });
     document.getElementById('count').textContent =
       counted(told('sets', true), 'set') + ' and ' + counted(told('pictures', true), 'picture') + ' struck out';
-    try { localStorage.setItem('ace-match-' + run, JSON.stringify(out)); } catch (error) {}
   }
   document.addEventListener('click', function (event) {
     var picture = event.target.closest('[data-picture]'), strike = event.target.closest('.strike');
-    if (picture) { out.pictures[picture.dataset.picture] = !out.pictures[picture.dataset.picture]; show(); }
-    if (strike) { var id = strike.closest('[data-set]').dataset.set; out.sets[id] = !out.sets[id]; show(); }
+    if (picture) turn('pictures', picture.dataset.picture);
+    if (strike) turn('sets', strike.closest('[data-set]').dataset.set);
   });
+  window.addEventListener('storage', function (event) { if (event.key === place) { recall(); show(); } });
   document.getElementById('save').addEventListener('click', function () {
     var data = {format: %(format)s, run: run, page: %(page)s, saved: Date.now(), sets: told('sets', true),
                 pictures: told('pictures', true), kept: {sets: told('sets', false), pictures: told('pictures', false)}};
@@ -80,6 +87,7 @@ _SCRIPT = """
     link.download = name;
     document.body.appendChild(link); link.click(); link.remove();
   });
+  recall();
   show();
 })();
 """
@@ -118,7 +126,7 @@ def write_pages(folder: Path, found: Finding, on_progress: OnProgress) -> Path:
         The first page.
     """
     place = Place.of(folder)
-    state = json.dumps({"digest": found.digest, "pages": 3}).encode()
+    state = json.dumps({"digest": found.digest, "pages": 4}).encode()
     if place.exists(_DRAWN) and place.read(_DRAWN) == state:
         return folder / "index.html"
     shown, left_out = _chosen_sets(found)

@@ -13,6 +13,25 @@ from comfy_api.latest import ComfyExtension, io
 from PIL import Image
 from server import PromptServer
 
+UNENDING = 1000  # steps: whoever runs so many goes on at the step below until it is interrupted, however fast the machine
+_HELD_AT = 20
+
+
+def _hold_unending_runs():
+    update = comfy.utils.ProgressBar.update_absolute
+
+    def update_absolute(bar, value, total=None, preview=None):
+        update(bar, value, total, preview)
+        while bar.total == UNENDING and bar.current == _HELD_AT:
+            time.sleep(0.1)
+            comfy.model_management.throw_exception_if_processing_interrupted()
+            update(bar, value, total, preview)
+
+    comfy.utils.ProgressBar.update_absolute = update_absolute
+
+
+_hold_unending_runs()
+
 
 class ProbeSteps(io.ComfyNode):
     @classmethod
