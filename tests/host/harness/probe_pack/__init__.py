@@ -13,7 +13,9 @@ from comfy_api.latest import ComfyExtension, io
 from PIL import Image
 from server import PromptServer
 
-UNENDING = 1000  # steps: whoever runs so many goes on at the step below until it is interrupted, however fast the machine
+UNENDING = (
+    1000  # steps: whoever runs so many goes on at the step below until it is interrupted, however fast the machine
+)
 _HELD_AT = 20
 
 
