@@ -11,8 +11,10 @@ import { addPanel, growToFit, onChosen, removeWidget, widgetOf } from "./shared/
 const KINDS = { ACETrain: "train", ACEDistil: "distil" };
 const NAME = "name";
 const PANEL = "ace_run";
-const BUTTONS_HEIGHT = 44; // pixels
-const CURVE_HEIGHT = 130; // with its legend
+// In pixels.
+const BUTTONS_HEIGHT = 40;
+const CURVE_HEIGHT = 112; // with its legend
+const MARGINS = 20; // that a node keeps above and below a panel together
 const TEXTS = {
     en: {
         openWorkflow: "Open workflow",
@@ -65,8 +67,9 @@ function showRun(node, run) {
     const widget = widgetOf(node, PANEL) ?? addRunPanel(node);
     const parts = [...(buttons.length ? [buttonRow(buttons)] : []), ...(image ? [image, legend(run.curve)] : [])];
     widget.element.replaceChildren(...parts);
-    widget.panelHeight = (buttons.length ? BUTTONS_HEIGHT : 0) + (image ? CURVE_HEIGHT : 0);
-    widget.element.style.minHeight = `${widget.panelHeight}px`;
+    const height = (buttons.length ? BUTTONS_HEIGHT : 0) + (image ? CURVE_HEIGHT : 0);
+    widget.panelHeight = height + MARGINS;
+    widget.element.style.minHeight = `${height}px`;
     growToFit(node);
     node.setDirtyCanvas(true, true);
 }
@@ -91,6 +94,17 @@ function awaitDataset(node) {
     if (Array.isArray(options?.values) && !options.values.includes(value)) options.values = [...options.values, value];
 }
 
+// Where Vue draws nodes, the last preview of a run stays beside what the node shows in the end. Only the front end's own store
+// can take it away; without that store the sheet is there twice, and nothing else happens.
+function dropPreview(id) {
+    const stores = document.getElementById("vue-app")?.__vue_app__?.config.globalProperties.$pinia?._s;
+    stores?.get("nodeOutput")?.revokePreviewsByExecutionId?.(id);
+}
+
+function onExecuted({ detail: { node: id, output } }) {
+    if (output?.images?.length && nodeById(id)?.comfyClass in KINDS) dropPreview(id);
+}
+
 async function onRun({ detail: run }) {
     const node = nodeById(run.node);
     if (node && KINDS[node.comfyClass] === run.kind) showRun(node, run);
@@ -103,6 +117,7 @@ app.registerExtension({
     name: "ACEEdit.Training",
     setup() {
         api.addEventListener("ace.training", onRun);
+        api.addEventListener("executed", onExecuted);
         api.addEventListener("ace.files", refreshMenus);
     },
     nodeCreated(node) {

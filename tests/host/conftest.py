@@ -56,7 +56,10 @@ def pytest_runtest_makereport(item):
                 screenshot = value.screenshot(f"failed-{item.name}")
                 report.sections.append(("browser", "\n".join([f"screenshot: {screenshot}", *map(str, value.errors)])))
         for number, page in enumerate(item.stash.get(_OPENED, [])):
-            report.sections.append((f"page {number}", page.told()))
+            try:
+                report.sections.append((f"page {number}", page.told()))
+            except Exception as error:  # its page or server is gone; the failure itself must still be reported
+                report.sections.append((f"page {number}", f"could not be asked: {error}"))
     return report
 
 

@@ -90,8 +90,8 @@ class FewStepSearch:
             return f"Samples as the model does, {before}: cheaper ways were not near enough."
         share = before.evaluations / after.evaluations
         return (
-            f"Samples {after}, {after.evaluations} evaluation{'' if after.evaluations == 1 else 's'} of the model a picture "
-            f"instead of {before.evaluations} ({share:.1f} times fewer), and stays within {self.loss:.0%} of its score."
+            f"Samples {after}: {share:.1f} times less work a picture than the model's own way, and within {self.loss:.0%} of "
+            "its score."
         )
 
     def to_html(self) -> str:

@@ -1,6 +1,6 @@
 // A loss curve as an SVG that takes the width it is given.
 const WIDTH = 300;
-const HEIGHT = 90;
+const HEIGHT = 76;
 const TOP = 14; // of the drawing, below its words
 export const COLOURS = { training: "#6aa9ff", heldOut: "#ffb454" };
 const SVG = "http://www.w3.org/2000/svg";
@@ -27,6 +27,7 @@ export function curveImage(curve, steps, words) {
     if (!curve.training.length) return null;
     const place = scale(points, steps || Math.max(...points.map(([step]) => step)));
     const made = draw("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, width: "100%", height: HEIGHT, role: "img" });
+    made.style.display = "block"; // else a line's gap would be below it
     made.setAttribute("preserveAspectRatio", "none");
     made.append(draw("rect", { width: WIDTH, height: HEIGHT, fill: "#0003" }));
     const line = { fill: "none", "vector-effect": "non-scaling-stroke", "stroke-width": 1.5 };

@@ -54,8 +54,8 @@ export const sentences = {
     "it has all the fine detail that its VAE can paint ({} of the teacher's)": "它有其 VAE 能画出的全部细节，为教师的 {#0}",
 
     "Samples as the model does, {}: cheaper ways were not near enough.": "按模型自己的方式采样（{0}）：更省的方式都不够接近。",
-    "Samples {}, {} evaluation{} of the model a picture instead of {} ({} times fewer), and stays within {} of its score.":
-        "采样方式：{0}，每张图像只需计算模型 {#1} 次而不是 {#3} 次（少 {#4} 倍），得分损失不超过 {#5}。",
+    "Samples {}: {} times less work a picture than the model's own way, and within {} of its score.":
+        "采样方式：{0}，每张图像的计算量是模型自己方式的 {#1} 分之一，得分损失不超过 {#2}。",
     "with {} step{} {}": "{#0} 步，{2}",
     "without guidance": "不用引导",
     "with guidance {}": "引导强度 {#0}",

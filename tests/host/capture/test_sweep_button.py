@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from comfyui_ace.training.workflows.node_sizes import node_size
 from host.capture.test_sweep_node import WIDGETS, count, ended, fill, graph, idle, settle, wait_until
 from host.capture.test_sweep_node import server as server  # a fixture
 from host.harness.browser import ComfyPage
 from host.harness.capture_graphs import Gate
+from host.harness.node_boxes import assert_has_room
 from PIL import Image
 
 _SWEEP = "app.graph.nodes.find(node => node.type === 'ACESweep')"
@@ -89,6 +91,9 @@ def test_the_button_stops_the_sweep_and_survives_a_reload(page, server):
     title, *more = page.page.locator(".ace-notice").last.inner_text().split("\n")
     assert title == "Sweep: done"
     assert any("kept" in line for line in more)
+    page.page.evaluate(f"width => ({_SWEEP}).setSize([width, 0])", node_size("ACESweep")[0])
+    page.settle()
+    assert_has_room(page, "ACESweep")
     assert errors(page) == []
 
 

@@ -268,7 +268,7 @@ class ComfyPage:
         """What can be read on the page, its errors, and what its server has in the queue: for the report of a test."""
         parts = [self.page.locator("body").inner_text()[-4000:], *map(str, self.errors)]
         if getattr(self.server, "running", True):  # a client of a server that others started does not know
-            parts.append(self.server.fetch("/queue").text[:2000])
+            parts.append(self.server.fetch("/queue").body[:2000].decode(errors="replace"))
         return "\n".join(parts)
 
     def screenshot(self, name: str) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import combinations
 
+from comfyui_ace.training.workflows.node_sizes import node_size
 from host.harness.browser import ComfyPage
 
 _TITLE = 30  # pixels, above a node's corner
@@ -88,6 +89,13 @@ def overlaps(boxes: list[NodeBox]) -> list[str]:
         if width > _TOUCHING and height > _TOUCHING:
             found.append(f"{one.kind} ({one.id}) and {other.kind} ({other.id}) overlap by {width:.0f} x {height:.0f}")
     return found
+
+
+def assert_has_room(page: ComfyPage, kind: str) -> None:
+    """A node that has run is no larger than workflows are laid out for, so nothing comes to lie below it."""
+    _, most = node_size(kind)
+    (box,) = [box for box in node_boxes(page) if box.kind == kind]
+    assert box.height <= most, f"{kind} has grown to {box.height:.0f} pixels; workflows leave {most} for it"
 
 
 def wires_behind(page: ComfyPage, boxes: list[NodeBox]) -> list[str]:

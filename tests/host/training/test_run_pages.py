@@ -8,8 +8,10 @@ import os
 from pathlib import Path
 
 import pytest
+from comfyui_ace.training.workflows.node_sizes import node_size
 from host.harness.browser import ComfyPage
 from host.harness.comfy_server import ComfyServer
+from host.harness.node_boxes import assert_has_room
 from host.training.test_training_nodes import training
 from host.training.test_training_nodes import training_comfy as training_comfy  # a fixture
 
@@ -125,6 +127,7 @@ def test_a_finished_distillation_is_opened_from_its_node_and_its_notice(
     page = open_page(training_comfy, nodes_2=nodes_2)
     open_distil(page, name, nodes_2)
     assert page.page.evaluate(f"() => !({PANEL})")
+    page.page.evaluate(f"width => ({NODE}).setSize([width, ({NODE}).size[1]])", node_size("ACEDistil")[0])
     edited = page.page.evaluate("() => app.graph.nodes.length")
     page.page.evaluate(WATCH)
     page.queue(timeout=300)
@@ -133,6 +136,12 @@ def test_a_finished_distillation_is_opened_from_its_node_and_its_notice(
     notice.wait_for()
     assert name in notice.inner_text() and "score" in notice.inner_text()
     page.screenshot(f"distilled-{nodes_2}")
+    if nodes_2:  # the sheet is there once, not as the last preview and as a picture
+        page.page.wait_for_function(
+            f"() => document.querySelector(`[data-node-id='${{{NODE}.id}}']`).querySelectorAll('img').length === 1"
+        )
+    assert_has_room(page, "ACEDistil")
+    page.screenshot(f"whole-{nodes_2}")
     assert page.page.evaluate("() => app.graph.nodes.length") == edited
     assert page.page.evaluate(f"() => !!({PANEL})?.querySelector('svg polyline')")
 
@@ -161,6 +170,32 @@ def test_a_finished_distillation_is_opened_from_its_node_and_its_notice(
     )
     later.page.locator(".ace-run button", has_text="Open workflow").click()
     later.page.wait_for_function("() => app.graph.nodes.some(node => node.type === 'LoraLoaderModelOnly')")
+
+
+@pytest.mark.parametrize("has_report", [False, True])
+def test_the_curve_and_its_words_are_seen_whole(training_comfy: ComfyServer, open_page, nodes_2, has_report):
+    """While it trains there are no buttons above it yet."""
+    name = f"seen {nodes_2} {has_report}"
+    folder = training_comfy.base_dir / "output" / "distil" / name
+    (folder / "report").mkdir(parents=True)
+    if has_report:
+        (folder / "report" / "index.html").write_text(PAGE)
+    metrics = [{"event": kind, "step": step, "loss": 1 / step} for step in (1, 2) for kind in ("step", "validation")]
+    (folder / "metrics.jsonl").write_text("\n".join(map(json.dumps, metrics)) + "\n")
+    page = open_page(training_comfy, nodes_2=nodes_2)
+    open_distil(page, name, nodes_2)
+    page.page.wait_for_function(f"() => ({PANEL})?.querySelectorAll('svg polyline').length === 2")
+    page.settle()
+    page.screenshot(f"curve-{nodes_2}-{has_report}")
+    last, node = page.page.evaluate(f"""() => {{
+        const node = {NODE}, vue = document.querySelector(`[data-node-id="${{node.id}}"]`);
+        const [, bottom] = app.canvas.ds.convertOffsetToCanvas([0, node.pos[1] + node.size[1]]);
+        const top = app.canvas.canvas.getBoundingClientRect().top;
+        return [({PANEL}).lastElementChild.lastElementChild.getBoundingClientRect().bottom,
+                vue ? vue.getBoundingClientRect().bottom : top + bottom];
+    }}""")
+    clipped = page.page.evaluate(f"() => ({PANEL}).scrollHeight - ({PANEL}).clientHeight")
+    assert 0 < last <= node and clipped <= 1, (last, node, clipped)
 
 
 def test_a_new_dataset_is_in_the_menus_at_once(comfy, browser_page, photo):
