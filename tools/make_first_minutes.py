@@ -24,7 +24,7 @@ from host.harness.install.training_packages import lend_training_packages  # noq
 from PIL import Image  # noqa: E402
 
 PICTURES = ROOT / "docs" / "images"
-_WIDTH, _QUALITY = 1120, 72  # pixels and quality of a picture on the page
+_WIDTH, _QUALITY = 1120, 66  # pixels and quality of a picture on the page
 _PATIENCE_MS = 3_600_000  # of a machine that does other things, too
 _NOTICE = ".ace-notice"
 # A curve to be seen, and how long it still takes. There may be no second one: a few pictures leave none to hold out.
