@@ -27,7 +27,7 @@ PICTURES = ROOT / "docs" / "images"
 _WIDTH, _QUALITY = 1120, 66  # pixels and quality of a picture on the page
 _PATIENCE_MS = 3_600_000  # of a machine that does other things, too
 _NOTICE = ".ace-notice"
-# A curve to be seen, and how long it still takes. There may be no second one: a few pictures leave none to hold out.
+# A curve to be seen, and how long it still takes.
 _LEARNS = """() => document.querySelector('.ace-run svg polyline')?.getAttribute('points').split(' ').length > 30
     && app.graph.nodes.some(node => node.widgets?.some(widget => String(widget.value).includes('min left')))"""
 _SET_STEPS = """steps => { app.graph.nodes.find(node => node.type === 'ACEDistil').widgets

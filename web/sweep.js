@@ -10,8 +10,7 @@ import { addButton, addPanel, growToFit, removeWidget, widgetOf } from "./shared
 const NODE = "ACESweep";
 const BUTTON = "stop sweep";
 const PANEL = "ace_sweep";
-const PANEL_HEIGHT = 144; // pixels, with the margins that the front end takes of it
-const MARGINS = 20; // what is higher than the rest would lie over the button below
+const PANEL_HEIGHT = 124; // pixels; what is higher would lie over the button below
 const TEXTS = {
     en: {
         stop: "■ Stop sweep",
@@ -53,7 +52,7 @@ function addSweepPanel(node) {
     removeWidget(node, BUTTON); // it comes and goes, so it belongs below
     const bar = make("progress", { style: "width: 100%; height: 10px; accent-color: #4caf7d" });
     const picture = make("img", { style: "display: block; max-width: 100%; height: 104px; object-fit: contain" });
-    const look = { className: "ace-sweep", style: `min-height: ${PANEL_HEIGHT - MARGINS}px` };
+    const look = { className: "ace-sweep", style: `min-height: ${PANEL_HEIGHT}px` };
     const widget = addPanel(node, PANEL, look, () => PANEL_HEIGHT, bar, picture);
     growToFit(node);
     return widget;

@@ -14,7 +14,6 @@ const PANEL = "ace_run";
 // In pixels.
 const BUTTONS_HEIGHT = 40;
 const CURVE_HEIGHT = 112; // with its legend
-const MARGINS = 20; // that a node keeps above and below a panel together
 const TEXTS = {
     en: {
         openWorkflow: "Open workflow",
@@ -67,9 +66,8 @@ function showRun(node, run) {
     const widget = widgetOf(node, PANEL) ?? addRunPanel(node);
     const parts = [...(buttons.length ? [buttonRow(buttons)] : []), ...(image ? [image, legend(run.curve)] : [])];
     widget.element.replaceChildren(...parts);
-    const height = (buttons.length ? BUTTONS_HEIGHT : 0) + (image ? CURVE_HEIGHT : 0);
-    widget.panelHeight = height + MARGINS;
-    widget.element.style.minHeight = `${height}px`;
+    widget.panelHeight = (buttons.length ? BUTTONS_HEIGHT : 0) + (image ? CURVE_HEIGHT : 0);
+    widget.element.style.minHeight = `${widget.panelHeight}px`;
     growToFit(node);
     node.setDirtyCanvas(true, true);
 }

@@ -45,21 +45,21 @@ def pytest_collection_modifyitems(items):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item):
-    """Show what the host printed during a test that failed."""
+    """Show what the host printed during a test that failed, and what stood on its pages."""
     report = yield
     if report.when == "call" and report.failed:
-        for name, value in getattr(item, "funcargs", {}).items():
+        given = getattr(item, "funcargs", {})
+        for name, value in given.items():
             if isinstance(value, ComfyServer):
                 since = item.stash.get(_LOG_MARKS, {}).get(name, 0)
                 report.sections.append((f"ComfyUI log ({name})", value.log_text(since)[-8000:]))
-            elif isinstance(value, ComfyPage):
-                screenshot = value.screenshot(f"failed-{item.name}")
-                report.sections.append(("browser", "\n".join([f"screenshot: {screenshot}", *map(str, value.errors)])))
-        for number, page in enumerate(item.stash.get(_OPENED, [])):
+        opened = [*item.stash.get(_OPENED, []), *(value for value in given.values() if isinstance(value, ComfyPage))]
+        for number, page in enumerate(dict.fromkeys(opened)):
             try:
-                report.sections.append((f"page {number}", page.told()))
+                told = f"screenshot: {page.screenshot(f'failed-{item.name}-{number}')}\n{page.told()}"
             except Exception as error:  # its page or server is gone; the failure itself must still be reported
-                report.sections.append((f"page {number}", f"could not be asked: {error}"))
+                told = f"could not be asked: {error}"
+            report.sections.append((f"page {number}", told))
     return report
 
 

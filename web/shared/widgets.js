@@ -1,6 +1,8 @@
 // Widgets of a node: found by their names, added without being saved, and followed.
 import { make } from "./dom.js";
 
+const PANEL_MARGINS = 20; // pixels that the front end keeps above and below a panel together
+
 export const widgetOf = (node, name) => node?.widgets?.find((widget) => widget.name === name);
 
 // Has something called after an object's own function of that name, with what that was given.
@@ -33,9 +35,11 @@ export function addButton(node, name, onclick, options = {}) {
     return unsaved(node.addWidget("button", name, null, onclick, { serialize: false, ...options }));
 }
 
-// A box of HTML below a node's widgets. height: a function, pixels; it is asked again whenever the node is laid out.
+// A box of HTML below a node's widgets. height: of what is in it, in pixels; a function that is asked again whenever the node
+// is laid out.
 export function addPanel(node, name, properties, height, ...children) {
-    const options = { serialize: false, hideOnZoom: false, getMinHeight: height, getMaxHeight: height };
+    const whole = () => height() + PANEL_MARGINS;
+    const options = { serialize: false, hideOnZoom: false, getMinHeight: whole, getMaxHeight: whole };
     return unsaved(node.addDOMWidget(name, name, make("div", properties, ...children), options));
 }
 

@@ -55,7 +55,7 @@ export const sentences = {
 
     "Samples as the model does, {}: cheaper ways were not near enough.": "按模型自己的方式采样（{0}）：更省的方式都不够接近。",
     "Samples {}: {} times less work a picture than the model's own way, and within {} of its score.":
-        "采样方式：{0}，每张图像的计算量是模型自己方式的 {#1} 分之一，得分损失不超过 {#2}。",
+        "采样方式：{0}，每张图像的计算量只有模型自己方式的 1/{#1}，得分损失不超过 {#2}。",
     "with {} step{} {}": "{#0} 步，{2}",
     "without guidance": "不用引导",
     "with guidance {}": "引导强度 {#0}",

@@ -13,9 +13,8 @@ from comfy_api.latest import ComfyExtension, io
 from PIL import Image
 from server import PromptServer
 
-UNENDING = (
-    1000  # steps: whoever runs so many goes on at the step below until it is interrupted, however fast the machine
-)
+# Whoever runs so many steps goes on at the one below until it is interrupted, however fast the machine is.
+UNENDING = 1000
 _HELD_AT = 20
 
 
