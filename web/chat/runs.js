@@ -12,6 +12,7 @@ export class Runs {
     // says that a conversation has changed. moved(): the queue is another. back(): the server is there again.
     constructor({ changed, ended, told, moved, back }) {
         this.runs = new Map(); // by prompt: {state, queued, value, max, blob, preview, shown}
+        this.over = new Set(); // prompts that were heard to end: what the server said before that is old
         this.news = new Set(); // prompts with steps and previews that are shown with the next frame
         this.current = null; // the prompt that runs, whoever's it is
         this.changed = changed;
@@ -29,6 +30,7 @@ export class Runs {
         for (const name of ["execution_success", "execution_error", "execution_interrupted"]) {
             listen(name, ({ prompt_id, exception_message: message }) => {
                 const run = this.runs.get(prompt_id);
+                this.over.add(prompt_id);
                 if (!run) return;
                 this.forget(prompt_id);
                 if (!run.shown) ended(prompt_id, message);
@@ -106,12 +108,14 @@ export class Runs {
     settle(turns, known) {
         for (const { answer, state, prompt } of turns) {
             if (!answer && (state === "waiting" || state === "running")) this.follow(prompt, state);
-            else if (known.has(prompt)) this.forget(prompt);
+            // A prompt that is gone may also be one that has not come to the queue yet.
+            else if (state !== "gone" || known.has(prompt)) this.forget(prompt);
         }
     }
 
     // A prompt that this window did not begin, or began before it was loaded anew.
     follow(promptId, state) {
+        if (this.over.has(promptId)) return;
         const run = this.runs.get(promptId);
         if (!run) this.runs.set(promptId, { state, queued: true });
         else if (state === "running") run.state = state;

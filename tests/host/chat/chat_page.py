@@ -108,7 +108,7 @@ class ChatPage:
             self.open(self.chats.create(Settings(**change)).id)
             return
         reply = self.comfy.server.fetch(f"/ace/chats/{self.chat.id}/edit", "POST", json={"settings": change})
-        assert reply.status == 200, reply.text
+        assert reply.status == 200, reply.body
 
     def open(self, chat: str) -> None:
         """A conversation, from the list."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from comfyui_ace.nodes.chat.conversation.images import add_pixels
@@ -89,6 +91,27 @@ def test_a_reload_in_the_middle_of_a_turn_goes_on_with_its_preview(page, open_pa
     stop(page)
     page.page.get_by_text("Stopped.").wait_for()
     assert page.errors() == []
+
+
+def test_what_the_server_said_before_a_turn_was_stopped_does_not_bring_it_back(page, comfy):
+    page.use(steps=UNENDING)
+    begin(page, "blur it")
+    page.page.wait_for_function(_SAMPLES)
+    late = [comfy.fetch(f"/ace/chats/{page.chat.id}")]
+    assert late[0].json()["turns"][0]["state"] == "running"
+
+    def hold(route) -> None:
+        """The page hears that the turn has ended, and asks again, before the first answer comes."""
+        if not late:
+            route.continue_()
+            return
+        time.sleep(1.5)
+        route.fulfill(body=late.pop().body, content_type="application/json")
+
+    page.page.route(f"**/ace/chats/{page.chat.id}", hold)
+    stop(page)
+    page.page.get_by_text("Stopped.").wait_for()
+    assert not late and page.errors() == []
 
 
 def test_a_sheet_that_is_taken_out_of_the_queue_says_so(page, comfy, tmp_path):
