@@ -35,10 +35,10 @@ export function addButton(node, name, onclick, options = {}) {
     return unsaved(node.addWidget("button", name, null, onclick, { serialize: false, ...options }));
 }
 
-// A box of HTML below a node's widgets. height: of what is in it, in pixels; a function that is asked again whenever the node
-// is laid out.
+// A box of HTML below a node's widgets. height: of what is in it, in pixels, 0 for nothing; a function that is asked again
+// whenever the node is laid out.
 export function addPanel(node, name, properties, height, ...children) {
-    const whole = () => height() + PANEL_MARGINS;
+    const whole = () => (height() ? height() + PANEL_MARGINS : 0);
     const options = { serialize: false, hideOnZoom: false, getMinHeight: whole, getMaxHeight: whole };
     return unsaved(node.addDOMWidget(name, name, make("div", properties, ...children), options));
 }

@@ -126,7 +126,7 @@ def test_a_finished_distillation_is_opened_from_its_node_and_its_notice(
     name = f"opened {nodes_2}"
     page = open_page(training_comfy, nodes_2=nodes_2)
     open_distil(page, name, nodes_2)
-    assert page.page.evaluate(f"() => !({PANEL})")
+    assert page.page.evaluate(f"() => ({PANEL}).children.length") == 0
     page.page.evaluate(f"width => ({NODE}).setSize([width, ({NODE}).size[1]])", node_size("ACEDistil")[0])
     edited = page.page.evaluate("() => app.graph.nodes.length")
     page.page.evaluate(WATCH)
