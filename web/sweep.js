@@ -1,16 +1,17 @@
 // On ACE Edit: Sweep while a sweep runs: how far it is, its last pair, and a stop button. The server tells every page how
-// the sweep goes, so the button is there also in a second window, and after a reload together with what was told last.
+// the sweep goes, so they are there also in a second window, and after a reload together with what was told last.
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { make } from "./shared/dom.js";
-import { showNotice } from "./shared/notice.js";
+import { buttonRow, showNotice } from "./shared/notice.js";
 import { fetchJson, findNodes, inLanguage, nodeById, showError } from "./shared/page.js";
-import { addButton, addPanel, growToFit, removeWidget, widgetOf } from "./shared/widgets.js";
+import { addPanel, fillPanel, widgetOf } from "./shared/widgets.js";
 
 const NODE = "ACESweep";
-const BUTTON = "stop sweep";
 const PANEL = "ace_sweep";
-const PANEL_HEIGHT = 124; // pixels; what is higher would lie over the button below
+// In pixels.
+const BUTTONS_HEIGHT = 40;
+const PAIR_HEIGHT = 124; // with the bar
 const TEXTS = {
     en: {
         stop: "■ Stop sweep",
@@ -33,48 +34,33 @@ const texts = () => inLanguage(TEXTS);
 
 const isSweep = (node) => node.comfyClass === NODE;
 
-function showButton(node) {
-    if (!sweep.running) {
-        removeWidget(node, BUTTON);
-    } else {
-        let button = widgetOf(node, BUTTON);
-        if (!button) {
-            button = addButton(node, BUTTON, stop);
-            growToFit(node);
-        }
-        button.label = sweep.stopping ? texts().stopping : texts().stop;
-        button.disabled = sweep.stopping;
-    }
-    node.setDirtyCanvas(true, true);
-}
-
 function addSweepPanel(node) {
-    removeWidget(node, BUTTON); // it comes and goes, so it belongs below
-    const bar = make("progress", { style: "width: 100%; height: 10px; accent-color: #4caf7d" });
-    const picture = make("img", { style: "display: block; max-width: 100%; height: 104px; object-fit: contain" });
-    const look = { className: "ace-sweep", style: `min-height: ${PANEL_HEIGHT}px` };
-    const widget = addPanel(node, PANEL, look, () => PANEL_HEIGHT, bar, picture);
-    growToFit(node);
-    return widget;
+    addPanel(node, PANEL, "ace-sweep");
+    widgetOf(node, PANEL).parts = {
+        buttons: buttonRow([[texts().stop, stop]]),
+        bar: make("progress", { style: "width: 100%; height: 10px; accent-color: #4caf7d" }),
+        picture: make("img", { style: "display: block; max-width: 100%; height: 104px; object-fit: contain" }),
+    };
 }
 
-// How far the sweep is and its last pair, on the node that runs it; they stay when it has ended.
+// How far the sweep is and its last pair, on the node that runs it, where they stay when it has ended. Any can stop it.
 function showPanel(node) {
-    if (String(sweep.node) === "" || nodeById(sweep.node) !== node || !sweep.total) return;
-    const widget = widgetOf(node, PANEL) ?? addSweepPanel(node);
-    const [bar, picture] = widget.element.children;
-    Object.assign(bar, { max: sweep.total, value: sweep.done, title: `${sweep.done} / ${sweep.total}` });
-    picture.hidden = !sweep.pair;
-    if (sweep.pair && picture.alt !== sweep.pair) {
-        Object.assign(picture, { alt: sweep.pair, title: texts().pair, src: api.apiURL(`/ace/sweep/pair?${sweep.pair}`) });
+    const { buttons, bar, picture } = widgetOf(node, PANEL).parts;
+    Object.assign(buttons.firstChild, { textContent: sweep.stopping ? texts().stopping : texts().stop, disabled: sweep.stopping });
+    if (String(sweep.node) !== "" && nodeById(sweep.node) === node && sweep.total) {
+        Object.assign(bar, { max: sweep.total, value: sweep.done, title: `${sweep.done} / ${sweep.total}` });
+        if (!sweep.pair) picture.alt = "";
+        else if (picture.alt !== sweep.pair) {
+            Object.assign(picture, { alt: sweep.pair, title: texts().pair, src: api.apiURL(`/ace/sweep/pair?${sweep.pair}`) });
+        }
     }
+    const hasBar = bar.hasAttribute("max"); // a sweep of this node was told of
+    const shown = [...(sweep.running ? [buttons] : []), ...(hasBar ? [bar] : []), ...(picture.alt ? [picture] : [])];
+    fillPanel(node, PANEL, (sweep.running ? BUTTONS_HEIGHT : 0) + (hasBar ? PAIR_HEIGHT : 0), shown);
 }
 
-function showButtons() {
-    for (const node of findNodes(isSweep)) {
-        showPanel(node);
-        showButton(node);
-    }
+function showPanels() {
+    findNodes(isSweep).forEach(showPanel);
 }
 
 function showEnd() {
@@ -93,7 +79,7 @@ async function catchUp() {
     } catch (error) {
         console.warn("ACE Edit: the server does not say how the sweep goes.", error);
     }
-    showButtons();
+    showPanels();
     showText();
 }
 
@@ -113,18 +99,20 @@ app.registerExtension({
         api.addEventListener("ace.sweep", ({ detail }) => {
             const ended = sweep.running && !detail.running && detail.total;
             sweep = detail;
-            showButtons();
+            showPanels();
             if (ended) showEnd(); // what could not even begin is an error of the node
         });
         api.addEventListener("reconnected", catchUp);
         await catchUp();
     },
     nodeCreated(node) {
-        if (isSweep(node)) setTimeout(showButtons); // once it has its place in the graph
+        if (!isSweep(node)) return;
+        addSweepPanel(node);
+        setTimeout(showPanels); // once it has its place in the graph
     },
     afterConfigureGraph() {
         setTimeout(() => {
-            showButtons();
+            showPanels();
             showText();
         });
     },

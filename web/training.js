@@ -6,7 +6,7 @@ import { COLOURS, curveImage } from "./shared/curve.js";
 import { make } from "./shared/dom.js";
 import { buttonRow, showNotice } from "./shared/notice.js";
 import { fetchJson, findNodes, inLanguage, nodeById, openWorkflow, refreshFiles, refreshMenus, showError } from "./shared/page.js";
-import { addPanel, growToFit, onChosen, widgetOf } from "./shared/widgets.js";
+import { addPanel, fillPanel, onChosen, widgetOf } from "./shared/widgets.js";
 
 const KINDS = { ACETrain: "train", ACEDistil: "distil" };
 const NAME = "name";
@@ -54,23 +54,12 @@ function legend({ training, held_out: heldOut }) {
     return make("div", { style }, ...entries);
 }
 
-// The panel is there from the start: the front end of 0.8.0 does not draw a widget that comes to a node of Nodes 2.0 later.
-function addRunPanel(node) {
-    const look = { className: "ace-run", style: "overflow: hidden" };
-    addPanel(node, PANEL, look, () => widgetOf(node, PANEL)?.panelHeight ?? 0);
-}
-
-// run: null empties the panel.
+// run: null for none of that name.
 function showRun(node, run) {
     const image = run && curveImage(run.curve, run.steps, inLanguage(TEXTS).training);
     const buttons = run ? actions(run) : [];
-    const widget = widgetOf(node, PANEL);
     const parts = [...(buttons.length ? [buttonRow(buttons)] : []), ...(image ? [image, legend(run.curve)] : [])];
-    widget.element.replaceChildren(...parts);
-    widget.panelHeight = (buttons.length ? BUTTONS_HEIGHT : 0) + (image ? CURVE_HEIGHT : 0);
-    widget.element.style.minHeight = `${widget.panelHeight}px`;
-    if (parts.length) growToFit(node);
-    node.setDirtyCanvas(true, true);
+    fillPanel(node, PANEL, (buttons.length ? BUTTONS_HEIGHT : 0) + (image ? CURVE_HEIGHT : 0), parts);
 }
 
 const trainingNodes = () => findNodes((node) => node.comfyClass in KINDS);
@@ -120,7 +109,7 @@ app.registerExtension({
     },
     nodeCreated(node) {
         if (!(node.comfyClass in KINDS)) return;
-        addRunPanel(node);
+        addPanel(node, PANEL, "ace-run");
         onChosen(node, NAME, () => catchUp(node));
         setTimeout(() => catchUp(node)); // once it has its place in the graph, and its name
     },

@@ -21,11 +21,6 @@ export function onChosen(node, name, react) {
     if (widget) callAfter(widget, "callback", () => react());
 }
 
-export function removeWidget(node, name) {
-    const widget = widgetOf(node, name);
-    if (widget) node.removeWidget(widget);
-}
-
 // Makes a node as high as its widgets need, never lower than the artist has it.
 export function growToFit(node) {
     node.setSize([node.size[0], Math.max(node.size[1], node.computeSize()[1])]);
@@ -35,12 +30,28 @@ export function addButton(node, name, onclick, options = {}) {
     return unsaved(node.addWidget("button", name, null, onclick, { serialize: false, ...options }));
 }
 
-// A box of HTML below a node's widgets. height: of what is in it, in pixels, 0 for nothing; a function that is asked again
-// whenever the node is laid out.
-export function addPanel(node, name, properties, height, ...children) {
-    const whole = () => (height() ? height() + PANEL_MARGINS : 0);
-    const options = { serialize: false, hideOnZoom: false, getMinHeight: whole, getMaxHeight: whole };
-    return unsaved(node.addDOMWidget(name, name, make("div", properties, ...children), options));
+// A box of HTML below a node's widgets, empty until something is shown in it. It has to be there from the start: the front end
+// of 0.8.0 does not draw a widget that comes to a node of Nodes 2.0 later.
+export function addPanel(node, name, className) {
+    const height = () => (widget.panelHeight ? widget.panelHeight + PANEL_MARGINS : 0);
+    const options = { serialize: false, hideOnZoom: false, getMinHeight: height, getMaxHeight: height };
+    const element = make("div", { className, style: "overflow: hidden" });
+    const widget = Object.assign(node.addDOMWidget(name, name, element, options), { panelHeight: 0 });
+    unsaved(widget);
+}
+
+// Shows elements in a panel. height: of all of them, in pixels.
+export function fillPanel(node, name, height, parts) {
+    const widget = widgetOf(node, name);
+    const { element } = widget;
+    const same = parts.length === element.children.length && parts.every((part, index) => part === element.children[index]);
+    if (!same) element.replaceChildren(...parts); // a button that is being pressed stays where it is
+    if (height !== widget.panelHeight) {
+        widget.panelHeight = height;
+        element.style.minHeight = `${height}px`;
+        if (height) growToFit(node);
+    }
+    node.setDirtyCanvas(true, true);
 }
 
 function unsaved(widget) {

@@ -12,12 +12,7 @@ from host.harness.node_boxes import assert_has_room
 from PIL import Image
 
 _SWEEP = "app.graph.nodes.find(node => node.type === 'ACESweep')"
-_WIDGET = f"{_SWEEP}?.widgets.find(widget => widget.name === 'stop sweep')"
-
-
-def button(page: ComfyPage) -> str | None:
-    """What stands on it, None where there is none."""
-    return page.page.evaluate(f"() => ({_WIDGET})?.label ?? null")
+_BUTTON = ".ace-sweep button"
 
 
 def told(page: ComfyPage) -> str:
@@ -26,19 +21,16 @@ def told(page: ComfyPage) -> str:
     return "\n".join(shown.all_inner_texts())
 
 
-def press(page: ComfyPage) -> None:
-    """Click where it is drawn, once what the page lays over the canvas has moved along with its node."""
-    place = page.page.evaluate(
-        f"""() => {{
-            const node = {_SWEEP}, widget = {_WIDGET};
-            app.canvas.centerOnNode(node);
-            const at = app.canvas.ds.convertOffsetToCanvas([node.pos[0] + node.size[0] / 2, node.pos[1] + widget.y + 10]);
-            const box = app.canvas.canvas.getBoundingClientRect();
-            return [box.left + at[0], box.top + at[1]];
-        }}"""
+def wait_for_button(page: ComfyPage, text: str) -> None:
+    page.page.locator(_BUTTON, has_text=text).wait_for()
+
+
+def press(page: ComfyPage, then: str) -> None:
+    """Press it, and wait until it says so, or is gone already."""
+    page.page.locator(_BUTTON).click()
+    page.page.wait_for_function(
+        "([button, then]) => [then, undefined].includes(document.querySelector(button)?.textContent)", arg=[_BUTTON, then]
     )
-    page.page.wait_for_function("([x, y]) => document.elementFromPoint(x, y) === app.canvas.canvas", arg=place)
-    page.page.mouse.click(*place)
 
 
 def errors(page: ComfyPage) -> list[str]:
@@ -47,47 +39,47 @@ def errors(page: ComfyPage) -> list[str]:
 
 
 @pytest.fixture
-def page(open_page, server) -> ComfyPage:
+def page(open_page, server, nodes_2) -> ComfyPage:
     server.upload_image(Image.new("RGB", (16, 12)), "any.png")
-    return open_page(server)
+    return open_page(server, nodes_2=nodes_2)
 
 
-def test_the_button_stops_the_sweep_and_survives_a_reload(page, server):
-    fill(server, "buttons", 14)
-    with Gate(server, "buttons") as gate:
-        g = graph("buttons", gate)
-        g.node("ACESweep", folder="buttons", **WIDGETS)
+def test_the_button_stops_the_sweep_and_survives_a_reload(page, server, nodes_2):
+    name = f"buttons {nodes_2}"
+    fill(server, name, 14)
+    with Gate(server, name) as gate:
+        g = graph(name, gate)
+        g.node("ACESweep", folder=name, **WIDGETS)
         page.load_prompt(g)
-        assert button(page) is None
+        assert page.page.locator(_BUTTON).count() == 0
         saved = page.save_workflow_json()
         page.queue()
-        page.page.wait_for_function(f"() => ({_WIDGET})?.label === '■ Stop sweep'")
+        wait_for_button(page, "■ Stop sweep")
         # It is no part of the workflow.
         (node,) = [node for node in page.save_workflow_json()["nodes"] if node["type"] == "ACESweep"]
         (before,) = [node for node in saved["nodes"] if node["type"] == "ACESweep"]
         assert node["widgets_values"][: len(before["widgets_values"])] == before["widgets_values"]
         gate.admit(2)
-        wait_until(lambda: count(server, "buttons") >= 2, "no pairs came")
+        wait_until(lambda: count(server, name) >= 2, "no pairs came")
 
         page.page.reload(wait_until="domcontentloaded")
-        page.page.wait_for_function(f"() => window.app?.graph && ({_WIDGET})?.label === '■ Stop sweep'")
+        wait_for_button(page, "■ Stop sweep")
         page.settle()
         assert "of 14" in told(page)
-        page.screenshot("sweep-running")
+        page.screenshot(f"sweep-running-{nodes_2}")
 
-        press(page)
-        page.page.wait_for_function(f"() => ({_WIDGET})?.label === 'Stopping…' || !({_WIDGET})")
+        press(page, "Stopping…")
         assert "queue again to go on" in ended(server)
-    page.page.wait_for_function(f"() => !({_WIDGET})")
+    page.page.locator(_BUTTON).wait_for(state="detached")
     page.settle()
     assert "sweep: stopped with" in told(page)
-    page.screenshot("sweep-stopped")
+    page.screenshot(f"sweep-stopped-{nodes_2}")
     wait_until(lambda: idle(server), "the prompt at work did not end")
-    assert 2 <= count(server, "buttons") < 14
+    assert 2 <= count(server, name) < 14
 
     page.queue()
-    settle(server, "buttons", 14)
-    page.page.wait_for_function(f"() => !({_WIDGET})")
+    settle(server, name, 14)
+    page.page.locator(_BUTTON).wait_for(state="detached")
     title, *more = page.page.locator(".ace-notice").last.inner_text().split("\n")
     assert title == "Sweep: done"
     assert any("kept" in line for line in more)
@@ -113,10 +105,9 @@ def test_the_button_speaks_the_artists_language(open_page, server):
         page = open_page(server, locale="zh-CN")
         page.load_prompt(g)
         page.queue()
-        page.page.wait_for_function(f"() => ({_WIDGET})?.label === '■ 停止批量捕获'")
+        wait_for_button(page, "■ 停止批量捕获")
         page.screenshot("sweep-chinese")
-        press(page)
-        page.page.wait_for_function(f"() => ({_WIDGET})?.label === '正在停止…' || !({_WIDGET})")
+        press(page, "正在停止…")
         assert "queue again to go on" in ended(server)
     wait_until(lambda: idle(server), "the prompt at work did not end")
     assert errors(page) == []
