@@ -13,7 +13,7 @@ _TOUCHING = 2.0  # pixels that are no overlap
 # In Nodes 2.0 a node is as large as its element, whatever the graph says.
 _BOXES = """() => {
     const canvas = app.canvas.canvas.getBoundingClientRect(), {scale, offset} = app.canvas.ds;
-    return app.graph.nodes.map(node => {
+    return app.canvas.graph.nodes.map(node => {
         const element = LiteGraph.vueNodesMode && document.querySelector(`[data-node-id="${node.id}"]`);
         if (!element) return [String(node.id), node.type, node.pos[0], node.pos[1] - 30, node.size[0], node.size[1] + 30];
         const box = element.getBoundingClientRect();
@@ -33,9 +33,10 @@ _STANDS_STILL = """async () => {
         last = now;
     }
 }"""
-# Points along each link as it is drawn.
-_WIRES = """() => [...app.graph.links.values()].map(link => {
-    const from = app.graph.getNodeById(link.origin_id), to = app.graph.getNodeById(link.target_id);
+# Points along each link as it is drawn; those to the sockets of a subgraph have no node at one end.
+_WIRES = """() => [...app.canvas.graph.links.values()].flatMap(link => {
+    const from = app.canvas.graph.getNodeById(link.origin_id), to = app.canvas.graph.getNodeById(link.target_id);
+    if (!from || !to) return [];
     const a = from.getConnectionPos(false, link.origin_slot), b = to.getConnectionPos(true, link.target_slot);
     const pull = Math.hypot(b[0] - a[0], b[1] - a[1]) * 0.25, points = [];
     for (let k = 1; k < 40; k++) {
@@ -43,7 +44,7 @@ _WIRES = """() => [...app.graph.links.values()].map(link => {
         points.push([s * s * s * a[0] + 3 * s * s * t * (a[0] + pull) + 3 * s * t * t * (b[0] - pull) + t * t * t * b[0],
             (s * s * s + 3 * s * s * t) * a[1] + (3 * s * t * t + t * t * t) * b[1]]);
     }
-    return [String(link.origin_id), String(link.target_id), points];
+    return [[String(link.origin_id), String(link.target_id), points]];
 })"""
 
 
@@ -74,7 +75,7 @@ class NodeBox:
 
 
 def node_boxes(page: ComfyPage) -> list[NodeBox]:
-    """The nodes of the open graph, large enough in view that all their parts are drawn."""
+    """The nodes of the graph or subgraph that is open, large enough in view that all their parts are drawn."""
     page.page.evaluate("() => app.extensionManager.command.execute('Comfy.Canvas.FitView')")
     page.page.evaluate(_STANDS_STILL)
     return [NodeBox(*values[:5], values[5] - _TITLE) for values in page.page.evaluate(_BOXES)]
@@ -98,7 +99,14 @@ def assert_has_room(page: ComfyPage, kind: str) -> None:
     assert box.height <= most, f"{kind} has grown to {box.height:.0f} pixels; workflows leave {most} for it"
 
 
-def wires_behind(page: ComfyPage, boxes: list[NodeBox]) -> list[str]:
+def assert_tidy(page: ComfyPage) -> None:
+    """No node lies on another, and no wire passes behind a node that it does not belong to."""
+    boxes = node_boxes(page)
+    assert overlaps(boxes) == []
+    assert _wires_behind(page, boxes) == []
+
+
+def _wires_behind(page: ComfyPage, boxes: list[NodeBox]) -> list[str]:
     """A sentence for each link that passes behind a node which it does not belong to."""
     found = []
     for source, target, points in page.page.evaluate(_WIRES):

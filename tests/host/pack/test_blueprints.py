@@ -6,6 +6,7 @@ import json
 
 import pytest
 from host.harness.comfy_server import PACK_ROOT
+from host.harness.node_boxes import assert_tidy
 
 from .test_workflows import assert_healthy, saved_pictures
 
@@ -29,7 +30,6 @@ _WIRE = """photo_name => {
     });
     folded.connect(0, add("SaveImage"), 0);
     app.graph.nodes.forEach((node, k) => { node.pos = [450 * ((k + 3) % 4), 100]; });
-    app.extensionManager.command.execute("Comfy.Canvas.FitView");
 }"""
 
 
@@ -46,22 +46,35 @@ def test_a_blueprint_says_what_it_does_and_stands_among_ours(path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_a_blueprint_is_one_node_that_runs(comfy, open_page, path):
+def test_a_blueprint_is_one_node_that_runs(comfy, open_page, nodes_2, path):
+    """Inside there is room for what its nodes show, before it has run and afterwards."""
     listed = comfy.fetch("/global_subgraphs").json()
     name = next(key for key, entry in listed.items() if entry["name"] == path.stem)
     content = json.loads(comfy.fetch(f"/global_subgraphs/{name}").json()["data"])
     assert comfy.fetch("/ace/examples", "POST", json=[PHOTO]).status == 200
-    page = open_page(comfy)
+    page = open_page(comfy, nodes_2=nodes_2)
     page.load_workflow(content)
     assert page.missing_node_types() == []
     page.page.evaluate(_WIRE, PHOTO)
     page.settle()
+    assert_tidy_inside(page, f"{path.stem}-{nodes_2}")
     pictures = saved_pictures(page, page.queue(timeout=300))
-    page.screenshot(f"blueprint-{path.stem}")
+    page.screenshot(f"blueprint-{path.stem}-{nodes_2}")
     assert_healthy(page)
     assert len(pictures) == 1
+    assert_tidy_inside(page, f"{path.stem}-{nodes_2}")
     at_hand = page.page.evaluate("() => app.graph.nodes[0].widgets.map(widget => widget.name)")
     assert {"bundle", "download", "instruction", "seed"} <= {name.rpartition(": ")[2] for name in at_hand}
+
+
+def assert_tidy_inside(page, name: str) -> None:
+    """Looks at the nodes that the folded one stands for."""
+    page.page.evaluate("() => app.canvas.openSubgraph(app.graph.nodes[0].subgraph, app.graph.nodes[0])")
+    page.settle()
+    assert_tidy(page)
+    page.screenshot(f"blueprint-inside-{name}")
+    page.page.evaluate("() => app.canvas.setGraph(app.graph)")
+    page.settle()
 
 
 def values(prompt: dict) -> list[tuple]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from host.harness.browser import ComfyPage
 from host.harness.comfy_server import PACK_ROOT
-from host.harness.node_boxes import node_boxes, overlaps, wires_behind
+from host.harness.node_boxes import assert_tidy
 from PIL import ImageChops
 
 FILES = sorted((PACK_ROOT / "workflows").glob("*.json"))
@@ -88,13 +88,6 @@ def let_long_nodes_wait(page) -> None:
     page.page.evaluate(
         "types => app.graph.nodes.filter(n => types.includes(n.type)).forEach(n => { n.mode = 2 })", LONG
     )
-
-
-def assert_tidy(page) -> None:
-    """No node lies on another, and no wire passes behind a node that it does not belong to."""
-    boxes = node_boxes(page)
-    assert overlaps(boxes) == []
-    assert wires_behind(page, boxes) == []
 
 
 LEAST_SCALE = 0.57  # below, the front end leaves words out

@@ -11,7 +11,7 @@ import pytest
 from comfyui_ace.training.workflows.node_sizes import node_size
 from host.harness.browser import ComfyPage
 from host.harness.comfy_server import ComfyServer
-from host.harness.node_boxes import assert_has_room
+from host.harness.node_boxes import assert_has_room, assert_tidy
 from host.training.test_training_nodes import training
 from host.training.test_training_nodes import training_comfy as training_comfy  # a fixture
 
@@ -159,6 +159,11 @@ def test_a_finished_distillation_is_opened_from_its_node_and_its_notice(
     assert page.red_nodes() == [] and page.missing_node_types() == [] and page.alerts() == []
     assert page.page.locator("text=Missing Models").count() == 0
     page.screenshot(f"opened-{nodes_2}")
+    assert_tidy(page)
+    page.queue(timeout=300)
+    page.screenshot(f"replaced-{nodes_2}")
+    assert_tidy(page)
+    assert page.red_nodes() == [] and page.alerts() == []
 
     # A page that comes later knows it, too.
     later = open_page(training_comfy, nodes_2=nodes_2)
