@@ -4,7 +4,7 @@ import { ServerError } from "../shared/server.js";
 import { chatActs } from "./chat_acts.js";
 import { ChatList } from "./chats.js";
 import { Composer } from "./compose/composer.js";
-import { keepFocus } from "./frame/focus.js";
+import { keepFocus } from "../shared/focus.js";
 import { Head } from "./frame/head.js";
 import { keepDraft, openedChat, rememberChat } from "./memory.js";
 import { pageKey } from "./turns/keys.js";

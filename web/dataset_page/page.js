@@ -1,5 +1,6 @@
 // The page: a head, a list, a foot; and one pair over all of it.
 import { button, isTyping, make } from "../shared/dom.js";
+import { keepFocus } from "../shared/focus.js";
 import { Actions } from "./actions.js";
 import { Compare } from "./viewer/compare.js";
 import { createCell, fillCell } from "./list/cells.js";
@@ -191,7 +192,8 @@ export class DatasetPage {
         this.counts.textContent = parts.filter(Boolean).join(" · ");
         this.deleteButton.hidden = !this.isStored || !total;
         this.restoreButton.hidden = show !== "deleted" || !total;
-        this.undoButton.disabled = !this.actions.canUndo;
+        const allow = () => (this.undoButton.disabled = !this.actions.canUndo);
+        keepFocus(this.undoButton, allow, () => this.grid.element.focus());
     }
 
     showNothing() {

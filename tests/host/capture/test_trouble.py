@@ -33,11 +33,11 @@ def photos(server) -> NoisePictures:
     return NoisePictures(server)
 
 
-def _twelve_pairs(dataset: str) -> Graph:
-    """Larger ones, all at once."""
+def _twelve_pairs(dataset: str, size: int = 400) -> Graph:
+    """Larger ones, all at once. size: of the pictures, in pixels."""
     g = Graph()
     for number in range(12):
-        source = capture_source(g, g.node("ProbeNoise", size=400 + number))
+        source = capture_source(g, g.node("ProbeNoise", size=size + number))
         capture_result(g, g.node("ImageInvert", image=source), dataset)
     return g
 
@@ -49,7 +49,7 @@ def test_pairs_that_wait_are_written_before_the_server_ends(start_comfy, ending)
         slow = Graph()
         empty = slow.node("EmptyImage", width=8, height=8, batch_size=1, color=0)
         slow.node("PreviewImage", images=slow.node("ProbeSteps", image=empty, steps=1, seconds=60.0))
-        first, _ = other.queue(_twelve_pairs("ending")), other.queue(slow)
+        first, _ = other.queue(_twelve_pairs("ending", size=1000)), other.queue(slow)
         other.wait(first)
         assert len(Dataset(datasets_root(other) / "ending")) < 12, (
             "nothing was left to be written: the test shows nothing"

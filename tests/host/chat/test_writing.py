@@ -95,14 +95,14 @@ def test_what_was_typed_outlives_failures_other_windows_and_a_reload(open_page, 
     held = hold(page, f"**/ace/chats/{chat.id}/turns")
     page.write("make it red")
     keys.press("Enter")
-    until(lambda: held and page.pump(), "it was not sent")
+    until(lambda: page.pump() and held, "it was not sent")
     keys.type("and then blue")
     page.page.get_by_text("on its way").wait_for()
     held.pop().fulfill(**_REFUSED)
     page.page.get_by_text("The disk is full.").wait_for()
     assert page.field.inner_text() == "make it red\nand then blue"
     keys.press("Enter")
-    until(lambda: held and page.pump(), "it was not sent")
+    until(lambda: page.pump() and held, "it was not sent")
     keys.type("the next one")
     held.pop().continue_()  # and nothing is unrouted: the browser may drop what is on its way then
     turn = page.answered(2)

@@ -214,7 +214,11 @@ def test_the_better_of_two_is_chosen_by_keys(open_page, comfy, photographs):
     until(lambda: chosen() == [True], "the left one after all")
     page.page.click(".ace-compare .ace-same")
     until(lambda: chosen() == [True, True], "no difference")
-    page.press("Escape")
+    shown()
+    page.press("ArrowLeft")  # keys go on after a click
+    until(lambda: chosen() == [True, True, True], "the left one by key")
+    page.page.click(".ace-compare .ace-same")
+    page.press("Escape")  # also before the next two are here
     page.page.wait_for_selector(".ace-compare", state="detached")
     assert page.errors() == []
 

@@ -1,6 +1,6 @@
 // What is shown over the whole page: a dialog that Esc closes and that keeps keys to itself.
 import { make } from "../../shared/dom.js";
-import { focusFirst, placesOfFocus } from "./focus.js";
+import { focusFirst, placesOfFocus } from "../../shared/focus.js";
 import { texts } from "../texts.js";
 
 // title: in its bar. content: what it shows. options.tools: elements in the bar; options.keys: from an event, whether it was

@@ -1,5 +1,6 @@
 // Two pairs side by side, over the whole window: the artist chooses the better one, again and again.
 import { button, iconButton, isTyping, make } from "../../shared/dom.js";
+import { keepFocus } from "../../shared/focus.js";
 import { pictureAddress, server } from "../server.js";
 import { errorText, texts } from "../texts/texts.js";
 import { Wipe } from "../../shared/wipe.js";
@@ -92,7 +93,12 @@ export class Compare {
         this.show({ ...this.told, pairs: this.earlier.pop() });
     }
 
+    // A button that was clicked is disabled meanwhile, and keys must not go with it.
     show(told, trouble = "") {
+        keepFocus(this.element, () => this.showNext(told, trouble), () => this.element.focus());
+    }
+
+    showNext(told, trouble) {
         const words = texts().compare;
         const { pairs, made, wanted } = told;
         this.told = told;
@@ -113,7 +119,8 @@ export class Compare {
     }
 
     showBack() {
-        this.backButton.disabled = !this.earlier.length;
+        const show = () => (this.backButton.disabled = !this.earlier.length);
+        keepFocus(this.element, show, () => this.element.focus());
     }
 
     tell(text, bad = false) {

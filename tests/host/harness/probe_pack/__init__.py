@@ -111,7 +111,7 @@ class ProbeNoise(io.ComfyNode):
         return io.Schema(
             node_id="ProbeNoise",
             category="probe",
-            inputs=[io.Int.Input("size", default=32, min=1, max=512)],
+            inputs=[io.Int.Input("size", default=32, min=1, max=2048)],
             outputs=[io.Image.Output()],
         )
 
