@@ -29,7 +29,8 @@ def press(page: ComfyPage, then: str) -> None:
     """Press it, and wait until it says so, or is gone already."""
     page.page.locator(_BUTTON).click()
     page.page.wait_for_function(
-        "([button, then]) => [then, undefined].includes(document.querySelector(button)?.textContent)", arg=[_BUTTON, then]
+        "([button, then]) => [then, undefined].includes(document.querySelector(button)?.textContent)",
+        arg=[_BUTTON, then],
     )
 
 

@@ -292,7 +292,8 @@ def test_settings_can_be_chosen_before_there_is_a_conversation(chat):
     count = len(list(page.chats))
     page.page.locator(".ace-chat .pi-cog").click()
     page.page.locator(".ace-chat-settings select").first.wait_for()
-    page.page.locator(".ace-chat-settings select").nth(1).select_option("ace-tiny")  # other tests' bundles are there, too
+    # Bundles of other tests are there, too.
+    page.page.locator(".ace-chat-settings select").nth(1).select_option("ace-tiny")
     for label, value in (("Steps", "3"), ("CFG", "1")):
         page.page.get_by_label(label, exact=True).last.fill(value)
         page.page.keyboard.press("Tab")
