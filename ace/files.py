@@ -106,8 +106,9 @@ def replace_file(source: Path, target: Path) -> None:
 
 
 def rename(source: Path, target: Path) -> None:
-    """``os.rename`` to a name that is free, with the patience of :func:`replace_file`: a scanner that has one file of a
-    folder open holds the folder, too.
+    """``os.rename`` to a name that is free, with the patience of :func:`replace_file`.
+
+    A scanner that has one file of a folder open holds the folder, too.
 
     Raises:
         OSError: it cannot be renamed.

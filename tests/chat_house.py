@@ -12,8 +12,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from comfyui_ace.nodes.chat.conversation.images import add_pixels
 from comfyui_ace.nodes.chat.conversation.store import PLACE, Chats
 from comfyui_ace.nodes.chat.conversation.tree import Answer
+from comfyui_ace.nodes.chat.dependencies import Dependencies, PromptState
 from comfyui_ace.nodes.chat.routes import add_routes
-from comfyui_ace.nodes.chat.surroundings import PromptState, Surroundings
 from conversations import pixels
 
 NOBODY = "0" * 32
@@ -28,8 +28,8 @@ class House:
         self.queue: dict[str, PromptState] = {}
         self.told: list[str] = []
 
-    def surroundings(self) -> Surroundings:
-        return Surroundings(
+    def dependencies(self) -> Dependencies:
+        return Dependencies(
             chats=lambda request: self.chats.root,
             users=lambda: self.root / "user",
             input_folder=lambda: self.root / "input",
@@ -65,7 +65,7 @@ class Client:
 def run(house: House, work: Callable[[Client], Awaitable[None]]) -> None:
     async def serve() -> None:
         app, routes = web.Application(), web.RouteTableDef()
-        add_routes(routes, house.surroundings())
+        add_routes(routes, house.dependencies())
         app.add_routes(routes)
         async with TestClient(TestServer(app)) as client:
             await work(Client(client))

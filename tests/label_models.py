@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from comfyui_ace.training.dataset.store import Pair
-from comfyui_ace.training.label.looking.changes import PLACES
+from comfyui_ace.training.label.analysis.changes import PLACES
 from comfyui_ace.training.vision_language.answer import Answer, Usage
 
 COLOURS = {"red": (220, 30, 30), "blue": (30, 50, 220), "green": (20, 160, 50), "yellow": (240, 220, 40)}

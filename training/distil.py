@@ -31,7 +31,7 @@ from .trainer.engine.loop import STOP_NOW
 from .trainer.engine.state import latest_checkpoint
 from .trainer.errors import TrainError
 from .trainer.export import add_metadata
-from .trainer.lessons.make import student_sampling
+from .trainer.methods.make import student_sampling
 from .trainer.preparation import never_stop
 from .trainer.reporting import OnEvent, pop_flag_file, silent_event
 from .workflows.replacement import Replacement, choose_example, sampler_resolution, write_rounds

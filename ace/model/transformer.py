@@ -1,5 +1,6 @@
-"""The ACE diffusion transformer (Han et al., "ACE: All-round Creator and Editor Following Instructions via Diffusion
-Transformer", 2024, section 2.2), with the behaviour of the published weights' code where the two differ.
+"""The ACE diffusion transformer, with the behaviour of the published weights' code where that and the paper differ.
+
+Source: Han et al., "ACE: All-round Creator and Editor Following Instructions via Diffusion Transformer", 2024, section 2.2.
 """
 
 from __future__ import annotations

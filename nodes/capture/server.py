@@ -17,8 +17,9 @@ _POLL_SECONDS = 0.02
 
 
 def register() -> None:
-    """Opens GET /ace/capture, which says how many pairs are not on disk, and has them written before the server idles or
-    ends.
+    """Opens GET /ace/capture, which says how many pairs are not on disk.
+
+    Has them written before the server idles or ends.
     """
     from aiohttp import web
     from server import PromptServer

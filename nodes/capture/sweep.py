@@ -177,8 +177,9 @@ def runner():
 
 
 def register() -> None:
-    """Opens GET /ace/sweep, which says how the sweep goes, /ace/sweep/pair, its last pair as a picture, and POST
-    /ace/sweep/stop, which stops it.
+    """Opens the addresses of the sweep.
+
+    GET /ace/sweep says how it goes, /ace/sweep/pair is its last pair as a picture, POST /ace/sweep/stop stops it.
     """
     from aiohttp import web
 

@@ -6,7 +6,7 @@ registration   what ComfyUI gives: its folders, its queue, its menus
 routes         the addresses, which load the page when it is first asked for
 page           what is answered about conversations and their turns, one handler an address
 pictures       what is answered about pictures
-surroundings   what the page needs of a host, as functions
+dependencies   what the page needs of a host, as functions
 requests       what the page may send
 """
 

@@ -28,6 +28,7 @@ from .conversation.rewriting import rewrite
 from .conversation.suggestions import suggest
 from .conversation.tree import LONGEST_MESSAGE, Ask, Chat, Settings, Turn, new_seed
 from .conversation.wording import plain
+from .dependencies import PromptState
 from .pictures import Pictures
 from .requests import (
     AskRequest,
@@ -40,7 +41,6 @@ from .requests import (
     SheetRequest,
     SuggestRequest,
 )
-from .surroundings import PromptState
 
 _ERRORS: Kinds = (
     (BadRequestError, 400, "bad_request"),
@@ -60,7 +60,7 @@ class Page(Pictures):
     """The handlers.
 
     Args:
-        surroundings: what ComfyUI gives.
+        dependencies: what ComfyUI gives.
     """
 
     async def answer(self, name: str, request: web.Request) -> web.StreamResponse:
@@ -74,12 +74,12 @@ class Page(Pictures):
         return web.json_response({"chats": await asyncio.to_thread(self.chats(request).list, text)})
 
     async def choices(self, request: web.Request) -> web.Response:
-        return web.json_response(await asyncio.to_thread(self._around.choices))
+        return web.json_response(await asyncio.to_thread(self._dependencies.choices))
 
     async def create(self, request: web.Request) -> web.Response:
         body: CreateRequest = await read_body(request, CreateRequest)
         chat = await asyncio.to_thread(self.chats(request).create, body.settings, body.title)
-        self._around.announce(chat.id)
+        self._dependencies.announce(chat.id)
         return web.json_response(self._told(chat))
 
     async def read(self, request: web.Request) -> web.Response:
@@ -105,13 +105,13 @@ class Page(Pictures):
     async def delete(self, request: web.Request) -> web.Response:
         await read_body(request, EmptyRequest)
         await asyncio.to_thread(self.chats(request).delete, request.match_info["chat"])
-        self._around.announce(request.match_info["chat"])
+        self._dependencies.announce(request.match_info["chat"])
         return web.json_response({})
 
     async def restore(self, request: web.Request) -> web.Response:
         await read_body(request, EmptyRequest)
         chat = await asyncio.to_thread(self.chats(request).restore, request.match_info["chat"])
-        self._around.announce(chat.id)
+        self._dependencies.announce(chat.id)
         return web.json_response(self._told(chat))
 
     async def export(self, request: web.Request) -> web.Response:
@@ -120,7 +120,7 @@ class Page(Pictures):
         def work() -> str:
             chats = self.chats(request)
             chat = chats.read(request.match_info["chat"])
-            return str(export_chat(chat, chats.folder(chat.id), self._around.exports()))
+            return str(export_chat(chat, chats.folder(chat.id), self._dependencies.exports()))
 
         return web.json_response({"folder": await asyncio.to_thread(work)})
 
@@ -156,7 +156,7 @@ class Page(Pictures):
             turn = chat.turn(request.match_info["turn"])
             if turn.answer is not None:
                 raise ChatError("This turn has its answer; retry it with another seed.")
-            if self._around.states([turn.prompt])[turn.prompt].state in ("waiting", "running"):
+            if self._dependencies.states([turn.prompt])[turn.prompt].state in ("waiting", "running"):
                 raise ChatError("This turn is in the queue.")
             chat = chat.with_changed(turn.id, prompt=str(uuid.uuid4()), ended=None, message="")
             return chat, chat.turn(turn.id)
@@ -194,7 +194,7 @@ class Page(Pictures):
 
         def work() -> dict[str, Any]:
             chat, turn = self._turn(request)
-            dataset = Dataset.open_or_create(self._around.datasets(), body.name)
+            dataset = Dataset.open_or_create(self._dependencies.datasets(), body.name)
             return asdict(send_branch(chat, turn, self.chats(request).folder(chat.id), dataset))
 
         return web.json_response(await asyncio.to_thread(work))
@@ -235,12 +235,12 @@ class Page(Pictures):
         turn = None if parent is None else chat.turn(parent)
         if turn is None or turn.answer is not None:
             return
-        if self._around.states([turn.prompt])[turn.prompt].state in ("waiting", "running"):
+        if self._dependencies.states([turn.prompt])[turn.prompt].state in ("waiting", "running"):
             raise ChatError(f"Turn {turn.number} has no answer yet. Send this when it has.")
 
     async def _change(self, request: web.Request, work: Callable[[Chat], Chat]) -> Chat:
         chat = await asyncio.to_thread(self.chats(request).change, request.match_info["chat"], work)
-        self._around.announce(chat.id)
+        self._dependencies.announce(chat.id)
         return chat
 
     async def _queued(self, request: web.Request, work: Callable[[Chat], tuple[Chat, Turn]]) -> web.Response:
@@ -278,7 +278,7 @@ class Page(Pictures):
         chats = self.chats(request)
         chat = chats.read(request.match_info["chat"])
         open_ = [turn for turn in chat.turns if (turn.answer.seconds if turn.answer else turn.ended) is None]
-        states = self._around.states([turn.prompt for turn in open_])
+        states = self._dependencies.states([turn.prompt for turn in open_])
         if all(noted(turn, states) is turn for turn in open_):
             return chat
         return chats.change(
@@ -287,7 +287,7 @@ class Page(Pictures):
 
     def _told(self, chat: Chat) -> dict[str, Any]:
         """A conversation as the page reads it: with what became of turns that have no answer, and what each sent."""
-        states = self._around.states([turn.prompt for turn in chat.turns if not turn.answer])
+        states = self._dependencies.states([turn.prompt for turn in chat.turns if not turn.answer])
         told = chat.model_dump(mode="json")
         for turn, item in zip(chat.turns, told["turns"], strict=True):
             state = states.get(turn.prompt, _DONE)

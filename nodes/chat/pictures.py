@@ -12,8 +12,8 @@ from ..pages.requests import read_body
 from .conversation import images
 from .conversation.errors import ChatError, UnknownChatError
 from .conversation.store import Chats, find_chat
+from .dependencies import Dependencies
 from .requests import ProvideRequest
-from .surroundings import Surroundings
 
 _AT_ONCE = 2  # decoding takes a core each, and something may be sampling
 # A picture is named by what is seen on it, so the browser need never ask again.
@@ -24,16 +24,16 @@ class Pictures:
     """Handlers, see ``routes``; the others are those of ``page.Page``.
 
     Args:
-        surroundings: what ComfyUI gives.
+        dependencies: what ComfyUI gives.
     """
 
-    def __init__(self, surroundings: Surroundings):
-        self._around = surroundings
+    def __init__(self, dependencies: Dependencies):
+        self._dependencies = dependencies
         self._decoding = asyncio.Semaphore(_AT_ONCE)
 
     def chats(self, request: web.Request) -> Chats:
         """The conversations of whoever asks."""
-        return Chats(self._around.chats(request))
+        return Chats(self._dependencies.chats(request))
 
     async def add_picture(self, request: web.Request) -> web.Response:
         folder, data = await self._uploaded(request)
@@ -51,7 +51,7 @@ class Pictures:
     async def picture(self, request: web.Request) -> web.StreamResponse:
         # The browser asks for pictures without saying who it is, so they are found by the id alone, which nobody can guess.
         chat, file = request.match_info["chat"], request.match_info["file"]
-        folder = (await asyncio.to_thread(find_chat, self._around.users(), chat)).folder(chat)
+        folder = (await asyncio.to_thread(find_chat, self._dependencies.users(), chat)).folder(chat)
         if not request.query.get("small"):
             path = await asyncio.to_thread(images.picture_path, folder, file)
             return web.FileResponse(path, headers={**_KEEP, "Content-Type": "image/png"})
@@ -77,7 +77,7 @@ class Pictures:
         return web.json_response({"copied": await asyncio.to_thread(self._provide, list(body.names))})
 
     def _provide(self, names: list[str]) -> list[str]:
-        return images.provide(names, self._around.users(), self._around.input_folder())
+        return images.provide(names, self._dependencies.users(), self._dependencies.input_folder())
 
     def _folder(self, request: web.Request) -> Path:
         return self.chats(request).folder(request.match_info["chat"])

@@ -12,8 +12,8 @@ from ..host import paths
 from ..host.messages import send_to_pages
 from ..host.routes import routes_without
 from .answer import EVENT
+from .dependencies import Dependencies, PromptState
 from .routes import PREFIX, add_routes
-from .surroundings import PromptState, Surroundings
 
 _EXPORTS = "ACE Chat"  # in the output folder
 
@@ -27,7 +27,7 @@ def register() -> None:
         return
     add_routes(
         routes,
-        Surroundings(
+        Dependencies(
             chats=_chats,
             users=_users,
             input_folder=lambda: Path(folder_paths.get_input_directory()),

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..pages.late import add_late_routes
+from ..pages.lazy_routes import add_lazy_routes
 
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from .surroundings import Surroundings
+    from .dependencies import Dependencies
 
 PREFIX = "/ace/chats"
 _ONE = f"{PREFIX}/{{chat:[0-9a-f]{{32}}}}"
@@ -43,12 +43,12 @@ _ADDRESSES = (
 )
 
 
-def add_routes(routes: web.RouteTableDef, surroundings: Surroundings) -> None:
+def add_routes(routes: web.RouteTableDef, dependencies: Dependencies) -> None:
     """Adds the routes to those of ComfyUI's server or any other of aiohttp."""
 
     def load() -> Callable[[], Any]:
         from .page import Page
 
-        return lambda: Page(surroundings)
+        return lambda: Page(dependencies)
 
-    add_late_routes(routes, _ADDRESSES, load)
+    add_lazy_routes(routes, _ADDRESSES, load)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..pages.late import add_late_routes
+from ..pages.lazy_routes import add_lazy_routes
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -44,4 +44,4 @@ def add_routes(routes: web.RouteTableDef, root: Callable[[], Path]) -> None:
 
         return lambda: Page(root)
 
-    add_late_routes(routes, _ADDRESSES, load)
+    add_lazy_routes(routes, _ADDRESSES, load)

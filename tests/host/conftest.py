@@ -119,7 +119,7 @@ def _host_has_gpu() -> bool:
 
 @pytest.fixture(scope="session")
 def ace_models(comfy):
-    """Put a folder of model files under models/ace of the shared server: ``names = ace_models(folder)``."""
+    """Put a folder of model files under models/ace of the shared server, which gives their names."""
     return comfy.add_models
 
 

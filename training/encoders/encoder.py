@@ -46,13 +46,15 @@ class Preparation:
 
 @dataclass(frozen=True)
 class Encoder:
-    """Attributes:
-    name: family and sizes, for people.
-    digest: SHA-256 of its weights, so that a number can say what measured it.
-    preparation: how pictures are brought to it.
-    mean, std: of the colours, which are 0 … 1.
-    forward: (B, 3, side, side) normalised -> (B, D).
-    device, dtype: where and in what it computes.
+    """What turns pictures into features.
+
+    Attributes:
+        name: family and sizes, for people.
+        digest: SHA-256 of its weights, so that a number can say what measured it.
+        preparation: how pictures are brought to it.
+        mean, std: of the colours, which are 0 … 1.
+        forward: (B, 3, side, side) normalised -> (B, D).
+        device, dtype: where and in what it computes.
     """
 
     name: str

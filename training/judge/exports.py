@@ -12,7 +12,7 @@ from pathlib import Path
 from ..dataset.disk.rows import PairRow
 from ..dataset.store import Dataset
 from ..errors import DatasetError
-from ..vision_language.fine_tuning import Format, Lesson, pictures_in_set, write_lessons
+from ..vision_language.fine_tuning import Example, Format, pictures_in_set, write_examples
 from .prompts import quality_question, semantic_question
 from .scores import Judgement
 from .scoring import pictures_of
@@ -49,8 +49,8 @@ def export_judgements(
         raise DatasetError(
             f"{judge!r} has marked no pair of {dataset.name!r} with reasons: there is nothing to learn from"
         )
-    lessons = (lesson for row, judgement in judged for lesson in _lessons(dataset, row, judgement))
-    return Exported(folder, write_lessons(folder, _NAME, lessons, style), len(judged), len(rows) - len(judged))
+    examples = (example for row, judgement in judged for example in _examples(dataset, row, judgement))
+    return Exported(folder, write_examples(folder, _NAME, examples, style), len(judged), len(rows) - len(judged))
 
 
 def _worth(row: PairRow, judge: str) -> Judgement | None:
@@ -59,7 +59,7 @@ def _worth(row: PairRow, judge: str) -> Judgement | None:
     return found if whole else None
 
 
-def _lessons(dataset: Dataset, row: PairRow, judgement: Judgement) -> Iterator[Lesson]:
+def _examples(dataset: Dataset, row: PairRow, judgement: Judgement) -> Iterator[Example]:
     shown = pictures_of(dataset, row, judgement.instruction)
     marks = judgement.passes[0]
     result = row.target_file_name
@@ -71,6 +71,6 @@ def _lessons(dataset: Dataset, row: PairRow, judgement: Judgement) -> Iterator[L
     for question, given, reasons, files in about:
         if len(given) == len(question.marks):
             named = zip(question.marks, map(round, given), strict=True)
-            yield Lesson(
+            yield Example(
                 question.request, {"reasoning": reasons, **dict(named)}, pictures_in_set(dataset.folder, files)
             )

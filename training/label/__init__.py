@@ -13,7 +13,7 @@ exports     accepted labels as a fine-tuning set for a captioner
 review      labels as a person goes through them
 opening     from an address to a model that sees
 command     `comfyui-ace label`
-looking     the questions, what the answers say, and the checks (private to the room)
+analysis    the questions, what the answers say, and the checks (private to the room)
 """
 
 __all__ = [

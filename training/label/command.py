@@ -63,7 +63,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     export.add_argument("--format", required=True, choices=("llama-factory", "ms-swift"))
     export.add_argument("--split", choices=("train", "validation"), help="export this one alone")
     export.add_argument("--by-person", action="store_true", help="only what a person accepted")
-    export.add_argument("--every-phrasing", action="store_true", help="a lesson for each phrasing")
+    export.add_argument("--every-phrasing", action="store_true", help="an example for each phrasing")
     return parser
 
 
@@ -168,10 +168,10 @@ def _say_result(args: argparse.Namespace, model: str, result: LabellingResult) -
 
 def _dry_run(args: argparse.Namespace, dataset: Dataset, settings: LabelSettings) -> int:
     """How much there would be to ask: nobody is."""
+    from .analysis.recognise import recognise
     from .journal import LabelJournal
     from .labeller import Labeller
     from .labelling import choose_pairs
-    from .looking.recognise import recognise
     from .sets import questions_about, sets_of
     from .settings import shown_pair
 
@@ -315,9 +315,9 @@ def _export(args: argparse.Namespace) -> int:
         by_person=args.by_person,
         every_phrasing=args.every_phrasing,
     )
-    value = {"ok": True, "folder": str(done.folder), "lessons": done.lessons, "pairs": done.pairs}
+    value = {"ok": True, "folder": str(done.folder), "examples": done.examples, "pairs": done.pairs}
     return say(
-        args, value, f"{done.lessons} lessons of {done.pairs} pairs in {done.folder}, {done.left_out} pairs left out"
+        args, value, f"{done.examples} examples of {done.pairs} pairs in {done.folder}, {done.left_out} pairs left out"
     )
 
 

@@ -13,7 +13,7 @@ from ...ace.files import atomic_write
 from ..dataset.disk.rows import PairRow
 from ..dataset.store import Dataset
 from ..errors import DatasetError
-from ..vision_language.fine_tuning import Format, Lesson, pictures_in_set, write_lessons
+from ..vision_language.fine_tuning import Example, Format, pictures_in_set, write_examples
 from ..vision_language.request import LabelledImage, Request
 from .applying import PERSON, words_of_row
 from .journal import ACCEPTED, LabelJournal
@@ -71,10 +71,10 @@ output_dir: ./{name}-lora
 
 @dataclass(frozen=True)
 class ExportedLabels:
-    """What was written: lessons, pairs, and pairs left out because nobody accepted their words."""
+    """What was written: examples, pairs, and pairs left out because nobody accepted their words."""
 
     folder: Path
-    lessons: int
+    examples: int
     pairs: int
     left_out: int
 
@@ -94,7 +94,7 @@ def export_labels(
         folder: a new one; pictures are copied into it.
         split: of pairs that validate the captioner nothing should be learnt.
         by_person: only what a person accepted, not what passed the checks alone.
-        every_phrasing: a lesson for each phrasing, not for the instruction alone.
+        every_phrasing: an example for each phrasing, not for the instruction alone.
 
     Raises:
         DatasetError: no pair has accepted words, or the folder is there or cannot be written.
@@ -107,8 +107,8 @@ def export_labels(
             f"no pair of {dataset.name!r} has accepted words: accept some on the page of datasets, or write those that "
             "passed the checks with `comfyui-ace label write --apply`"
         )
-    lessons = (lesson for row in accepted for lesson in _lessons(dataset, row, every_phrasing))
-    count = write_lessons(folder, _NAME, lessons, style)
+    examples = (example for row in accepted for example in _examples(dataset, row, every_phrasing))
+    count = write_examples(folder, _NAME, examples, style)
     with atomic_write(folder / f"{_NAME}.yaml") as temporary:
         temporary.write_text(_CONFIGURATIONS[style].format(name=_NAME), encoding="utf-8", newline="\n")
     return ExportedLabels(folder, count, len(accepted), len(rows) - len(accepted))
@@ -121,7 +121,7 @@ def _is_accepted(journal: LabelJournal, row: PairRow, by_person: bool) -> bool:
     return words_of_row(row).instruction in (state.writing.after.instruction, *state.writing.after.phrasings)
 
 
-def _lessons(dataset: Dataset, row: PairRow, every_phrasing: bool) -> Iterator[Lesson]:
+def _examples(dataset: Dataset, row: PairRow, every_phrasing: bool) -> Iterator[Example]:
     shown = shown_pair(dataset, row)
     files = (row.source_file_name, row.target_file_name, *row.reference_file_names)
     labels = ["Image 1 (before)", "Image 2 (after)"]
@@ -141,4 +141,4 @@ def _lessons(dataset: Dataset, row: PairRow, every_phrasing: bool) -> Iterator[L
     parts = (*(LabelledImage(*each) for each in pictures), question)
     request = Request(parts=parts, system=_SYSTEM, schema=schema)
     for words in row.all_instructions if every_phrasing else (row.instruction,):
-        yield Lesson(request, {"instruction": words, **captions}, pictures_in_set(dataset.folder, files))
+        yield Example(request, {"instruction": words, **captions}, pictures_in_set(dataset.folder, files))

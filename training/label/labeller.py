@@ -12,9 +12,8 @@ from ..vision_language.answer import Answer, Usage
 from ..vision_language.asking import ask_readable
 from ..vision_language.backend import Backend
 from ..vision_language.request import Request
-from .labels import PROPOSED, UNLABELLED, Label, LabelText, RawAnswer
-from .looking import checks
-from .looking.answers import (
+from .analysis import checks
+from .analysis.answers import (
     Comparison,
     Composition,
     composition_reader,
@@ -23,8 +22,8 @@ from .looking.answers import (
     read_comparison,
     read_wording,
 )
-from .looking.changes import find_changes
-from .looking.prompts import (
+from .analysis.changes import find_changes
+from .analysis.prompts import (
     PROMPT,
     REMINDER,
     caption_request,
@@ -34,8 +33,9 @@ from .looking.prompts import (
     presence_request,
     rewrite_request,
 )
-from .looking.recognise import Recognised, recognise, template_texts
-from .looking.words import MOST_ALIKE, alike, colours, comparable, keeps, sides
+from .analysis.recognise import Recognised, recognise, template_texts
+from .analysis.words import MOST_ALIKE, alike, colours, comparable, keeps, sides
+from .labels import PROPOSED, UNLABELLED, Label, LabelText, RawAnswer
 from .settings import LabelSettings, Shown
 
 Found = TypeVar("Found")

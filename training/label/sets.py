@@ -15,9 +15,9 @@ from ..dataset.disk.rows import PairRow
 from ..dataset.store import Dataset
 from ..vision_language.asking import ask_about, ask_readable
 from ..vision_language.backend import Backend
-from .looking.answers import read_shared
-from .looking.prompts import REMINDER, shared_request
-from .looking.words import same_said
+from .analysis.answers import read_shared
+from .analysis.prompts import REMINDER, shared_request
+from .analysis.words import same_said
 
 MOST_SHOWN = 6  # pictures in one question; models mix up more
 

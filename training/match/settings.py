@@ -20,24 +20,26 @@ _ENCODER_WINDOW = Window(0.8, 0.97)
 
 @dataclass(frozen=True)
 class MatchSettings:
-    """Attributes:
-    folders: of the pictures; paths or addresses. Archives (.tar) in them are looked into.
-    output: the run's folder or address; the same command with the same folder goes on.
-    exclude: folders inside of these that are not looked into, beside the run's own: where the datasets lie.
-    descriptor: see ``descriptors.registry``.
-    window: similarities of features that pass in the first turn; None takes the descriptor's.
-    similarity, second_window: of the second turn; None without one.
-    most_compared: nearest pictures that the second turn compares each picture with.
-    within_folders: pairs of one folder only.
-    keep_largest: keep the largest set of each folder alone.
-    limits: of the sizes of sets.
-    near_copies: set nearly equal files aside, too, not only equal ones.
-    exact_up_to: pictures up to which all are compared with all; above that by clusters.
-    clusters, memberships: number of clusters, None for what costs least, and clusters of a picture.
-    most_in_memory: links up to which groups are united on this machine.
-    most_together: pictures of a linked group that are refined together.
-    shard_pictures: of a shard.
-    emit, write: how examples are made and written.
+    """What a run is asked for.
+
+    Attributes:
+        folders: of the pictures; paths or addresses. Archives (.tar) in them are looked into.
+        output: the run's folder or address; the same command with the same folder goes on.
+        exclude: folders inside of these that are not looked into, beside the run's own: where the datasets lie.
+        descriptor: see ``descriptors.registry``.
+        window: similarities of features that pass in the first turn; None takes the descriptor's.
+        similarity, second_window: of the second turn; None without one.
+        most_compared: nearest pictures that the second turn compares each picture with.
+        within_folders: pairs of one folder only.
+        keep_largest: keep the largest set of each folder alone.
+        limits: of the sizes of sets.
+        near_copies: set nearly equal files aside, too, not only equal ones.
+        exact_up_to: pictures up to which all are compared with all; above that by clusters.
+        clusters, memberships: number of clusters, None for what costs least, and clusters of a picture.
+        most_in_memory: links up to which groups are united on this machine.
+        most_together: pictures of a linked group that are refined together.
+        shard_pictures: of a shard.
+        emit, write: how examples are made and written.
     """
 
     folders: tuple[str, ...]

@@ -11,7 +11,7 @@ inspect_run           what a run would train on, without training; cached latent
 progress, reporting   how far it is; events, metrics, TensorBoard
 data                  what the model is fed: examples, latents and text, batches
 learning              what it learns by: noise and loss, optimizer, LoRA layers
-lessons               what a step learns: results of pairs, or what the model itself says with guidance
+methods               what a step learns: results of pairs, or what the model itself says with guidance
 engine                what runs: the loop, its state on disk, several processes
 monitoring            what is shown: loss and pictures on held-out pairs, curves
 """
@@ -26,7 +26,7 @@ __all__ = [
     "export",
     "inspect_run",
     "learning",
-    "lessons",
+    "methods",
     "monitoring",
     "preparation",
     "progress",

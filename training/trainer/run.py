@@ -27,7 +27,7 @@ from .engine.state import (
 )
 from .export import export_weights, is_exported
 from .learning.optimizer import EMA, make_optimizers, trainable_parameters
-from .lessons.make import make_lesson, student_sampling
+from .methods.make import make_method, student_sampling
 from .monitoring.plot import plot_losses
 from .monitoring.samples import SampleRenderer, ShardedModel, save_sheet
 from .monitoring.validation import Validation
@@ -135,8 +135,8 @@ class _Run:
         )
         ema = EMA(trainable_parameters(model), config.ema) if config.ema else None
         self.loader = loader
-        self.lesson = make_lesson(config, model, loader, self.prepared.files.defaults, self.processes.on_all)
-        self.components = Components(model, tuple(optimizers), ema, accelerator, self.lesson, self.processes)
+        self.method = make_method(config, model, loader, self.prepared.files.defaults, self.processes.on_all)
+        self.components = Components(model, tuple(optimizers), ema, accelerator, self.method, self.processes)
 
     @property
     def sharded(self) -> bool:
@@ -179,7 +179,7 @@ class _Run:
         return TrainResult(path, loop.step, finished)
 
     def _epoch_of(self, number: int) -> float:
-        return self.data.batches.epoch_of(self.lesson.batches_before(number))
+        return self.data.batches.epoch_of(self.method.batches_before(number))
 
     def _plot(self) -> Path | None:
         if not (self.config.plot and self.accelerator.is_main_process):

@@ -23,7 +23,7 @@ FORMATS: tuple[Format, ...] = ("llama-factory", "ms-swift")
 
 
 @dataclass(frozen=True)
-class Lesson:
+class Example:
     """One question with its right answer.
 
     Attributes:
@@ -37,13 +37,13 @@ class Lesson:
     pictures: tuple[tuple[Path, str], ...]
 
 
-def write_lessons(folder: Path, name: str, lessons: Iterable[Lesson], style: Format) -> int:
+def write_examples(folder: Path, name: str, examples: Iterable[Example], style: Format) -> int:
     """Writes a fine-tuning set.
 
     Args:
         folder: a new one; pictures are copied into it, so that it can go to another machine.
         name: of the set's file and of its entry in the configuration.
-        lessons: taken one after the other.
+        examples: taken one after the other.
 
     Returns:
         How many there were.
@@ -57,7 +57,7 @@ def write_lessons(folder: Path, name: str, lessons: Iterable[Lesson], style: For
         raise DatasetError(f"{folder} is there already; choose a new folder")
     try:
         (folder / "images").mkdir(parents=True)
-        records = list(_records(lessons, folder))
+        records = list(_records(examples, folder))
         _write(folder, name, records, style)
     except OSError as error:
         raise DatasetError(f"{folder} cannot be written: {error.strerror or error}") from error
@@ -65,21 +65,21 @@ def write_lessons(folder: Path, name: str, lessons: Iterable[Lesson], style: For
 
 
 def pictures_in_set(folder: Path, names: Iterable[str]) -> tuple[tuple[Path, str], ...]:
-    """Files of a dataset for a `Lesson`, named by where they lie in the dataset."""
+    """Files of a dataset for an `Example`, named by where they lie in the dataset."""
     return tuple((safe_file(folder, name), name.replace("/", "-")) for name in names)
 
 
-def _records(lessons: Iterable[Lesson], folder: Path) -> Iterator[dict[str, Any]]:
-    for lesson in lessons:
-        names = [_copy(path, name, folder) for path, name in lesson.pictures]
-        yield {"messages": _messages(lesson), "images": names}
+def _records(examples: Iterable[Example], folder: Path) -> Iterator[dict[str, Any]]:
+    for example in examples:
+        names = [_copy(path, name, folder) for path, name in example.pictures]
+        yield {"messages": _messages(example), "images": names}
 
 
-def _messages(lesson: Lesson) -> list[dict[str, str]]:
-    request = lesson.request
+def _messages(example: Example) -> list[dict[str, str]]:
+    request = example.request
     parts = [f"{part.label}: <image>" if isinstance(part, LabelledImage) else part for part in request.parts]
     schema = [] if request.schema is None else [schema_in_words(request.schema)]
-    answer = lesson.answer if isinstance(lesson.answer, str) else json.dumps(lesson.answer, ensure_ascii=False)
+    answer = example.answer if isinstance(example.answer, str) else json.dumps(example.answer, ensure_ascii=False)
     return [
         {"role": "system", "content": request.system},
         {"role": "user", "content": "\n".join([*parts, *schema])},

@@ -87,8 +87,10 @@ def opened(
 
 @contextlib.contextmanager
 def _damage_explained(label: str, explained: tuple[type[Exception], ...]) -> Iterator[None]:
-    """Pillow's decoders report damage by whatever exception the damaged bytes lead to (SyntaxError, struct.error,
-    zlib.error and more), so all are taken for it. One bad file among ten thousand must not end a capture.
+    """Takes whatever Pillow's decoders raise for damage.
+
+    It depends on the damaged bytes (SyntaxError, struct.error, zlib.error and more). One bad file among ten thousand must
+    not end a capture.
     """
     try:
         yield

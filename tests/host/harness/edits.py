@@ -44,8 +44,11 @@ def condition(picture: Image.Image, mask: torch.Tensor | None = None, indicator:
 
 
 class EditGraph(Graph):
-    """A prompt that starts with the bundle's loader. ``model``, ``clip`` and ``vae`` are links; replace them to put
-    something in between: ``g.model = g.node("EasyCache", model=g.model, …)[0]``."""
+    """A prompt that starts with the bundle's loader.
+
+    ``model``, ``clip`` and ``vae`` are links; replace them to put something in between:
+    ``g.model = g.node("EasyCache", model=g.model, …)[0]``.
+    """
 
     def __init__(self, **loader: Any) -> None:
         super().__init__()

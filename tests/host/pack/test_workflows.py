@@ -78,8 +78,10 @@ def open_from_template_browser(page, name: str) -> None:
     card = browser.get_by_text(name).first
     card.scroll_into_view_if_needed()
     page.screenshot("template-browser")
+    # The workflow before has a note, too, and for a moment the page has neither.
+    page.page.evaluate("() => app.graph.nodes.forEach(node => { node.ofBefore = true; })")
     card.click()
-    page.page.wait_for_function("() => app.graph.nodes.some(node => node.type === 'MarkdownNote')")
+    page.page.wait_for_function("() => app.graph.nodes.some(node => node.type === 'MarkdownNote' && !node.ofBefore)")
     page.settle()
 
 

@@ -165,8 +165,10 @@ def test_a_model_of_the_user_is_not_replaced(training_comfy, folder, config):
 
 
 def test_a_file_of_the_user_trains_a_whole_model(training_comfy):
-    """Configurations in user/default/ace are offered, and what they train goes to models/ace. A field of 0 leaves what
-    the file says."""
+    """Configurations in user/default/ace are offered, and what they train goes to models/ace.
+
+    A field of 0 leaves what the file says.
+    """
     own = training_comfy.base_dir / "user" / "default" / "ace" / "whole.toml"
     own.parent.mkdir(parents=True, exist_ok=True)
     own.write_text(

@@ -18,7 +18,7 @@ from comfyui_ace.nodes.chat.conversation.images import (
     read_marks,
     read_pixels,
 )
-from comfyui_ace.nodes.chat.surroundings import PromptState
+from comfyui_ace.nodes.chat.dependencies import PromptState
 from comfyui_ace.training.dataset.store import Dataset
 from conversations import HEIGHT, SETTINGS, WIDTH, Talk, half_mask, pixels, png
 from PIL import Image

@@ -7,13 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from comfyui_ace.ace.pictures.condition_images import make_condition_image
-from comfyui_ace.training.label.labeller import Labeller
-from comfyui_ace.training.label.looking.answers import Comparison, Difference
-from comfyui_ace.training.label.looking.changes import PLACES, WHOLE, find_changes
-from comfyui_ace.training.label.looking.checks import PASSED, check_exchange, check_mirror, check_places, needs_mirror
-from comfyui_ace.training.label.looking.prompts import composition_request
-from comfyui_ace.training.label.looking.recognise import Recognised, recognise, template_texts
-from comfyui_ace.training.label.looking.words import (
+from comfyui_ace.training.label.analysis.answers import Comparison, Difference
+from comfyui_ace.training.label.analysis.changes import PLACES, WHOLE, find_changes
+from comfyui_ace.training.label.analysis.checks import PASSED, check_exchange, check_mirror, check_places, needs_mirror
+from comfyui_ace.training.label.analysis.prompts import composition_request
+from comfyui_ace.training.label.analysis.recognise import Recognised, recognise, template_texts
+from comfyui_ace.training.label.analysis.words import (
     alike,
     colours,
     directions,
@@ -23,6 +22,7 @@ from comfyui_ace.training.label.looking.words import (
     says,
     sidedness,
 )
+from comfyui_ace.training.label.labeller import Labeller
 from comfyui_ace.training.label.settings import LabelSettings, Shown
 from label_models import Looking, scene
 from PIL import Image

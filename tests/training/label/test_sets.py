@@ -1,4 +1,4 @@
-"""Sets share, chains become rounds that the trainer takes, accepted words become lessons for a captioner."""
+"""Sets share, chains become rounds that the trainer takes, accepted words become examples for a captioner."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_accepted_words_become_lessons(dataset, tmp_path, style):
     journal = LabelJournal(dataset.folder)
     apply_labels(dataset, journal, plan(dataset, journal)[:3])
     done = export_labels(dataset, tmp_path / "out", style, every_phrasing=True)
-    assert (done.lessons, done.pairs, done.left_out) == (6, 3, 1)
+    assert (done.examples, done.pairs, done.left_out) == (6, 3, 1)
     configuration = yaml.safe_load((tmp_path / "out" / "ace_captioner.yaml").read_text())
     if style == "llama-factory":
         records = json.loads((tmp_path / "out" / "ace_captioner.json").read_text())
@@ -155,10 +155,10 @@ def test_accepted_words_become_lessons(dataset, tmp_path, style):
         assert configuration["dataset"] == ["ace_captioner.jsonl"] and configuration["learning_rate"] == 1e-4
         records = [json.loads(line) for line in (tmp_path / "out" / "ace_captioner.jsonl").read_text().splitlines()]
     row = next(row for row in dataset.rows() if journal[row.id].decision == "accepted")
-    lesson = records[0]
-    assert [message["role"] for message in lesson["messages"]] == ["system", "user", "assistant"]
-    assert lesson["messages"][1]["content"].count("<image>") == len(lesson["images"]) == 2
-    answer = json.loads(lesson["messages"][2]["content"])
+    example = records[0]
+    assert [message["role"] for message in example["messages"]] == ["system", "user", "assistant"]
+    assert example["messages"][1]["content"].count("<image>") == len(example["images"]) == 2
+    answer = json.loads(example["messages"][2]["content"])
     assert answer == {
         "instruction": row.instruction,
         "source_caption": row.source_caption,

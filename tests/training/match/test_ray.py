@@ -1,5 +1,7 @@
-"""Ray on this machine finds the same as the local engine, whatever the shards, goes on where it was stopped, and works on
-addresses as fsspec opens them."""
+"""Ray on this machine finds the same as the local engine, whatever the shards.
+
+It goes on where it was stopped, and works on addresses as fsspec opens them.
+"""
 
 from __future__ import annotations
 

@@ -66,8 +66,10 @@ def add_browser_widgets(kind: str, schema: Mapping[str, Any], stored: Any, widge
 
 
 def _add_options(schema: Mapping[str, Any], stored: Any, widgets: Widgets) -> None:
-    """A Custom Combo's options stand in the file alone; the browser counts which one is chosen, if the node has a use
-    for the number."""
+    """A Custom Combo's options, which stand in the file alone.
+
+    The browser counts which one is chosen, if the node has a use for the number.
+    """
     counted = len(schema.get("output") or []) > 1
     values = list(stored or []) if isinstance(stored, list) else []
     options: list[Any] = []

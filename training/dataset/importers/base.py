@@ -214,7 +214,8 @@ class PictureFolder:
     """
 
     def __init__(self, path: Path, options: ImportOptions, extension: str = ".txt"):
-        """
+        """Keeps what all pairs share.
+
         Args:
             extension: of the captions, which are not passed over.
 

@@ -129,8 +129,9 @@ class Place:
         return system.unstrip_protocol(path)
 
     def walk(self) -> Iterator[Entry]:
-        """All files below it, in any order, and with the reason what cannot be looked into. Hidden files and folders are
-        passed over, links to folders not followed.
+        """All files below it, in any order, and with the reason what cannot be looked into.
+
+        Hidden files and folders are passed over, links to folders not followed.
         """
         if self.local is not None:
             yield from _walk_local(self.local)

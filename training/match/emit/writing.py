@@ -24,13 +24,15 @@ _PICTURES_KEPT = 32  # decoded, of the set at hand
 
 @dataclass(frozen=True)
 class WriteSettings:
-    """Attributes:
-    instruction: words of all pairs; "" leaves them without, until they are labelled.
-    tags: of all pairs.
-    megapixels: larger pictures are scaled down.
-    most_cut: share of a source that may be cut off to give it the target's shape.
-    turns: what was compared in each turn, for the scores.
-    origin: what all rows say of where they come from.
+    """How pairs are written.
+
+    Attributes:
+        instruction: words of all pairs; "" leaves them without, until they are labelled.
+        tags: of all pairs.
+        megapixels: larger pictures are scaled down.
+        most_cut: share of a source that may be cut off to give it the target's shape.
+        turns: what was compared in each turn, for the scores.
+        origin: what all rows say of where they come from.
     """
 
     instruction: str = ""

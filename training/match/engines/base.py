@@ -52,9 +52,11 @@ class BucketTask(Protocol):
 
 
 class Engine(Protocol):
-    """Attributes:
-    name: "local" or "ray".
-    parquet: the form of its tables.
+    """What runs the steps.
+
+    Attributes:
+        name: "local" or "ray".
+        parquet: the form of its tables.
     """
 
     name: str

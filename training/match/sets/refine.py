@@ -34,8 +34,12 @@ class Limits:
 
 @dataclass
 class Refined:
-    """sets: one row a member; beyond: how many more passed with its set's centre. pairs: one row a pair that passed every
-    turn. counts: for the report.
+    """What the turns have left.
+
+    Attributes:
+        sets: one row a member; beyond: how many more passed with its set's centre.
+        pairs: one row a pair that passed every turn.
+        counts: for the report.
     """
 
     sets: list[Columns] = field(default_factory=list)

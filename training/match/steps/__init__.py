@@ -1,5 +1,6 @@
-"""The steps of a run, each on tables of the step before, and each done once: a step or a part of it that is there whole
-is not done again.
+"""The steps of a run, each on tables of the step before.
+
+Each is done once: a step or a part of it that is there whole is not done again.
 
 work       the run's folder and what all steps share
 embedding  pictures to features

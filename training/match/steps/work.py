@@ -94,8 +94,10 @@ class Work:
         return Tables(self.place.child(f"{step}-{digest[:12]}"), self.engine.parquet)
 
     def map(self, step: str, task: MapTask, items: Sequence[str], tables: Tables, names: Sequence[str]) -> Counts:
-        """A step over items, each of which writes the table of its name. Returns the sum of all counts, also of items that
-        were done before.
+        """A step over items, each of which writes the table of its name.
+
+        Returns:
+            The sum of all counts, also of items that were done before.
         """
         if (known := self._known(tables)) is not None:
             return known
@@ -125,8 +127,10 @@ class Work:
         return tables.place.exists(_DONE)
 
     def finish(self, tables: Tables, results: Iterable[Counts]) -> Counts:
-        """Lets the engine work (it does as its results are asked for), and adds up all counts that lie beside the tables,
-        those of an earlier run among them.
+        """Lets the engine work, which it does as its results are asked for.
+
+        Returns:
+            The sum of all counts that lie beside the tables, those of an earlier run among them.
         """
         for _ in results:
             pass

@@ -85,8 +85,9 @@ def agrees(reading: Reading, scene: Scene) -> dict[str, bool]:
 
 
 def read_landscape(picture: np.ndarray, scene: Landscape) -> dict[str, bool]:
-    """Whether a picture (H, W, 3) bytes has the sky and the ground of a landscape, and something in its items' colours at
-    their places.
+    """Whether a picture (H, W, 3) bytes shows a landscape.
+
+    It has the sky and the ground, and something in its items' colours at their places.
     """
     pixels = picture.astype(np.float32)
     height = len(pixels)

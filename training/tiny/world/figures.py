@@ -19,8 +19,9 @@ _SKIN, _WOOD, _LEAF, _FIR = (245, 205, 175), (115, 75, 45), (45, 140, 55), (25, 
 
 @dataclass(frozen=True)
 class Figure:
-    """How it is painted, the colours it comes in, how people call it, and the shades that are not the usual ones of their
-    names. In a phrase ``[colour]`` stands for the colour.
+    """How it is painted, the colours it comes in, how people call it, and the shades unlike those of their names.
+
+    In a phrase ``[colour]`` stands for the colour.
     """
 
     paint: Painter

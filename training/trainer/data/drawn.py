@@ -61,7 +61,8 @@ class FittedExample:
 
 
 def fit_example(example: DrawnExample, resolution: Resolution) -> FittedExample:
-    """
+    """The example in the sizes that the model is given.
+
     Raises:
         ValueError: the example makes no sense, such as an instruction that names an image which is not there.
     """
@@ -94,7 +95,8 @@ class ExampleEncoder:
         self.indicators = encode_indicators(self.text_encoder, MAX_IMAGES + 1).cpu()  # (rows, Y)
 
     def encode(self, examples: Sequence[DrawnExample]) -> list[Sample]:
-        """
+        """What the model is given for each example.
+
         Raises:
             ValueError: an example makes no sense, such as an instruction that names an image which is not there.
         """

@@ -42,8 +42,9 @@ class ExampleSource(ABC):
 
     @abstractmethod
     def draw(self, batch: int, row: int) -> DrawnExample:
-        """Example ``row``, from 0, of batch ``batch``, from 0. All rows of a batch have the same number of condition
-        images, and after fitting the same sizes.
+        """Example ``row``, from 0, of batch ``batch``, from 0.
+
+        All rows of a batch have the same number of condition images, and after fitting the same sizes.
         """
 
     @abstractmethod

@@ -36,7 +36,7 @@ class Components:
         optimizers: as accelerate wrapped them.
         ema: moving average of what is trained, or None.
         accelerator: accelerate's ``Accelerator``.
-        lesson: losses by the number of the forward pass, from 0; what is learnt.
+        method: losses by the number of the forward pass, from 0; what is learnt.
         processes: of the run.
     """
 
@@ -44,7 +44,7 @@ class Components:
     optimizers: tuple[Any, ...]
     ema: EMA | None
     accelerator: Any
-    lesson: Callable[[int], Losses]
+    method: Callable[[int], Losses]
     processes: Processes
 
     @contextlib.contextmanager
@@ -174,7 +174,7 @@ class Loop:
             with contextlib.nullcontext() if last else components.accelerator.no_sync(components.model):
                 if self._has_dropout:
                     torch.manual_seed(self._dropout_seed(index))
-                found = components.lesson(self.step * config.accumulate + index)
+                found = components.method(self.step * config.accumulate + index)
                 components.accelerator.backward(weighted_mean(found.each, found.weights) / config.accumulate)
             losses.append(found.each.detach())
             timesteps.append(found.timesteps)

@@ -38,8 +38,11 @@ async def load(pack_dir):
 
 
 def probe(pack_dir):
-    """Load one pack. ``by_pack``: every absolute import statement run in its own modules, also of modules that the
-    host had in memory already; ``new``: top-level modules that were not in memory before."""
+    """Load one pack.
+
+    ``by_pack``: every absolute import statement run in its own modules, also of modules that the host had in memory
+    already; ``new``: top-level modules that were not in memory before.
+    """
     by_pack = set()
     original = builtins.__import__
     prefix = pack_dir.replace(".", "_x_")

@@ -135,8 +135,10 @@ def test_plain_t5_equals_one_with_the_words_added(text, plain, words):
 
 @pytest.mark.parametrize("words", _TEXTS)
 def test_the_bare_file_differs_where_text_touches_an_indicator(text, plain, words):
-    """tokenizer.json read without transformers puts its word mark only before the very first word of a text, where
-    transformers puts one after each special token. The two differ just by that mark, and only where no space follows
+    """Two readers of tokenizer.json differ by a word mark.
+
+    Read without transformers it puts one only before the very first word of a text, where transformers puts one after
+    each special token. The two differ just by that mark, and only where no space follows
     the indicator: "{image1}, please". ACE Edit goes with transformers, which the published code used.
     """
     bare = Tokenizer.from_file(str(_PLAIN_T5 / "tokenizer.json"))

@@ -47,7 +47,7 @@ def sample_trajectory(teacher: Teacher, batch: TeacherBatch) -> Trajectory:
     return Trajectory(batch, torch.stack(noisy), torch.stack(guided))
 
 
-class GuidanceLesson:
+class GuidanceMethod:
     """Guided predictions along the teacher's trajectories. One trajectory serves as many passes as it has steps.
 
     A run that goes on in the midst of a trajectory samples it once more: it depends on nothing that is trained.

@@ -39,7 +39,7 @@ def pseudo_huber(difference: torch.Tensor) -> torch.Tensor:
     return ((difference.square() + _HUBER**2).sqrt() - _HUBER).flatten(1).mean(dim=1)
 
 
-class ConsistencyLesson:
+class ConsistencyMethod:
     """Neighbouring latents lead to the same result.
 
     Args:

@@ -27,7 +27,7 @@ class PromptState:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class Dependencies:
     """What the page is given.
 
     Attributes:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 
-def add_late_routes(
+def add_lazy_routes(
     routes: web.RouteTableDef, addresses: Iterable[tuple[str, str, str]], load: Callable[[], Callable[[], Any]]
 ) -> None:
     """Adds routes to those of ComfyUI's server or any other of aiohttp.
@@ -21,12 +21,12 @@ def add_late_routes(
         load: imports, in a thread, what answers, and returns what makes it. That is called on the loop, and what it
             makes has ``answer(name, request)``.
     """
-    page = _LatePage(load)
+    page = _LazyPage(load)
     for method, address, name in addresses:
         routes.route(method, address)(page.handler(name))
 
 
-class _LatePage:
+class _LazyPage:
     def __init__(self, load: Callable[[], Callable[[], Any]]):
         self._load, self._page = load, None
 

@@ -1,4 +1,4 @@
-"""The plain lesson, the results of pairs, and lessons that take turns."""
+"""The plain method, the results of pairs, and methods that take turns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..data.loader import TrainingBatch
 from ..learning.objective import Losses, sample_losses
 
 
-class Lesson(Protocol):
+class Method(Protocol):
     """Losses by the number of the forward pass. A number always means the same, so that a run can go on from any."""
 
     def __call__(self, number: int) -> Losses:
@@ -23,7 +23,7 @@ class Lesson(Protocol):
         ...
 
 
-class PairsLesson:
+class PairsMethod:
     """The noise in the pairs' results.
 
     Args:
@@ -43,15 +43,15 @@ class PairsLesson:
         return number
 
 
-class MixedLesson:
-    """Two lessons that take turns, evenly spread.
+class MixedMethod:
+    """Two methods that take turns, evenly spread.
 
     Args:
         first, second: each counts its own passes.
         share: of the passes that are the first one's, 0 … 1.
     """
 
-    def __init__(self, first: Lesson, second: Lesson, share: float) -> None:
+    def __init__(self, first: Method, second: Method, share: float) -> None:
         self.first, self.second, self.share = first, second, share
 
     def __call__(self, number: int) -> Losses:

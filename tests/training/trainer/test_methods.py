@@ -17,10 +17,10 @@ from comfyui_ace.training.trainer.data.loader import TeacherBatch
 from comfyui_ace.training.trainer.errors import ConfigError
 from comfyui_ace.training.trainer.learning.adapters import add_adapters
 from comfyui_ace.training.trainer.learning.objective import timestep_weights
-from comfyui_ace.training.trainer.lessons.consistency import ConsistencyLesson, consistent, pseudo_huber
-from comfyui_ace.training.trainer.lessons.guidance import GuidanceLesson
-from comfyui_ace.training.trainer.lessons.pairs import MixedLesson
-from comfyui_ace.training.trainer.lessons.teacher import Teacher
+from comfyui_ace.training.trainer.methods.consistency import ConsistencyMethod, consistent, pseudo_huber
+from comfyui_ace.training.trainer.methods.guidance import GuidanceMethod
+from comfyui_ace.training.trainer.methods.pairs import MixedMethod
+from comfyui_ace.training.trainer.methods.teacher import Teacher
 from trainer_runs import (
     assert_equal_tensors,
     checkpoint,
@@ -106,7 +106,7 @@ TIMESTEPS = [999, 749, 499, 249]  # of four steps
 def test_guidance_is_learnt_along_the_teachers_own_way(base, student):
     """The target is the base model's guided prediction with rescale, on latents that guided sampling comes by."""
     weights = timestep_weights("velocity", 10.0)
-    lesson, batch = GuidanceLesson(_teacher(student), _batch, weights), _batch(0)
+    method, batch = GuidanceMethod(_teacher(student), _batch, weights), _batch(0)
     x, states = batch.noise, []
     for now, then in zip(TIMESTEPS, [*TIMESTEPS[1:], None], strict=True):
         eps = _guided(base, x, now, batch)
@@ -114,7 +114,7 @@ def test_guidance_is_learnt_along_the_teachers_own_way(base, student):
         x = _step(x, eps, now, then)
     seen = []
     for number in range(STEPS):  # passes of one trajectory
-        found = lesson(number)
+        found = method(number)
         for row in range(ROWS):
             state = batch.orders[row, number].item()
             noisy, target = states[state]
@@ -130,8 +130,8 @@ def test_guidance_is_learnt_along_the_teachers_own_way(base, student):
 
 
 def test_consistency_compares_with_the_teachers_next_latent(base, student):
-    lesson, batch = ConsistencyLesson(_teacher(student), _batch, max_weighting=10.0), _batch(7)
-    found = lesson(7)
+    method, batch = ConsistencyMethod(_teacher(student), _batch, max_weighting=10.0), _batch(7)
+    found = method(7)
     alpha_bar = NoiseSchedule().alphas_cumprod.float()
     for row in range(ROWS):
         state = batch.orders[row, 0].item()
@@ -178,7 +178,7 @@ def test_the_teacher_is_the_model_without_its_lora(base, student):
 @pytest.mark.parametrize(("share", "first", "second"), [(0.0, 0, 8), (0.25, 2, 6), (1.0, 8, 0)])
 def test_lessons_take_turns(share, first, second):
     calls = {"first": [], "second": []}
-    mixed = MixedLesson(calls["first"].append, calls["second"].append, share)
+    mixed = MixedMethod(calls["first"].append, calls["second"].append, share)
     for number in range(8):
         mixed(number)
     assert calls == {"first": list(range(first)), "second": list(range(second))}
@@ -216,17 +216,17 @@ def test_a_short_training_lowers_the_loss(method):
         return _batch(number % 2)
 
     if method == "guidance":
-        lesson = GuidanceLesson(_teacher(model), load, torch.ones(1000))
+        method = GuidanceMethod(_teacher(model), load, torch.ones(1000))
     else:
-        lesson = ConsistencyLesson(_teacher(model), load, max_weighting=10.0)
+        method = ConsistencyMethod(_teacher(model), load, max_weighting=10.0)
 
     def measure() -> float:
         with torch.no_grad():
-            return sum(lesson(number).each.mean().item() for number in range(2 * STEPS))
+            return sum(method(number).each.mean().item() for number in range(2 * STEPS))
 
     optimizer, before = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=5e-3), measure()
     for number in range(60):
-        lesson(number).each.mean().backward()
+        method(number).each.mean().backward()
         optimizer.step()
         optimizer.zero_grad()
     assert measure() < 0.6 * before

@@ -1,4 +1,4 @@
-"""The lesson that a configuration asks for."""
+"""The method that a configuration asks for."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from ....ace.weights.presets import BundleDefaults, RecommendedSampling
 from ..config import TrainConfig
 from ..data.loader import BatchLoader, TeacherLoader
 from ..learning.objective import timestep_weights
-from .consistency import ConsistencyLesson
-from .guidance import GuidanceLesson
-from .pairs import Lesson, MixedLesson, PairsLesson
+from .consistency import ConsistencyMethod
+from .guidance import GuidanceMethod
+from .pairs import Method, MixedMethod, PairsMethod
 from .teacher import Teacher
 
 _CONSISTENCY_STEPS = 8
 T = TypeVar("T")
 
 
-def make_lesson(
+def make_method(
     config: TrainConfig,
     model: nn.Module,
     loader: BatchLoader,
     defaults: BundleDefaults,
     read: Callable[[Callable[[], T]], T],
-) -> Lesson:
-    """The lesson that a configuration asks for.
+) -> Method:
+    """The method that a configuration asks for.
 
     Args:
         config: of the run.
@@ -41,7 +41,7 @@ def make_lesson(
     def loading(load: Callable[[int], Any]) -> Callable[[int], Any]:
         return lambda number: read(partial(load, number))
 
-    pairs = PairsLesson(model, loading(loader))
+    pairs = PairsMethod(model, loading(loader))
     if config.distil.method == "pairs":
         return pairs
     how = teacher_sampling(config, defaults)
@@ -49,10 +49,10 @@ def make_lesson(
     load = loading(TeacherLoader.like(loader, how.steps))
     objective = config.objective
     if config.distil.method == "guidance":
-        lesson = GuidanceLesson(teacher, load, timestep_weights(objective.weighting, objective.max_weighting))
+        method = GuidanceMethod(teacher, load, timestep_weights(objective.weighting, objective.max_weighting))
     else:
-        lesson = ConsistencyLesson(teacher, load, objective.max_weighting)
-    return MixedLesson(pairs, lesson, config.distil.pairs_share)
+        method = ConsistencyMethod(teacher, load, objective.max_weighting)
+    return MixedMethod(pairs, method, config.distil.pairs_share)
 
 
 def teacher_sampling(config: TrainConfig, defaults: BundleDefaults) -> RecommendedSampling:
