@@ -136,8 +136,9 @@ def _hold_some_out(settings: DistilSettings, config: TrainConfig, on_event: OnEv
             continue
         counts = dataset.split(max(_HELD_OUT, _LEAST_HELD_OUT / sources), dataset.settings.split_seed)
         text = (
-            f"none of the {counts.pairs} pairs of {dataset.name!r} was held out: {counts.validation} now are, to measure the "
-            "student on pictures that it has not learnt. The page of datasets shows them (split), and moves them back"
+            f"{counts.validation} of the {counts.pairs} pairs of {dataset.name!r} are kept for the test: the student does "
+            "not learn from them, so they show what it is worth. The page of datasets lists them as validation and can "
+            "move them back"
         )
         on_event({"event": "notice", "text": text})
 

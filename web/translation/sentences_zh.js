@@ -18,8 +18,8 @@ export const sentences = {
     "encoding pictures": "正在编码图像",
     "encoding texts": "正在编码文本",
     "{} pairs, {} held out, on {}": "{#0} 对训练，留出 {#1} 对，设备 {2}",
-    "none of the {} pairs of {} was held out: {} now are, to measure the student on pictures that it has not learnt. The page of datasets shows them (split), and moves them back":
-        "{1} 的 {#0} 对图像都没有留出：现已留出 {#2} 对，用学生模型没学过的图像来衡量它。数据集页面会显示它们（划分），也可以改回来",
+    "{} of the {} pairs of {} are kept for the test: the student does not learn from them, so they show what it is worth. The page of datasets lists them as validation and can move them back":
+        "{2} 的 {#1} 对图像中，留出 {#0} 对用于检验：学生模型不学习它们，因此能看出它的真实水平。数据集页面把它们列为验证集，也可以改回来",
     "step {} of {}": "第 {#0} / {#1} 步",
     "loss {}": "损失 {#0}",
     "held out {}": "留出损失 {#0}",
