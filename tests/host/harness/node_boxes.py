@@ -99,11 +99,18 @@ def assert_has_room(page: ComfyPage, kind: str) -> None:
     assert box.height <= most, f"{kind} has grown to {box.height:.0f} pixels; workflows leave {most} for it"
 
 
-def assert_tidy(page: ComfyPage) -> None:
-    """No node lies on another, and no wire passes behind a node that it does not belong to."""
-    boxes = node_boxes(page)
-    assert overlaps(boxes) == []
-    assert _wires_behind(page, boxes) == []
+def assert_tidy(page: ComfyPage, seconds: int = 5) -> None:
+    """No node lies on another, and no wire passes behind a node that it does not belong to.
+
+    Nodes 2.0 puts the ends of wires where they belong some time after the nodes, so it is looked again for some seconds.
+    """
+    for _ in range(seconds):
+        boxes = node_boxes(page)
+        found = overlaps(boxes) + _wires_behind(page, boxes)
+        if not found:
+            return
+        page.page.wait_for_timeout(1000)
+    raise AssertionError("\n".join(found))
 
 
 def _wires_behind(page: ComfyPage, boxes: list[NodeBox]) -> list[str]:
