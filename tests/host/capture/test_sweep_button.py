@@ -86,7 +86,8 @@ def test_the_button_stops_the_sweep_and_survives_a_reload(page, server, nodes_2)
     assert any("kept" in line for line in more)
     page.page.evaluate(f"width => ({_SWEEP}).setSize([width, 0])", node_size("ACESweep")[0])
     page.settle()
-    assert_has_room(page, "ACESweep")
+    if server.host.version >= (0, 33) or not nodes_2:  # Nodes 2.0 of older front ends fold no fields away
+        assert_has_room(page, "ACESweep")
     assert errors(page) == []
 
 
