@@ -3,15 +3,13 @@
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { make } from "./shared/dom.js";
-import { buttonRow, showNotice } from "./shared/notice.js";
+import { BUTTONS_HEIGHT, buttonRow, showNotice } from "./shared/notice.js";
 import { fetchJson, findNodes, inLanguage, nodeById, showError } from "./shared/page.js";
 import { addPanel, fillPanel, widgetOf } from "./shared/widgets.js";
 
 const NODE = "ACESweep";
 const PANEL = "ace_sweep";
-// In pixels.
-const BUTTONS_HEIGHT = 40;
-const PAIR_HEIGHT = 124; // with the bar
+const PAIR_HEIGHT = 124; // pixels, with the bar
 const TEXTS = {
     en: {
         stop: "■ Stop sweep",
@@ -35,8 +33,7 @@ const texts = () => inLanguage(TEXTS);
 const isSweep = (node) => node.comfyClass === NODE;
 
 function addSweepPanel(node) {
-    addPanel(node, PANEL, "ace-sweep");
-    widgetOf(node, PANEL).parts = {
+    addPanel(node, PANEL, "ace-sweep").parts = {
         buttons: buttonRow([[texts().stop, stop]]),
         bar: make("progress", { style: "width: 100%; height: 10px; accent-color: #4caf7d" }),
         picture: make("img", { style: "display: block; max-width: 100%; height: 104px; object-fit: contain" }),

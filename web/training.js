@@ -4,16 +4,14 @@ import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { COLOURS, curveImage } from "./shared/curve.js";
 import { make } from "./shared/dom.js";
-import { buttonRow, showNotice } from "./shared/notice.js";
+import { BUTTONS_HEIGHT, buttonRow, showNotice } from "./shared/notice.js";
 import { fetchJson, findNodes, inLanguage, nodeById, openWorkflow, refreshFiles, refreshMenus, showError } from "./shared/page.js";
 import { addPanel, fillPanel, onChosen, widgetOf } from "./shared/widgets.js";
 
 const KINDS = { ACETrain: "train", ACEDistil: "distil" };
 const NAME = "name";
 const PANEL = "ace_run";
-// In pixels.
-const BUTTONS_HEIGHT = 40;
-const CURVE_HEIGHT = 112; // with its legend
+const CURVE_HEIGHT = 112; // pixels, with its legend
 const TEXTS = {
     en: {
         openWorkflow: "Open workflow",

@@ -21,6 +21,8 @@ const STYLE = `
 .ace-buttons button:hover { filter: brightness(1.25); }
 `;
 
+export const BUTTONS_HEIGHT = 40; // pixels, of a row with its margins
+
 // A row of buttons, of [label, what a click does] each.
 export function buttonRow(buttons) {
     useStyle();

@@ -33,11 +33,13 @@ export function addButton(node, name, onclick, options = {}) {
 // A box of HTML below a node's widgets, empty until something is shown in it. It has to be there from the start: the front end
 // of 0.8.0 does not draw a widget that comes to a node of Nodes 2.0 later.
 export function addPanel(node, name, className) {
-    const height = () => (widget.panelHeight ? widget.panelHeight + PANEL_MARGINS : 0);
+    const height = () => {
+        const shown = widgetOf(node, name)?.panelHeight;
+        return shown ? shown + PANEL_MARGINS : 0;
+    };
     const options = { serialize: false, hideOnZoom: false, getMinHeight: height, getMaxHeight: height };
     const element = make("div", { className, style: "overflow: hidden" });
-    const widget = Object.assign(node.addDOMWidget(name, name, element, options), { panelHeight: 0 });
-    unsaved(widget);
+    return Object.assign(unsaved(node.addDOMWidget(name, name, element, options)), { panelHeight: 0 });
 }
 
 // Shows elements in a panel. height: of all of them, in pixels.

@@ -10,6 +10,7 @@ from host.harness.browser import ComfyPage
 
 _TITLE = 30  # pixels, above a node's corner
 _TOUCHING = 2.0  # pixels that are no overlap
+_WIRES_SETTLE = 5  # seconds
 # In Nodes 2.0 a node is as large as its element, whatever the graph says.
 _BOXES = """() => {
     const canvas = app.canvas.canvas.getBoundingClientRect(), {scale, offset} = app.canvas.ds;
@@ -99,18 +100,20 @@ def assert_has_room(page: ComfyPage, kind: str) -> None:
     assert box.height <= most, f"{kind} has grown to {box.height:.0f} pixels; workflows leave {most} for it"
 
 
-def assert_tidy(page: ComfyPage, seconds: int = 5) -> None:
+def assert_tidy(page: ComfyPage) -> None:
     """No node lies on another, and no wire passes behind a node that it does not belong to.
 
-    Nodes 2.0 puts the ends of wires where they belong some time after the nodes, so it is looked again for some seconds.
+    Nodes 2.0 puts the ends of wires where they belong some time after the nodes, so wires are looked at for some seconds.
     """
-    for _ in range(seconds):
-        boxes = node_boxes(page)
-        found = overlaps(boxes) + _wires_behind(page, boxes)
-        if not found:
+    boxes = node_boxes(page)
+    lying = overlaps(boxes)
+    assert not lying, "\n".join(lying)
+    for _ in range(_WIRES_SETTLE):
+        behind = _wires_behind(page, boxes)
+        if not behind:
             return
         page.page.wait_for_timeout(1000)
-    raise AssertionError("\n".join(found))
+    raise AssertionError("\n".join(behind))
 
 
 def _wires_behind(page: ComfyPage, boxes: list[NodeBox]) -> list[str]:

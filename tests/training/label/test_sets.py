@@ -137,7 +137,7 @@ def test_nothing_is_learnt_from_captions_that_are_not_there(tmp_path, no_sync):
 
 
 @pytest.mark.parametrize("style", ["llama-factory", "ms-swift"])
-def test_accepted_words_become_lessons(dataset, tmp_path, style):
+def test_accepted_words_become_examples(dataset, tmp_path, style):
     with pytest.raises(DatasetError, match="no pair of 'rounds' has accepted words"):
         export_labels(dataset, tmp_path / "out", style)
     label_dataset(dataset, Labeller(Looking(), PLAIN), PLAIN)

@@ -176,7 +176,7 @@ def test_the_teacher_is_the_model_without_its_lora(base, student):
 
 
 @pytest.mark.parametrize(("share", "first", "second"), [(0.0, 0, 8), (0.25, 2, 6), (1.0, 8, 0)])
-def test_lessons_take_turns(share, first, second):
+def test_methods_take_turns(share, first, second):
     calls = {"first": [], "second": []}
     mixed = MixedMethod(calls["first"].append, calls["second"].append, share)
     for number in range(8):

@@ -214,7 +214,7 @@ class PictureFolder:
     """
 
     def __init__(self, path: Path, options: ImportOptions, extension: str = ".txt"):
-        """Keeps what all pairs share.
+        """Looks for the pictures of a folder.
 
         Args:
             extension: of the captions, which are not passed over.

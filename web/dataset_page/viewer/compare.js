@@ -119,8 +119,7 @@ export class Compare {
     }
 
     showBack() {
-        const show = () => (this.backButton.disabled = !this.earlier.length);
-        keepFocus(this.element, show, () => this.element.focus());
+        this.backButton.disabled = !this.earlier.length;
     }
 
     tell(text, bad = false) {
