@@ -9,6 +9,8 @@ from collections.abc import Callable
 import torch
 
 from .model import (
+    batch,
+    compiled,
     forward,
     growth,
     guidance,
@@ -18,7 +20,7 @@ from .model import (
 )
 from .model.matmul import matmul_rate
 from .report import Table
-from .training import training, training_memory
+from .training import training, training_memory, training_speed
 from .workload import Setting
 
 BENCHMARKS: dict[str, Callable[[Setting], Table]] = {
@@ -26,11 +28,14 @@ BENCHMARKS: dict[str, Callable[[Setting], Table]] = {
     "edit": guidance.run_edit,
     "pixart": pixart.run,
     "growth": growth.run,
+    "batch": batch.run,
+    "compiled": compiled.run,
     "batching": guidance.run_batching,
     "prepare": preparation.run,
     "import": imports.run,
     "training": training.run,
     "training-memory": training_memory.run,
+    "training-speed": training_speed.run,
 }
 
 

@@ -71,6 +71,7 @@ class Job:
 
 
 JOBS = tuple(Job(side, references) for side in (256, 512) for references in (0, 1, 3))
+LARGE_JOBS = (Job(1024, 0), Job(1024, 1))  # minutes a pass on a CPU
 
 
 def build_model(config: ACEConfig, setting: Setting, seed: int = 0) -> ACEModel:

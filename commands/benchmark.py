@@ -9,7 +9,11 @@ import sys
 from .common import DTYPES, parse_device, parse_dtype
 
 # Named here, too, so that `--help` does not import what measures.
-_NAMES = ("forward", "edit", "pixart", "growth", "batching", "prepare", "import", "training", "training-memory")
+_NAMES = (
+    *("forward", "batch", "compiled", "edit", "pixart", "growth", "batching", "prepare", "import"),
+    *("training", "training-memory", "training-speed"),
+)
+_ON_A_GPU = ("training-speed",)
 
 
 def add_parsers(subparsers) -> None:
@@ -21,7 +25,12 @@ def add_parsers(subparsers) -> None:
         "rates against the machine's plain matrix product, and ratios to alternatives timed in turns. Takes about ten "
         "minutes on a small CPU. Prints Markdown.",
     )
-    benchmark.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(_NAMES)} (default: all)")
+    benchmark.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"which: {', '.join(_NAMES)} (default: all; training-speed needs a GPU)",
+    )
     benchmark.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps (default: the best there is)")
     benchmark.add_argument("--dtype", choices=DTYPES, default="auto")
     benchmark.add_argument(
@@ -56,7 +65,7 @@ def run_benchmark(arguments: argparse.Namespace) -> int:
     machine, tables = describe_machine(setting), []
     if not arguments.json:
         print(f"{machine}\n", flush=True)
-    for name in arguments.names or _NAMES:
+    for name in arguments.names or [name for name in _NAMES if device.type == "cuda" or name not in _ON_A_GPU]:
         print(f"measuring {name} …", file=sys.stderr)
         table = BENCHMARKS[name](setting)
         tables.append(table.as_dict())

@@ -10,7 +10,7 @@ import torch
 
 from ..report import Table
 from ..timing import Estimate, ratio
-from ..workload import JOBS, Job, Setting
+from ..workload import JOBS, LARGE_JOBS, Job, Setting
 from .flops import count
 from .one_job import JobResult
 
@@ -20,7 +20,8 @@ _BUDGET = 12.0  # seconds of measuring a job, on top of its first pass
 def run(setting: Setting) -> Table:
     """Measures every job in a process of its own."""
     rows = []
-    for job in JOBS[:2] if setting.quick else JOBS:
+    jobs = JOBS if setting.device.type == "cpu" else JOBS + LARGE_JOBS
+    for job in JOBS[:2] if setting.quick else jobs:
         result, operations = _measure(job, setting), count(setting.config, job)
         seconds = Estimate.of(result.passes)
         linear_rate = Estimate.of([operations.linear / time / 1e9 for time in result.linear])

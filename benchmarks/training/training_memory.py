@@ -182,35 +182,65 @@ def measure(case: Case, device: torch.device) -> int:
 
 def _steps(case: Case, model: ACEModel, device: torch.device) -> Peak:
     """Two optimiser steps as the trainer does them, on a model that gets its memory here."""
-    from ...training.trainer.learning.objective import sample_losses, weighted_mean
-    from ...training.trainer.learning.optimizer import clip_gradients, make_optimizers, trainable_parameters
-
-    job = Job(case.side, 1)
-    setting = Setting(device, torch.float32)
-    config = _configuration(case)
     with LiveMemory() as live:
         _materialize(model, device)
         weights = live.peak = live.now
-        trained = trainable_parameters(model)
-        noise = build_noise(job, setting).expand(case.pairs, -1, -1, -1)
-        conditioning = build_conditioning(job, setting).map(
-            lambda tensor: tensor.expand(case.pairs, *tensor.shape[1:]) if tensor.ndim > 2 else tensor
-        )
-        timesteps = torch.full((case.pairs,), 500, device=device)
-        optimizers = make_optimizers(model, config.optimizer)
+        training = Training(case, model, device)
         for _ in range(_STEPS):
             before = live.now
-            with torch.autocast(device.type, torch.bfloat16, enabled=case.precision == "bf16"):
-                losses = sample_losses(model, noise, timesteps, noise, conditioning)
-            loss = weighted_mean(losses, torch.ones_like(losses))
+            loss = training.forward()
             kept = live.now - before
-            loss.backward()
-            del loss, losses
-            clip_gradients(trained, config.optimizer.clip_norm)
-            for optimizer in optimizers:
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
-    return Peak(weights, 12.0 * sum(parameter.numel() for parameter in trained), kept, live.peak)
+            training.backward(loss)
+            del loss
+    return Peak(weights, 12.0 * sum(parameter.numel() for parameter in training.trained), kept, live.peak)
+
+
+class Training:
+    """Optimiser steps as the trainer does them, on random inputs.
+
+    Args:
+        case: what is trained, and on how much.
+        model: of :func:`model_for`.
+        device: of the model.
+    """
+
+    def __init__(self, case: Case, model: ACEModel, device: torch.device) -> None:
+        from ...training.trainer.learning.optimizer import make_optimizers, trainable_parameters
+
+        self.model, self.trained, self._settings = model, trainable_parameters(model), _configuration(case)
+        self._precision = {"device_type": device.type, "dtype": torch.bfloat16, "enabled": case.precision == "bf16"}
+        job, setting = Job(case.side, 1), Setting(device, torch.float32)
+        self._noise = build_noise(job, setting).expand(case.pairs, -1, -1, -1)
+        self._conditioning = build_conditioning(job, setting).map(
+            lambda tensor: tensor.expand(case.pairs, *tensor.shape[1:]) if tensor.ndim > 2 else tensor
+        )
+        self._timesteps = torch.full((case.pairs,), 500, device=device)
+        self._optimizers = make_optimizers(model, self._settings.optimizer)
+
+    def forward(self) -> torch.Tensor:
+        """The loss, ()."""
+        from ...training.trainer.learning.objective import sample_losses, weighted_mean
+
+        with torch.autocast(**self._precision):
+            losses = sample_losses(self.model, self._noise, self._timesteps, self._noise, self._conditioning)
+        return weighted_mean(losses, torch.ones_like(losses))
+
+    def backward(self, loss: torch.Tensor) -> None:
+        """Gradients of a loss, and the step along them."""
+        from ...training.trainer.learning.optimizer import clip_gradients
+
+        loss.backward()
+        clip_gradients(self.trained, self._settings.optimizer.clip_norm)
+        for optimizer in self._optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+
+def model_for(case: Case, device: torch.device) -> ACEModel:
+    """The model as the trainer sets it up, with random weights."""
+    model = _meta_model(case)
+    _materialize(model, device)
+    return model
 
 
 def _configuration(case: Case) -> Any:

@@ -97,7 +97,7 @@ def _as_it_is(pictures: torch.Tensor) -> torch.Tensor:
     return pictures
 
 
-_TURNS: tuple[Callable[[torch.Tensor], torch.Tensor], ...] = (
+TURNS: tuple[Callable[[torch.Tensor], torch.Tensor], ...] = (
     lambda pictures: pictures.flip(3),
     lambda pictures: pictures.flip(2),
     lambda pictures: pictures.transpose(2, 3),
@@ -116,12 +116,27 @@ class ConvolutionMuon(Muon):
         super().__init__([matrix for matrix, _ in self.views], **options)
 
 
-def _optimisers(vae: Any) -> tuple[ConvolutionMuon, torch.optim.AdamW]:
-    matrices = [weight for weight in vae.parameters() if weight.ndim >= 2 and min(weight.shape[:2]) >= _MATRIX]
+def make_optimisers(weights: Iterable[torch.nn.Parameter]) -> tuple[ConvolutionMuon, torch.optim.AdamW]:
+    """Muon for the inner convolutions, AdamW for the rest."""
+    weights = list(weights)
+    matrices = [weight for weight in weights if weight.ndim >= 2 and min(weight.shape[:2]) >= _MATRIX]
     known = {id(weight) for weight in matrices}
-    rest = [weight for weight in vae.parameters() if id(weight) not in known]
+    rest = [weight for weight in weights if id(weight) not in known]
     muon = ConvolutionMuon(matrices, momentum=0.95, weight_decay=0.0)
     return muon, torch.optim.AdamW(rest, betas=(0.9, 0.99), weight_decay=1e-4)
+
+
+def step_optimisers(
+    optimisers: tuple[ConvolutionMuon, torch.optim.AdamW], muon_rate: float, learning_rate: float
+) -> None:
+    """Moves the weights along their gradients."""
+    muon, adamw = optimisers
+    for optimiser, rate in ((muon, muon_rate), (adamw, learning_rate)):
+        optimiser.param_groups[0]["lr"] = rate
+    for matrix, weight in muon.views:
+        matrix.grad = None if weight.grad is None else weight.grad.reshape(matrix.shape)
+    muon.step()
+    adamw.step()
 
 
 class Trainer:
@@ -139,7 +154,7 @@ class Trainer:
         for block in self.resting:
             disable_block(block)
         self.average = {name: value.clone() for name, value in self.vae.state_dict().items()}
-        self.optimisers = _optimisers(self.vae)
+        self.optimisers = make_optimisers(self.vae.parameters())
 
     def train_step(self) -> dict[str, float]:
         """One step; returns what there is to log.
@@ -163,7 +178,8 @@ class Trainer:
         self.vae.zero_grad(set_to_none=True)
         total.backward()
         torch.nn.utils.clip_grad_norm_(self.vae.parameters(), 1.0)
-        self._optimise()
+        share = self._share_of_rate()
+        step_optimisers(self.optimisers, self.settings.muon_rate * share, self.settings.learning_rate * share)
         self._update_average()
         self.step += 1
         noise, spread = posterior.std.mean().item(), posterior.mean.std().item()
@@ -172,17 +188,7 @@ class Trainer:
     def _turn(self) -> Callable[[torch.Tensor], torch.Tensor]:
         """What is done to this step's latents and pictures alike."""
         rng = np.random.default_rng((self.settings.seed, 1, self.step))
-        return _TURNS[rng.integers(len(_TURNS))] if rng.random() < self.settings.mirrored else _as_it_is
-
-    def _optimise(self) -> None:
-        muon, adamw = self.optimisers
-        share = self._share_of_rate()
-        for optimiser, rate in ((muon, self.settings.muon_rate), (adamw, self.settings.learning_rate)):
-            optimiser.param_groups[0]["lr"] = rate * share
-        for matrix, weight in muon.views:
-            matrix.grad = None if weight.grad is None else weight.grad.reshape(matrix.shape)
-        muon.step()
-        adamw.step()
+        return TURNS[rng.integers(len(TURNS))] if rng.random() < self.settings.mirrored else _as_it_is
 
     def _share_of_rate(self) -> float:
         settings = self.settings

@@ -25,6 +25,7 @@ from ...ace.vae import SCALING_FACTOR
 # colour away.
 WIDTHS = (64, 64, 64, 128)
 _SOFT_EPSILON, _HARD_EPSILON = 1.0, 1e-6
+_SCALE = (_HARD_EPSILON / _SOFT_EPSILON) ** 0.5
 _COLOURS = 6  # channels that carry the three mean colours at the start, each with both signs
 # Luma and two differences, orthogonal rows; gains bring each to about the same spread on photographs.
 _BASIS = ((0.577, 0.577, 0.577), (0.707, 0.0, -0.707), (-0.408, 0.816, -0.408))
@@ -156,11 +157,7 @@ def export(vae: Any, latent_mean: torch.Tensor, latent_std: torch.Tensor) -> dic
         state dict under diffusers' names, float32.
     """
     state = {name: value.detach().clone().float() for name, value in vae.state_dict().items()}
-    scale = (_HARD_EPSILON / _SOFT_EPSILON) ** 0.5
-    for name in state:
-        if _feeds_a_norm(name):
-            linear = name.split(".")[-2] in _LINEAR_IN_STREAM and name.endswith(".weight")
-            state[name] *= 1.0 if linear else scale
+    _scale_streams(state, _SCALE)
     # quant_conv: 8 rows, four means and four logs of variances.
     gain = 1 / (SCALING_FACTOR * latent_std)
     weight, bias = state["quant_conv.weight"], state["quant_conv.bias"]
@@ -170,6 +167,29 @@ def export(vae: Any, latent_mean: torch.Tensor, latent_std: torch.Tensor) -> dic
     state["post_quant_conv.bias"] += state["post_quant_conv.weight"][:, :, 0, 0] @ latent_mean
     state["post_quant_conv.weight"] /= gain[:, None, None]
     return state
+
+
+@torch.no_grad()
+def soften(vae: Any) -> None:
+    """Turns a VAE that :func:`export` has written into one with soft norms again, the same function, to train on."""
+    state = vae.state_dict()
+    _scale_streams(state, 1 / _SCALE)
+    vae.load_state_dict(state)
+    for norm in _norms(vae):
+        norm.eps = _SOFT_EPSILON
+
+
+@torch.no_grad()
+def export_again(vae: Any) -> dict[str, torch.Tensor]:
+    """:func:`export` of a softened VAE, whose latents are centred and scaled already."""
+    return export(vae, torch.zeros(4), torch.full((4,), 1 / SCALING_FACTOR))
+
+
+def _scale_streams(state: dict[str, torch.Tensor], scale: float) -> None:
+    for name in state:
+        if _feeds_a_norm(name):
+            linear = name.split(".")[-2] in _LINEAR_IN_STREAM and name.endswith(".weight")
+            state[name] *= 1.0 if linear else scale
 
 
 # These read the residual stream, which is scaled already: only their biases are to be scaled.

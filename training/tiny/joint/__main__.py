@@ -21,14 +21,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ....ace.bundles.bundle import find_bundle
 from ....ace.model.schedule import NoiseSchedule
 from ....ace.text import T5TextEncoder
 from ....ace.vae import DiffusersVAE
-from ....ace.weights.checkpoint import save_checkpoint
+from ....ace.weights.checkpoint import load_model, save_checkpoint
 from ..text import T5_NAME
 from .drawing import MAX_TOKENS, MOST_TOKENS, Drawing, DrawingProcesses
 from .learner import JointSettings, Learner
-from .pool import Pool
+from .pool import Intake, Pool
 
 _FIRST = 6000  # examples before the first step
 _ADDED = 4  # batches put into the pool between two steps, at most
@@ -41,6 +42,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=9.1)
     parser.add_argument("--processes", type=int, default=max(1, (os.cpu_count() or 2) - 2))
     parser.add_argument("--device", default="cuda")
+    parser.add_argument("--go-on", action="store_true", help="begin with the bundle's transformer, not by chance")
     parser.add_argument("--first", type=int, default=_FIRST, help="examples before the first step")
     parser.add_argument("--held-out", type=int, default=24, help="batches of 16 to measure on")
     parser.add_argument("--reports", type=float, default=15.0, help="seconds between two")
@@ -66,14 +68,18 @@ def train(arguments: argparse.Namespace, settings: JointSettings) -> None:
     processes = DrawingProcesses(Drawing(tokenizer, seed=settings.seed), arguments.processes)
     vae = DiffusersVAE.load(models / "vae" / "vae.bin", device=device)
     text = T5TextEncoder.load(models / "text_encoder" / T5_NAME, tokenizer, dtype=torch.float32, device=device)
-    learner = Learner(text.model, text.tokenizer, settings, device)
+    start = load_model(find_bundle(arguments.bundle).dit).state_dict() if arguments.go_on else None
+    learner = Learner(text.model, text.tokenizer, settings, device, start)
     pool, held_out = Pool(vae, device), Pool(vae, device)
     for batch in islice(
         Drawing(tokenizer, split="validation", rows=16, seed=settings.seed).batches(0, 1), arguments.held_out
     ):
         held_out.add(batch)
+    intake = Intake(processes, pool)
+    if settings.compiled:
+        learner.rehearse(held_out)
     while len(pool) < arguments.first:
-        pool.add(processes.get(wait=True))
+        pool.keep(intake.wait())
     arguments.output.mkdir(parents=True, exist_ok=True)
     log = (arguments.output / "metrics.jsonl").open("w", encoding="utf-8", newline="\n")
     parameters = sum(parameter.numel() for parameter in learner.model.parameters())
@@ -84,20 +90,15 @@ def train(arguments: argparse.Namespace, settings: JointSettings) -> None:
     began = reported = saved = time.perf_counter()
     budget = arguments.minutes * 60 - (began - started)
     recent: list[torch.Tensor] = []
-    waited = 0.0
     while (now := time.perf_counter()) - began < budget:
-        for _ in range(_ADDED):
-            if (batch := processes.get(wait=False)) is None:
-                break
-            pool.add(batch)
-        waited += time.perf_counter() - now
+        for batch in intake.ready(_ADDED):
+            pool.keep(batch)
         recent.append(learner.train_step(pool, (now - began) / budget))
         if now - reported >= arguments.reports:
             row = {
                 "seconds": round(now - began, 1),
                 "step": learner.step,
                 "examples": len(pool),
-                "intake": round(waited, 1),
                 "loss": round(torch.stack(recent).mean().item(), 5),
                 "held_out": held_out_losses(learner, held_out),
             }
@@ -108,6 +109,7 @@ def train(arguments: argparse.Namespace, settings: JointSettings) -> None:
         if now - saved >= arguments.snapshots:
             save(learner, arguments.output / "models")
             saved = now
+    intake.close()
     processes.close()
     save(learner, arguments.output / "models")
     print(f"{learner.step} steps, {len(pool)} examples, {time.perf_counter() - started:.0f} s", flush=True)

@@ -108,11 +108,11 @@ EDITS: Mapping[str, Task] = MappingProxyType(
 MASKED: Mapping[str, Task] = MappingProxyType(
     {
         **{
-            f"masked_{name}": Task(_under_mask(operation), under_mask(name), 0.7)
+            f"masked_{name}": Task(_under_mask(operation), under_mask(name), 1.0)
             for name, operation in _OPERATIONS.items()
             if name not in _EVERYWHERE
         },
-        "masked_deblur": Task(_deblur_under_mask, under_mask("deblur"), 0.7),
+        "masked_deblur": Task(_deblur_under_mask, under_mask("deblur"), 1.0),
     }
 )
 REPLACING: Mapping[str, Task] = MappingProxyType(

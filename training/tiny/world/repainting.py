@@ -96,6 +96,6 @@ REPAINTING: Mapping[str, Task] = MappingProxyType(
         "outpaint": Task(_outpaint, PHRASINGS["outpaint"], 5.0),
         "from_edges": Task(_from_edges, PHRASINGS["from_edges"], 6.0, captioned=CAPTIONED["from_edges"]),
         "from_colours": Task(_from_colours, PHRASINGS["from_colours"], 3.0, captioned=CAPTIONED["from_colours"]),
-        "words": Task(_words, (), 24.0, images=0, captioned=CAPTIONED["words"]),
+        "words": Task(_words, (), 28.0, images=0, captioned=CAPTIONED["words"]),
     }
 )

@@ -49,7 +49,7 @@ PLACES: Mapping[str, Place] = MappingProxyType(
 )
 # Radius over the shorter side, and what people say for it.
 SIZES: Mapping[str, tuple[float, tuple[str, ...]]] = MappingProxyType(
-    {"small": (0.11, ("small", "little", "tiny")), "": (0.19, ("",)), "big": (0.31, ("big", "large", "huge"))}
+    {"small": (0.15, ("small", "little", "tiny")), "": (0.2, ("",)), "big": (0.31, ("big", "large", "huge"))}
 )
 _PAIRS = (("left", "right"), ("right", "left"), ("top", "bottom"), ("bottom", "top"))
 _RELATIONS: Mapping[tuple[str, str], tuple[str, ...]] = MappingProxyType(

@@ -21,8 +21,8 @@ def _regular(corners: int, first: float, radius: float = 1.0) -> Points:
 
 def _star() -> Points:
     points = np.empty((10, 2))
-    points[0::2], points[1::2] = _regular(5, -90, 1.08), _regular(5, -54, 0.45)
-    return points + np.array((0.0, 0.06))
+    points[0::2], points[1::2] = _regular(5, -90, 1.22), _regular(5, -54, 0.44)
+    return points + np.array((0.0, 0.1))
 
 
 def _heart() -> Points:
