@@ -25,11 +25,11 @@ from .workload import Setting
 
 BENCHMARKS: dict[str, Callable[[Setting], Table]] = {
     "forward": forward.run,
+    "batch": batch.run,
+    "compiled": compiled.run,
     "edit": guidance.run_edit,
     "pixart": pixart.run,
     "growth": growth.run,
-    "batch": batch.run,
-    "compiled": compiled.run,
     "batching": guidance.run_batching,
     "prepare": preparation.run,
     "import": imports.run,

@@ -166,7 +166,9 @@ def train(arguments: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m comfyui_ace.training.tiny.decoder", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m comfyui_ace.training.tiny.decoder", description=__doc__.partition("\n")[0]
+    )
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--output", type=Path, required=True, help="folder for models and decoder.jsonl")
     parser.add_argument("--minutes", type=float, default=2.0)
