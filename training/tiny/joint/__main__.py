@@ -76,8 +76,6 @@ def train(arguments: argparse.Namespace, settings: JointSettings) -> None:
     ):
         held_out.add(batch)
     intake = Intake(processes, pool)
-    if settings.compiled:
-        learner.rehearse(held_out)
     while len(pool) < arguments.first:
         pool.keep(intake.wait())
     arguments.output.mkdir(parents=True, exist_ok=True)

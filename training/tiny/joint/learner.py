@@ -26,8 +26,6 @@ from ...trainer.learning.optimizer import EMA, clip_gradients, make_optimizers, 
 from .drawing import MOST_TOKENS, without_instruction
 from .pool import Chosen, Pool
 
-_COMPILED_FORMS = 32  # of a block; what comes after that many would run uncompiled
-
 
 @dataclass(frozen=True)
 class JointSettings:
@@ -45,7 +43,6 @@ class JointSettings:
         hold: share of the time before they fall, in a straight line, to nothing.
         ema: of both networks' weights.
         bfloat16: compute in it where that loses nothing (autocast).
-        compiled: blocks by ``torch.compile``, which takes a minute or two at the start and makes steps several times faster.
     """
 
     width: int = 256
@@ -63,7 +60,6 @@ class JointSettings:
     hold: float = 0.3
     ema: float = 0.9995
     bfloat16: bool = True
-    compiled: bool = False
     seed: int = 0
 
 
@@ -99,8 +95,6 @@ class Learner:
         self.model = _louder_words(model).to(device)
         if start is not None:
             self.model.load_state_dict(start)
-        if settings.compiled:
-            compile_blocks(self.model)
         self.text_encoder = text_encoder.float().train().to(device)
         self._indicators = [tokenize(word, tokenizer) for word in INDICATORS]
         self.optimizers = (
@@ -148,14 +142,6 @@ class Learner:
         self.ema.update(self.step)
         return total
 
-    def rehearse(self, pool: Pool) -> None:
-        """Passes forth and back once through each layout of a pool, for the sake of what is compiled at first use."""
-        for chosen in pool.of_each_layout(self.settings.batch, MOST_TOKENS):
-            each, weights, _ = self.losses(chosen, torch.Generator(self.device).manual_seed(0))
-            (each * weights).mean().backward()
-        for optimizer in self.optimizers:
-            optimizer.zero_grad(set_to_none=True)
-
     def losses(self, chosen: Chosen, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Losses (B,), what each counts (B,), and timesteps (B,) of some examples."""
         clean = chosen.latents[:, 0]
@@ -192,16 +178,6 @@ class Learner:
         if not self.settings.bfloat16:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
-
-
-def compile_blocks(model: ACEModel) -> None:
-    """Compiles all blocks as one function of any batch and any number of tokens.
-
-    What is compiled anew: the last block (fewer queries), one frame (no fewer), and the first sizes that come.
-    """
-    torch._dynamo.config.recompile_limit = _COMPILED_FORMS
-    for block in model.blocks:
-        block.compile(dynamic=True)
 
 
 class _RMSNorm(nn.RMSNorm):

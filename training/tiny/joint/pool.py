@@ -114,15 +114,7 @@ class Pool:
         layouts = list(self._counts)
         shares = np.array([self._counts[layout] for layout in layouts], dtype=float)
         layout = layouts[rng.choice(len(layouts), p=shares / shares.sum())]
-        return self._chosen(layout, torch.from_numpy(rng.integers(0, self._counts[layout], count)), longest)
-
-    def of_each_layout(self, count: int, longest: int) -> Iterator[Chosen]:
-        """``count`` examples of every layout, those of the most pictures first."""
-        for layout in sorted(self._counts, reverse=True):
-            yield self._chosen(layout, torch.arange(count) % self._counts[layout], longest)
-
-    def _chosen(self, layout: Key, rows: torch.Tensor, longest: int) -> Chosen:
-        rows = rows.to(self.device)
+        rows = torch.from_numpy(rng.integers(0, self._counts[layout], count)).to(self.device)
         latents, masks, ids, dropped = (part[rows] for part in self._kept[layout])
         return Chosen(latents.float(), masks.float()[:, :, None], ids[..., :longest].long(), dropped)
 
