@@ -16,6 +16,7 @@ import numpy as np
 
 COLUMN_GAP, ROW_GAP = 60, 70  # a title is 30 pixels high and stands above its node's corner
 _TITLE = 30
+_FRAME, _FRAME_HEAD = 30, 90  # pixels around the nodes in a frame, and above them for their titles and its own
 _SLOT, _FIRST_SLOT = 20, 14  # height of a socket, and where the first one is, in pixels
 _VIEW = (1500, 850)  # what a common screen shows beside the front end's own bars
 _TRIES, _STARTS = 2500, 3
@@ -58,6 +59,14 @@ def lay_out(
     _, columns, modes = min(found, key=lambda one: one[0])
     corners = _corners(columns, modes, sizes, _Incoming(wires))
     return {name: (round(x), round(y)) for name, (x, y) in corners.items()}
+
+
+def frame_around(boxes: Sequence[tuple[int, int, int, int]]) -> tuple[int, int, int, int]:
+    """(x, y, width, height) of a frame around nodes, of which the same is given."""
+    left, top = min(box[0] for box in boxes), min(box[1] for box in boxes)
+    right = max(x + width for x, _, width, _ in boxes)
+    bottom = max(y + height for _, y, _, height in boxes)
+    return left - _FRAME, top - _FRAME_HEAD, right - left + 2 * _FRAME, bottom - top + _FRAME_HEAD + _FRAME
 
 
 class _Incoming(dict):
