@@ -22,8 +22,8 @@ SAID = {
 
 
 @pytest.fixture
-def page(nodes_2, comfy, open_page):
-    return open_page(comfy, locale="zh-CN", nodes_2=nodes_2)
+def page(nodes_2, comfy, reuse_page):
+    return reuse_page(comfy, locale="zh-CN", nodes_2=nodes_2)
 
 
 def test_menus_switches_and_hints_are_chinese(page):

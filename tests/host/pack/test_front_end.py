@@ -15,8 +15,8 @@ OURS = ["ACE_IMAGE", "ACE_UNIT", "ACE_CONTEXT", "ACE_FIT", "ACE_PLACEMENT", "ACE
 
 
 @pytest.fixture
-def page(nodes_2, comfy, open_page):
-    return open_page(comfy, nodes_2=nodes_2)
+def page(nodes_2, comfy, reuse_page):
+    return reuse_page(comfy, nodes_2=nodes_2)
 
 
 def test_only_seeds_change_by_themselves(browser_page):
