@@ -19,7 +19,7 @@ _TITLE = 30
 _FRAME, _FRAME_HEAD = 30, 90  # pixels around the nodes in a frame, and above them for their titles and its own
 _SLOT, _FIRST_SLOT = 20, 14  # height of a socket, and where the first one is, in pixels
 _VIEW = (1500, 850)  # what a common screen shows beside the front end's own bars
-_TRIES, _STARTS = 2500, 3
+_TRIES, _TRIES_PER_NODE, _STARTS = 2500, 250, 3  # at most so many; small graphs are soon done
 _UP, _LEVEL, _BELOW = _MODES = ("up", "level", "below")  # of a node: as high as can be, or by what its wires come from
 _T = np.linspace(0.0, 1.0, 41)[1:-1]
 # How much each of a spline's four control points counts at points along it, (points, 4).
@@ -123,8 +123,9 @@ class _Search:
         columns, modes = self._by_distance(), dict.fromkeys(self._names, _LEVEL)
         cost, backward = self._cost(columns, modes), self._backward(columns)
         best = cost, columns, modes
-        for number in range(_TRIES):
-            heat = 600.0 * (1.0 - number / _TRIES) ** 2
+        tries = min(_TRIES, _TRIES_PER_NODE * len(self._names))
+        for number in range(tries):
+            heat = 600.0 * (1.0 - number / tries) ** 2
             tried, tried_modes = self._changed(columns, modes)
             if self._backward(tried) > backward:
                 continue
