@@ -220,7 +220,8 @@ def _kept_page(browser):
 def reuse_page(request, _kept_page):
     """As ``open_page``, for tests that neither mind nor change more than the open graph: opening a page takes seconds.
 
-    The page of the test before is made new and used again, unless that test has failed.
+    Not for tests that make nodes by hand: front end 1.49 may give these the values of an earlier node of their number. The
+    page of the test before is made new and used again, unless that test has failed.
     """
 
     def open_(server, **kwargs) -> ComfyPage:
