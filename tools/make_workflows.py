@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import sys
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,13 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tools")]
 
 from comfyui_ace.training.workflows.layout import Wire, lay_out  # noqa: E402
 from comfyui_ace.training.workflows.node_sizes import node_size  # noqa: E402
-from comfyui_ace.training.workflows.ui_file import READABLE  # noqa: E402
+from comfyui_ace.training.workflows.ui_file import READABLE, frame_entries  # noqa: E402
 from host.harness.browser import ComfyPage, launch_chromium  # noqa: E402
 from host.harness.comfy_server import ComfyServer  # noqa: E402
 from host.harness.node_boxes import node_boxes  # noqa: E402
 from plus_graphs import PLUS_WORKFLOWS, models_of  # noqa: E402
 from workflow_graphs import WORKFLOWS, Workflow  # noqa: E402
+from workflow_places import NOTE, PLACES, node_names  # noqa: E402
 
 WORKFLOW_FOLDER = ROOT / "workflows"
 _NOTE, _NOTE_ID = (340, 300), "note"
@@ -59,7 +61,9 @@ _PLACE = """([places, note]) => {
 def write(page: ComfyPage, workflow: Workflow) -> Path:
     """Opens, lays out and saves one workflow; returns its file."""
     page.load_prompt(workflow.build(), f"{workflow.name}.json")
-    page.page.evaluate(_PLACE, [_places(page.page.evaluate(_READ)), workflow.note])
+    graph = page.page.evaluate(_READ)
+    boxes = _boxes_by_hand(graph, workflow.name) if workflow.name in PLACES else _boxes_by_search(graph)
+    page.page.evaluate(_PLACE, [boxes, workflow.note])
     page.page.evaluate("() => app.extensionManager.command.execute('Comfy.Canvas.FitView')")
     page.settle()
     page.page.wait_for_timeout(1000)  # the view glides into place
@@ -70,13 +74,16 @@ def write(page: ComfyPage, workflow: Workflow) -> Path:
     return path
 
 
-def _places(graph: dict[str, Any]) -> dict[str, list[int]]:
-    """[x, y, width, height] of each node."""
+def _boxes_by_hand(graph: dict[str, Any], name: str) -> dict[str, Sequence[int]]:
+    """[x, y, width, height] of each node of a template."""
+    boxes = PLACES[name].boxes()
+    return {id_: boxes[node] for id_, node in {**node_names(graph["types"]), _NOTE_ID: NOTE}.items()}
+
+
+def _boxes_by_search(graph: dict[str, Any]) -> dict[str, Sequence[int]]:
+    """The same for a workflow that nobody has laid out."""
     sizes = {_NOTE_ID: _NOTE, **{id_: node_size(kind) for id_, kind in graph["types"].items()}}
     wires = [Wire(str(link[0]), str(link[1]), link[2], link[3]) for link in graph["links"]]
-    by_kind = {kind: id_ for id_, kind in graph["types"].items()}
-    if "ACEDistil" in by_kind:
-        wires.append(Wire(by_kind["ACESweep"], by_kind["ACEDistil"], drawn=False))
     return {id_: [*corner, *sizes[id_]] for id_, corner in lay_out(sizes, wires, _NOTE_ID).items()}
 
 
@@ -89,7 +96,14 @@ def _shared(saved: dict[str, Any], workflow: Workflow) -> dict[str, Any]:
         if models := models_of(node.get("widgets_values", [])):
             node["properties"]["models"] = models
     extra = {**saved.get("extra", {}), READABLE: True}
-    return {**saved, "extra": extra, "id": str(uuid.uuid5(uuid.NAMESPACE_OID, workflow.name)), "revision": 0}
+    groups = frame_entries(PLACES[workflow.name].frame_boxes()) if workflow.name in PLACES else []
+    return {
+        **saved,
+        "groups": groups,
+        "extra": extra,
+        "id": str(uuid.uuid5(uuid.NAMESPACE_OID, workflow.name)),
+        "revision": 0,
+    }
 
 
 def look(page: ComfyPage, path: Path, rendering: str) -> None:

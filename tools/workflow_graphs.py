@@ -226,7 +226,7 @@ _STEPS = (
 WORKFLOWS = (
     Workflow(
         "01 Edit by instruction",
-        "Write what to do into **Condition Unit**; `{image}` means the picture. **Preview** shows what the model sees."
+        "Write what to do into **Condition Unit**; *{image}* means the picture. **Preview** shows what the model sees."
         + _OWN
         + _SWAP,
         instruction_edit,
@@ -272,7 +272,7 @@ WORKFLOWS = (
     ),
     Workflow(
         "07 Two pictures",
-        "The instruction speaks of both pictures by their words, `{image}` and `{image1}`." + _SWAP,
+        "The instruction speaks of both pictures by their words, *{image}* and *{image1}*." + _SWAP,
         two_references,
         FLOWER,
     ),

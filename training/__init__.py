@@ -16,6 +16,7 @@ tiny        how the small bundle was made
 errors      what stops work on datasets
 arguments   types of command line arguments
 packages    what a host may lack for training
+listing     long lists in messages
 pages       HTML pages
 """
 
@@ -30,6 +31,7 @@ __all__ = [
     "evaluate",
     "judge",
     "label",
+    "listing",
     "match",
     "packages",
     "pages",

@@ -27,12 +27,12 @@ const TEXTS = { en: { more: "More settings", less: "Fewer settings" }, zh: { mor
 
 const foldedOf = (node) => node.widgets?.filter((widget) => widget.options?.advanced) ?? [];
 
-// The host's own way leaves a gap where they were.
+// The host's own way leaves a gap where they were. What shows a picture keeps its room for it.
 function showFolded(node, shown) {
     node.showAdvanced = shown;
     for (const widget of foldedOf(node)) widget.hidden = !shown;
     widgetOf(node, MORE).label = shown ? inLanguage(TEXTS).less : inLanguage(TEXTS).more;
-    node.setSize([node.size[0], node.computeSize()[1]]);
+    node.setSize([node.size[0], Math.max(node.computeSize()[1], SIZES[node.comfyClass]?.[1] ?? 0)]);
     node.setDirtyCanvas(true, true);
 }
 

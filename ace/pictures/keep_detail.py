@@ -21,9 +21,10 @@ import torch.nn.functional as F
 
 from ..notices import Notify, log_notice
 from .crop import without_reference
-from .files.mask_reading import LUMA, describe_marks
+from .files.mask_reading import LUMA
 from .fit import PATCH_PIXELS, Box, Fit, same_aspect
 from .local_gain import local_gain
+from .masks import say_if_empty
 from .parameters import Parameters, number
 from .paste_back import broadcast_batches, mask_in_box, result_box
 from .preprocess import LATENT_PIXELS, as_mask, binarize, resize_image, resize_mask, to_rgb
@@ -135,10 +136,7 @@ def _inside(
     if mask is None:
         return None
     mask = as_mask(mask).to(source.device)
-    if not (mask > 0).any():
-        notify("the mask marks nothing, so there is nothing to give detail back to")
-    elif not binarize(mask).any():
-        notify(f"the mask {describe_marks(mask.detach().cpu().numpy())}. No detail is given back")
+    say_if_empty(mask, "No detail is given back", notify)
     return mask_in_box(mask, source, result, box, notify, "source")
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from ..notices import Notify, log_notice
-from .files.mask_reading import LUMA, read_as_mask
+from .files.mask_reading import LUMA, describe_marks, read_as_mask
 from .fit import aspect_crop
 from .morphology import feather as feather_mask
 from .morphology import fill_holes as fill_mask
@@ -156,6 +156,24 @@ def coverage(mask: torch.Tensor) -> torch.Tensor:
     mask = binarize(mask)
     marked = mask.flatten(1).sum(1, dtype=torch.int64).tolist()
     return torch.tensor([count / mask[0].numel() for count in marked], dtype=torch.float64)
+
+
+def say_if_empty(mask: torch.Tensor, then: str, notify: Notify, *, dim_counts: bool = False) -> None:
+    """Tells of a mask (B, H, W) that marks nothing, and what comes of it.
+
+    Args:
+        mask: 0 … 1.
+        then: what comes of it, such as "No detail is given back".
+        notify: told it.
+        dim_counts: grey marks something, however dark.
+    """
+    if not (mask > 0).any():
+        marks = "marks nothing; paint white where the result is to be seen"
+    elif not dim_counts and not binarize(mask).any():
+        marks = describe_marks(mask.detach().cpu().numpy())
+    else:
+        return
+    notify(f"the mask {marks}. {then}")
 
 
 def inpaint_image(image: torch.Tensor, mask: torch.Tensor, fill: str = "blank") -> torch.Tensor:

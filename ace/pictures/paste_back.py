@@ -6,8 +6,8 @@ import torch
 
 from ..notices import Notify, log_notice
 from .crop import check_result_size, without_reference
-from .files.mask_reading import describe_marks
 from .fit import Box, Fit, infer_crop
+from .masks import say_if_empty
 from .morphology import bounding_box, grow
 from .morphology import feather as feather_mask
 from .outpaint import Placement
@@ -54,7 +54,8 @@ def paste_back(
     box = result_box(original, result, fit)
     region = resize_image(result, box.height, box.width)
     mask = as_mask(mask).to(original.device)
-    _say_if_empty(mask, feather, notify)
+    # A mask whose own values are the weights may be dim; for a seam, only what is bright counts.
+    say_if_empty(mask, "The original comes back as it was", notify, dim_counts=feather is None)
     inner = mask_in_box(mask, original, result, box, notify)
     original, region, inner = broadcast_batches("original, result and mask", original, region, inner)
     if match_colors:
@@ -63,16 +64,6 @@ def paste_back(
     pasted = original.clone()
     _blend(pasted[:, box.rows, box.columns, :3], region, weight)
     return pasted
-
-
-def _say_if_empty(mask: torch.Tensor, feather: int | None, notify: Notify) -> None:
-    """A mask whose own values are the weights may be dim; for a seam, only what is bright counts."""
-    if not (mask > 0).any():
-        notify(
-            "the mask marks nothing, so the original comes back as it was; paint white where the result is to be seen"
-        )
-    elif feather is not None and not binarize(mask).any():
-        notify(f"the mask {describe_marks(mask.detach().cpu().numpy())}. The original comes back as it was")
 
 
 def _blend(below: torch.Tensor, above: torch.Tensor, weight: torch.Tensor) -> None:

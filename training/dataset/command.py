@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from ..arguments import add_mask_from, bounded_float, text_encoding
 from ..errors import DatasetError
+from ..listing import first_lines
 from .formats import EXPORTS, IMPORTS, Format
 
 if TYPE_CHECKING:
@@ -316,10 +317,8 @@ def _progress(args: argparse.Namespace, word: str) -> Iterator[Callable[..., Non
 
 
 def _print_lines(lines: list[str]) -> None:
-    for line in lines[:_SHOWN]:
+    for line in first_lines(lines, _SHOWN, "--json lists all"):
         print(line)
-    if len(lines) > _SHOWN:
-        print(f"… and {len(lines) - _SHOWN} more (--json lists all)")
 
 
 def _print_json(value: object) -> None:

@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 
 from ...ace.files import atomic_write, format_size
+from ..listing import listed
 from ..pages import facts_table, html_page, inline_picture
 from .evaluation import Evaluation, PairResult
 from .metrics.image_metrics import ImageMetrics
@@ -98,11 +99,10 @@ def _failed(evaluation: Evaluation) -> str:
     if not evaluation.failed:
         return ""
     names = [pair.id for pair in evaluation.failed]
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     one = len(names) == 1
     return (
         f"; {len(names)} more pair{'' if one else 's'} {'is' if one else 'are'} in no number, because the student gave no "
-        f"picture there: {', '.join(names[:_NAMED])}{more}"
+        f"picture there: {listed(names, _NAMED)}"
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..arguments import bounded_int
 from ..errors import DatasetError
+from ..listing import first_lines
 from ..vision_language.command import (
     KEY_HELP,
     add_server_arguments,
@@ -25,6 +26,7 @@ from .settings import FORMS, LANGUAGES
 if TYPE_CHECKING:
     from ..dataset.store import Dataset
     from ..vision_language.backend import Backend
+    from .applying import Planned
     from .labelling import LabellingResult
     from .settings import LabelSettings
 
@@ -252,12 +254,7 @@ def _write(args: argparse.Namespace) -> int:
     planned = plan(dataset, journal, args.language)
     wanted = [one for one in planned if not one.left(args.overwrite)]
     left = {one.row.id: reason for one in planned if (reason := one.left(args.overwrite))}
-    lines = []
-    for one in wanted[:_SHOWN]:
-        lines.append(f"{one.row.id}\n  - {one.row.instruction}\n  + {one.words.instruction}")
-        lines += [f"  + {text}" for text in one.words.phrasings]
-    if len(wanted) > _SHOWN:
-        lines.append(f"… and {len(wanted) - _SHOWN} more")
+    lines = first_lines([_change(one) for one in wanted], _SHOWN)
     value = {"pairs": len(wanted), "changed": 0, "failed": {}, "left": left}
     if not args.apply:
         said = f"{len(wanted)} pairs{_left(left)}. Nothing was changed; add --apply."
@@ -268,13 +265,18 @@ def _write(args: argparse.Namespace) -> int:
     return _say_written(args, value, said)
 
 
+def _change(one: Planned) -> str:
+    """A pair's words, and those that take their place."""
+    new = [one.words.instruction, *one.words.phrasings]
+    return "\n".join([one.row.id, f"  - {one.row.instruction}", *(f"  + {text}" for text in new)])
+
+
 def _left(left: dict[str, str]) -> str:
     """How many pairs keep their words, and which."""
     if not left:
         return ""
-    more = f" and {len(left) - _SHOWN} more" if len(left) > _SHOWN else ""
-    named = "".join(f"\n  {pair}: {reason}" for pair, reason in list(left.items())[:_SHOWN])
-    return f", {len(left)} keep theirs:{named}{more}\n"
+    named = first_lines([f"{pair}: {reason}" for pair, reason in left.items()], _SHOWN)
+    return "\n  ".join([f", {len(left)} keep theirs:", *named]) + "\n"
 
 
 def _say_written(args: argparse.Namespace, value: dict, text: str) -> int:

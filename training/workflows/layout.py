@@ -16,11 +16,14 @@ import numpy as np
 
 COLUMN_GAP, ROW_GAP = 60, 70  # a title is 30 pixels high and stands above its node's corner
 _TITLE = 30
+_FRAME, _FRAME_HEAD = 30, 90  # pixels around the nodes in a frame, and above them for their titles and its own
 _SLOT, _FIRST_SLOT = 20, 14  # height of a socket, and where the first one is, in pixels
 _VIEW = (1500, 850)  # what a common screen shows beside the front end's own bars
-_TRIES, _STARTS = 2500, 3
+_TRIES, _TRIES_PER_NODE, _STARTS = 2500, 250, 3  # at most so many; small graphs are soon done
 _UP, _LEVEL, _BELOW = _MODES = ("up", "level", "below")  # of a node: as high as can be, or by what its wires come from
-_SAMPLES = np.linspace(0.0, 1.0, 41)[1:-1]
+_T = np.linspace(0.0, 1.0, 41)[1:-1]
+# How much each of a spline's four control points counts at points along it, (points, 4).
+_SPLINE = np.stack([(1 - _T) ** 3, 3 * (1 - _T) ** 2 * _T, 3 * (1 - _T) * _T**2, _T**3], axis=1)
 # What is to be avoided, in pixels of wire.
 _BEHIND, _ZOOM = 6000.0, 3000.0
 
@@ -58,6 +61,14 @@ def lay_out(
     _, columns, modes = min(found, key=lambda one: one[0])
     corners = _corners(columns, modes, sizes, _Incoming(wires))
     return {name: (round(x), round(y)) for name, (x, y) in corners.items()}
+
+
+def frame_around(boxes: Sequence[tuple[int, int, int, int]]) -> tuple[int, int, int, int]:
+    """(x, y, width, height) of a frame around nodes, of which the same is given."""
+    left, top = min(box[0] for box in boxes), min(box[1] for box in boxes)
+    right = max(x + width for x, _, width, _ in boxes)
+    bottom = max(y + height for _, y, _, height in boxes)
+    return left - _FRAME, top - _FRAME_HEAD, right - left + 2 * _FRAME, bottom - top + _FRAME_HEAD + _FRAME
 
 
 class _Incoming(dict):
@@ -112,13 +123,16 @@ class _Search:
         columns, modes = self._by_distance(), dict.fromkeys(self._names, _LEVEL)
         cost, backward = self._cost(columns, modes), self._backward(columns)
         best = cost, columns, modes
-        for number in range(_TRIES):
-            heat = 600.0 * (1.0 - number / _TRIES) ** 2
+        tries = min(_TRIES, _TRIES_PER_NODE * len(self._names))
+        for number in range(tries):
+            heat = 600.0 * (1.0 - number / tries) ** 2
             tried, tried_modes = self._changed(columns, modes)
             if self._backward(tried) > backward:
                 continue
-            new = self._cost(tried, tried_modes)
-            if new < cost or self._rng.random() < math.exp((cost - new) / max(heat, 1e-9)):
+            # What costs more is taken with a chance that falls with the heat; it is drawn first, since most tries end there.
+            most = cost - heat * math.log(1.0 - self._rng.random())
+            new = self._cost(tried, tried_modes, most)
+            if new <= most:
                 columns, modes, cost = tried, tried_modes, new
                 best = min(best, (cost, columns, modes), key=lambda one: one[0])
         return best
@@ -164,7 +178,8 @@ class _Search:
         column = {name: number for number, one in enumerate(columns) for name in one}
         return sum(column[wire.source] >= column[wire.target] for wire in self._wires)
 
-    def _cost(self, columns: Sequence[Sequence[str]], modes: Mapping[str, str]) -> float:
+    def _cost(self, columns: Sequence[Sequence[str]], modes: Mapping[str, str], most: float = math.inf) -> float:
+        """What there is to avoid; only a part of it, the rest being slow to find, where that is already above ``most``."""
         corners = _corners(columns, modes, self._sizes, self._incoming)
         corner = np.array([corners[name] for name in self._names])
         far = corner + self._size
@@ -178,18 +193,21 @@ class _Search:
         end = np.stack([corner[target, 0], corner[target, 1] + slots[:, 1]], axis=1)
         length = np.hypot(*(end - begin).T)
         cost += 0.5 * float(np.sum(length))
+        if cost > most:
+            return cost
         return cost + _BEHIND * self._wires_behind(begin, end, length, corner, far)
 
     def _wires_behind(
         self, begin: np.ndarray, end: np.ndarray, length: np.ndarray, corner: np.ndarray, far: np.ndarray
     ) -> int:
         """How often a drawn wire passes behind a node that it does not end at; wires are the front end's splines."""
-        pull = np.stack([length * 0.25, np.zeros_like(length)], axis=1)[:, None]
-        t = _SAMPLES[None, :, None]
-        a, b, c, d = begin[:, None], begin[:, None] + pull, end[:, None] - pull, end[:, None]
-        points = (1 - t) ** 3 * a + 3 * (1 - t) ** 2 * t * b + 3 * (1 - t) * t**2 * c + t**3 * d
-        low, high = corner - (0, _TITLE), far
-        inside = ((points[:, :, None] > low) & (points[:, :, None] < high)).all(axis=3).any(axis=1)  # (wires, nodes)
-        inside[np.arange(len(inside)), self._ends[:, 0]] = False
-        inside[np.arange(len(inside)), self._ends[:, 1]] = False
-        return int(inside[self._drawn].sum())
+        pull = np.stack([length * 0.25, np.zeros_like(length)], axis=1)
+        control = np.stack([begin, begin + pull, end - pull, end], axis=2)  # (wires, 2, 4)
+        x, y = (control[:, side] @ _SPLINE.T for side in (0, 1))  # (wires, points) each
+        x, y = x[:, :, None], y[:, :, None]
+        inside = (x > corner[:, 0]) & (x < far[:, 0]) & (y > corner[:, 1] - _TITLE) & (y < far[:, 1])
+        behind = inside.any(axis=1)  # (wires, nodes)
+        wires = np.arange(len(behind))
+        behind[wires, self._ends[:, 0]] = False
+        behind[wires, self._ends[:, 1]] = False
+        return int(behind[self._drawn].sum())

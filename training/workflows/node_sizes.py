@@ -25,7 +25,7 @@ NODE_SIZES: dict[str, tuple[int, int]] = {
     "ACELongContext": (270, 110),
     "ACEOutpaint": (280, 360),
     "ACEPasteBack": (280, 240),
-    "ACEPreview": (340, 420),
+    "ACEPreview": (460, 500),
     "ACERound": (260, 110),
     "ACESampler": (320, 480),
     "ACESweep": (320, 560),

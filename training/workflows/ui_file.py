@@ -162,6 +162,11 @@ def _place(nodes: list[dict[str, Any]], links: list[list], placing: Placing | No
         corners = lay_out(sizes, [Wire(str(link[1]), str(link[3]), link[2], link[4]) for link in links], NOTE)
     for name, node in zip(names, nodes, strict=True):
         node["pos"] = list(corners[name])
+    return frame_entries(frames)
+
+
+def frame_entries(frames: Sequence[tuple[str, Box]]) -> list[dict[str, Any]]:
+    """The groups of a workflow file, of (title, box) each."""
     return [
         {"id": number, "title": title, "bounding": list(box), "color": _FRAME_COLOUR, "font_size": 24, "flags": {}}
         for number, (title, box) in enumerate(frames, 1)

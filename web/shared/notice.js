@@ -1,4 +1,5 @@
-// A notice with buttons at the upper right of the page. The host's own toasts take text alone.
+// A notice with buttons at the lower edge of the page, where it covers no node of an opened template. The host's own toasts take
+// text alone.
 import { make } from "./dom.js";
 import { inLanguage } from "./page.js";
 
@@ -6,7 +7,7 @@ const SHOWN_MS = 60000; // a training takes long, and whoever comes back to it l
 const ERROR = "ace-error";
 const TEXTS = { en: { close: "Close" }, zh: { close: "关闭" } };
 const STYLE = `
-.ace-notices { position: fixed; top: 240px; right: 20px; z-index: 1200; display: flex; flex-direction: column; gap: 8px; }
+.ace-notices { position: fixed; bottom: 20px; left: 50%; transform: translateX(-50%); z-index: 1200; display: flex; flex-direction: column; gap: 8px; }
 .ace-notice { position: relative; width: 22rem; box-sizing: border-box; padding: 12px 32px 12px 14px; border-radius: 8px;
     color: var(--input-text, #ddd); background: var(--comfy-menu-bg, #222); border: 1px solid var(--border-color, #555);
     border-left: 4px solid #4caf7d; box-shadow: 0 4px 16px #0008; font: 14px/1.4 system-ui, sans-serif; }
@@ -30,7 +31,7 @@ export function buttonRow(buttons) {
     return make("div", { className: "ace-buttons" }, ...made);
 }
 
-// Shows a notice, below those of the host, until it is closed, one of its buttons is used, or a minute is over.
+// Shows a notice, below earlier ones, until it is closed, one of its buttons is used, or a minute is over.
 export function showNotice(title, text, buttons = [], failed = false) {
     useStyle();
     document.querySelector(".ace-notices") ?? document.body.append(make("div", { className: "ace-notices" }));

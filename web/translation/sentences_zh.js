@@ -242,10 +242,10 @@ export const sentences = {
     "{} is {}x{} and its picture {}x{}, which is another shape; make the mask on this picture, or crop or stretch it to the same shape first":
         "{0}为 {#1}x{#2}，图像为 {#3}x{#4}，形状不同；请在这张图像上画遮罩，或先裁剪或拉伸到相同形状",
     "the mask marks nothing: the whole picture may change, and nothing is blanked": "遮罩没有标记任何区域：整张图像都可能改变，不会清空任何部分",
-    "the mask marks nothing, so the original comes back as it was; paint white where the result is to be seen":
-        "遮罩没有标记任何区域，因此原图原样返回；请把要显示结果的地方涂白",
-    "the mask {}. The original comes back as it was": "遮罩{0}。原图按原样返回",
-    "the mask {}. No detail is given back": "遮罩{0}。没有恢复细节",
+    "the mask {}. {}": "遮罩{0}。{1}",
+    "marks nothing; paint white where the result is to be seen": "没有标记任何区域；请把要显示结果的地方涂白",
+    "The original comes back as it was": "原图按原样返回",
+    "No detail is given back": "没有恢复细节",
     "marks nothing (it is black), so it counts as no mask; paint white where the picture may change":
         "没有标记任何区域（全黑），因此视为没有遮罩；请把可修改的区域涂成白色",
     "marks nothing: it is nowhere brighter than {} of 255, and only above {} a pixel may change; paint it in full white":
@@ -263,7 +263,6 @@ export const sentences = {
     "it is transparent everywhere; its white was taken as what may change": "它全部透明；已把白色作为可修改的区域",
     "it is a picture that is transparent everywhere; all of it was taken as what may change":
         "它是全部透明的图像；已把整张图像作为可修改的区域",
-    "the mask marks nothing, so there is nothing to give detail back to": "遮罩没有标记任何区域，因此没有可恢复细节的地方",
     "mask {} marks {}; the model may then change the whole picture": "遮罩 {0} 标记了{1}；模型可能会改变整张图像",
     "connect either mask or alpha; {} connected": "请只连接 mask 或 alpha 之一；{0}",
     "neither of them is": "两者都未连接",

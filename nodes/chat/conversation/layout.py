@@ -14,13 +14,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
-from ....training.workflows.layout import COLUMN_GAP, ROW_GAP
+from ....training.workflows.layout import COLUMN_GAP, ROW_GAP, frame_around
 
 _BLOCK_GAP = 120  # pixels between rounds
 _RISE = (
     300  # pixels that the models stand higher for each further sampler, so that wires to it pass above the ones before
 )
-_FRAME, _TITLE = 30, 60  # pixels around the nodes of a round, and above them
 
 
 class Column(IntEnum):
@@ -82,7 +81,7 @@ def arrange(places: Mapping[str, Place], sizes: Mapping[str, tuple[int, int]], n
     for number in sorted({place.round for place in places.values() if place.round is not None}):
         inside = {name: place.column for name, place in places.items() if place.round == number}
         x = _place_round(inside, sizes, bands, x, corners) + _BLOCK_GAP
-        frames[number] = _frame([(*corners[name], *sizes[name]) for name in inside])
+        frames[number] = frame_around([(*corners[name], *sizes[name]) for name in inside])
     return Arrangement(corners, frames)
 
 
@@ -139,10 +138,3 @@ def _place_round(
             y += sizes[name][1] + ROW_GAP
         x += max(sizes[name][0] for name in names) + COLUMN_GAP
     return x - COLUMN_GAP
-
-
-def _frame(boxes: list[tuple[int, int, int, int]]) -> tuple[int, int, int, int]:
-    left, top = min(box[0] for box in boxes), min(box[1] for box in boxes)
-    right = max(x + width for x, _, width, _ in boxes)
-    bottom = max(y + height for _, y, _, height in boxes)
-    return left - _FRAME, top - _TITLE - _FRAME, right - left + 2 * _FRAME, bottom - top + _TITLE + 2 * _FRAME

@@ -188,8 +188,9 @@ def widgets_and_sockets(page) -> list:
     )
 
 
-def test_every_node_can_be_placed_and_looks_right(browser_page, comfy):
+def test_every_node_can_be_placed_and_looks_right(open_page, comfy):
     """All our nodes on one canvas: no error, every menu filled, every text field empty or with its default."""
+    browser_page = open_page(comfy)
     names = sorted(name for name in comfy.object_info() if name.startswith("ACE"))
     placed = browser_page.page.evaluate(
         """names => { app.graph.clear(); return names.map((name, k) => {

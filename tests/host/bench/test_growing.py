@@ -10,7 +10,7 @@ SELECT = "app.canvas.selectItems(app.graph.nodes.filter(node => !node.comfyClass
 
 
 @pytest.fixture
-def page(nodes_2, comfy, open_page):
+def page(nodes_2, comfy, reuse_page):
     """A unit of four pictures, the last of which is plugged into a socket that has grown twice."""
     g = Graph()
     made = [g.node("EmptyImage", width=8, height=8, batch_size=1, color=k) for k in range(PICTURES)]
@@ -18,7 +18,7 @@ def page(nodes_2, comfy, open_page):
     more = {f"more.image{k}": each for k, each in enumerate(pictures[1:])}
     unit = g.node("ACEConditionUnit", instruction="{image} and {image3}", edit="{image1}", image=pictures[0], **more)
     g.node("PreviewAny", source=unit)
-    page = open_page(comfy, nodes_2=nodes_2)
+    page = reuse_page(comfy, nodes_2=nodes_2)
     page.load_prompt(g)
     return page
 

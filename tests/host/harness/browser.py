@@ -47,6 +47,13 @@ _ALERTS = f"[role=dialog]:visible, .p-toast-message:visible, {_ERROR_OVERLAY}:vi
 _CLOSE_BUTTONS = ".p-toast-close-button:visible, [data-testid=error-overlay-dismiss]:visible"
 # Files of packs, and types of our nodes.
 _OF_PACKS = re.compile(r"/extensions/(?!core/)|\bACE[A-Z]|/ace[-_/]")
+# Our notices are closed, and nothing is left of what nodes have shown: the front end remembers it by their numbers.
+_RENEW = """async () => {
+    document.querySelectorAll(".ace-notice").forEach(notice => notice.remove());
+    await app.extensionManager.command.execute("Comfy.NewBlankWorkflow");
+    app.nodeOutputs = {};
+    app.lastExecutionError = null;
+}"""
 _ALL_NODES = """
 function allNodes(graph) {
     return graph.nodes.flatMap(node => [node, ...(node.subgraph ? allNodes(node.subgraph) : [])]);
@@ -137,6 +144,17 @@ class ComfyPage:
 
     def close(self) -> None:
         self._context.close()
+
+    def renew(self) -> None:
+        """As it was when it was opened, so far as a test can tell: a blank graph, nothing in front of it, nothing said yet.
+
+        Opening a page is most of what a short test takes. What the front end has fetched or stored stays.
+        """
+        self.dismiss_alerts()
+        self.page.evaluate(_RENEW)
+        self.settle()
+        self.console.clear()
+        self.foreign_requests.clear()
 
     def _take_console(self, message: Any) -> None:
         self.console.append(ConsoleMessage(message.type, message.text, message.location.get("url", "")))

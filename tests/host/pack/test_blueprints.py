@@ -46,13 +46,13 @@ def test_a_blueprint_says_what_it_does_and_stands_among_ours(path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_a_blueprint_is_one_node_that_runs(comfy, open_page, nodes_2, path):
+def test_a_blueprint_is_one_node_that_runs(comfy, reuse_page, nodes_2, path):
     """Inside there is room for what its nodes show, before it has run and afterwards."""
     listed = comfy.fetch("/global_subgraphs").json()
     name = next(key for key, entry in listed.items() if entry["name"] == path.stem)
     content = json.loads(comfy.fetch(f"/global_subgraphs/{name}").json()["data"])
     assert comfy.fetch("/ace/examples", "POST", json=[PHOTO]).status == 200
-    page = open_page(comfy, nodes_2=nodes_2)
+    page = reuse_page(comfy, nodes_2=nodes_2)
     page.load_workflow(content)
     assert page.missing_node_types() == []
     page.page.evaluate(_WIRE, PHOTO)

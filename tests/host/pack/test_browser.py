@@ -98,3 +98,21 @@ def test_uncaught_exception_is_an_error(browser_page):
     browser_page.settle()
     assert [error.level for error in browser_page.errors] == ["pageerror"]
     assert "lost in the web" in browser_page.errors[0].text
+
+
+def test_a_page_that_is_handed_on_has_nothing_of_the_test_before(browser_page):
+    browser_page.load_prompt(_inverted())
+    browser_page.queue()
+    shown = "() => app.graph.nodes.filter(node => node.imgs?.length).map(node => node.type)"
+    browser_page.page.wait_for_function(f"() => ({shown})().length")
+    graph = Graph()
+    failing = graph.node("ProbeFail", image=graph.node("ProbeNoise", size=8), message="broken glass")
+    graph.node("PreviewImage", images=failing)
+    browser_page.load_prompt(graph)
+    with pytest.raises(PromptFailedError, match="broken glass"):
+        browser_page.queue()
+    browser_page.renew()
+    assert browser_page.page.evaluate("() => app.graph.nodes.length") == 0
+    assert browser_page.alerts() == [] and browser_page.console == []
+    browser_page.load_prompt(_inverted())
+    assert browser_page.red_nodes() == [] and browser_page.page.evaluate(shown) == []

@@ -22,11 +22,12 @@ SAID = {
 
 
 @pytest.fixture
-def page(nodes_2, comfy, open_page):
-    return open_page(comfy, locale="zh-CN", nodes_2=nodes_2)
+def page(nodes_2, comfy, reuse_page):
+    return reuse_page(comfy, locale="zh-CN", nodes_2=nodes_2)
 
 
-def test_menus_switches_and_hints_are_chinese(page):
+def test_menus_switches_and_hints_are_chinese(open_page, comfy, nodes_2):
+    page = open_page(comfy, locale="zh-CN", nodes_2=nodes_2)  # its nodes are made by hand
     shown = page.page.evaluate(
         """() => { app.graph.clear();
             const make = (type, x) => { const node = LiteGraph.createNode(type); app.graph.add(node);

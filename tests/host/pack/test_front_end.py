@@ -15,7 +15,12 @@ OURS = ["ACE_IMAGE", "ACE_UNIT", "ACE_CONTEXT", "ACE_FIT", "ACE_PLACEMENT", "ACE
 
 
 @pytest.fixture
-def page(nodes_2, comfy, open_page):
+def page(nodes_2, comfy, reuse_page):
+    return reuse_page(comfy, nodes_2=nodes_2)
+
+
+@pytest.fixture
+def fresh_page(nodes_2, comfy, open_page):
     return open_page(comfy, nodes_2=nodes_2)
 
 
@@ -125,7 +130,8 @@ def choose(page, kind: str, name: str, value) -> None:
     page.settle()
 
 
-def test_numbers_follow_the_bundle_until_the_artist_types_one(page, comfy):
+def test_numbers_follow_the_bundle_until_the_artist_types_one(fresh_page, comfy):
+    page = fresh_page
     recommended = comfy.fetch("/ace/bundles").json()
     sampling = ("steps", "cfg", "guidance_rescale")
     training = ("steps", "rank", "learning_rate", "batch_size")
@@ -161,7 +167,8 @@ def test_numbers_follow_the_bundle_until_the_artist_types_one(page, comfy):
     assert widgets(page, "ACESampler", "steps", "cfg") == [11, recommended["ace-tiny"]["ACESampler"]["cfg"]]
 
 
-def test_a_sampler_takes_what_its_only_lora_recommends(page, comfy):
+def test_a_sampler_takes_what_its_only_lora_recommends(fresh_page, comfy):
+    page = fresh_page
     folder = comfy.base_dir / "models" / "loras"
     folder.mkdir(parents=True, exist_ok=True)
     sampling = {"sampler_steps": "4", "sampler_cfg": "1.0", "sampler_rescale": "0.25"}
@@ -259,9 +266,9 @@ def test_a_bypassed_marker_says_that_nothing_is_captured(page, comfy):
     assert texts == ["bypassed: nothing is captured here"] * 2
 
 
-@pytest.mark.parametrize("page", [False], ids=["canvas"], indirect=True)
-def test_sweep_asks_for_a_folder_and_folds_away_the_rest(page, comfy):
+def test_sweep_asks_for_a_folder_and_folds_away_the_rest(open_page, comfy):
     """On the canvas; nodes of Vue fold by themselves."""
+    page = open_page(comfy)
     page.page.evaluate("() => { app.graph.clear(); app.graph.add(LiteGraph.createNode('ACESweep')) }")
     # A panel in which nothing is shown yet takes no room.
     shown = """() => { const [node] = app.graph.nodes;

@@ -178,7 +178,7 @@ def test_a_finished_distillation_is_opened_from_its_node_and_its_notice(
 
 
 @pytest.mark.parametrize("has_report", [False, True])
-def test_the_curve_and_its_words_are_seen_whole(training_comfy: ComfyServer, open_page, nodes_2, has_report):
+def test_the_curve_and_its_words_are_seen_whole(training_comfy: ComfyServer, reuse_page, nodes_2, has_report):
     """While it trains there are no buttons above it yet."""
     name = f"seen {nodes_2} {has_report}"
     folder = training_comfy.base_dir / "output" / "distil" / name
@@ -187,7 +187,7 @@ def test_the_curve_and_its_words_are_seen_whole(training_comfy: ComfyServer, ope
         (folder / "report" / "index.html").write_text(PAGE)
     metrics = [{"event": kind, "step": step, "loss": 1 / step} for step in (1, 2) for kind in ("step", "validation")]
     (folder / "metrics.jsonl").write_text("\n".join(map(json.dumps, metrics)) + "\n")
-    page = open_page(training_comfy, nodes_2=nodes_2)
+    page = reuse_page(training_comfy, nodes_2=nodes_2)
     open_distil(page, name, nodes_2)
     page.page.wait_for_function(f"() => ({PANEL})?.querySelectorAll('svg polyline').length === 2")
     page.settle()

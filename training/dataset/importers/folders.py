@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...errors import DatasetError
+from ...listing import listed
 from ..intake.prepare import Pair
 from .base import ImportOptions, Item, Note, PictureFolder, Problem, read_caption
 
@@ -58,13 +59,13 @@ def pair_folders(
         mask: folder of the source's masks.
         extension: of the captions beside the pictures.
     """
-    listed = [PictureFolder(folder, options, extension) for folder in (target, *controls)]
-    targets, *pictures = [folder.pictures for folder in listed]
+    folders = [PictureFolder(folder, options, extension) for folder in (target, *controls)]
+    targets, *pictures = [folder.pictures for folder in folders]
     masks: dict[str, Path] = {}
     if mask is not None:
-        listed.append(PictureFolder(mask, options, extension))
-        masks = listed[-1].pictures
-    for folder in listed:
+        folders.append(PictureFolder(mask, options, extension))
+        masks = folders[-1].pictures
+    for folder in folders:
         yield from folder.notes
     bare: list[str] = []
     for stem, path in targets.items():
@@ -82,8 +83,7 @@ def pair_folders(
         for stem in sorted(found.keys() - targets.keys()):
             yield Problem(found[stem].name, f"in {folder}, but no picture named {stem!r} in {target}")
     if bare:
-        shown = ", ".join(bare[:_NAMED]) + (f" and {len(bare) - _NAMED} more" if len(bare) > _NAMED else "")
-        yield Note(f"{len(bare)} pair(s) have no mask in {mask} and come without one: {shown}")
+        yield Note(f"{len(bare)} pair(s) have no mask in {mask} and come without one: {listed(bare, _NAMED)}")
 
 
 def build_pair(

@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 
 from ....ace.files import atomic_write
+from ...listing import listed
 from ...pages import facts_table, html_page
 from ..metrics.similarity import Mean
 from ..profiles.icebench import DIMENSIONS
@@ -101,9 +102,7 @@ def _warnings(table: Table, benchmark: Benchmark) -> list[str]:
         lines.append(
             f"Measured on {table.measured} of {table.expected} results: not comparable with the papers until all are there."
         )
-        more = len(table.missing) - _NAMED
-        names = ", ".join(table.missing[:_NAMED])
-        lines.append(f"Without a result: {names}{f' and {more} more' if more > 0 else ''}.")
+        lines.append(f"Without a result: {listed(table.missing, _NAMED)}.")
     released = benchmark.sizes.get(table.setting)
     if released not in (None, table.expected):
         lines.append(

@@ -22,6 +22,7 @@ from ...dataset.disk.rows import UNLABELLED_ADVICE, PairRow
 from ...dataset.disk.storage import safe_file
 from ...dataset.store import Dataset
 from ...errors import DatasetError
+from ...listing import first_lines
 from ..errors import DataError
 from ..progress import Progress, silent_progress
 from .file_index import FileIndex
@@ -29,6 +30,7 @@ from .items import MaskItem, PictureItem, Size, fit_numbers
 from .placeholders import Placeholders
 
 _log = logging.getLogger(__name__)
+_FAULTS_SHOWN = 10  # in a message
 _UNLABELLED = "no instruction yet"
 _ADVICE = "Capture pairs first, or relax data.max_images and data.weights"
 _ASPECT_TOLERANCE = 0.02  # a teacher that rounds sides to its own multiples; more is another picture
@@ -322,7 +324,7 @@ def _report_faults(faults: list[str], skip: bool) -> None:
     Raises:
         DataError: they are not skipped.
     """
-    shown = "\n  ".join(faults[:10]) + (f"\n  … and {len(faults) - 10} more" if len(faults) > 10 else "")
+    shown = "\n  ".join(first_lines(faults, _FAULTS_SHOWN))
     if skip:
         _log.warning("%d pairs are skipped:\n  %s", len(faults), shown)
         return
