@@ -17,8 +17,13 @@ from .containers import CheckpointError, check_finite, read_container
 from .detection import EDITNET_PREFIX, detect_from_tensors, is_editnet
 from .trained_file import TrainedFile
 
-_SHAPE = ("hidden_size", "depth", "num_heads", "mlp_size")
-_SWITCHES = ("interaction", "text_update")
+_SHAPE = {
+    "hidden_size": "a width of {}",
+    "depth": "{} blocks",
+    "num_heads": "{} attention heads",
+    "mlp_size": "MLPs of width {}",
+}
+_SWITCHES, _SWITCH = ("interaction", "text_update"), {"true": True, "false": False}
 
 
 class EditNetError(ValueError):
@@ -109,9 +114,6 @@ def read_editnet(path: str | Path) -> EditNetFile:
     return EditNetFile(tensors, config, shape, dict(container.metadata), path)
 
 
-_SWITCH = {"true": True, "false": False}
-
-
 def build_editnet(
     file: EditNetFile,
     base: ACEConfig,
@@ -135,13 +137,13 @@ def build_editnet(
     own = {name: getattr(base, name) for name in _SHAPE}
     if own != dict(file.base_shape):
         different = ", ".join(
-            f"{_WORDS[name]} {file.base_shape[name]} where this has {own[name]}"
-            for name in _SHAPE
+            f"{words.format(file.base_shape[name])} (here {own[name]})"
+            for name, words in _SHAPE.items()
             if own[name] != file.base_shape[name]
         )
         raise EditNetError(
-            f"{file.path} steers another model than this one: one of {different}; use it with the model it was trained on "
-            f"({file.base_model})"
+            f"{file.path} was trained for another model than this one, with {different}; use it with the model it was "
+            f"trained on ({file.base_model})"
         )
     try:
         net = EditNet(base, file.config, device="meta", operations=operations)
@@ -153,9 +155,6 @@ def build_editnet(
             "train` has written"
         ) from error
     return net.eval().requires_grad_(False)
-
-
-_WORDS = {"hidden_size": "width", "depth": "blocks:", "num_heads": "heads:", "mlp_size": "MLPs of width"}
 
 
 def _explain_other(path: Path, tensors: Mapping[str, torch.Tensor]) -> str:
