@@ -159,7 +159,7 @@ def prepare_run(
     method = training_files.config_method(file)
     if kind == "distil" and method != "lora":
         raise ValueError(
-            f'{config} trains the whole model (method = "{method}"), and a distillation makes a LoRA: choose another '
+            f'{config} trains something else (method = "{method}"), and a distillation makes a LoRA: choose another '
             "configuration, or use the Train node"
         )
     training_files.model_path(method, name)

@@ -61,7 +61,7 @@ def test_a_file_brings_back_the_branch(tmp_path):
     assert net.config == CONFIG and not any(p.requires_grad for p in net.parameters())
     assert_equal_tensors(net.state_dict(), own.state_dict())
     model = base_model(SHAPE)
-    assert torch.equal(answer(ModelWithEditNet(model, net)), answer(ModelWithEditNet(model, own)))
+    torch.testing.assert_close(answer(ModelWithEditNet(model, net)), answer(ModelWithEditNet(model, own)))
 
 
 @pytest.mark.parametrize(
@@ -84,18 +84,16 @@ def test_other_files_are_told_apart(tmp_path):
     path = written(tmp_path / "net.safetensors")
     lora = tmp_path / "lora.safetensors"
     save_file({"diffusion_model.blocks.0.attn.q.lora_A.weight": torch.ones(2, 32)}, lora)
-    with pytest.raises(EditNetError, match="looks like a LoRA. LoRAs are given with --lora"):
+    with pytest.raises(EditNetError, match=r"looks like a LoRA\. LoRAs are given with --lora"):
         read_editnet(lora)
     with pytest.raises(LoraError, match="is an EditNet and no LoRA; give it with --editnet"):
         read_lora(path)
-    with pytest.raises(
-        CheckpointError, match="looks like an EditNet for ACE. An EditNet steers a model: load the ACE model first"
-    ):
+    with pytest.raises(CheckpointError, match=r"looks like an EditNet for ACE\. An EditNet steers a model"):
         load_model(path)
     with pytest.raises(EditNetError, match="cannot be opened: there is no file"):
         read_editnet(tmp_path / "nothing.safetensors")
     save_file({"something.weight": torch.ones(2)}, lora)
-    with pytest.raises(EditNetError, match='is no EditNet for ACE; choose a file .* method = "editnet"'):
+    with pytest.raises(EditNetError, match=r'is no EditNet for ACE; choose a file .* method = "editnet"'):
         read_editnet(lora)
 
 
@@ -151,24 +149,16 @@ def test_what_a_run_writes_is_what_it_has_learnt(workshop, tmp_path):
     assert file.config == EditNetConfig((1,)) and file.trigger == "make it night"
     header = {"architecture": "ACE", "method": "editnet", "license": "MIT", "steps": "3", "title": "night"}
     assert header.items() <= file.metadata.items() and "rank" not in file.metadata
-    stored = {
-        n.removeprefix("model:editnet."): t
-        for n, t in checkpoint(tmp_path / "night", 3).items()
-        if n.startswith("model:")
-    }
+    prefix = "model:editnet."
+    kept = checkpoint(tmp_path / "night", 3)
+    stored = {name.removeprefix(prefix): tensor for name, tensor in kept.items() if name.startswith(prefix)}
     assert_equal_tensors(dict(file.tensors), stored)
-    base = (
-        load_model(workshop.config(tmp_path, **settings(workshop)).model.bundle / "models/dit/ace_random.safetensors")
-        if False
-        else None
-    )
-    assert base is None
 
 
 def test_a_run_with_other_blocks_does_not_go_on_and_settings_of_loras_do_not_matter(workshop, tmp_path):
     changes = settings(workshop, steps=2)
     run(workshop.config(tmp_path / "run", **changes))
-    with pytest.raises(ConfigError, match="editnet.text_update changed from True to False"):
+    with pytest.raises(ConfigError, match=r"editnet\.text_update changed from True to False"):
         run(workshop.config(tmp_path / "run", **{**changes, "steps": 4, "editnet__text_update": False}))
     run(workshop.config(tmp_path / "run", **{**changes, "steps": 3, "lora__rank": 7}))
 
@@ -176,7 +166,7 @@ def test_a_run_with_other_blocks_does_not_go_on_and_settings_of_loras_do_not_mat
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"editnet__blocks": [0, 9]}, "editnet.blocks: there is no block 9; this model has 2, numbered 0 to 1"),
+        ({"editnet__blocks": [0, 9]}, "editnet.blocks: there is no block 9; this model has 4, numbered 0 to 3"),
         ({"editnet__blocks": [1, 0]}, "write each block once and in their order"),
         ({"optimizer__name": "muon"}, "optimizer.name is muon, which is for whole models"),
     ],
