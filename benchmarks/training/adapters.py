@@ -25,7 +25,9 @@ from ...ace.pipeline import ACEPipeline
 from ...ace.weights.editnet import read_editnet
 from ...ace.weights.lora import read_lora
 from ...training.distil_config import DistilSettings, make_train_config, small_model_settings
-from ...training.evaluate import CaseSettings, Evaluation, evaluate
+from ...training.evaluate.cases import CaseSettings
+from ...training.evaluate.evaluation import Evaluation
+from ...training.evaluate.run import evaluate
 from ...training.trainer.run import train
 from .distillation import TEACHERS, make_pairs
 
@@ -116,14 +118,12 @@ def train_and_evaluate(task: Task, arm: str, steps: int) -> Trained:
     with safe_open(str(path), framework="pt") as file:
         numbers = sum(file.get_tensor(name).numel() for name in file.keys() if not name.endswith(".alpha"))  # noqa: SIM118
     bundle = find_bundle(config.model.bundle)
-    device = (
-        "cpu"
-        if task.device == "cpu" or not torch.accelerator.is_available()
-        else torch.accelerator.current_accelerator()
-    )
-    given = (
-        {"editnets": [(read_editnet(path), 1.0)]} if config.method == "editnet" else {"loras": [(read_lora(path), 1.0)]}
-    )
+    on_cpu = task.device == "cpu" or not torch.accelerator.is_available()
+    device = "cpu" if on_cpu else torch.accelerator.current_accelerator()
+    if config.method == "editnet":
+        given = {"editnets": [(read_editnet(path), 1.0)]}
+    else:
+        given = {"loras": [(read_lora(path), 1.0)]}
     pipeline = ACEPipeline.load(bundle, device=device).with_adapters(**given)
     cases = CaseSettings(split="validation", max_pairs=task.pairs)
     return Trained(path, numbers, evaluate(pipeline, task.datasets, cases=cases, student=arm, detail=False))
