@@ -28,6 +28,7 @@ from ...training.distil_config import DistilSettings, make_train_config, small_m
 from ...training.evaluate.cases import CaseSettings
 from ...training.evaluate.evaluation import Evaluation
 from ...training.evaluate.run import evaluate
+from ...training.trainer.config import TrainConfig
 from ...training.trainer.run import train
 from .distillation import TEACHERS, make_pairs
 
@@ -117,16 +118,17 @@ def train_and_evaluate(task: Task, arm: str, steps: int) -> Trained:
     path = train(config).path
     with safe_open(str(path), framework="pt") as file:
         numbers = sum(file.get_tensor(name).numel() for name in file.keys() if not name.endswith(".alpha"))  # noqa: SIM118
-    bundle = find_bundle(config.model.bundle)
     on_cpu = task.device == "cpu" or not torch.accelerator.is_available()
-    device = "cpu" if on_cpu else torch.accelerator.current_accelerator()
-    if config.method == "editnet":
-        given = {"editnets": [(read_editnet(path), 1.0)]}
-    else:
-        given = {"loras": [(read_lora(path), 1.0)]}
-    pipeline = ACEPipeline.load(bundle, device=device).with_adapters(**given)
+    pipeline = _student(config, path, "cpu" if on_cpu else torch.accelerator.current_accelerator())
     cases = CaseSettings(split="validation", max_pairs=task.pairs)
     return Trained(path, numbers, evaluate(pipeline, task.datasets, cases=cases, student=arm, detail=False))
+
+
+def _student(config: TrainConfig, path: Path, device: torch.device | str) -> ACEPipeline:
+    pipeline = ACEPipeline.load(find_bundle(config.model.bundle), device=device)
+    if config.method == "editnet":
+        return pipeline.with_adapters(editnets=[(read_editnet(path), 1.0)])
+    return pipeline.with_adapters([(read_lora(path), 1.0)])
 
 
 def row(arm: str, steps: int, seconds: float, result: Trained) -> str:
