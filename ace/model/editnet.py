@@ -231,6 +231,11 @@ class ModelWithEditNet(nn.Module):
         """Of the base."""
         return self.base.device
 
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The base's and the copies."""
+        return (*self.base.blocks, *(block.copy for block in self.editnet.blocks.values()))
+
     def prepare(self, conditioning: Conditioning, x: torch.Tensor) -> PreparedConditioning:
         """As the base does; a branch changes nothing before the first block."""
         return self.base.prepare(conditioning, x)

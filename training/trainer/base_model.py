@@ -12,7 +12,6 @@ from torch.utils.checkpoint import checkpoint
 from ...ace.bundles.bundle import find_bundle
 from ...ace.model.config import ACEConfig
 from ...ace.model.editnet import ModelWithEditNet
-from ...ace.model.layers import Block
 from ...ace.model.transformer import ACEModel
 from ...ace.pictures.resolution import Resolution
 from ...ace.weights.checkpoint import load_model
@@ -160,7 +159,7 @@ def prepare_for_training(model: ACEModel, config: TrainConfig, *, gradient_check
 
 def enable_gradient_checkpointing(model: StudentModel) -> None:
     """Lets blocks keep only their input and compute the rest again in the backward pass (Chen et al. 2016), in place."""
-    for block in (module for module in model.modules() if isinstance(module, Block)):
+    for block in model.blocks:
         block.forward = partial(checkpoint, block.forward, use_reentrant=False)
 
 
