@@ -134,8 +134,8 @@ class LoadEditNetNode(Node):
             display_name="ACE Edit: Load EditNet (experimental)",
             category="loaders",
             description="Sets an EditNet beside an ACE model: a control branch that was trained for an edit and leaves the "
-            "model's own weights as they are. Experimental: it is not shown to be worth more than a LoRA, which is smaller and "
-            "costs no time.",
+            "model's own weights as they are. Experimental: it is not shown to be worth more than a LoRA, which is smaller "
+            "and costs no time.",
             search_aliases=["OmniEdit", "control branch", "ControlNet", "model patch"],
             is_experimental=True,
             inputs=[

@@ -23,17 +23,26 @@ def encoded(pack, clip, vae):
     return host, (result.positive, result.negative), nodes.empty_latent(result, 1)["samples"]
 
 
-@pytest.fixture(scope="module", params=["whole", "no interaction"])
-def file(pack, bundle, request, tmp_path_factory):
-    """A branch that has learnt something, as it is read from its file."""
+@pytest.fixture(scope="module")
+def make_file(pack, bundle, tmp_path_factory):
+    """A branch that has learnt something, as it is read from its file; with interaction or without."""
     editnet, files = pack("ace.model.editnet"), pack("ace.weights.editnet")
-    model = pack("ace.weights.checkpoint").load_model(bundle.dit)
-    config = editnet.EditNetConfig.every(2, model.config.depth, interaction=request.param == "whole")
-    net, generator = editnet.EditNet.copy_of(model, config), torch.Generator().manual_seed(5)
-    for parameter in net.parameters():
-        parameter.data.add_(0.03 * torch.randn(parameter.shape, generator=generator))
-    path = tmp_path_factory.mktemp("editnet") / "net.safetensors"
-    return files.read_editnet(files.write_editnet(path, net.state_dict(), model.config, config, {}))
+
+    def make(interaction: bool):
+        model = pack("ace.weights.checkpoint").load_model(bundle.dit)
+        config = editnet.EditNetConfig.every(2, model.config.depth, interaction=interaction)
+        net, generator = editnet.EditNet.copy_of(model, config), torch.Generator().manual_seed(5)
+        for parameter in net.parameters():
+            parameter.data.add_(0.03 * torch.randn(parameter.shape, generator=generator))
+        path = tmp_path_factory.mktemp("editnet") / "net.safetensors"
+        return files.read_editnet(files.write_editnet(path, net.state_dict(), model.config, config, {}))
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def file(make_file):
+    return make_file(interaction=True)
 
 
 @pytest.fixture
@@ -61,8 +70,11 @@ def test_at_0_the_same_bits_at_1_another_picture(load_model, load, file, encoded
     assert torch.equal(host_sample(model, encoded), plain)  # the MODEL that came in stays as it is
 
 
-@pytest.mark.parametrize("strength", [0.5, 1.0])
-def test_it_samples_what_our_own_sampler_samples(pack, bundle, load_model, load, file, encoded, strength):
+@pytest.mark.parametrize(("interaction", "strength"), [(True, 1.0), (False, 0.5)])
+def test_it_samples_what_our_own_sampler_samples(
+    pack, bundle, load_model, load, make_file, encoded, interaction, strength
+):
+    file = make_file(interaction)
     own = pack("ace.weights.checkpoint").load_model(bundle.dit)
     branch = pack("ace.weights.editnet").build_editnet(file, own.config)
     sampler, editnet = pack("ace.model.sampler"), pack("ace.model.editnet")
