@@ -143,7 +143,7 @@ def test_files_of_version_0_1_say_dora_by_a_switch(tmp_path, dora, adapter):
         (MINIMAL, ["export.name=../../evil"], r"export\.name: this is no file name"),
         (MINIMAL, ["export.name=a\\b"], r"export\.name: this is no file name"),
         (MINIMAL, ["export.name=.."], r"export\.name: this is no file name"),
-        (MINIMAL, ["method=lokr"], r"method: .*'lora' or 'full'"),
+        (MINIMAL, ["method=lokr"], r"method: .*'lora', 'full' or 'editnet'"),
         (MINIMAL, ["lora.adapter=loha"], r"lora\.adapter: .*'lora', 'dora' or 'lokr' \(got 'loha'\)"),
         (MINIMAL, ["lora.dora=yes"], r'lora: .*dora was a switch of version 0\.1.*adapter = "dora"'),
         (MINIMAL, ["lora.dora=true", "lora.adapter=lokr"], r"lora: .*dora was a switch of version 0\.1"),
