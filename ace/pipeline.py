@@ -12,6 +12,7 @@ from .detail import keep_source_detail
 from .devices import half_precision
 from .encode import encode, noise_shape
 from .lcu.units import LongContext
+from .model.editnet import ModelWithEditNet
 from .model.sampler import StepCallback, check_finite, check_settings, draw_noise, sample
 from .model.transformer import ACEModel
 from .notices import Notify, silent
@@ -21,6 +22,7 @@ from .pictures.resolution import Resolution
 from .text import T5TextEncoder, TextEncoder
 from .vae import DiffusersVAE, ImageVAE
 from .weights.checkpoint import load_model
+from .weights.editnet import EditNetFile, build_editnet
 from .weights.lora import Lora, merge_lora
 from .weights.presets import BundleDefaults
 
@@ -46,13 +48,13 @@ class ACEPipeline:
     """Model, text encoder and VAE that belong together.
 
     Attributes:
-        model: the transformer.
+        model: the transformer, with EditNets where they were asked for.
         text_encoder: T5.
         vae: of Stable Diffusion 1.x.
         defaults: size, steps and guidance the model was published with.
     """
 
-    model: ACEModel
+    model: ACEModel | ModelWithEditNet
     text_encoder: TextEncoder
     vae: ImageVAE
     defaults: BundleDefaults
@@ -85,34 +87,52 @@ class ACEPipeline:
         )
 
     def with_loras(self, loras: Sequence[tuple[Lora, float]], *, notify: Notify = silent) -> ACEPipeline:
-        """Merges LoRAs into the model, which is changed in place.
+        """See :meth:`with_adapters`."""
+        return self.with_adapters(loras, notify=notify)
+
+    def with_adapters(
+        self,
+        loras: Sequence[tuple[Lora, float]] = (),
+        editnets: Sequence[tuple[EditNetFile, float]] = (),
+        *,
+        notify: Notify = silent,
+    ) -> ACEPipeline:
+        """Merges LoRAs into the model, which is changed in place, and sets EditNets beside it.
 
         Args:
             loras: each with its strength; 1 is as trained.
-            notify: told if the LoRA recommends something.
+            editnets: likewise.
+            notify: told if a file recommends something.
 
         Returns:
-            The pipeline with the steps and the guidance that the LoRA recommends as its defaults, if it is the only one
-            and at full strength; how several do together nobody has measured.
+            The pipeline with the steps and the guidance that a LoRA or an EditNet recommends as its defaults, if it is the
+            only one and at full strength; how several do together nobody has measured.
 
         Raises:
-            LoraError, ValueError: see :func:`ace.weights.lora.merge_lora`.
+            LoraError, EditNetError, ValueError: see :func:`ace.weights.lora.merge_lora` and
+                :func:`ace.weights.editnet.build_editnet`.
         """
+        model = self.model
+        branches = [
+            (build_editnet(file, model.config, dtype=model.dtype, device=model.device), strength)
+            for file, strength in editnets
+        ]
         for lora, strength in loras:
-            merge_lora(self.model, lora, strength)
-        found = loras[0][0].sampling if len(loras) == 1 and loras[0][1] == 1 else None
+            merge_lora(model, lora, strength)
+        for branch, strength in branches:
+            model = ModelWithEditNet(model, branch, strength).eval()
+        result, given = replace(self, model=model), [*loras, *editnets]
+        found = given[0][0].sampling if len(given) == 1 and given[0][1] == 1 else None
         if found is None:
-            return self
-        notify(f"{loras[0][0].path.name} recommends to sample {found}; so it is done where nothing else is asked for")
-        return replace(
-            self,
-            defaults=replace(
-                self.defaults,
-                steps=found.steps,
-                guidance_scale=found.guidance_scale,
-                guidance_rescale=found.guidance_rescale,
-            ),
+            return result
+        notify(f"{given[0][0].path.name} recommends to sample {found}; so it is done where nothing else is asked for")
+        defaults = replace(
+            self.defaults,
+            steps=found.steps,
+            guidance_scale=found.guidance_scale,
+            guidance_rescale=found.guidance_rescale,
         )
+        return replace(result, defaults=defaults)
 
     def __call__(
         self,

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     import torch
 
+    from ..ace.weights.editnet import EditNetFile
+    from ..ace.weights.lora import Lora
+
 _TORCH_NAMES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 DTYPES = ("auto", *_TORCH_NAMES)
 """What an option for the type of weights takes."""
@@ -66,8 +69,8 @@ def choose_bundle(name: str | None) -> Bundle:
     )
 
 
-def parse_lora(text: str) -> tuple[Path, float]:
-    """A LoRA's file and strength; what follows the last colon is a strength only if it is a number, unlike a drive's path."""
+def parse_adapter(text: str) -> tuple[Path, float]:
+    """A file and its strength; what follows the last colon is a strength only if it is a number, unlike a drive's path."""
     file, colon, strength = text.rpartition(":")
     try:
         number = float(strength) if colon else 1.0
@@ -76,6 +79,30 @@ def parse_lora(text: str) -> tuple[Path, float]:
     if not math.isfinite(number):
         raise argparse.ArgumentTypeError(f"the strength must be a number such as 0.8, got {strength!r} in {text!r}")
     return Path(file) if colon else Path(text), number
+
+
+def add_adapter_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--lora`` and ``--editnet``, which :func:`read_adapters` opens."""
+    options = {"action": "append", "type": parse_adapter, "default": [], "metavar": "FILE[:STRENGTH]"}
+    parser.add_argument(
+        "--lora", help="a LoRA to apply, as `comfyui-ace train` writes it; several may be given", **options
+    )
+    parser.add_argument(
+        "--editnet", help="an EditNet to apply (experimental), likewise; several may be given", **options
+    )
+
+
+def read_adapters(arguments: argparse.Namespace) -> tuple[list[tuple[Lora, float]], list[tuple[EditNetFile, float]]]:
+    """The LoRAs and EditNets that the options name, each with its strength.
+
+    Raises:
+        LoraError, EditNetError: a file is none.
+    """
+    from ..ace.weights.editnet import read_editnet
+    from ..ace.weights.lora import read_lora
+
+    loras = [(read_lora(path), strength) for path, strength in arguments.lora]
+    return loras, [(read_editnet(path), strength) for path, strength in arguments.editnet]
 
 
 def parse_device(name: str) -> torch.device:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..training.arguments import MAX_SEED, MAX_STEPS, add_mask_from, bounded_float, bounded_int
-from .common import DTYPES, parse_lora
+from .common import DTYPES, add_adapter_arguments
 
 
 def add_parsers(subparsers) -> None:
@@ -64,14 +64,7 @@ def add_parsers(subparsers) -> None:
 def _add_sampling_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("ace.png"), help="result (default: %(default)s)")
     parser.add_argument("-m", "--model", default=None, metavar="FOLDER", help="folder of an ACE model, or its name")
-    parser.add_argument(
-        "--lora",
-        action="append",
-        type=parse_lora,
-        default=[],
-        metavar="FILE[:STRENGTH]",
-        help="a LoRA to apply, as `comfyui-ace train` writes it; several may be given",
-    )
+    add_adapter_arguments(parser)
     parser.add_argument("--negative", default="", metavar="TEXT", help="what to avoid")
     parser.add_argument("--size", metavar="WxH", help="exact size of the result, multiples of 16")
     parser.add_argument(

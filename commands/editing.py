@@ -22,8 +22,7 @@ from ..ace.pictures.image_files import save_picture
 from ..ace.pictures.keep_detail import KeepDetail
 from ..ace.pictures.paste_back import paste_back
 from ..ace.pictures.resolution import Resolution
-from ..ace.weights.lora import read_lora
-from .common import choose_bundle, parse_device, parse_dtype, silence_libraries
+from .common import choose_bundle, parse_device, parse_dtype, read_adapters, silence_libraries
 
 if TYPE_CHECKING:
     import torch
@@ -145,9 +144,9 @@ def _sample(
 
     if arguments.quiet:
         silence_libraries()
-    loras = [(read_lora(path), strength) for path, strength in arguments.lora]
+    loras, editnets = read_adapters(arguments)
     pipeline = ACEPipeline.load(bundle, device=device, dtype=parse_dtype(arguments.dtype, device))
-    pipeline = pipeline.with_loras(loras, notify=notify)
+    pipeline = pipeline.with_adapters(loras, editnets, notify=notify)
     steps = pipeline.defaults.steps if arguments.steps is None else arguments.steps
     strength = float(masked is not None) if arguments.keep_detail is None else arguments.keep_detail
     with tqdm(total=steps, unit="step", disable=arguments.quiet) as bar:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..training.arguments import MAX_SEED, MAX_STEPS, bounded_float, bounded_int
 from ..training.evaluate.benchmarks.command import add_benchmark_arguments, run_benchmark
-from .common import DTYPES, choose_bundle, parse_device, parse_dtype, parse_lora
+from .common import DTYPES, add_adapter_arguments, choose_bundle, parse_device, parse_dtype, read_adapters
 from .judge import add_judge_arguments, choose_judge
 
 if TYPE_CHECKING:
@@ -33,14 +33,7 @@ def add_parsers(subparsers) -> None:
         "datasets", nargs="*", type=Path, metavar="DATASET", help="folder of pairs; with --benchmark its data"
     )
     evaluate.add_argument("-m", "--model", default=None, metavar="FOLDER", help="folder of an ACE model, or its name")
-    evaluate.add_argument(
-        "--lora",
-        action="append",
-        type=parse_lora,
-        default=[],
-        metavar="FILE[:STRENGTH]",
-        help="a LoRA to apply; several may be given",
-    )
+    add_adapter_arguments(evaluate)
     evaluate.add_argument(
         "--weights", type=Path, metavar="FILE", help="a whole trained transformer in place of the model's own"
     )
@@ -93,14 +86,14 @@ def _add_sampler_arguments(evaluate: argparse.ArgumentParser) -> None:
 def load_pipeline(arguments: argparse.Namespace, device: torch.device) -> tuple[ACEPipeline, str]:
     """The student on a device, and its name."""
     from ..ace.pipeline import ACEPipeline
-    from ..ace.weights.lora import read_lora
 
     bundle = choose_bundle(arguments.model)
     if arguments.weights is not None:
         bundle = replace(bundle, dit=arguments.weights, name=arguments.weights.stem)
-    loras = [(read_lora(path), strength) for path, strength in arguments.lora]
+    loras, editnets = read_adapters(arguments)
     pipeline = ACEPipeline.load(bundle, device=device, dtype=parse_dtype(arguments.dtype, device))
-    return pipeline.with_loras(loras), " with ".join([bundle.name, *(lora.path.stem for lora, _ in loras)])
+    names = [bundle.name, *(file.path.stem for file, _ in [*loras, *editnets])]
+    return pipeline.with_adapters(loras, editnets), " with ".join(names)
 
 
 def run_evaluate(arguments: argparse.Namespace) -> int:

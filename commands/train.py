@@ -19,9 +19,9 @@ def add_parsers(subparsers) -> None:
     """Adds ``comfyui-ace train``."""
     train = subparsers.add_parser(
         "train",
-        help="train a LoRA or a whole model on pairs",
-        description="Train a LoRA or a whole model on datasets of pairs, as a configuration file says. The commented "
-        "files in training/configs are the manual.",
+        help="train a LoRA, a whole model or an EditNet on pairs",
+        description="Train a LoRA, a whole model or an EditNet on datasets of pairs, as a configuration file says. The "
+        "commented files in training/configs are the manual.",
         epilog=_EPILOG,
     )
     train.add_argument("config", type=Path, metavar="CONFIG.toml", help="what to train, on what, and how")

@@ -18,7 +18,7 @@ from .encode import EncodeNode
 from .host import examples, paths, requirements
 from .instruction import InstructionNode
 from .keep_detail import KeepDetailNode
-from .loaders import LoadBundleNode, LoadModelNode, LoadTextEncoderNode
+from .loaders import LoadBundleNode, LoadEditNetNode, LoadModelNode, LoadTextEncoderNode
 from .masking.crop import CropNode
 from .masking.inpaint import InpaintNode
 from .masking.masks import MaskPrepareNode, RandomMaskNode
@@ -53,6 +53,7 @@ class ACEExtension(ComfyExtension):
             LoadBundleNode,
             LoadModelNode,
             LoadTextEncoderNode,
+            LoadEditNetNode,
             ImageNode,
             ConditionUnitNode,
             LongContextNode,

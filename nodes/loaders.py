@@ -12,8 +12,10 @@ from comfy_api.latest import io
 
 from ..ace.bundles.bundle import PUBLISHED_MODELS, BundleError, manual_download_instructions
 from ..ace.weights.checkpoint import Checkpoint, read_checkpoint
+from ..ace.weights.editnet import read_editnet
 from ..ace.weights.presets import BundleDefaults, preset_by_name
 from .host import paths
+from .host.editnet import with_editnet
 from .host.messages import Messages
 from .host.model import load_patcher
 from .host.node import Node
@@ -31,6 +33,7 @@ _WEIGHT_DTYPES = {
 }
 _NOTHING_YET = "(none: put ACE models into models/ace)"
 _NO_ENCODER_YET = "(none: put a t5xxl file into models/text_encoders)"
+_NO_EDITNET_YET = "(none: put an EditNet into models/model_patches)"
 
 
 def _weight_dtype_input() -> io.Combo.Input:
@@ -119,6 +122,57 @@ class LoadTextEncoderNode(Node):
                 f"{folder}, then refresh (R)"
             )
         return io.NodeOutput(load_clip_file(folder_paths.get_full_path_or_raise("text_encoders", text_encoder_name)))
+
+
+class LoadEditNetNode(Node):
+    """MODEL and a file in models/model_patches -> MODEL."""
+
+    @classmethod
+    def define_schema(cls):
+        return schema(
+            node_id="ACELoadEditNet",
+            display_name="ACE Edit: Load EditNet (experimental)",
+            category="loaders",
+            description="Sets an EditNet beside an ACE model: a control branch that was trained for an edit and leaves the "
+            "model's own weights as they are. Experimental: it is not shown to be worth more than a LoRA, which is smaller "
+            "and costs no time.",
+            search_aliases=["OmniEdit", "control branch", "ControlNet", "model patch"],
+            is_experimental=True,
+            inputs=[
+                io.Model.Input("model", tooltip="An ACE model, with LoRAs or other EditNets or without."),
+                io.Combo.Input(
+                    "editnet_name",
+                    options=folder_paths.get_filename_list(paths.EDITNETS) or [_NO_EDITNET_YET],
+                    tooltip="A file in models/model_patches that was trained with method editnet. Files of other packs are "
+                    "in that folder, too, and do not fit.",
+                ),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=-10.0,
+                    max=10.0,
+                    step=0.01,
+                    tooltip="1 is as trained. At 0 the model answers alone, bit for bit as without this node.",
+                ),
+            ],
+            outputs=[
+                io.Model.Output(tooltip="The model with the branch beside it; the one that came in stays as it is.")
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(cls, model, editnet_name, strength) -> io.NodeOutput:
+        if editnet_name == _NO_EDITNET_YET:
+            folder = folder_paths.get_folder_paths(paths.EDITNETS)[0]
+            raise ValueError(
+                f'there is no EditNet yet. Train one with the setting method = "editnet", put it into {folder}, then '
+                "refresh (R)"
+            )
+        file = read_editnet(folder_paths.get_full_path_or_raise(paths.EDITNETS, editnet_name))
+        if file.sampling is not None and strength == 1.0:
+            Messages(cls.hidden.unique_id)(f"{editnet_name} recommends to sample {file.sampling}")
+        return io.NodeOutput(with_editnet(model, file, strength))
 
 
 class LoadBundleNode(Node):

@@ -9,6 +9,7 @@ import torch
 from comfyui_ace.ace.model.conditioning import Conditioning
 from comfyui_ace.ace.model.config import ACEConfig
 from comfyui_ace.ace.model.transformer import ACEModel
+from comfyui_ace.ace.weights.init import initialize_weights
 from comfyui_ace.training.trainer.config import LoraSection
 from comfyui_ace.training.trainer.learning.adapters import adapter_tensors, add_adapters
 from safetensors.torch import save_file
@@ -30,6 +31,16 @@ def inputs(config: ACEConfig, batch: int = 2) -> tuple[torch.Tensor, torch.Tenso
     context = [torch.randn(batch, 3, config.text_width, generator=generator) for _ in range(2)]
     table = torch.randn(10, config.text_width, generator=generator)
     return x, torch.tensor([10, 900]), Conditioning(context, table, references=[reference])
+
+
+def base_model(config: ACEConfig) -> ACEModel:
+    """A plain model in which no layer is zero, as they would hide a wrong merge."""
+    model = initialize_weights(ACEModel(config), seed=1)
+    generator = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
+    return model
 
 
 def train_adapters(base: ACEModel, settings: LoraSection, alpha: float = ALPHA, steps: int = 3) -> ACEModel:

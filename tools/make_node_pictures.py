@@ -26,7 +26,12 @@ from plus_graphs import MODELS, encode_plus, load_flux, sample_plus  # noqa: E40
 PICTURES = ROOT / "web" / "docs" / "images"
 PHOTO = ROOT / "commands" / "data" / "cat.jpg"
 FOLDER = "holiday photos"
-_MODEL_FILES = ("ace/ACE-0.6B-512px/models/dit/ace_0.6b_512px.pth", "text_encoders/t5xxl_fp8_e4m3fn.safetensors")
+_EDITNET = "night.safetensors"
+_MODEL_FILES = (
+    "ace/ACE-0.6B-512px/models/dit/ace_0.6b_512px.pth",
+    "text_encoders/t5xxl_fp8_e4m3fn.safetensors",
+    f"model_patches/{_EDITNET}",
+)
 
 
 def _load_bundle(g: ACEGraph, photo: NodeRef) -> Scene:
@@ -46,6 +51,13 @@ def _load_text_encoder(g: ACEGraph, photo: NodeRef) -> Scene:
     clip = g.node("ACELoadTextEncoder", text_encoder_name="t5xxl_fp8_e4m3fn.safetensors")
     g.set(g.sampler(g.load_bundle(), g.unit("", g.ace_image(photo))), clip=clip)
     return Scene(clip)
+
+
+def _load_editnet(g: ACEGraph, photo: NodeRef) -> Scene:
+    models = g.load_bundle()
+    steered = g.node("ACELoadEditNet", model=models[0], editnet_name=_EDITNET, strength=1.0)
+    g.sampler(models, g.unit("", g.ace_image(photo)), model=steered[0])
+    return Scene(steered)
 
 
 def _image(g: ACEGraph, photo: NodeRef) -> Scene:
@@ -279,6 +291,7 @@ SCENES: dict[str, Callable[[ACEGraph, NodeRef], Scene]] = {
     "ACELoadBundle": _load_bundle,
     "ACELoadModel": _load_model,
     "ACELoadTextEncoder": _load_text_encoder,
+    "ACELoadEditNet": _load_editnet,
     "ACEImage": _image,
     "ACEConditionUnit": _condition_unit,
     "ACELongContext": _long_context,

@@ -142,7 +142,7 @@ def make_train_config(settings: DistilSettings) -> TrainConfig:
     config = make_config(table, str(settings.config or "the distillation"))
     if config.method != "lora" and not settings.train_only:
         raise ConfigError(
-            f'{settings.config} trains the whole model (method = "{config.method}"). A distillation makes a LoRA: choose '
+            f'{settings.config} trains something else (method = "{config.method}"). A distillation makes a LoRA: choose '
             'a configuration with method = "lora", or train with `comfyui-ace train`'
         )
     if config.model.lora is not None and not settings.train_only:

@@ -11,6 +11,7 @@ const SIZES = {
     ACEPreview: [520, 460],
     ACEInpaint: [330, 0],
     ACELoadBundle: [300, 0],
+    ACELoadEditNet: [360, 0],
     ACELoadModel: [410, 0],
     ACELoadTextEncoder: [420, 0],
     ACEOutpaint: [280, 0],

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -243,15 +243,62 @@ class CrossAttention(_Projections):
         v = self.v(text).expand(x.shape[0], -1, -1)  # (B, L, D)
         pieces = []
         for group, mask in zip(groups, masks, strict=True):
-            # (B, frames·tokens, D) -> (B·frames, H, tokens, d)
-            q_g = self.split_heads(q[:, group.image_span].reshape(-1, group.image_tokens, q.shape[-1])).transpose(1, 2)
-            k_g = self.split_heads(k[:, group.text_span].reshape(-1, group.text_tokens, k.shape[-1])).transpose(1, 2)
-            v_g = self.split_heads(v[:, group.text_span].reshape(-1, group.text_tokens, v.shape[-1])).transpose(1, 2)
+            q_g = self._frames(q[:, group.image_span], group.image_tokens)
+            k_g, v_g = (self._frames(part[:, group.text_span], group.text_tokens) for part in (k, v))
             if mask is not None:
                 mask = mask.expand(-1, -1, group.image_tokens, -1)  # (B·frames, 1, tokens, text tokens)
             out = attention(q_g, k_g, v_g, mask)  # (B·frames, tokens, D)
             pieces.append(out.reshape(x.shape[0], -1, x.shape[-1]))
         return self.o(pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1))
+
+    def read_images(
+        self,
+        text: torch.Tensor,
+        x: torch.Tensor,
+        values: torch.Tensor,
+        groups: Sequence[TextGroup],
+        attention: Attention,
+    ) -> torch.Tensor:
+        """The same attention the other way round: each word looks at the places of its own frame that look at it.
+
+        Scores are those of :meth:`forward`, but are made to sum to 1 over the places in place of the words. What is
+        masked are words, and here nobody looks at them.
+
+        Args:
+            text: (B or 1, L, D).
+            x: (B, N, D).
+            values: (B, N, D), what is read.
+            groups: see :meth:`forward`.
+            attention: the attention function.
+
+        Returns:
+            (B, L, D), without an output projection.
+        """
+        q = self.norm_q(self.k(text)).expand(x.shape[0], -1, -1)  # (B, L, D)
+        k = self.norm_q(self.q(x))  # (B, N, D)
+        pieces = []
+        for group in groups:
+            q_g = self._frames(q[:, group.text_span], group.text_tokens)
+            k_g, v_g = (self._frames(part[:, group.image_span], group.image_tokens) for part in (k, values))
+            pieces.append(attention(q_g, k_g, v_g, None).reshape(x.shape[0], -1, x.shape[-1]))
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1)
+
+    def _frames(self, x: torch.Tensor, tokens: int) -> torch.Tensor:
+        """(B, frames·tokens, H·d) -> (B·frames, H, tokens, d)."""
+        return self.split_heads(x.reshape(-1, tokens, x.shape[-1])).transpose(1, 2)
+
+
+class BlockInputs(NamedTuple):
+    """The arguments of :meth:`Block.forward`, in its order."""
+
+    x: torch.Tensor
+    modulation: torch.Tensor
+    rope: RopeTable
+    text: torch.Tensor
+    groups: Sequence[TextGroup]
+    masks: Sequence[torch.Tensor | None]
+    attention: Attention
+    queries: int | None = None
 
 
 class Block(nn.Module):

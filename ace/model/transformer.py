@@ -15,9 +15,11 @@ from torch import nn
 
 from .conditioning import Conditioning
 from .config import ACEConfig
+from .control import Control
 from .layers import (
     Attention,
     Block,
+    BlockInputs,
     FinalLayer,
     Mlp,
     PatchEmbed,
@@ -125,6 +127,7 @@ class ACEModel(nn.Module):
         conditioning: Conditioning | PreparedConditioning,
         *,
         attention: Attention = torch_attention,
+        controls: Sequence[Control] = (),
     ) -> torch.Tensor:
         """Predicts eps, the noise in the latent.
 
@@ -133,6 +136,7 @@ class ACEModel(nn.Module):
             timesteps: (B,) or (1,), 0 … 999.
             conditioning: of batch B or 1.
             attention: replaces PyTorch's attention.
+            controls: change what passes from block to block.
 
         Returns:
             (B, 4, H, W) in the dtype of ``x``.
@@ -153,19 +157,16 @@ class ACEModel(nn.Module):
         t = self.t_embedder(timesteps, x.dtype).expand(batch, -1)  # (B, D)
         modulation = self.t_block(t).unflatten(-1, (6, -1))  # (B, 6, D)
 
-        shared = (modulation, given.rope)
-        for block in self.blocks[:-1]:
-            tokens = block(tokens, *shared, given.text, groups, given.text_masks, attention)
-        # Only the target frame is read off at the end, so the last block asks for nothing else.
-        tokens = self.blocks[-1](
-            tokens,
-            *shared,
-            given.text[:, alone.text_span],
-            (alone,),
-            (given.target_text_mask,),
-            attention,
-            queries=alone.image_tokens,
-        )
+        hooks, text = [control.begin() for control in controls], given.text
+        for index, block in enumerate(self.blocks):
+            inputs = BlockInputs(tokens, modulation, given.rope, text, groups, given.text_masks, attention)
+            if index == len(self.blocks) - 1:
+                # Only the target frame is read off at the end, so the last block asks for nothing else.
+                text, mask = text[:, alone.text_span], given.target_text_mask
+                inputs = inputs._replace(text=text, groups=(alone,), masks=(mask,), queries=alone.image_tokens)
+            tokens = block(*inputs)
+            for hook in hooks:
+                tokens, text = hook(index, inputs, tokens, text)
         patches = self.final_layer(tokens, t)  # (B, target tokens, p·p·C)
         return self._unpatchify(patches, given.layout.sizes[0])[:, : x.shape[1], :height, :width]
 

@@ -84,8 +84,16 @@ _LORA = (
 )
 _CONTROL = "It is an add-on to another model; ACE takes control images as condition images and needs no such file."
 
+_EDITNET = (
+    "An EditNet steers a model: load the ACE model first, then apply the file with “ACE Edit: Load EditNet”, or with "
+    "--editnet on the command line."
+)
+EDITNET_PREFIX = "editnet."
+"""What all names in an EditNet's file begin with."""
+
 # Adapters come first: their names contain the names of the model they were made for.
 _ADAPTERS: tuple[_Rule, ...] = (
+    _rule("an EditNet for ACE", _EDITNET, r"editnet\.blocks\.\d"),
     _rule(
         "a LoRA for FLUX (ACE++ publishes such LoRAs too)",
         "ACE and ACE++ are different models; apply it to FLUX with a LoRA loader node.",
@@ -184,6 +192,11 @@ def detect_from_tensors(shapes: Mapping[str, Sequence[int]]) -> FileKind | None:
     if found.name.startswith("Stable Diffusion"):
         return FileKind(_stable_diffusion(found.name, shapes), found.advice)
     return found
+
+
+def is_editnet(names: Iterable[str]) -> bool:
+    """Whether a file with tensors of these names is a control branch for ACE."""
+    return any(name.startswith(EDITNET_PREFIX) for name in names)
 
 
 # ACE++'s fully fine-tuned FLUX takes 448 channels (64 noise and 384 conditions); FLUX's own variants take 64, 128, 384.

@@ -8,7 +8,6 @@ in both.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +17,8 @@ import torch
 
 from ..model.transformer import ACEModel
 from .containers import CheckpointError, check_finite, read_container
-from .presets import RecommendedSampling
+from .detection import is_editnet
+from .trained_file import TrainedFile
 
 PREFIX = "diffusion_model."
 
@@ -33,7 +33,7 @@ class LoraError(ValueError):
 
 
 @dataclass(frozen=True)
-class Lora:
+class Lora(TrainedFile):
     """The content of a LoRA file.
 
     Attributes:
@@ -45,25 +45,6 @@ class Lora:
     layers: Mapping[str, Mapping[str, torch.Tensor]]
     metadata: Mapping[str, str]
     path: Path
-
-    @property
-    def trigger(self) -> str:
-        """The trigger words of the edit, if the file says them; else empty."""
-        return self.metadata.get("trigger", "")
-
-    @property
-    def triggers(self) -> dict[str, str]:
-        """Trigger words by edit, where one file has learnt several; else empty."""
-        try:
-            found = json.loads(self.metadata.get("triggers", "{}"))
-        except ValueError:
-            return {}
-        return {str(name): str(words) for name, words in found.items()} if isinstance(found, dict) else {}
-
-    @property
-    def sampling(self) -> RecommendedSampling | None:
-        """How it is best sampled at full strength, if the file says so."""
-        return RecommendedSampling.from_metadata(self.metadata)
 
 
 def read_lora(path: str | Path) -> Lora:
@@ -78,6 +59,8 @@ def read_lora(path: str | Path) -> Lora:
         check_finite(path, container.tensors)
     except CheckpointError as error:
         raise LoraError(f"the LoRA {path} cannot be opened: {error}") from error
+    if is_editnet(container.tensors):
+        raise LoraError(f"{path} is an EditNet and no LoRA; give it with --editnet, or in ComfyUI to “Load EditNet”")
     layers: dict[str, dict[str, torch.Tensor]] = {}
     unknown = []
     for name, tensor in container.tensors.items():
@@ -133,7 +116,7 @@ def _match(model: ACEModel, lora: Lora):
         if weight not in parameters:
             raise LoraError(
                 f"{lora.path} changes {layer}, which this model of {model.config.depth} blocks lacks; use it with the "
-                f"model it was trained on ({_base_model(lora)})"
+                f"model it was trained on ({lora.base_model})"
             )
         if tensors.keys() - {".diff_b"}:
             yield weight, tensors, parameters[weight]
@@ -142,13 +125,9 @@ def _match(model: ACEModel, lora: Lora):
             if bias not in parameters:
                 raise LoraError(
                     f"{lora.path} changes the bias of {layer}, which has none; use it with the model it was trained on "
-                    f"({_base_model(lora)})"
+                    f"({lora.base_model})"
                 )
             yield bias, {".diff": tensors[".diff_b"]}, parameters[bias]
-
-
-def _base_model(lora: Lora) -> str:
-    return lora.metadata.get("base_model", "unknown")
 
 
 def _changed(
@@ -164,7 +143,7 @@ def _changed(
         shapes = {ending: tuple(tensor.shape) for ending, tensor in tensors.items()}
         raise LoraError(
             f"{lora.path} does not fit the model at {name} {tuple(weight.shape)}: it holds {shapes}; use it with the "
-            f"model it was trained on ({_base_model(lora)})"
+            f"model it was trained on ({lora.base_model})"
         ) from error
     scale = tensors.get(".dora_scale")
     if scale is None:

@@ -11,24 +11,32 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import torch
 from safetensors import safe_open
 
-from ...training.distil import DistilResult, distil
+from ...ace.bundles.bundle import find_bundle
+from ...ace.pipeline import ACEPipeline
+from ...ace.weights.editnet import read_editnet
+from ...ace.weights.lora import read_lora
 from ...training.distil_config import DistilSettings, make_train_config, small_model_settings
+from ...training.evaluate.cases import CaseSettings
+from ...training.evaluate.evaluation import Evaluation
+from ...training.evaluate.run import evaluate
+from ...training.trainer.config import TrainConfig
 from ...training.trainer.run import train
 from .distillation import TEACHERS, make_pairs
 
 ARMS = {
-    "LoRA": {"adapter": "lora"},
-    "DoRA": {"adapter": "dora"},
-    "LoKr, factor 4": {"adapter": "lokr", "factor": 4},
-    "LoKr, factor 8": {"adapter": "lokr", "factor": 8},
+    "LoRA": {"lora": {"adapter": "lora"}},
+    "DoRA": {"lora": {"adapter": "dora"}},
+    "LoKr, factor 4": {"lora": {"adapter": "lokr", "factor": 4}},
+    "LoKr, factor 8": {"lora": {"adapter": "lokr", "factor": 8}},
 }
 _TRIAL_STEPS = 5
 
@@ -42,23 +50,38 @@ class Task:
         datasets: pairs to learn from, and held-out ones.
         batch: pairs a step.
         pairs: held-out pairs to evaluate on.
+        arms: settings of the trainer in which kinds differ, by the kind's name.
+        device: "auto" or "cpu".
     """
 
     folder: Path
     datasets: Sequence[Path]
     batch: int
     pairs: int
+    arms: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: ARMS)
+    device: str = "cpu"
 
     def settings(self, arm: str, steps: int, run: str) -> DistilSettings:
         """Of one kind's training."""
-        name = f"{run}-{arm}".lower().replace(",", "").replace(" ", "-")
+        name = "-".join(f"{run} {arm}".lower().replace(",", "").split())
         plain = small_model_settings(self.datasets, self.folder / name, name, steps=steps, pairs=self.pairs)
-        overrides: dict[str, Any] = {**plain.overrides, "lora": ARMS[arm]}
-        return replace(plain, batch_size=self.batch, overrides=overrides, keep_detail="off")
+        overrides: dict[str, Any] = {**plain.overrides, "precision": "fp32"}
+        for section, values in self.arms[arm].items():
+            merged = {**overrides.get(section, {}), **values} if isinstance(values, Mapping) else values
+            overrides[section] = merged
+        return replace(plain, batch_size=self.batch, overrides=overrides, train_only=True, device=self.device)
+
+
+def used(device: str) -> float:
+    """Seconds so far: of the CPU, or on a clock once an accelerator has done what it was given."""
+    if device == "cpu" or not torch.accelerator.is_available():
+        return time.process_time()
+    torch.accelerator.synchronize()
+    return time.perf_counter()
 
 
 def seconds_a_step(task: Task, arms: Sequence[str], rounds: int) -> Mapping[str, float]:
-    """CPU seconds of a training step, median over the steps of all rounds but each round's first step."""
+    """Seconds of a training step, median over the steps of all rounds but each round's first step."""
     found: dict[str, list[float]] = {arm: [] for arm in arms}
     for index in range(rounds):
         for arm in arms:
@@ -67,43 +90,87 @@ def seconds_a_step(task: Task, arms: Sequence[str], rounds: int) -> Mapping[str,
 
             def note(event: dict[str, Any], moments: list[float] = moments) -> None:
                 if event["event"] == "step":
-                    moments.append(time.process_time())
+                    moments.append(used(task.device))
 
             train(config, on_event=note)
             found[arm] += [after - before for before, after in pairwise(moments)]
     return {arm: median(seconds) for arm, seconds in found.items()}
 
 
-def row(arm: str, steps: int, seconds: float, result: DistilResult) -> str:
-    """A line of the table."""
-    with safe_open(str(result.trained), framework="pt") as file:
+@dataclass(frozen=True)
+class Trained:
+    """What came of a training.
+
+    Attributes:
+        path: the file.
+        numbers: that were trained.
+        evaluation: on held-out pairs.
+    """
+
+    path: Path
+    numbers: int
+    evaluation: Evaluation
+
+
+def train_and_evaluate(task: Task, arm: str, steps: int) -> Trained:
+    """Trains one kind from the start to its end, and measures it."""
+    config = make_train_config(task.settings(arm, steps, "run"))
+    path = train(config).path
+    with safe_open(str(path), framework="pt") as file:
         numbers = sum(file.get_tensor(name).numel() for name in file.keys() if not name.endswith(".alpha"))  # noqa: SIM118
+    on_cpu = task.device == "cpu" or not torch.accelerator.is_available()
+    pipeline = _student(config, path, "cpu" if on_cpu else torch.accelerator.current_accelerator())
+    cases = CaseSettings(split="validation", max_pairs=task.pairs)
+    return Trained(path, numbers, evaluate(pipeline, task.datasets, cases=cases, student=arm, detail=False))
+
+
+def _student(config: TrainConfig, path: Path, device: torch.device | str) -> ACEPipeline:
+    pipeline = ACEPipeline.load(find_bundle(config.model.bundle), device=device)
+    if config.method == "editnet":
+        return pipeline.with_adapters(editnets=[(read_editnet(path), 1.0)])
+    return pipeline.with_adapters([(read_lora(path), 1.0)])
+
+
+def row(arm: str, steps: int, seconds: float, result: Trained) -> str:
+    """A line of the table."""
     found = result.evaluation
-    size = f"{numbers:,} | {result.trained.stat().st_size / 1e3:,.0f}"
+    size = f"{result.numbers:,} | {result.path.stat().st_size / 1e3:,.0f}"
     scores = f"{found.mean('student').l1:.4f} | {found.score:.3f} | {found.share_of_ceiling:.2f}"
     return f"| {arm} | {size} | {seconds:.3f} | {steps} | {scores} |"
 
 
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m comfyui_ace.benchmarks.training.adapters", description=__doc__)
-    parser.add_argument("folder", type=Path, help="for pairs, LoRAs and reports")
-    parser.add_argument("--seconds", type=float, default=300, help="CPU seconds of training for each kind")
+def add_arguments(parser: argparse.ArgumentParser, arms: Mapping[str, Any]) -> None:
+    """Options of every comparison in equal time."""
+    parser.add_argument("folder", type=Path, help="for pairs and what is trained")
+    parser.add_argument(
+        "--seconds", type=float, default=300, help="of training for each kind (of the CPU, where it trains)"
+    )
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--pairs", type=int, default=64)
     parser.add_argument("--held-out", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=2, help="in which the time of a step is measured")
     parser.add_argument("--teacher", choices=list(TEACHERS), default="tone curve")
-    parser.add_argument("--only", choices=list(ARMS), nargs="+", default=list(ARMS))
-    arguments = parser.parse_args()
+    parser.add_argument("--only", choices=list(arms), nargs="+", default=list(arms))
+    parser.add_argument("--device", choices=("cpu", "auto"), default="cpu", help="auto takes the accelerator")
+
+
+def compare(arguments: argparse.Namespace, arms: Mapping[str, Mapping[str, Any]]) -> None:
+    """Prints the table: each kind with as many steps as fit into the time."""
     datasets = make_pairs(TEACHERS[arguments.teacher], arguments.folder, arguments.pairs, arguments.held_out)
-    task = Task(arguments.folder, datasets, arguments.batch, arguments.held_out)
+    task = Task(arguments.folder, datasets, arguments.batch, arguments.held_out, arms, arguments.device)
     seconds = seconds_a_step(task, arguments.only, arguments.rounds)
-    print("| adapter | numbers | file, kB | CPU s a step | steps | L1 | score | share of the ceiling |")
+    print("| what is trained | numbers | file, kB | s a step | steps | L1 | score | share of the ceiling |")
     print("| --- " * 8 + "|")
     for arm in arguments.only:
         steps = max(1, round(arguments.seconds / seconds[arm]))
-        print(row(arm, steps, seconds[arm], distil(task.settings(arm, steps, "run"))), flush=True)
+        print(row(arm, steps, seconds[arm], train_and_evaluate(task, arm, steps)), flush=True)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m comfyui_ace.benchmarks.training.adapters", description=__doc__)
+    add_arguments(parser, ARMS)
+    compare(parser.parse_args(), ARMS)
 
 
 if __name__ == "__main__":

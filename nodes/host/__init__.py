@@ -1,6 +1,7 @@
 """Where the pack meets ComfyUI: its MODEL, CLIP and VAE, its folders, types and messages.
 
 model         the transformer as a native MODEL
+editnet       control branches on a MODEL
 text_encoder  the host's CLIP as our text encoder, and a folder opened as CLIP
 vae           the host's VAE as ours
 flux          the host's FLUX, for ACE++
@@ -17,6 +18,7 @@ messages      what the artist reads on nodes
 
 __all__ = [
     "choices",
+    "editnet",
     "examples",
     "flux",
     "messages",

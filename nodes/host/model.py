@@ -42,8 +42,11 @@ _EMBEDDED_INDICATORS = "ace_embedded_indicators"  # (1, frames, D), the target's
 _REFERENCE_TOKENS = "ace_reference_tokens"  # (B or 1, tokens, D)
 _ROPE = "ace_rope"  # RunRope
 
+CONTROLS = "ace_controls"
+"""Among a MODEL's patches: :class:`ace.model.control.Control` that take part in its forward passes."""
 
-def _with_float32_embeddings(operations):
+
+def with_float32_embeddings(operations):
     """The host's operations with an embedding that reads its rows in float32, whatever they are stored in.
 
     The model reads its modulation tables by index alone; only the host's embedding knows how to cast stored fp8.
@@ -63,7 +66,7 @@ class HostACEModel(ACEModel):
 
     def __init__(self, image_model=None, dtype=None, device=None, operations=None, **config):
         super().__init__(
-            ACEConfig(**config), dtype=dtype, device=device, operations=_with_float32_embeddings(operations)
+            ACEConfig(**config), dtype=dtype, device=device, operations=with_float32_embeddings(operations)
         )
         self.dtype = dtype
 
@@ -84,7 +87,8 @@ class HostACEModel(ACEModel):
         embedded, rope = self._embedded(context, **kwargs), kwargs.get(_ROPE)
         fits = rope is not None and rope.fits((self.grid(x), *embedded.reference_sizes), x.device)
         prepared = self.arrange(embedded, x, kwargs.get(TARGET_MASK), rope.tables if fits else None)
-        return super().forward(x, timesteps, prepared, attention=attention)
+        controls = transformer_options.get("patches", {}).get(CONTROLS, ())
+        return super().forward(x, timesteps, prepared, attention=attention, controls=controls)
 
     def _embedded(self, context: torch.Tensor, **kwargs) -> EmbeddedConditioning:
         """The arguments of a forward pass as an embedded conditioning; what was not embedded for the run is embedded now."""

@@ -20,6 +20,7 @@ from ...training.dataset.disk.names import list_datasets, resolve_dataset
 from . import examples
 
 FOLDER = "ace"
+EDITNETS = "model_patches"  # core's folder for what steers a model from beside
 # Where datasets lie in ComfyUI's output folder. For the command line that is its default, too, when it runs there.
 DATASETS = "datasets"
 # What the pack itself puts there: menus of folders leave it out.

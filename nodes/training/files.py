@@ -104,7 +104,7 @@ def cache_folder() -> Path:
 
 
 def config_method(config: Path | None) -> str:
-    """What a configuration trains: "lora" or "full".
+    """What a configuration trains: "lora", "full" or "editnet".
 
     Raises:
         ConfigError: it cannot be read.
@@ -129,13 +129,15 @@ def has_own_cache(config: Path | None) -> bool:
 
 
 def model_path(method: str, name: str) -> Path:
-    """Where the trained file goes, LoRAs to models/loras and whole models to models/ace; nobody else's file is replaced.
+    """Where the trained file goes: LoRAs to models/loras, EditNets to models/model_patches, whole models to models/ace.
+
+    Nobody else's file is replaced.
 
     Raises:
         ValueError: there is a file of this name that ACE Edit has not trained under it.
     """
-    folder = Path(folder_paths.get_folder_paths("loras")[0]) if method == "lora" else paths.model_folders()[0]
-    path = folder / f"{name}.safetensors"
+    kinds = {"lora": "loras", "editnet": paths.EDITNETS}
+    path = Path(folder_paths.get_folder_paths(kinds.get(method, paths.FOLDER))[0]) / f"{name}.safetensors"
     if path.exists() and not _was_trained_as(path, name):
         raise ValueError(f"{path} is there already and is not from this training; choose another name")
     return path
@@ -157,7 +159,7 @@ def publish_model(trained: Path, method: str, name: str) -> Path:
 
     Args:
         trained: the file in the run's folder.
-        method: "lora" or "full".
+        method: see :func:`config_method`.
         name: of the file.
 
     Returns:

@@ -159,7 +159,7 @@ def prepare_run(
     method = training_files.config_method(file)
     if kind == "distil" and method != "lora":
         raise ValueError(
-            f'{config} trains the whole model (method = "{method}"), and a distillation makes a LoRA: choose another '
+            f'{config} trains something else (method = "{method}"), and a distillation makes a LoRA: choose another '
             "configuration, or use the Train node"
         )
     training_files.model_path(method, name)
@@ -245,7 +245,7 @@ def run_fingerprint(kind: str, dataset_name: str, name: str) -> str:
 
 
 class TrainNode(Node):
-    """ACE_DATASET -> file in models/loras or models/ace."""
+    """ACE_DATASET -> file in models/loras, models/ace or models/model_patches."""
 
     @classmethod
     def define_schema(cls):
@@ -253,12 +253,15 @@ class TrainNode(Node):
             node_id="ACETrain",
             display_name="ACE Edit: Train",
             category="training",
-            description="Trains a LoRA (or, with a configuration that says so, a whole model) on a dataset of pairs. Runs "
-            "beside ComfyUI and frees its models first. Cancel saves; the same settings go on from there.",
+            description="Trains a LoRA (or, with a configuration that says so, a whole model or an EditNet) on a dataset of "
+            "pairs. Runs beside ComfyUI and frees its models first. Cancel saves; the same settings go on from there.",
             search_aliases=["LoRA", "fine-tune", "finetune", "trainer"],
             inputs=training_inputs("train"),
             outputs=[
-                io.String.Output(display_name="file", tooltip="The trained file, in models/loras or models/ace."),
+                io.String.Output(
+                    display_name="file",
+                    tooltip="The trained file, in models/loras, models/ace or models/model_patches.",
+                ),
                 io.Image.Output(display_name="samples", tooltip="The latest sheet: source, teacher, student."),
             ],
             hidden=[io.Hidden.unique_id],

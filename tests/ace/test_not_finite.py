@@ -21,7 +21,7 @@ from comfyui_ace.ace.weights.containers import CheckpointError
 from comfyui_ace.ace.weights.containers import check_finite as check_weights
 from comfyui_ace.ace.weights.lora import LoraError, merge_lora, read_lora
 from comfyui_ace.cli import main
-from comfyui_ace.commands.common import parse_lora
+from comfyui_ace.commands.common import parse_adapter
 from comfyui_ace.training.dataset.intake.checks import parse_checks
 from comfyui_ace.training.errors import CheckError
 from diffusers import AutoencoderKL
@@ -129,7 +129,7 @@ def test_values_are_checked_where_they_are_typed(folder, capsys, option, value):
         main(["edit", "x", "photo.png", f"{option}={value}", "-o", "out.png"])
     assert caught.value.code == 2 and option in capsys.readouterr().err and not (folder / "out.png").exists()
     with pytest.raises(argparse.ArgumentTypeError, match="strength must be a number"):
-        parse_lora(f"a.safetensors:{value}")
+        parse_adapter(f"a.safetensors:{value}")
     with pytest.raises(CheckError):
         parse_checks([f"size_tolerance={value}"])
 

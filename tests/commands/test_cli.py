@@ -214,6 +214,26 @@ def test_edit_with_a_lora(folder, models, capsys):
     assert "the LoRA photo.png cannot be opened" in capsys.readouterr().err
 
 
+def test_edit_with_an_editnet(folder, models, capsys):
+    from comfyui_ace.ace.bundles.bundle import find_bundle
+    from comfyui_ace.ace.model.editnet import EditNet, EditNetConfig
+    from comfyui_ace.ace.weights.checkpoint import load_model
+    from comfyui_ace.ace.weights.editnet import write_editnet
+
+    model, config = load_model(find_bundle(models / "ace-random").dit), EditNetConfig((1,))
+    net = EditNet.copy_of(model, config)
+    torch.nn.init.normal_(net.blocks["1"].token_out.weight, generator=torch.Generator().manual_seed(0))
+    write_editnet(folder / "strong.safetensors", net.state_dict(), model.config, config, {})
+    common = ["edit", "{image} snow", "photo.png", "--steps", "1", "-q", "-o"]
+    assert main([*common, "plain.png"]) == 0
+    assert main([*common, "off.png", "--editnet", "strong.safetensors:0"]) == 0
+    assert main([*common, "on.png", "--editnet", "strong.safetensors"]) == 0
+    plain, off, on = (load_picture(name) for name in ("plain.png", "off.png", "on.png"))
+    assert torch.equal(plain, off) and not torch.equal(plain, on)
+    assert main([*common, "no.png", "--lora", "strong.safetensors"]) == 1
+    assert "is an EditNet and no LoRA; give it with --editnet" in capsys.readouterr().err
+
+
 def test_sixteen_bit_pictures_keep_their_levels(tmp_path):
     ramp = np.linspace(0, 65535, 64, dtype=np.uint16).reshape(8, 8)
     Image.fromarray(ramp).save(tmp_path / "depth.png")

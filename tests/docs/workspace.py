@@ -8,7 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from comfyui_ace.ace.bundles.bundle import SHIPPED_BUNDLES, find_bundle
+from comfyui_ace.ace.model.editnet import EditNet, EditNetConfig
+from comfyui_ace.ace.weights.checkpoint import load_model
 from comfyui_ace.ace.weights.containers import read_container
+from comfyui_ace.ace.weights.editnet import write_editnet
 from comfyui_ace.training.dataset.intake.checks import CheckSettings
 from comfyui_ace.training.dataset.store import Dataset, DatasetSettings, Pair
 from PIL import Image
@@ -21,7 +24,7 @@ _SIDE = 64
 
 
 def make_workspace(folder: Path) -> None:
-    """Pictures, a model, LoRAs, datasets and a configuration, by the names that the manual uses."""
+    """Pictures, a model, LoRAs, an EditNet, datasets and a configuration, by the names that the manual uses."""
     _make_pictures(folder)
     bundle = folder / "models" / "ace" / PUBLISHED
     shutil.copytree(SHIPPED_BUNDLES / "ace-tiny", bundle)
@@ -32,6 +35,7 @@ def make_workspace(folder: Path) -> None:
         shutil.copyfile(weights, folder / name)
     for name in ("old-print", "blueprint"):
         _write_lora(weights, folder / f"{name}.safetensors")
+    _write_editnet(weights, folder / "night.safetensors")
     for name in ("blueprint", "my-pairs"):
         _write_dataset(folder / "datasets", name)
     make_configuration(folder)
@@ -70,6 +74,12 @@ def _write_dataset(root: Path, name: str) -> None:
         before = np.asarray(_square(photo, number))
         assert dataset.append(Pair(source=before, target=255 - before, instruction="{image} as a blueprint")).stored
     dataset.split(0.25)
+
+
+def _write_editnet(weights: Path, path: Path) -> None:
+    """A copy of one block without effect."""
+    model, config = load_model(weights), EditNetConfig((0,))
+    write_editnet(path, EditNet.copy_of(model, config).state_dict(), model.config, config, {})
 
 
 def _write_lora(weights: Path, path: Path) -> None:

@@ -21,7 +21,7 @@ SECTIONS = {
     "zh": ("输入", "输出", "典型接法", "常见错误", "相关节点"),
 }
 WHERE_FILES_GO = {"en": "Where the files go", "zh": "文件放在哪里"}
-LOADERS = ("ACELoadBundle", "ACELoadModel", "ACELoadTextEncoder")
+LOADERS = ("ACELoadBundle", "ACELoadModel", "ACELoadTextEncoder", "ACELoadEditNet")
 MOST_BYTES = 60_000
 
 _HEADING = re.compile(r"^## (.+)$", re.MULTILINE)

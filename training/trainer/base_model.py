@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ...ace.bundles.bundle import find_bundle
 from ...ace.model.config import ACEConfig
+from ...ace.model.editnet import ModelWithEditNet
 from ...ace.model.transformer import ACEModel
 from ...ace.pictures.resolution import Resolution
 from ...ace.weights.checkpoint import load_model
@@ -21,6 +22,9 @@ from .config import ModelSection, ResolutionSection, TrainConfig
 from .data.encoding import EncoderFiles
 from .errors import ConfigError
 from .learning.adapters import add_adapters
+from .learning.editnet import add_editnet
+
+StudentModel = ACEModel | ModelWithEditNet
 
 
 @dataclass(frozen=True)
@@ -92,10 +96,11 @@ def make_resolution(settings: ResolutionSection, defaults: BundleDefaults) -> Re
         raise ConfigError(f"resolution: {error}") from error
 
 
-def make_model(config: TrainConfig, files: BaseModelFiles, text_width: int, device: torch.device | str) -> ACEModel:
+def make_model(config: TrainConfig, files: BaseModelFiles, text_width: int, device: torch.device | str) -> StudentModel:
     """Loads the base model, or makes one from scratch, and sets it up for training.
 
-    What is trained has ``requires_grad`` and is float32. What a LoRA run freezes is stored in the run's precision.
+    What is trained has ``requires_grad`` and is float32. What a LoRA or an EditNet freezes is stored in the run's
+    precision.
 
     Args:
         config: of the run.
@@ -126,11 +131,11 @@ def make_model(config: TrainConfig, files: BaseModelFiles, text_width: int, devi
 
 def weight_dtype(config: TrainConfig) -> torch.dtype:
     """Of the base model's weights while training."""
-    return torch.bfloat16 if config.precision == "bf16" and config.method == "lora" else torch.float32
+    return torch.bfloat16 if config.precision == "bf16" and config.method != "full" else torch.float32
 
 
-def prepare_for_training(model: ACEModel, config: TrainConfig, *, gradient_checkpointing: bool) -> ACEModel:
-    """Adds the adapters or unfreezes the whole model, in place, and puts it into training mode.
+def prepare_for_training(model: ACEModel, config: TrainConfig, *, gradient_checkpointing: bool) -> StudentModel:
+    """Adds the adapters or the branch, or unfreezes the whole model, in place, and puts it into training mode.
 
     Args:
         model: the base model.
@@ -138,10 +143,12 @@ def prepare_for_training(model: ACEModel, config: TrainConfig, *, gradient_check
         gradient_checkpointing: see :func:`enable_gradient_checkpointing`.
 
     Raises:
-        ConfigError, TrainError: see :func:`add_adapters`.
+        ConfigError, TrainError: see :func:`add_adapters` and :func:`add_editnet`.
     """
     if config.method == "lora":
         add_adapters(model, config.lora, config.lora_alpha, config.seed)
+    elif config.method == "editnet":
+        model = add_editnet(model, config.editnet)
     else:
         _unfreeze(model)
     if gradient_checkpointing:
@@ -150,7 +157,7 @@ def prepare_for_training(model: ACEModel, config: TrainConfig, *, gradient_check
     return model.train()
 
 
-def enable_gradient_checkpointing(model: ACEModel) -> None:
+def enable_gradient_checkpointing(model: StudentModel) -> None:
     """Lets blocks keep only their input and compute the rest again in the backward pass (Chen et al. 2016), in place."""
     for block in model.blocks:
         block.forward = partial(checkpoint, block.forward, use_reentrant=False)

@@ -5,31 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ...ace.weights.presets import BundleDefaults
 from ..dataset.disk.names import is_reserved
-
-# Unlike pydantic's own of these names all are strict: a batch of `true` pairs or a switch set to "yes" is a mistake, and
-# guessing would hide it.
-PositiveInt = Annotated[int, Field(ge=1, strict=True)]
-NonNegativeInt = Annotated[int, Field(ge=0, strict=True)]
-Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
-StrictBool = Annotated[bool, Field(strict=True)]
-Fraction = Annotated[float, Field(ge=0, le=1, strict=True)]
-FractionBelowOne = Annotated[float, Field(ge=0, lt=1, strict=True)]
-NonNegativeFloat = Annotated[float, Field(ge=0, strict=True)]
-PositiveFloat = Annotated[float, Field(gt=0, strict=True)]
+from .config_adapters import EditNetSection, LoraSection
+from .config_section import (
+    Fraction,
+    FractionBelowOne,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Section,
+    Seed,
+    StrictBool,
+)
 
 _MAX_NAME_BYTES = 180  # bytes; file systems stop at 255, and temporary names and step numbers need room
-
-
-class Section(BaseModel):
-    """A table of the configuration file."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
 
 
 class ScratchSection(Section):
@@ -114,7 +107,7 @@ class SourceSection(Section):
     name: Annotated[str, Field(min_length=1)]
     """`module:Class` of an importable class derived from ExampleSource; a leading dot stands for this pack's `training`
     folder, as in ".tiny.source:TinySource"."""
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default={})
     """Keyword arguments of the class."""
     passes: PositiveInt = 1
     """How often each drawn batch is used, each time with other noise. Drawing and encoding then cost so many times less."""
@@ -125,7 +118,7 @@ class SourceSection(Section):
 class DataSection(Section):
     """Pairs and what is made of them."""
 
-    datasets: list[Path] = []
+    datasets: list[Path] = Field(default=[])
     """Folders of pairs (metadata.jsonl, target, control, …)."""
     source: SourceSection | None = None
     """Draws examples while training, instead of datasets or beside them."""
@@ -156,38 +149,6 @@ class DataSection(Section):
         if not self.datasets and self.source is None:
             raise ValueError("there is nothing to learn from: give datasets (folders of pairs), or a source, or both")
         return self
-
-
-class LoraSection(Section):
-    """Low-rank adapters."""
-
-    adapter: Literal["lora", "dora", "lokr"] = "lora"
-    """lora; dora: the magnitude of every column is learnt separately from its direction (weight-decomposed LoRA); lokr: a
-    Kronecker product, a fraction of the size."""
-    rank: PositiveInt = 32
-    """Rank of every adapter; with lokr that of the larger factor, which is whole where that takes no more numbers."""
-    alpha: PositiveFloat | None = None
-    """The adapters' output is scaled by alpha / rank; the rank itself if left out."""
-    targets: Annotated[list[str], Field(min_length=1)] = ["blocks"]
-    """Layers that get an adapter, by parts of their names: blocks (all in every block), attn, attn.q, cross_attn, mlp,
-    x_embedder, y_embedder, t_block, final_layer …"""
-    factor: PositiveInt = 8
-    """For lokr: the smaller factor has at most so many rows and columns. Less is a larger file that can hold more."""
-    dropout: FractionBelowOne = 0.0
-    """Share of the adapters' inputs that is set to zero."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _of_version_0_1(cls, given: Any) -> Any:
-        """``dora = true`` was the way to ask for a DoRA."""
-        if not isinstance(given, dict) or "dora" not in given:
-            return given
-        dora, others = given["dora"], {name: value for name, value in given.items() if name != "dora"}
-        if dora is False:
-            return others
-        if dora is not True or others.get("adapter", "dora") != "dora":
-            raise ValueError('dora was a switch of version 0.1; leave it out and write adapter = "dora" for a DoRA')
-        return {**others, "adapter": "dora"}
 
 
 class ObjectiveSection(Section):
@@ -331,9 +292,10 @@ class TrainConfig(Section):
     model: ModelSection
     data: DataSection
     resolution: ResolutionSection = ResolutionSection()
-    method: Literal["lora", "full"] = "lora"
-    """Train low-rank adapters, or the whole transformer."""
+    method: Literal["lora", "full", "editnet"] = "lora"
+    """Train low-rank adapters, or the whole transformer, or a control branch beside it (experimental)."""
     lora: LoraSection = LoraSection()
+    editnet: EditNetSection = EditNetSection()
     objective: ObjectiveSection = ObjectiveSection()
     distil: DistilSection = DistilSection()
     optimizer: OptimizerSection = OptimizerSection()
@@ -366,6 +328,11 @@ class TrainConfig(Section):
 
     @model_validator(mode="after")
     def _suited(self) -> TrainConfig:
+        if self.optimizer.name == "muon" and self.method == "editnet":
+            raise ValueError(
+                "optimizer.name is muon, which is for whole models; the branch of an EditNet starts from trained blocks and "
+                'from zeros. Set optimizer.name = "adamw", or method = "full"'
+            )
         if self.optimizer.name == "muon" and self.method == "lora":
             raise ValueError(
                 "optimizer.name is muon, which steps whole matrices; a LoRA's two factors are none, and gain nothing from "
@@ -374,7 +341,7 @@ class TrainConfig(Section):
         if self.distil.method != "pairs" and self.method == "full":
             raise ValueError(
                 f"distil.method is {self.distil.method}, whose teacher is the model without its LoRA, and method is full, "
-                'which leaves no such model. Set method = "lora"'
+                'which leaves no such model. Set method = "lora" (or "editnet")'
             )
         return self
 

@@ -1,4 +1,4 @@
-"""The file that comes out of a run: a LoRA that core's loaders apply, or a whole model that Load Model opens."""
+"""The file that comes out of a run: a LoRA that core's loaders apply, an EditNet, or a whole model that Load Model opens."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import torch
 from ...ace.files import atomic_write
 from ...ace.model.config import ACEConfig
 from ...ace.weights.checkpoint import save_checkpoint
+from ...ace.weights.editnet import write_editnet
 from .config import TrainConfig
 from .errors import TrainError
 from .learning.adapters import adapter_tensors
+from .learning.editnet import editnet_config, editnet_tensors
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 # These stay in float32: they are few, and rounding one changes a whole column or layer.
@@ -26,7 +28,7 @@ def export_weights(
     tensors: Mapping[str, torch.Tensor],
     metadata: Mapping[str, str],
 ) -> Path:
-    """Writes the LoRA or the model, whole or not at all.
+    """Writes the LoRA, the EditNet or the model, whole or not at all.
 
     Args:
         path: the .safetensors to write; one that is there is replaced.
@@ -43,6 +45,9 @@ def export_weights(
         if config.method == "full":
             weights = {name: tensor.to(dtype) for name, tensor in tensors.items()}
             return save_checkpoint(weights, path, metadata={**model_config.metadata(), **metadata}, overwrite=True)
+        if config.method == "editnet":
+            weights = {name: tensor.to(dtype) for name, tensor in editnet_tensors(tensors).items()}
+            return write_editnet(path, weights, model_config, editnet_config(config.editnet, model_config), metadata)
         adapters = adapter_tensors(tensors, config.lora_alpha)
         narrow = {name: tensor if name.endswith(_SCALES) else tensor.to(dtype) for name, tensor in adapters.items()}
         return _write_lora(path, narrow, metadata)

@@ -14,7 +14,7 @@ from .errors import ConfigError, FinishedRunError, TrainError
 
 # Part of what is trained: with another value the stored numbers would mean something else.
 _LORA = ("lora.adapter", "lora.rank", "lora.alpha", "lora.targets", "lora.factor")
-_FIXED = ("method", "optimizer.name", "model.scratch", *_LORA)
+_FIXED = ("method", "optimizer.name", "model.scratch", "editnet", *_LORA)
 # No part of what is learnt: where things lie, how they are computed, and what is shown. The rest of the model and the
 # data are told by their hashes.
 _IGNORED = (
@@ -74,7 +74,7 @@ class Provenance:
             entries |= {"adapter": config.lora.adapter, "rank": config.lora.rank, "alpha": config.lora_alpha}
             if config.lora.adapter == "lokr":
                 entries["factor"] = config.lora.factor
-        elif self.max_tokens is not None:
+        elif config.method == "full" and self.max_tokens is not None:
             entries["max_tokens"] = self.max_tokens
         return {name: str(value) for name, value in entries.items() if value != ""}
 
@@ -119,8 +119,8 @@ def check_resume(config: TrainConfig, current: Provenance, metadata: Mapping[str
             "is; choose another output folder to start anew"
         )
     changed = list(_differences(*map(_complete, (metadata["config"], json.loads(config.model_dump_json())))))
-    if config.method == "full":
-        changed = [change for change in changed if not _within(change[0], ("lora",))]
+    others = tuple(section for section in ("lora", "editnet") if section != config.method)
+    changed = [change for change in changed if not _within(change[0], others)]
     fixed = [_describe_change(*change) for change in changed if _within(change[0], _FIXED)]
     if fixed:
         raise ConfigError(

@@ -82,6 +82,7 @@ export const options = {
     "never": "从不",
     "to 16": "到 16 倍",
     "exact": "精确",
+    "(none: put an EditNet into models/model_patches)": "（无：请把 EditNet 放入 models/model_patches）",
     "(none: put a t5xxl file into models/text_encoders)": "（无：请把 t5xxl 文件放入 models/text_encoders）",
     "your own wording (then the task above only helps)": "你自己的措辞（此时上面的任务只作参考，请用英文）",
     "what to avoid (may stay empty)": "不想要的内容（可留空）",

@@ -94,8 +94,10 @@ export const sentences = {
         "这个 ComfyUI 没有文本生成功能，无法询问 clip 中的模型：请更新 ComfyUI，或改为填写服务器地址",
     "{} in clip only reads text and writes none: load a model that sees pictures and answers, such as Qwen3-VL": "clip 中的 {0} 只能读文字、不能写：请加载能看图并回答的模型，例如 Qwen3-VL",
     "{} cannot be asked about pictures in this ComfyUI: {}": "在这个 ComfyUI 中无法就图像询问 {0}：{1}",
-    "{} trains the whole model (method = \"{}\"), and a distillation makes a LoRA: choose another configuration, or use the Train node":
-        "{0} 训练整个模型（method = \"{1}\"），而蒸馏得到的是 LoRA：请选择别的配置，或使用训练节点",
+    "there is no EditNet yet. Train one with the setting method = \"editnet\", put it into {}, then refresh (R)":
+        "还没有 EditNet。请用设置 method = \"editnet\" 训练一个，放入 {}，然后刷新（R）",
+    "{} trains something else (method = \"{}\"), and a distillation makes a LoRA: choose another configuration, or use the Train node":
+        "{0} 训练的不是 LoRA（method = \"{1}\"），而蒸馏得到的是 LoRA：请选择别的配置，或使用训练节点",
     "{} judged before": "{#0} 对先前已评判",
     "{} could not be read": "{#0} 对无法读取",
     "{} failed": "{#0} 对失败",

@@ -18,7 +18,16 @@ HOW_TO_RECORD = "if the change is meant, record the schemas anew: cd tests && py
 DYNAMIC_COMBO, AUTOGROW = "COMFY_DYNAMICCOMBO_V3", "COMFY_AUTOGROW_V3"
 _WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", DYNAMIC_COMBO}
 # Combos that list files: their options are those of the machine.
-_FROM_DISK = {"bundle", "model_name", "text_encoder_name", "dataset", "folder", "masks", "second_folder"}
+_FROM_DISK = {
+    "bundle",
+    "model_name",
+    "text_encoder_name",
+    "editnet_name",
+    "dataset",
+    "folder",
+    "masks",
+    "second_folder",
+}
 _FROM_DISK |= {"dataset_name", "config"}
 
 Schema = dict[str, Any]

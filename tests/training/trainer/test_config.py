@@ -9,6 +9,7 @@ import pytest
 import torch
 from comfyui_ace.ace.bundles.random_bundle import CONFIG
 from comfyui_ace.ace.weights.checkpoint import load_model, to_published_keys
+from comfyui_ace.ace.weights.editnet import read_editnet
 from comfyui_ace.ace.weights.lora import read_lora
 from comfyui_ace.cli import main
 from comfyui_ace.training.packages import require_packages
@@ -82,7 +83,7 @@ def test_every_example_runs(path, workshop, weights, tmp_path):
     assert kinds.count("step") == 2 and "samples" in kinds and kinds[-1] == "end"
     result = Path(events[-1]["path"])
     assert result.name == "run.safetensors"
-    read_lora(result) if config.method == "lora" else load_model(result)
+    {"lora": read_lora, "editnet": read_editnet, "full": load_model}[config.method](result)
     assert (tmp_path / "run" / "loss.png").stat().st_size > 1000
     assert list((tmp_path / "run" / "tensorboard").iterdir())
 
@@ -90,6 +91,7 @@ def test_every_example_runs(path, workshop, weights, tmp_path):
 def test_examples_exist_for_each_use():
     assert {path.stem for path in EXAMPLES} == {
         "distil-lora",
+        "editnet",
         "full-512",
         "full-1024",
         "paper-stage",
@@ -141,7 +143,7 @@ def test_files_of_version_0_1_say_dora_by_a_switch(tmp_path, dora, adapter):
         (MINIMAL, ["export.name=../../evil"], r"export\.name: this is no file name"),
         (MINIMAL, ["export.name=a\\b"], r"export\.name: this is no file name"),
         (MINIMAL, ["export.name=.."], r"export\.name: this is no file name"),
-        (MINIMAL, ["method=lokr"], r"method: .*'lora' or 'full'"),
+        (MINIMAL, ["method=lokr"], r"method: .*'lora', 'full' or 'editnet'"),
         (MINIMAL, ["lora.adapter=loha"], r"lora\.adapter: .*'lora', 'dora' or 'lokr' \(got 'loha'\)"),
         (MINIMAL, ["lora.dora=yes"], r'lora: .*dora was a switch of version 0\.1.*adapter = "dora"'),
         (MINIMAL, ["lora.dora=true", "lora.adapter=lokr"], r"lora: .*dora was a switch of version 0\.1"),

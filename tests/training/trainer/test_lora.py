@@ -13,23 +13,15 @@ from comfyui_ace.training.trainer.errors import ConfigError
 from comfyui_ace.training.trainer.learning.adapters import add_adapters, choose_layers
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from trained_adapters import KINDS, effective_weights, inputs, train_adapters, write_adapters
+from trained_adapters import KINDS, base_model, effective_weights, inputs, train_adapters, write_adapters
 from trainer_runs import run, workshop_fixture  # noqa: F401
 
 SHAPE = ACEConfig(hidden_size=32, depth=2, num_heads=2, text_width=16, max_seq_len=16)
 
 
-def base_model() -> ACEModel:
-    model = initialize_weights(ACEModel(SHAPE), seed=1)
-    with torch.no_grad():  # layers that start at zero would hide a wrong merge
-        for parameter in model.parameters():
-            parameter.add_(0.02 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2)))
-    return model
-
-
 def trained(settings: LoraSection, alpha: float) -> tuple[ACEModel, ACEModel]:
     """A base and a copy of it with trained adapters."""
-    base = base_model()
+    base = base_model(SHAPE)
     return base, train_adapters(base, settings, alpha)
 
 
@@ -54,7 +46,7 @@ def test_strength_is_a_straight_line_from_the_base_to_the_trained_weights(settin
     lora = read_lora(tmp_path / "lora.safetensors")
     effective = effective_weights(model)
     for strength in (0.0, 0.5, 1.0):
-        merged = merge_lora(base_model(), lora, strength)
+        merged = merge_lora(base_model(SHAPE), lora, strength)
         for name, weight in effective.items():
             wanted = torch.lerp(base.get_submodule(name).weight, weight, strength)
             torch.testing.assert_close(merged.get_submodule(name).weight, wanted, rtol=1e-4, atol=1e-5, msg=name)
@@ -72,8 +64,8 @@ def test_training_leaves_the_base_alone(settings):
 
 @each_kind
 def test_adapters_start_without_effect_and_depend_on_the_seed(settings):
-    base = base_model()
-    models = [add_adapters(base_model(), settings, 2.0, seed) for seed in (0, 0, 1)]
+    base = base_model(SHAPE)
+    models = [add_adapters(base_model(SHAPE), settings, 2.0, seed) for seed in (0, 0, 1)]
     with torch.no_grad():
         torch.testing.assert_close(models[0](*inputs(SHAPE)), base(*inputs(SHAPE)))
     first, same, other = ({n: p for n, p in m.named_parameters() if p.requires_grad} for m in models)
@@ -85,14 +77,14 @@ def test_adapters_start_without_effect_and_depend_on_the_seed(settings):
 @each_kind
 def test_an_adapted_model_knows_its_dtype_and_device(settings):
     """Sampling asks for them; the layer that answers has an adapter here."""
-    model = add_adapters(base_model().bfloat16(), settings, 2.0, seed=0)
+    model = add_adapters(base_model(SHAPE).bfloat16(), settings, 2.0, seed=0)
     assert (model.dtype, model.device) == (torch.bfloat16, torch.device("cpu"))
 
 
 @each_kind
 def test_every_part_of_an_adapter_learns(settings):
     """From the second step on: at the first the zeros of one factor keep the gradient from the other."""
-    before = dict(add_adapters(base_model(), settings, 6.0, seed=0).named_parameters())
+    before = dict(add_adapters(base_model(SHAPE), settings, 6.0, seed=0).named_parameters())
     _, model = trained(settings, alpha=6.0)
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -148,7 +140,7 @@ def test_lokr_is_a_kronecker_product_of_the_sizes_that_were_asked_for(tmp_path):
 
 def test_dora_files_of_rows_are_read_as_comfyui_reads_them(tmp_path):
     """Those of ACE Edit 0.1: the magnitude times |W| / |W + change|, over |W|."""
-    base, layer = base_model(), "diffusion_model.blocks.0.attn.q"
+    base, layer = base_model(SHAPE), "diffusion_model.blocks.0.attn.q"
     weight = base.blocks[0].attn.q.weight.detach().clone()
     generator = torch.Generator().manual_seed(5)
     a, b = torch.randn(2, 32, generator=generator), torch.randn(32, 2, generator=generator)
@@ -181,7 +173,7 @@ def test_merged_weight_is_base_plus_scaled_product(tmp_path):
 
 
 def test_dora_needs_columns_with_a_direction():
-    model = base_model()
+    model = base_model(SHAPE)
     with torch.no_grad():
         model.final_layer.linear.weight[:, 3:5] = 0.0
     settings = {"rank": 2, "targets": ["attn", "final_layer"]}
@@ -191,7 +183,7 @@ def test_dora_needs_columns_with_a_direction():
 
 
 def test_targets_are_parts_of_names():
-    model = base_model()
+    model = base_model(SHAPE)
     assert choose_layers(model, ["attn.q"]) == ["blocks.0.attn.q", "blocks.1.attn.q"]
     assert len(choose_layers(model, ["attn"])) == 8
     with pytest.raises(ConfigError, match=r"'q_proj' is part of no layer's name.*blocks\.cross_attn\.q"):

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import torch
 from torch import nn
 
+from ....ace.model.editnet import ModelWithEditNet
 from ....ace.model.transformer import ACEModel
 from ....ace.weights.lora import LOKR_FACTORS, PREFIX
 from ..config import LoraSection
@@ -83,10 +84,11 @@ def add_adapters(model: ACEModel, settings: LoraSection, alpha: float, seed: int
 
 @contextlib.contextmanager
 def without_adapters(model: nn.Module) -> Iterator[None]:
-    """The model's frozen layers alone answer inside this block, whatever kind of adapter they have."""
+    """The frozen model alone answers inside this block, whatever kind of adapter or branch it has."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    layers = [module for module in model.modules() if isinstance(module, (BaseTunerLayer, LoKrLayer))]
+    kinds = (BaseTunerLayer, LoKrLayer, ModelWithEditNet)
+    layers = [module for module in model.modules() if isinstance(module, kinds)]
     for layer in layers:
         layer.enable_adapters(False)
     try:
