@@ -9,10 +9,8 @@ score is that of :mod:`.distillation`.
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -20,9 +18,9 @@ from typing import Any
 from safetensors import safe_open
 
 from ...training.distil import DistilResult, distil
-from ...training.distil_config import DistilSettings, make_train_config, small_model_settings
-from ...training.trainer.run import train
+from ...training.distil_config import DistilSettings, small_model_settings
 from .distillation import TEACHERS, make_pairs
+from .pace import TRIAL_STEPS, step_seconds
 
 ARMS = {
     "LoRA": {"adapter": "lora"},
@@ -30,7 +28,6 @@ ARMS = {
     "LoKr, factor 4": {"adapter": "lokr", "factor": 4},
     "LoKr, factor 8": {"adapter": "lokr", "factor": 8},
 }
-_TRIAL_STEPS = 5
 
 
 @dataclass(frozen=True)
@@ -62,15 +59,8 @@ def seconds_a_step(task: Task, arms: Sequence[str], rounds: int) -> Mapping[str,
     found: dict[str, list[float]] = {arm: [] for arm in arms}
     for index in range(rounds):
         for arm in arms:
-            config = make_train_config(task.settings(arm, _TRIAL_STEPS, f"trial-{index}"))
-            moments: list[float] = []
-
-            def note(event: dict[str, Any], moments: list[float] = moments) -> None:
-                if event["event"] == "step":
-                    moments.append(time.process_time())
-
-            train(config, on_event=note)
-            found[arm] += [after - before for before, after in pairwise(moments)]
+            trial = task.settings(arm, TRIAL_STEPS, f"trial-{index}")
+            found[arm] += step_seconds(trial, trial.output)
     return {arm: median(seconds) for arm, seconds in found.items()}
 
 
