@@ -24,11 +24,15 @@ from comfyui_ace.training.workflows.ui_file import READABLE  # noqa: E402
 from host.harness.browser import ComfyPage, launch_chromium  # noqa: E402
 from host.harness.comfy_server import ComfyServer  # noqa: E402
 from host.harness.node_boxes import node_boxes  # noqa: E402
-from plus_graphs import PLUS_WORKFLOWS, models_of  # noqa: E402
+from model_files import models_of  # noqa: E402
+from plus_graphs import PLUS_WORKFLOWS  # noqa: E402
+from teacher_graphs import TEACHER_WORKFLOWS  # noqa: E402
 from workflow_graphs import WORKFLOWS, Workflow  # noqa: E402
 
 WORKFLOW_FOLDER = ROOT / "workflows"
-_NOTE, _NOTE_ID = (340, 300), "note"
+_NOTE_WIDTH, _NOTE_ID = 340, "note"
+# Read one after the other, with no wire between them: each runs on what the one before has made.
+_AFTER = (("ACESweep", "ACEDistil"), ("ACESweep", "ACELoadDataset"))
 _PACK, _CORE = "ace-edit", "comfy-core"
 # What runs long and makes files; a workflow that has one is looked at without them.
 _LONG = ("ACESweep", "ACEDistil")
@@ -59,7 +63,7 @@ _PLACE = """([places, note]) => {
 def write(page: ComfyPage, workflow: Workflow) -> Path:
     """Opens, lays out and saves one workflow; returns its file."""
     page.load_prompt(workflow.build(), f"{workflow.name}.json")
-    page.page.evaluate(_PLACE, [_places(page.page.evaluate(_READ)), workflow.note])
+    page.page.evaluate(_PLACE, [_places(page.page.evaluate(_READ), workflow.note_height), workflow.note])
     page.page.evaluate("() => app.extensionManager.command.execute('Comfy.Canvas.FitView')")
     page.settle()
     page.page.wait_for_timeout(1000)  # the view glides into place
@@ -70,13 +74,14 @@ def write(page: ComfyPage, workflow: Workflow) -> Path:
     return path
 
 
-def _places(graph: dict[str, Any]) -> dict[str, list[int]]:
+def _places(graph: dict[str, Any], note_height: int) -> dict[str, list[int]]:
     """[x, y, width, height] of each node."""
-    sizes = {_NOTE_ID: _NOTE, **{id_: node_size(kind) for id_, kind in graph["types"].items()}}
+    sizes = {_NOTE_ID: (_NOTE_WIDTH, note_height), **{id_: node_size(kind) for id_, kind in graph["types"].items()}}
     wires = [Wire(str(link[0]), str(link[1]), link[2], link[3]) for link in graph["links"]]
     by_kind = {kind: id_ for id_, kind in graph["types"].items()}
-    if "ACEDistil" in by_kind:
-        wires.append(Wire(by_kind["ACESweep"], by_kind["ACEDistil"], drawn=False))
+    wires += [
+        Wire(by_kind[one], by_kind[next_], drawn=False) for one, next_ in _AFTER if {one, next_} <= by_kind.keys()
+    ]
     return {id_: [*corner, *sizes[id_]] for id_, corner in lay_out(sizes, wires, _NOTE_ID).items()}
 
 
@@ -117,7 +122,7 @@ def main(arguments: list[str]) -> None:
     parts = [argument for argument in arguments if argument != "--no-run"]
     chosen = [
         workflow
-        for workflow in (*WORKFLOWS, *PLUS_WORKFLOWS)
+        for workflow in (*WORKFLOWS, *PLUS_WORKFLOWS, *TEACHER_WORKFLOWS)
         if not parts or any(part in workflow.name for part in parts)
     ]
     WORKFLOW_FOLDER.mkdir(exist_ok=True)

@@ -3,8 +3,9 @@
     .venv/bin/python -m comfyui_ace.benchmarks.training.generalist FOLDER [--device auto] [--seconds 12]
 
 Seven specialists make pairs, and a third of what they paint is spoilt. One LoRA learns all seven tasks, each as often as the
-others; or each task gets a LoRA of its own and a seventh of the time. "λ" learns from what the judge of the pixels leaves,
-the others from all. Scores are 1 - L1(student, teacher) / L1(source, teacher) on held-out pairs, which are never spoilt.
+others; or each task gets a LoRA of its own and a seventh of the time. "λ" learns from the best pairs of each task by the
+judge of the pixels, as OmniEdit does by a model that sees pictures; the others learn from all. Scores are
+1 - L1(student, teacher) / L1(source, teacher) on held-out pairs, which are never spoilt.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ import numpy as np
 from ...training.dataset.store import Dataset
 from ...training.distil import distil
 from ...training.distil_config import DistilSettings, small_model_settings
+from ...training.judge.pixels import JUDGE
+from ...training.judge.weights import WeightSettings
 from ...training.tiny.specialists import SPECIALISTS
-from .importance import CHECKS, spoil, weigh_by_pixels
+from .importance import CHECKS, leave_out, spoil
 from .pace import step_seconds
 
 # Name of an arm -> (whether one student learns everything, what the weights of the pairs do)
@@ -83,8 +86,8 @@ class Task:
         return replace(plain, overrides=overrides, **choices)
 
 
-def make_dataset(folder: Path, name: str, pairs: int, held_out: int, seed: int, threshold: float) -> Weighed:
-    """Pairs of one specialist, of which a third of the training's is spoilt, weighed by the judge of the pixels."""
+def make_dataset(folder: Path, name: str, pairs: int, held_out: int, seed: int, share: float) -> Weighed:
+    """Pairs of one specialist, weighed by the judge of the pixels; of those to learn from a third is spoilt."""
     dataset = Dataset.open_or_create(folder, name.replace(" ", "-"), checks=CHECKS)
     splits: dict[str, str] = {}
     spoilt: set[str] = set()
@@ -97,7 +100,7 @@ def make_dataset(folder: Path, name: str, pairs: int, held_out: int, seed: int, 
             splits[kept.id] = split
             spoilt |= {kept.id} if bad else set()
     dataset.rewrite(lambda row: replace(row, split=splits[row.id]))
-    left_out = weigh_by_pixels(dataset, threshold)
+    left_out = leave_out(dataset, WeightSettings(JUDGE, "top", share=share, split="train"))
     return Weighed(dataset.folder, len(spoilt), len(left_out), len(spoilt & left_out))
 
 
@@ -115,7 +118,7 @@ def run(arm: str, task: Task, steps: int) -> dict[str, float]:
 def compare(folder: Path, arguments: argparse.Namespace, seed: int) -> dict[str, dict[str, float]]:
     """All arms with one seed of pictures and training: scores by arm and task."""
     made = {
-        name: make_dataset(folder / "pairs", name, arguments.pairs, arguments.held_out, seed, arguments.threshold)
+        name: make_dataset(folder / "pairs", name, arguments.pairs, arguments.held_out, seed, arguments.share)
         for name in SPECIALISTS
     }
     counts = ", ".join(f"{name} {one.spoilt}/{one.left_out}/{one.both}" for name, one in made.items())
@@ -153,8 +156,10 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=24, help="of each task, a third of them spoilt")
     parser.add_argument("--held-out", type=int, default=6, help="pairs of each task to evaluate on")
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--threshold", type=float, default=6.0, help="score by the pixels from which a pair is kept")
-    parser.add_argument("--seed", type=int, nargs="+", default=[0], help="of pictures and training; several are averaged")
+    parser.add_argument("--share", type=float, default=0.6, help="of each task's pairs that λ keeps, 0 to 1")
+    parser.add_argument(
+        "--seed", type=int, nargs="+", default=[0], help="of pictures and training; several are averaged"
+    )
     arguments = parser.parse_args()
     print(table([compare(arguments.folder / f"seed-{seed}", arguments, seed) for seed in arguments.seed]))
 

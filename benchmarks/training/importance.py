@@ -85,10 +85,10 @@ def _both(source):
     return source, _look(source)
 
 
-def weigh_by_pixels(dataset: Dataset, threshold: float) -> set[str]:
-    """Leaves out what the judge of the pixels scores lower than ``threshold``, 0 … 10; returns the ids of these pairs."""
+def leave_out(dataset: Dataset, settings: WeightSettings) -> set[str]:
+    """Weighs the pairs by the judge of the pixels; returns the ids of those that are then left out."""
     measure_pixels(dataset)
-    apply(dataset, weigh(list(dataset.rows()), WeightSettings(JUDGE, "threshold", threshold)))
+    apply(dataset, weigh(list(dataset.rows()), settings))
     return {row.id for row in dataset.rows() if row.weight == 0}
 
 
@@ -98,7 +98,7 @@ def run(arm: str, folder: Path, steps: int, batch: int, threshold: float, seed: 
     folders, spoilt = make_pairs(place, arm, seed)
     train = Dataset(folders[0])
     if arm == "weighed":
-        left_out = weigh_by_pixels(train, threshold)
+        left_out = leave_out(train, WeightSettings(JUDGE, "threshold", threshold))
         print(f"spoilt {len(spoilt)}, left out {len(left_out)}, both {len(spoilt & left_out)}", flush=True)
     settings = small_model_settings(folders, place / "run", place.name, steps=steps, pairs=HELD_OUT)
     result = distil(replace(settings, batch_size=batch, seed=seed, keep_detail="off"))
