@@ -34,10 +34,7 @@ class DatasetProgress:
 
 
 def dataset_progress(records: Sequence[dict[str, Any]]) -> list[DatasetProgress]:
-    """Of a run's metrics, the least learnt dataset first; empty for a run on one dataset.
-
-    Losses of different edits do not compare, since one is harder to predict than another; how far each fell does.
-    """
+    """Of a run's metrics, a dataset each; empty for a run on one dataset."""
     measured = [record for record in records if record["event"] == "validation" and record.get("by_dataset")]
     if not measured:
         return []
@@ -48,17 +45,23 @@ def dataset_progress(records: Sequence[dict[str, Any]]) -> list[DatasetProgress]
         values = first["by_dataset"][name], loss
         if None not in values:  # as numbers that are not finite are stored
             found.append(DatasetProgress(name, first["step"], values[0], last["step"], loss))
-    return sorted(found, key=lambda one: one.fall or 0.0)
+    return found
 
 
 def describe_datasets(progress: Sequence[DatasetProgress]) -> list[str]:
-    """A table in plain words, a line a dataset; empty without any."""
+    """A table in plain words, a line a dataset; empty without any.
+
+    Losses of different edits do not compare, since one is harder to predict than another; how far each fell does.
+    """
     if not progress:
         return []
     width = max(len(one.name) for one in progress)
     return [
         "Held-out loss of each dataset, the least learnt first:",
-        *(f"  {one.name:<{width}}  {one.loss:.4f}{_fall(one)}" for one in progress),
+        *(
+            f"  {one.name:<{width}}  {one.loss:.4f}{_fall(one)}"
+            for one in sorted(progress, key=lambda one: one.fall or 0.0)
+        ),
     ]
 
 
