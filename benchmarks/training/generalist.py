@@ -116,7 +116,7 @@ def run(arm: str, task: Task, steps: int) -> dict[str, float]:
 
 
 def compare(folder: Path, arguments: argparse.Namespace, seed: int) -> dict[str, dict[str, float]]:
-    """All arms with one seed of pictures and training: scores by arm and task."""
+    """The arms with one seed of pictures and training: scores by arm and task, told as they come."""
     made = {
         name: make_dataset(folder / "pairs", name, arguments.pairs, arguments.held_out, seed, arguments.share)
         for name in SPECIALISTS
@@ -129,7 +129,11 @@ def compare(folder: Path, arguments: argparse.Namespace, seed: int) -> dict[str,
     pace = median(step_seconds(trial, folder / "trial"))
     steps = max(len(datasets), round(arguments.seconds / pace))
     print(f"{pace:.3f} s a step, {steps} steps for each arm, {round(steps / len(datasets))} for a single", flush=True)
-    return {arm: run(arm, task, steps) for arm in ARMS}
+    found = {}
+    for arm in arguments.only:
+        found[arm] = run(arm, task, steps)
+        print(f"{arm}: {', '.join(f'{name} {score:.3f}' for name, score in found[arm].items())}", flush=True)
+    return found
 
 
 def table(found: Sequence[Mapping[str, Mapping[str, float]]]) -> str:
@@ -138,9 +142,10 @@ def table(found: Sequence[Mapping[str, Mapping[str, float]]]) -> str:
     def row(label: str, values: Sequence[float]) -> str:
         return f"| {label} | " + " | ".join(f"{value:.3f}" for value in values) + " |"
 
-    lines = ["| task | " + " | ".join(ARMS) + " |", "| --- " * (1 + len(ARMS)) + "|"]
-    lines += [row(task, [fmean(one[arm][task] for one in found) for arm in ARMS]) for task in SPECIALISTS]
-    means = [[fmean(one[arm].values()) for arm in ARMS] for one in found]
+    arms = list(found[0])
+    lines = ["| task | " + " | ".join(arms) + " |", "| --- " * (1 + len(arms)) + "|"]
+    lines += [row(task, [fmean(one[arm][task] for one in found) for arm in arms]) for task in SPECIALISTS]
+    means = [[fmean(one[arm].values()) for arm in arms] for one in found]
     lines.append(row("mean", [fmean(column) for column in zip(*means, strict=True)]))
     if len(found) > 1:
         lines += [row(f"mean of run {number}", values) for number, values in enumerate(means, 1)]
@@ -160,6 +165,7 @@ def main() -> None:
     parser.add_argument(
         "--seed", type=int, nargs="+", default=[0], help="of pictures and training; several are averaged"
     )
+    parser.add_argument("--only", choices=list(ARMS), nargs="+", default=list(ARMS))
     arguments = parser.parse_args()
     print(table([compare(arguments.folder / f"seed-{seed}", arguments, seed) for seed in arguments.seed]))
 
