@@ -129,6 +129,7 @@ class DistilDisplay(TextDisplay):
         self.close()
         if not event["finished"]:
             print(f"stopped at step {event['step']}; the same command goes on from there", file=sys.stderr)
+        self._print_datasets(event)
 
     def _on_distilled(self, event) -> None:
         self.close()

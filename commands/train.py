@@ -159,7 +159,15 @@ class TextDisplay:
         self.close()
         if not event["finished"]:
             self._print(f"stopped at step {event['step']}; the same command goes on from there")
+        self._print_datasets(event)
         print(event["path"])
+
+    def _print_datasets(self, event: dict[str, Any]) -> None:
+        from ..training.trainer.monitoring.by_dataset import DatasetProgress, describe_datasets
+
+        found = [DatasetProgress(name, **values) for name, values in event.get("by_dataset", {}).items()]
+        for line in describe_datasets(found):
+            self._print(line)
 
     def _on_other(self, event: dict[str, Any]) -> None:
         """Events of a newer trainer are no reason to fail."""

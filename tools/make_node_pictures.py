@@ -19,9 +19,10 @@ from comfyui_ace.training.workflows.ace_graph import ACEGraph  # noqa: E402
 from host.harness.browser import ComfyPage, launch_chromium  # noqa: E402
 from host.harness.comfy_server import ComfyServer  # noqa: E402
 from host.harness.graph import NodeRef  # noqa: E402
+from model_files import MODELS  # noqa: E402
 from node_screenshots import Scene, screenshot_node, write  # noqa: E402
 from PIL import Image  # noqa: E402
-from plus_graphs import MODELS, encode_plus, load_flux, sample_plus  # noqa: E402
+from plus_graphs import encode_plus, load_flux, sample_plus  # noqa: E402
 
 PICTURES = ROOT / "web" / "docs" / "images"
 PHOTO = ROOT / "commands" / "data" / "cat.jpg"

@@ -25,12 +25,16 @@ from comfyui_ace.training.workflows.ui_file import READABLE, frame_entries  # no
 from host.harness.browser import ComfyPage, launch_chromium  # noqa: E402
 from host.harness.comfy_server import ComfyServer  # noqa: E402
 from host.harness.node_boxes import node_boxes  # noqa: E402
-from plus_graphs import PLUS_WORKFLOWS, models_of  # noqa: E402
+from model_files import models_of  # noqa: E402
+from plus_graphs import PLUS_WORKFLOWS  # noqa: E402
+from teacher_graphs import TEACHER_WORKFLOWS  # noqa: E402
 from workflow_graphs import WORKFLOWS, Workflow  # noqa: E402
 from workflow_places import NOTE, PLACES, node_names  # noqa: E402
 
 WORKFLOW_FOLDER = ROOT / "workflows"
-_NOTE, _NOTE_ID = (340, 300), "note"
+_NOTE_WIDTH, _NOTE_ID = 340, "note"
+# Read one after the other, with no wire between them: each runs on what the one before has made.
+_AFTER = (("ACESweep", "ACEDistil"), ("ACESweep", "ACELoadDataset"))
 _PACK, _CORE = "ace-edit", "comfy-core"
 # What runs long and makes files; a workflow that has one is looked at without them.
 _LONG = ("ACESweep", "ACEDistil")
@@ -62,7 +66,11 @@ def write(page: ComfyPage, workflow: Workflow) -> Path:
     """Opens, lays out and saves one workflow; returns its file."""
     page.load_prompt(workflow.build(), f"{workflow.name}.json")
     graph = page.page.evaluate(_READ)
-    boxes = _boxes_by_hand(graph, workflow.name) if workflow.name in PLACES else _boxes_by_search(graph)
+    boxes = (
+        _boxes_by_hand(graph, workflow.name)
+        if workflow.name in PLACES
+        else _boxes_by_search(graph, workflow.note_height)
+    )
     page.page.evaluate(_PLACE, [boxes, workflow.note])
     page.page.evaluate("() => app.extensionManager.command.execute('Comfy.Canvas.FitView')")
     page.settle()
@@ -80,10 +88,14 @@ def _boxes_by_hand(graph: dict[str, Any], name: str) -> dict[str, Sequence[int]]
     return {id_: boxes[node] for id_, node in {**node_names(graph["types"]), _NOTE_ID: NOTE}.items()}
 
 
-def _boxes_by_search(graph: dict[str, Any]) -> dict[str, Sequence[int]]:
+def _boxes_by_search(graph: dict[str, Any], note_height: int) -> dict[str, Sequence[int]]:
     """The same for a workflow that nobody has laid out."""
-    sizes = {_NOTE_ID: _NOTE, **{id_: node_size(kind) for id_, kind in graph["types"].items()}}
+    sizes = {_NOTE_ID: (_NOTE_WIDTH, note_height), **{id_: node_size(kind) for id_, kind in graph["types"].items()}}
     wires = [Wire(str(link[0]), str(link[1]), link[2], link[3]) for link in graph["links"]]
+    by_kind = {kind: id_ for id_, kind in graph["types"].items()}
+    wires += [
+        Wire(by_kind[one], by_kind[next_], drawn=False) for one, next_ in _AFTER if {one, next_} <= by_kind.keys()
+    ]
     return {id_: [*corner, *sizes[id_]] for id_, corner in lay_out(sizes, wires, _NOTE_ID).items()}
 
 
@@ -131,7 +143,7 @@ def main(arguments: list[str]) -> None:
     parts = [argument for argument in arguments if argument != "--no-run"]
     chosen = [
         workflow
-        for workflow in (*WORKFLOWS, *PLUS_WORKFLOWS)
+        for workflow in (*WORKFLOWS, *PLUS_WORKFLOWS, *TEACHER_WORKFLOWS)
         if not parts or any(part in workflow.name for part in parts)
     ]
     WORKFLOW_FOLDER.mkdir(exist_ok=True)

@@ -11,33 +11,11 @@ from typing import Any, NamedTuple
 from comfyui_ace.ace.instructions.registry import families, subtasks
 from comfyui_ace.training.workflows.ace_graph import ACEGraph
 from comfyui_ace.training.workflows.graph import NodeRef
+from model_files import CLIP_L, FLUX_FILL, FLUX_VAE, LOCAL_LORA, PORTRAIT_LORA, SUBJECT_LORA, T5
 from workflow_graphs import CAT, COFFEE, MASKED_FLOWER, PHOTOS, Workflow
 
 FOLDER = "flux-fill"
 PORTRAIT, CUP = "ACE Edit portrait.jpg", "ACE Edit cup.jpg"
-_FLUX, _CLIP, _T5, _VAE = "flux1-fill-dev.safetensors", "clip_l.safetensors", "t5xxl_fp16.safetensors", "ae.safetensors"
-_PORTRAIT_LORA, _SUBJECT_LORA, _LOCAL_LORA = (
-    f"comfyui_{name}.safetensors" for name in ("portrait_lora64", "subject_lora16", "local_lora16")
-)
-_HUGGING_FACE = "https://huggingface.co"
-_TEXT_ENCODERS = f"{_HUGGING_FACE}/comfyanonymous/flux_text_encoders/resolve/main"
-_LORAS = f"{_HUGGING_FACE}/ali-vilab/ACE_Plus/resolve/main"
-# Where each file is published, and in which folder of models it goes: what the host offers to download.
-MODELS = {
-    _FLUX: (f"{_HUGGING_FACE}/black-forest-labs/FLUX.1-Fill-dev/resolve/main/{_FLUX}", "diffusion_models"),
-    _CLIP: (f"{_TEXT_ENCODERS}/{_CLIP}", "text_encoders"),
-    _T5: (f"{_TEXT_ENCODERS}/{_T5}", "text_encoders"),
-    _VAE: (f"{_HUGGING_FACE}/black-forest-labs/FLUX.1-Fill-dev/resolve/main/{_VAE}", "vae"),
-    _PORTRAIT_LORA: (f"{_LORAS}/portrait/{_PORTRAIT_LORA}", "loras"),
-    _SUBJECT_LORA: (f"{_LORAS}/subject/{_SUBJECT_LORA}", "loras"),
-    _LOCAL_LORA: (f"{_LORAS}/local_editing/{_LOCAL_LORA}", "loras"),
-}
-
-
-def models_of(values: list[Any]) -> list[dict[str, str]]:
-    """What a node with these values needs, as the host reads it from a workflow."""
-    named = (value for value in values if isinstance(value, str) and value in MODELS)
-    return [{"name": name, "url": MODELS[name][0], "directory": MODELS[name][1]} for name in named]
 
 
 class _Flux(NamedTuple):
@@ -50,9 +28,9 @@ class _Flux(NamedTuple):
 
 def load_flux(g: ACEGraph, lora: str = "") -> _Flux:
     """FLUX Fill, with a LoRA of ACE++."""
-    model = g.node("UNETLoader", unet_name=_FLUX, weight_dtype="default")
-    clip = g.node("DualCLIPLoader", clip_name1=_CLIP, clip_name2=_T5, type="flux", device="default")
-    vae = g.node("VAELoader", vae_name=_VAE)
+    model = g.node("UNETLoader", unet_name=FLUX_FILL, weight_dtype="default")
+    clip = g.node("DualCLIPLoader", clip_name1=CLIP_L, clip_name2=T5, type="flux", device="default")
+    vae = g.node("VAELoader", vae_name=FLUX_VAE)
     return _Flux((g.load_lora(model, lora) if lora else model)[0], clip[0], vae[0])
 
 
@@ -94,19 +72,19 @@ def portrait() -> ACEGraph:
     words = (
         "Maintain the facial features. The person wears a dark green raincoat and stands in a rainy street at night."
     )
-    return _new_picture(PORTRAIT, _PORTRAIT_LORA, words, "portrait")
+    return _new_picture(PORTRAIT, PORTRAIT_LORA, words, "portrait")
 
 
 def subject() -> ACEGraph:
     """A new picture of the thing in a photograph."""
     words = "Show the cup on a wooden table by a window, beside an open book, in soft morning light."
-    return _new_picture(CUP, _SUBJECT_LORA, words, "subject")
+    return _new_picture(CUP, SUBJECT_LORA, words, "subject")
 
 
 def local_editing() -> ACEGraph:
     """What is under the mask is drawn, and painted again along the lines."""
     g = ACEGraph()
-    flux, photo = load_flux(g, _LOCAL_LORA), g.load_image(MASKED_FLOWER)
+    flux, photo = load_flux(g, LOCAL_LORA), g.load_image(MASKED_FLOWER)
     lines = g.node("ACEConditionImage", image=photo[0], kind="Contour")
     place = {"x": 0, "y": 0, "resize_source": True}
     mixed = g.node("ImageCompositeMasked", destination=photo[0], source=lines, mask=photo[1], **place)
@@ -124,7 +102,7 @@ def local_editing() -> ACEGraph:
 def beside_ace() -> ACEGraph:
     """One unit for both models."""
     g = ACEGraph()
-    models, flux = g.load_bundle(), load_flux(g, _SUBJECT_LORA)
+    models, flux = g.load_bundle(), load_flux(g, SUBJECT_LORA)
     photo, other = g.load_image(MASKED_FLOWER), g.load_image(CAT)
     images = g.ace_image(photo[0], mask=photo[1]), g.ace_image(other[0], "{image1}")
     unit = g.unit("fill the marked part of {image} with {image1}", *images)
@@ -138,7 +116,7 @@ def beside_ace() -> ACEGraph:
 def teacher() -> ACEGraph:
     """ACE++ colours grey pictures, between the markers of a capture."""
     g = ACEGraph()
-    flux, photo = load_flux(g, _LOCAL_LORA), g.load_image(COFFEE)
+    flux, photo = load_flux(g, LOCAL_LORA), g.load_image(COFFEE)
     source = g.node("ACECaptureSource", image=g.node("ACEConditionImage", image=photo[0], kind="Grayscale"), index=0)
     words = "{image} in natural colors"
     canvas, fit = sample_plus(g, flux, g.unit(words, g.ace_image(source[0])), repainting_scale=0.0, max_seq_len=4096)
@@ -159,7 +137,7 @@ _NEEDS = (
 
 
 def _note(text: str, lora: str) -> str:
-    return text + _NEEDS.format(files=", ".join(f"`{name}`" for name in (_FLUX, _CLIP, _T5, _VAE, lora)))
+    return text + _NEEDS.format(files=", ".join(f"`{name}`" for name in (FLUX_FILL, CLIP_L, T5, FLUX_VAE, lora)))
 
 
 PLUS_WORKFLOWS = (
@@ -168,14 +146,14 @@ PLUS_WORKFLOWS = (
         _note(
             "The person of **Load Image** in a new picture. **Preview** shows the canvas: the photograph on the left, grey "
             "for what is to be painted. **Crop** takes the right side.",
-            _PORTRAIT_LORA,
+            PORTRAIT_LORA,
         ),
         portrait,
         folder=FOLDER,
     ),
     Workflow(
         "ACE++ subject",
-        _note("As *ACE++ portrait*, for things: the one of **Load Image** in a new picture.", _SUBJECT_LORA),
+        _note("As *ACE++ portrait*, for things: the one of **Load Image** in a new picture.", SUBJECT_LORA),
         subject,
         folder=FOLDER,
     ),
@@ -184,16 +162,14 @@ PLUS_WORKFLOWS = (
         _note(
             "What is under the mask becomes a drawing and is painted again along its lines. *repainting_scale* 0.5 lets the "
             "model see the drawing; **Instruction** writes the sentence; **Paste Back** keeps the rest.",
-            _LOCAL_LORA,
+            LOCAL_LORA,
         ),
         local_editing,
         folder=FOLDER,
     ),
     Workflow(
         "ACE++ beside ACE",
-        _note(
-            "One **Condition Unit** for both models: the same pictures, mask and words, side by side.", _SUBJECT_LORA
-        ),
+        _note("One **Condition Unit** for both models: the same pictures, mask and words, side by side.", SUBJECT_LORA),
         beside_ace,
         folder=FOLDER,
     ),
@@ -202,7 +178,7 @@ PLUS_WORKFLOWS = (
         _note(
             "Press **Run**: *Sweep* takes the colour from each photograph, lets ACE++ colour it, and keeps both as a pair. "
             "**Distil** or **Train** teaches the pairs to ACE, which is twenty times smaller.",
-            _LOCAL_LORA,
+            LOCAL_LORA,
         ),
         teacher,
         folder=FOLDER,

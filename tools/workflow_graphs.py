@@ -32,6 +32,7 @@ class Workflow:
         centre: of what the thumbnail shows, 0 … 1 of the width.
         pairs: it captures pairs and distils; its thumbnail shows what the teacher makes.
         folder: inside ``workflows/``, for one that is no template.
+        note_height: of the note, in pixels; more for a longer one.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Workflow:
     centre: float = 0.5
     pairs: bool = False
     folder: str = ""
+    note_height: int = 300
 
 
 def _sample(g: ACEGraph, models: NodeRef, context, **inputs) -> NodeRef:

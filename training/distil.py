@@ -124,13 +124,17 @@ def distil(
 def _hold_some_out(settings: DistilSettings, config: TrainConfig, on_event: OnEvent) -> None:
     """Sets pairs aside where chance has set none: a small dataset whose student cannot be judged proves nothing.
 
-    A run that has begun goes on with the pairs it has, and of a very small dataset each is needed for learning.
+    Of several datasets each is looked at by itself, since each is an edit that is to be judged. A run that has begun goes
+    on with the pairs it has, and of a very small dataset each is needed for learning.
     """
     if not settings.pairs or settings.train_only or latest_checkpoint(config.output / "checkpoints") is not None:
         return
-    if _split(settings.datasets) == "validation":
-        return
+    some_are = _split(settings.datasets) == "validation"
     for dataset in map(Dataset, settings.datasets):
+        if any(dataset.rows("validation")):
+            continue
+        if some_are and dataset.settings.validation_fraction == 0:
+            continue  # not chance: pairs of another dataset are meant for the test
         sources = len(set(split_groups(dataset.rows()).values()))
         if sources < _ENOUGH_TO_HOLD_OUT:
             continue

@@ -9,10 +9,8 @@ score is that of :mod:`.distillation`.
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -31,6 +29,7 @@ from ...training.evaluate.run import evaluate
 from ...training.trainer.config import TrainConfig
 from ...training.trainer.run import train
 from .distillation import TEACHERS, make_pairs
+from .pace import TRIAL_STEPS, step_seconds
 
 ARMS = {
     "LoRA": {"lora": {"adapter": "lora"}},
@@ -38,7 +37,6 @@ ARMS = {
     "LoKr, factor 4": {"lora": {"adapter": "lokr", "factor": 4}},
     "LoKr, factor 8": {"lora": {"adapter": "lokr", "factor": 8}},
 }
-_TRIAL_STEPS = 5
 
 
 @dataclass(frozen=True)
@@ -72,28 +70,13 @@ class Task:
         return replace(plain, batch_size=self.batch, overrides=overrides, train_only=True, device=self.device)
 
 
-def used(device: str) -> float:
-    """Seconds so far: of the CPU, or on a clock once an accelerator has done what it was given."""
-    if device == "cpu" or not torch.accelerator.is_available():
-        return time.process_time()
-    torch.accelerator.synchronize()
-    return time.perf_counter()
-
-
 def seconds_a_step(task: Task, arms: Sequence[str], rounds: int) -> Mapping[str, float]:
     """Seconds of a training step, median over the steps of all rounds but each round's first step."""
     found: dict[str, list[float]] = {arm: [] for arm in arms}
     for index in range(rounds):
         for arm in arms:
-            config = make_train_config(task.settings(arm, _TRIAL_STEPS, f"trial-{index}"))
-            moments: list[float] = []
-
-            def note(event: dict[str, Any], moments: list[float] = moments) -> None:
-                if event["event"] == "step":
-                    moments.append(used(task.device))
-
-            train(config, on_event=note)
-            found[arm] += [after - before for before, after in pairwise(moments)]
+            trial = task.settings(arm, TRIAL_STEPS, f"trial-{index}")
+            found[arm] += step_seconds(trial, trial.output)
     return {arm: median(seconds) for arm, seconds in found.items()}
 
 

@@ -57,9 +57,8 @@ def _tone_curve(images: Images, _mask: torch.Tensor) -> torch.Tensor:
 
 
 def _edge_ink(images: Images, _mask: torch.Tensor) -> torch.Tensor:
-    """Dark outlines over a few flat colours."""
     (image,) = images
-    return (operations.posterise(operations.blur(image, 1.0)) * (1 - 0.9 * operations.edges(image))).clamp(0, 1)
+    return operations.ink_drawing(image)
 
 
 def _masked_recolour(images: Images, mask: torch.Tensor) -> torch.Tensor:

@@ -30,7 +30,7 @@ PAIRS, HELD_OUT = 60, 12
 ARMS = ("all pairs", "weighed", "clean")
 _INSTRUCTION = "{image} with a matte film look"
 # The checks at the door would find some of the spoilt pairs; here it is the judge's turn.
-_CHECKS = CheckSettings(no_op=False, blank=False, mask=False, near_duplicate=False)
+CHECKS = CheckSettings(no_op=False, blank=False, mask=False, near_duplicate=False)
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def make_pairs(folder: Path, arm: str, seed: int = 0) -> tuple[list[Path], set[s
     spoilt: set[str] = set()
     folders = []
     for split, count, fraction in (("train", PAIRS, 0.0), ("validation", HELD_OUT, 1.0)):
-        dataset = Dataset.open_or_create(folder, split, settings=DatasetSettings(fraction), checks=_CHECKS)
+        dataset = Dataset.open_or_create(folder, split, settings=DatasetSettings(fraction), checks=CHECKS)
         pictures = Pictures(split, (128, 128), 101 + seed)
         for index in range(count):
             source, target = ((one.numpy() * 255).round().astype(np.uint8) for one in _both(pictures[index]))
@@ -85,15 +85,20 @@ def _both(source):
     return source, _look(source)
 
 
+def leave_out(dataset: Dataset, settings: WeightSettings) -> set[str]:
+    """Weighs the pairs by the judge of the pixels; returns the ids of those that are then left out."""
+    measure_pixels(dataset)
+    apply(dataset, weigh(list(dataset.rows()), settings))
+    return {row.id for row in dataset.rows() if row.weight == 0}
+
+
 def run(arm: str, folder: Path, steps: int, batch: int, threshold: float, seed: int = 0) -> Arm:
     """Makes the pairs, weighs them where the arm says so, distils and measures."""
     place = folder / f"{arm.replace(' ', '-')}-{seed}"
     folders, spoilt = make_pairs(place, arm, seed)
     train = Dataset(folders[0])
     if arm == "weighed":
-        measure_pixels(train)
-        apply(train, weigh(list(train.rows()), WeightSettings(JUDGE, "threshold", threshold)))
-        left_out = {row.id for row in train.rows() if row.weight == 0}
+        left_out = leave_out(train, WeightSettings(JUDGE, "threshold", threshold))
         print(f"spoilt {len(spoilt)}, left out {len(left_out)}, both {len(spoilt & left_out)}", flush=True)
     settings = small_model_settings(folders, place / "run", place.name, steps=steps, pairs=HELD_OUT)
     result = distil(replace(settings, batch_size=batch, seed=seed, keep_detail="off"))

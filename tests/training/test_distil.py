@@ -15,7 +15,7 @@ from comfyui_ace.ace.pipeline import ACEPipeline
 from comfyui_ace.ace.weights.lora import read_lora
 from comfyui_ace.cli import main
 from comfyui_ace.training.dataset.intake.checks import CheckSettings
-from comfyui_ace.training.dataset.store import Dataset, Pair
+from comfyui_ace.training.dataset.store import Dataset, DatasetSettings, Pair
 from comfyui_ace.training.distil import distil
 from comfyui_ace.training.distil_config import DistilSettings, make_train_config
 from comfyui_ace.training.evaluate.cases import CaseSettings
@@ -210,6 +210,32 @@ def test_some_of_a_small_dataset_are_held_out_where_chance_held_out_none(setting
     dataset.rewrite(lambda row: replace(row, split="train"))  # by the artist, after the run
     distil(replace(run, steps=3))
     assert not list(dataset.rows("validation")), "a run that has begun keeps its pairs"
+
+
+def test_each_of_several_datasets_holds_some_pairs_out(settings, tmp_path):
+    """One that does not could not be judged, whatever another one holds out."""
+    first, second = Dataset.create(tmp_path, "first"), Dataset.create(tmp_path, "second")
+    for seed in range(14):
+        first.append(pair(seed))
+        second.append(pair(20 + seed))
+    chosen = first.ids()[:2]
+    first.rewrite(lambda row: replace(row, split="validation" if row.id in chosen else "train"))
+    second.rewrite(lambda row: replace(row, split="train"))
+    run = replace(settings, datasets=[first.folder, second.folder], pairs=4)
+    result = distil(run)
+    assert [row.id for row in first.rows("validation")] == chosen
+    assert len(list(second.rows("validation"))) == 3
+    assert result.evaluation.by_dataset().keys() == {"first", "second"}
+
+
+def test_a_dataset_that_is_all_for_learning_stays_so_beside_one_for_the_test(settings, tmp_path):
+    learnt = Dataset.create(tmp_path, "learnt", settings=DatasetSettings(0.0))
+    test = Dataset.create(tmp_path, "test", settings=DatasetSettings(1.0))
+    for seed in range(12):
+        learnt.append(pair(seed))
+    test.append(pair(30))
+    distil(replace(settings, datasets=[learnt.folder, test.folder]))
+    assert not list(learnt.rows("validation"))
 
 
 def test_a_lora_learns_what_the_teacher_does(settings, tmp_path):

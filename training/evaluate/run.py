@@ -22,6 +22,7 @@ from ..dataset.disk.storage import safe_file
 from ..judge.judges import Judge
 from ..judge.prompts import PairPictures, instruction_of_row
 from ..judge.scores import Judgement, instruction_of
+from ..trainer.data.examples import dataset_names
 from ..trainer.progress import Progress, silent_progress
 from .cases import Case, CaseSettings, choose_rows, make_cases
 from .errors import NothingMeasuredError
@@ -86,6 +87,7 @@ def evaluate(
     sampler = (sampler or SamplerSettings()).with_defaults(pipeline.defaults)
     resolution = resolution or Resolution.published(pipeline.defaults.max_tokens)
     chosen = choose_rows(folders, cases)
+    names = dict(zip(map(Path, folders), dataset_names(folders), strict=True))
     learned, memory = load_learned_metrics(), MemoryMeter(pipeline.model.device)
     results: list[PairResult] = []
     failed: list[FailedPair] = []
@@ -93,16 +95,17 @@ def evaluate(
     for number, case in enumerate(make_cases(chosen, resolution, cases)):
         case_sampler = replace(sampler, seed=sampler.seed + number)
         try:
-            results.append(_evaluate_case(pipeline, case, case_sampler, memory, learned, judge, detail))
+            name = names[case.folder]
+            results.append(_evaluate_case(pipeline, case, name, case_sampler, memory, learned, judge, detail))
         except NotFiniteError as error:  # one pair that goes wrong says nothing about the others
-            failed.append(FailedPair(case.row.id, case.folder.name, str(error)))
+            failed.append(FailedPair(case.row.id, names[case.folder], str(error)))
         progress("evaluating", number + 1, len(chosen))
     if not results:
         raise NothingMeasuredError(_all_failed(failed))
     return Evaluation(
         results=tuple(results),
         student=student,
-        datasets=tuple(folder.name for folder in folders),
+        datasets=tuple(names.values()),
         split=cases.split or "both",
         sampler={"steps": sampler.steps, "cfg": sampler.guidance_scale, "guidance_rescale": sampler.guidance_rescale},
         device=str(pipeline.model.device),
@@ -123,6 +126,7 @@ def _all_failed(failed: Sequence[FailedPair]) -> str:
 def _evaluate_case(
     pipeline: ACEPipeline,
     case: Case,
+    dataset: str,
     sampler: SamplerSettings,
     memory: MemoryMeter,
     learned: LearnedMetrics,
@@ -155,7 +159,7 @@ def _evaluate_case(
         pictures.append(("teacher, another seed", case.other_seed))
     return PairResult(
         id=case.row.id,
-        dataset=case.folder.name,
+        dataset=dataset,
         instruction=case.row.instruction,
         masked=case.mask is not None,
         student=against_teacher(student),

@@ -28,11 +28,12 @@ from .engine.state import (
 from .export import export_weights, is_exported
 from .learning.optimizer import EMA, make_optimizers, trainable_parameters
 from .methods.make import make_method, student_sampling
+from .monitoring.by_dataset import DatasetProgress, dataset_progress
 from .monitoring.plot import plot_losses
 from .monitoring.samples import SampleRenderer, ShardedModel, save_sheet
 from .monitoring.validation import Validation
 from .preparation import Prepared, never_stop, open_accelerator, prepare
-from .reporting import OnEvent, Reporter, silent_event, with_train_errors
+from .reporting import METRICS, OnEvent, Reporter, read_metrics, silent_event, with_train_errors
 from .resume import Provenance, check_resume, checkpoint_metadata, stored_provenance
 
 
@@ -171,11 +172,13 @@ class _Run:
         hooks = Hooks(self.save, self.validate, self.draw_samples, self.should_stop)
         loop = Loop(config, self.components, hooks, self.reporter, step=self.step, epoch_of=self._epoch_of)
         finished = loop.run()
+        datasets = self._measure_datasets(loop.step) if finished else []
         path = self.export(loop.step, config.output / f"{config.name}.safetensors")
         plot = self._plot()
-        self.reporter.event(
-            "end", step=loop.step, finished=finished, path=str(path), plot=None if plot is None else str(plot)
-        )
+        end = {"step": loop.step, "finished": finished, "path": str(path), "plot": None if plot is None else str(plot)}
+        if datasets:
+            end["by_dataset"] = {one.name: one.as_dict() for one in datasets}
+        self.reporter.event("end", **end)
         return TrainResult(path, loop.step, finished)
 
     def _epoch_of(self, number: int) -> float:
@@ -246,6 +249,16 @@ class _Run:
             values["by_dataset"] = measured.by_dataset
         self.processes.on_main(lambda: self.reporter.metrics("validation", step, values))
 
+    def _measure_datasets(self, step: int) -> list[DatasetProgress]:
+        """How each of several datasets was learnt; the last step is measured if it was not. Only the main process is told."""
+        if self.validation is None or len(self.validation.datasets) < 2:
+            return []
+        metrics = self.config.output / METRICS
+        (missing,) = self.processes.any(self.processes.is_main and _last_validation(metrics) != step)
+        if missing:
+            self.validate(step)
+        return dataset_progress(read_metrics(metrics)) if self.processes.is_main else []
+
     def draw_samples(self, step: int) -> None:
         """Draws a sheet on the main process; with a sharded model all must help."""
         if self.renderer is None:
@@ -313,6 +326,12 @@ class _Run:
             return None
         settings = config.samples.with_defaults(files.defaults)
         return SampleRenderer(held_out, settings, files.encoders.load_vae, config.seed)
+
+
+def _last_validation(metrics: Path) -> int | None:
+    """Step of the last measurement in a run's metrics."""
+    steps = [record["step"] for record in read_metrics(metrics) if record["event"] == "validation"]
+    return steps[-1] if steps else None
 
 
 def _load_latest(folder: Path) -> RunState | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -301,6 +302,13 @@ def test_each_of_several_datasets_is_told(tmp_path):
     assert text.index("<th>night</th><td>1</td><td>0.250</td>") < text.index("<th>ink</th><td>3</td><td>0.750</td>")
     alone = replace(found, results=tuple(results[:3]), datasets=("ink",))
     assert alone.by_dataset() == {} and "weakest" not in describe(alone)
+
+
+def test_datasets_of_one_name_are_told_apart(seeds, pipeline, tmp_path):
+    other = tmp_path / "other" / seeds.name
+    shutil.copytree(seeds, other)
+    found = evaluate(pipeline, [seeds, other], cases=everything(max_pairs=2))
+    assert set(found.by_dataset()) == set(found.datasets) == {seeds.as_posix(), other.as_posix()}
 
 
 def test_a_damaged_pair_is_named(seeds, pipeline):

@@ -8,11 +8,13 @@ from dataclasses import replace
 
 import pytest
 from comfyui_ace.ace.weights.lora import read_lora
+from comfyui_ace.commands.train import TextDisplay
 from comfyui_ace.training.dataset.store import Dataset, Pair
 from comfyui_ace.training.trainer.config_file import make_config
 from comfyui_ace.training.trainer.data.batch_sampler import BatchSampler
 from comfyui_ace.training.trainer.data.examples import dataset_names
 from comfyui_ace.training.trainer.errors import FinishedRunError
+from comfyui_ace.training.trainer.monitoring.by_dataset import dataset_progress, describe_datasets
 from comfyui_ace.training.trainer.monitoring.validation import subsample_equally
 from comfyui_ace.training.trainer.run import train
 from pair_factory import picture
@@ -131,3 +133,52 @@ def test_what_older_checkpoints_do_not_name_has_not_changed(workshop, tmp_path):
         table = workshop.table(tmp_path / "run")
         table["data"]["balance"] = "datasets"
         train(make_config(table))
+
+
+def ends_of(table) -> dict:
+    """What the end of a run says of each dataset."""
+    events = []
+    train(make_config(table), on_event=events.append)
+    return next(event for event in events if event["event"] == "end").get("by_dataset", {})
+
+
+def test_a_whole_model_says_at_the_end_how_each_dataset_was_learnt(workshop, ink, tmp_path):
+    table = table_of(workshop, ink, tmp_path / "run", steps=3)  # measured at step 2, and once more at the last
+    assert table["method"] == "full"
+    told = ends_of(table)
+    assert told.keys() == {workshop.dataset.name, "ink"}
+    first, last = [record for record in metrics(tmp_path / "run") if record["event"] == "validation"]
+    assert (first["step"], last["step"]) == (2, 3)
+    for name, values in told.items():
+        assert values == {
+            "first_step": 2,
+            "first": first["by_dataset"][name],
+            "step": 3,
+            "loss": last["by_dataset"][name],
+        }
+    assert ends_of(table) == told, "nothing is measured twice"
+    table["data"]["datasets"], table["output"] = [str(ink)], str(tmp_path / "alone")
+    assert ends_of(table) == {}
+
+
+def test_the_table_at_the_end_begins_with_what_was_learnt_least(capsys):
+    progress = {
+        "ink": {"first_step": 100, "first": 0.4, "step": 300, "loss": 0.1},
+        "night scene": {"first_step": 100, "first": 0.2, "step": 300, "loss": 0.21},
+    }
+    display = TextDisplay()
+    display({"event": "end", "step": 300, "finished": True, "path": "model.safetensors", "by_dataset": progress})
+    out, told = capsys.readouterr()
+    assert out == "model.safetensors\n"
+    assert told.splitlines() == [
+        "Held-out loss of each dataset, the least learnt first:",
+        "  night scene  0.2100, 5 % more than at step 100",
+        "  ink          0.1000, 75 % less than at step 100",
+    ]
+
+
+def test_a_single_measurement_has_nothing_to_compare_with():
+    record = {"event": "validation", "step": 4, "by_dataset": {"ink": 0.5, "night": None}}
+    (ink,) = dataset_progress([{"event": "step", "step": 4}, record])
+    assert ink.fall is None and describe_datasets([ink])[1] == "  ink  0.5000, measured once"
+    assert describe_datasets(dataset_progress([{"event": "validation", "step": 4}])) == []

@@ -85,6 +85,11 @@ def fill(image: torch.Tensor, colour: tuple[int, int, int]) -> torch.Tensor:
     return (image.new_tensor(colour) / 255).expand_as(image).contiguous()
 
 
+def ink_drawing(image: torch.Tensor) -> torch.Tensor:
+    """Dark outlines over a few flat colours."""
+    return (posterise(blur(image, 1.0)) * (1 - 0.9 * edges(image))).clamp(0, 1)
+
+
 def cyanotype(image: torch.Tensor) -> torch.Tensor:
     """Glow, grey, tone curve, two inks, vignette."""
     grey = grayscale(torch.maximum(image, 0.85 * blur(image, 3.0)))
