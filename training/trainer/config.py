@@ -5,31 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from ...ace.weights.presets import BundleDefaults
-from ..dataset.disk.names import is_reserved
-
-# Unlike pydantic's own of these names all are strict: a batch of `true` pairs or a switch set to "yes" is a mistake, and
-# guessing would hide it.
-PositiveInt = Annotated[int, Field(ge=1, strict=True)]
-NonNegativeInt = Annotated[int, Field(ge=0, strict=True)]
-Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
-StrictBool = Annotated[bool, Field(strict=True)]
-Fraction = Annotated[float, Field(ge=0, le=1, strict=True)]
-FractionBelowOne = Annotated[float, Field(ge=0, lt=1, strict=True)]
-NonNegativeFloat = Annotated[float, Field(ge=0, strict=True)]
-PositiveFloat = Annotated[float, Field(gt=0, strict=True)]
-
-_MAX_NAME_BYTES = 180  # bytes; file systems stop at 255, and temporary names and step numbers need room
-
-
-class Section(BaseModel):
-    """A table of the configuration file."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
+from .config_outputs import (
+    CheckpointSection,
+    EarlyStoppingSection,
+    ExportSection,
+    SamplesSection,
+    ValidationSection,
+)
+from .config_values import (
+    Fraction,
+    FractionBelowOne,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Section,
+    Seed,
+    StrictBool,
+)
 
 
 class ScratchSection(Section):
@@ -261,68 +256,6 @@ class OptimizerSection(Section):
     """What linear and cosine end at, as a share of learning_rate."""
 
 
-class ValidationSection(Section):
-    """Loss on held-out pairs, with the same noise and timesteps every time."""
-
-    every: NonNegativeInt = 500
-    """Steps between two measurements; 0 switches them off."""
-    max_examples: PositiveInt = 64
-    """Held-out pairs to measure on."""
-    timesteps: PositiveInt = 4
-    """Noise levels per pair, spread evenly."""
-
-
-class SamplesSection(Section):
-    """Pictures from held-out sources, beside the teacher's."""
-
-    every: NonNegativeInt = 1000
-    """Steps between two sheets; 0 switches them off."""
-    count: PositiveInt = 4
-    """Held-out pairs to draw."""
-    steps: Annotated[int, Field(ge=1, le=1000, strict=True)] | None = None
-    """Of the sampler; this and the next two are what the bundle recommends if left out."""
-    guidance_scale: NonNegativeFloat | None = None
-    guidance_rescale: Fraction | None = None
-
-    def with_defaults(self, defaults: BundleDefaults) -> SamplesSection:
-        """These settings, with a bundle's defaults where they are left out."""
-        names = ("steps", "guidance_scale", "guidance_rescale")
-        return self.model_copy(update={n: getattr(defaults, n) for n in names if getattr(self, n) is None})
-
-
-class CheckpointSection(Section):
-    """What a stopped run continues from."""
-
-    every: NonNegativeInt = 1000
-    """Steps between two checkpoints; 0 writes one at the end only."""
-    keep: PositiveInt = 3
-    """How many of the latest stay."""
-    export: StrictBool = False
-    """Beside each checkpoint also write the LoRA or model itself."""
-
-
-class ExportSection(Section):
-    """The file that comes out."""
-
-    name: str = ""
-    """File name without its ending; that of the output folder if left out."""
-    dtype: Literal["fp32", "bf16", "fp16"] = "fp32"
-    trigger: str = ""
-    """Words that call the edit; the most frequent instruction of the training pairs if left out."""
-    licence: str = ""
-    """A note about the terms of use, stored in the file."""
-    description: str = ""
-    """For people, stored in the file."""
-
-    @field_validator("name")
-    @classmethod
-    def _plain(cls, name: str) -> str:
-        odd = set(name) & set('/\\:*?"<>|') or not name.isprintable() or is_reserved(name)
-        if name and (odd or name[0] in ". " or name[-1] in ". " or len(name.encode()) > _MAX_NAME_BYTES):
-            raise ValueError("this is no file name: folders, leading dots and signs such as : or * cannot be used")
-        return name
-
-
 class TrainConfig(Section):
     """A training run."""
 
@@ -338,7 +271,7 @@ class TrainConfig(Section):
     distil: DistilSection = DistilSection()
     optimizer: OptimizerSection = OptimizerSection()
     steps: PositiveInt
-    """Optimiser steps."""
+    """Optimiser steps; with early stopping the most that are taken."""
     batch_size: PositiveInt = 4
     """Pairs in one forward pass of one process."""
     accumulate: PositiveInt = 1
@@ -357,6 +290,7 @@ class TrainConfig(Section):
     0 is off."""
     validation: ValidationSection = ValidationSection()
     samples: SamplesSection = SamplesSection()
+    early_stopping: EarlyStoppingSection = EarlyStoppingSection()
     checkpoints: CheckpointSection = CheckpointSection()
     export: ExportSection = ExportSection()
     tensorboard: StrictBool = True
@@ -375,6 +309,17 @@ class TrainConfig(Section):
             raise ValueError(
                 f"distil.method is {self.distil.method}, whose teacher is the model without its LoRA, and method is full, "
                 'which leaves no such model. Set method = "lora"'
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _stops_at_the_full_rate(self) -> TrainConfig:
+        if self.early_stopping.every and self.optimizer.schedule != "constant":
+            raise ValueError(
+                f"early_stopping.every is {self.early_stopping.every} and optimizer.schedule is "
+                f'"{self.optimizer.schedule}", which falls towards the last of all steps; a run that stops before it would '
+                'stop at a high rate. Set optimizer.schedule = "constant", best with an ema of about '
+                "1 - 1 / early_stopping.every, which evens out the latest steps as a falling rate does"
             )
         return self
 

@@ -13,6 +13,7 @@ from .data.batches import HeldOut, JoinedHeldOut, SampleStore, StoredBatches
 from .data.cache import IndicatorItem
 from .data.drawn import DrawnBatches, ExampleEncoder, HeldOutStore, MixedBatches
 from .data.examples import Example
+from .data.held_out import held_out_roles
 from .data.source import source_digest
 from .monitoring.validation import subsample, subsample_equally
 from .preparation import Prepared
@@ -58,6 +59,20 @@ class DataModule:
             return stored
         drawn = HeldOutStore(source, self.encoder, count)
         return drawn if stored is None else JoinedHeldOut(stored, drawn)
+
+    def deciding(self) -> SampleStore | None:
+        """The held-out pairs that decide how long the run trains; None where they are too few to decide anything.
+
+        Only stored pairs with a picture that is edited count: those of other kinds have no score.
+        """
+        settings = self.config.early_stopping
+        roles = held_out_roles(self.config.data.datasets, settings.pairs)
+        found = [
+            example
+            for example in self.prepared.examples.validation
+            if example.edited is not None and (example.folder, example.id) in roles.deciding
+        ]
+        return self._store(self._choose(found, settings.max_examples)) if roles.can_decide and found else None
 
     def _choose(self, examples: Sequence[Example], count: int) -> list[Example]:
         if self.config.data.balance == "pairs":

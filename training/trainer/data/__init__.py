@@ -9,6 +9,7 @@ text_troubles   what the text encoder does not see of them, counted
 cache           those on disk
 batch_sampler   which examples make up a batch
 batches         examples -> tensors
+held_out        which held-out pairs decide the length of a run, and which test it
 source          examples that are drawn by number instead of stored
 drawn           those -> tensors
 loader          tensors on the device, with noise, in time
@@ -22,6 +23,7 @@ __all__ = [
     "encoding",
     "examples",
     "file_index",
+    "held_out",
     "items",
     "loader",
     "source",
