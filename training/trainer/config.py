@@ -143,6 +143,12 @@ class DataSection(Section):
     """Rounds of history to keep, the latest."""
     fill: Literal["keep", "blank"] = "keep"
     """What the model sees under a mask: the picture, or black, as the published model was trained for inpainting."""
+    augment: Literal["off", "auto"] | list[Literal["hflip", "vflip", "crop"]] = "off"
+    """More pictures out of few pairs: hflip mirrors left and right, vflip turns upside down, crop cuts at the scale of the
+    whole; source, references, masks and result alike. auto takes those of the flips that the teacher seems to commute with,
+    judged by the pairs and their words."""
+    subset: Literal["all", "first half", "second half"] = "all"
+    """Which of the pairs to train on: all, or those of one half of their sources, which tells what more pairs would bring."""
     on_bad_pair: Literal["stop", "skip"] = "stop"
     """What happens if a pair cannot be read or makes no sense: stop and name it, or go on without it."""
 

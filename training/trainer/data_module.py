@@ -8,6 +8,7 @@ from typing import Any
 
 from .base_model import make_resolution
 from .config import TrainConfig
+from .data.augmentation import AugmentedBatches
 from .data.batch_sampler import BatchSampler
 from .data.batches import HeldOut, JoinedHeldOut, SampleStore, StoredBatches
 from .data.cache import IndicatorItem
@@ -91,10 +92,13 @@ class DataModule:
             self.memory,
         )
 
-    def _make_stored(self, size: int) -> StoredBatches:
-        examples = self.prepared.examples.train
+    def _make_stored(self, size: int) -> StoredBatches | AugmentedBatches:
+        examples, views = self.prepared.examples.train, self.prepared.examples.views
         groups = [example.folder for example in examples] if self.config.data.balance == "datasets" else None
         order = BatchSampler([example.layout for example in examples], size, self.config.seed, groups)
+        if views:
+            every = [view for one in views for view in (*one.whole, *one.cropped)]
+            return AugmentedBatches(self._store(every), views, order, self.config.seed)
         return StoredBatches(self._store(examples), order, self.config.seed)
 
     def _store(self, examples: Sequence[Example]) -> SampleStore:

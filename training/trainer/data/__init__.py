@@ -8,6 +8,9 @@ encoding        pictures and words -> latents and text embeddings
 text_troubles   what the text encoder does not see of them, counted
 cache           those on disk
 batch_sampler   which examples make up a batch
+augmentation    views of a pair that show the same edit in other pictures
+equivariance    which of them are safe, as the pairs say
+subset          halves of the training pairs
 batches         examples -> tensors
 held_out        which held-out pairs decide the length of a run, and which test it
 source          examples that are drawn by number instead of stored
@@ -16,16 +19,19 @@ loader          tensors on the device, with noise, in time
 """
 
 __all__ = [
+    "augmentation",
     "batch_sampler",
     "batches",
     "cache",
     "drawn",
     "encoding",
+    "equivariance",
     "examples",
     "file_index",
     "held_out",
     "items",
     "loader",
     "source",
+    "subset",
     "text_troubles",
 ]
