@@ -21,7 +21,8 @@ KEEP_DETAIL = ("auto", "on", "off")
 
 
 MAX_SPEED_LOSS = 0.5
-_LONGEST = 3  # times the usual number of steps: as far as automatic length goes
+LONGEST = 3
+"""Automatic length goes at most so many times as far as the usual number of steps."""
 _MEASUREMENTS = 30  # on the way there
 
 
@@ -188,7 +189,7 @@ def _with_early_stopping(table: dict[str, Any], settings: DistilSettings) -> dic
     steps = settings.steps or table.get("steps")
     if not isinstance(steps, int):
         return table  # which the trainer's configuration refuses in its own words
-    steps = settings.steps or _LONGEST * steps
+    steps = settings.steps or LONGEST * steps
     every = max(1, round(steps / _MEASUREMENTS))
     return _merged(
         table,
