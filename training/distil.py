@@ -133,21 +133,20 @@ def distil(
 
 
 def _hold_some_out(settings: DistilSettings, config: TrainConfig, on_event: OnEvent) -> None:
-    """Sets pairs aside where chance has set none: a small dataset whose student cannot be judged proves nothing.
+    """Sets pairs aside where chance has set none, or too few to choose the length by.
 
-    A run that has begun goes on with the pairs it has, and of a very small dataset each is needed for learning.
+    A small dataset whose student cannot be judged proves nothing. A run that has begun goes on with the pairs it has, and of a very small dataset each is needed for learning.
     """
-    if not settings.pairs or settings.train_only or latest_checkpoint(config.output / "checkpoints") is not None:
-        return
-    if split_of(settings.datasets) == "validation" and not settings.automatic_length:
+    judged = bool(settings.pairs) and not settings.train_only and split_of(settings.datasets) != "validation"
+    if not (judged or settings.automatic_length) or latest_checkpoint(config.output / "checkpoints") is not None:
         return
     for dataset in map(Dataset, settings.datasets):
-        sources = len(set(split_groups(dataset.rows()).values()))
-        if sources < _ENOUGH_TO_HOLD_OUT:
+        groups = split_groups(dataset.rows())
+        sources = len(set(groups.values()))
+        held_out = len({groups[row.id] for row in dataset.rows("validation")})
+        if sources < _ENOUGH_TO_HOLD_OUT or held_out >= LEAST:
             continue
         least = 2 * LEAST if settings.automatic_length and sources >= _ENOUGH_FOR_BOTH else LEAST
-        if held_out_roles([dataset.folder], "all").deciding_sources >= LEAST:
-            continue
         counts = dataset.split(max(_HELD_OUT, least / sources), dataset.settings.split_seed)
         text = (
             f"{counts.validation} of the {counts.pairs} pairs of {dataset.name!r} are kept for the test: the student does "

@@ -22,7 +22,7 @@ from ...training.evaluate.cases import CaseSettings
 from ...training.evaluate.run import evaluate
 from ...training.measuring import load_student
 from ...training.trainer.run import train
-from .distillation import TEACHERS, make_pairs
+from .distillation import SIDE, TEACHERS, make_pairs
 
 PAIRS, DECIDING, TESTED = 12, 3, 12
 
@@ -32,39 +32,61 @@ class Arm:
     """One way to train.
 
     Attributes:
-        automatic: the pictures decide when it is enough; else as many steps as the bundle recommends, or ``steps``.
+        automatic: the pictures decide when it is enough, and go as far as they like within the most that there is; else as
+            many steps as were asked for, times ``longer``.
         augment: see the trainer's ``data.augment``.
-        steps: of the fixed length.
+        longer: times the usual number of steps.
         settings: of the trainer, over those that follow.
     """
 
     automatic: bool = False
     augment: Any = "off"
-    steps: int | None = None
+    longer: int = 1
     settings: dict[str, Any] | None = None
 
 
+_CONSTANT = {"optimizer": {"schedule": "constant"}}
 ARMS = {
     "fixed": Arm(),
     "fixed, augmented": Arm(augment="auto"),
-    "fixed, hflip": Arm(augment=["hflip"]),
+    "fixed, mirrored": Arm(augment=["hflip"]),
     "fixed, crops": Arm(augment=["crop"]),
-    "fixed, three times as long": Arm(steps=900),
-    "fixed, three times as long, augmented": Arm(steps=900, augment="auto"),
+    "fixed, three times as long": Arm(longer=3),
+    "fixed, three times as long, augmented": Arm(longer=3, augment="auto"),
+    "constant rate": Arm(settings=_CONSTANT),
+    "constant rate, averaged": Arm(settings={**_CONSTANT, "ema": 0.95}),
     "automatic": Arm(automatic=True),
     "automatic, augmented": Arm(automatic=True, augment="auto"),
-    "automatic, hflip": Arm(automatic=True, augment=["hflip"]),
-    "automatic, no average": Arm(automatic=True, settings={"ema": 0.0}),
+    "automatic, not averaged": Arm(automatic=True, settings={"ema": 0.0}),
 }
 
 
-def run(teacher: str, arm: str, folder: Path, pairs: int, seed: int, device: str) -> str:
+@dataclass(frozen=True)
+class Bench:
+    """What all students have in common.
+
+    Attributes:
+        folder: for pairs and students.
+        pairs: to learn from.
+        side: of the pictures, in pixels.
+        steps: of a fixed length.
+        device: "auto" or "cpu".
+    """
+
+    folder: Path
+    pairs: int
+    side: int
+    steps: int
+    device: str
+
+
+def run(bench: Bench, teacher: str, arm: str, seed: int) -> str:
     """Trains one student and returns its row of the table."""
-    place = folder / teacher.replace(" ", "-") / f"{pairs}-pairs"
+    place = bench.folder / teacher.replace(" ", "-") / f"{bench.pairs}-pairs-{bench.side}"
     data, test = place / "learnt", place / "tested"
     if not data.is_dir():
-        _, held_out = make_pairs(TEACHERS[teacher], test, 1, TESTED)
-        train_set, _ = make_pairs(TEACHERS[teacher], place / "made", pairs + DECIDING, 1)
+        _, held_out = make_pairs(TEACHERS[teacher], test, 1, TESTED, bench.side)
+        train_set, _ = make_pairs(TEACHERS[teacher], place / "made", bench.pairs + DECIDING, 1, bench.side)
         train_set.rename(data)
         _hold_out(Dataset(data))
     held_out, chosen = test / "validation", ARMS[arm]
@@ -74,17 +96,17 @@ def run(teacher: str, arm: str, folder: Path, pairs: int, seed: int, device: str
         "validation": {"every": 0},
         "samples": {"every": 0},
         "checkpoints": {"every": 0, "export": False},
-        "data": {"augment": chosen.augment, "cache": str(folder / "cache")},
+        "data": {"augment": chosen.augment, "cache": str(bench.folder / "cache")},
     }
     settings = DistilSettings(
         [data],
         SHIPPED_BUNDLES / "ace-tiny",
         place / f"{arm.replace(' ', '-')}-{seed}",
         "student",
-        steps=chosen.steps,
+        steps=bench.steps * (3 if chosen.automatic else chosen.longer),
         seed=seed,
         overrides={**overrides, **(chosen.settings or {})},
-        device=device,
+        device=bench.device,
         automatic_length=chosen.automatic,
     )
     config, started = make_train_config(settings), time.process_time()
@@ -97,7 +119,7 @@ def run(teacher: str, arm: str, folder: Path, pairs: int, seed: int, device: str
 
     best = trained.step if trained.best is None else trained.best.step
     numbers = f"{score(held_out):.3f} | {score(data):.3f} | {best} of {trained.step} | {seconds:.0f}"
-    return f"| {teacher} | {arm} | {pairs} | {seed} | {numbers} |"
+    return f"| {teacher} | {arm} | {bench.pairs} | {seed} | {numbers} |"
 
 
 def _hold_out(dataset: Dataset) -> None:
@@ -114,14 +136,19 @@ def main() -> None:
     parser.add_argument("--teachers", choices=list(TEACHERS), nargs="+", default=["tone curve", "edge ink"])
     parser.add_argument("--arms", choices=list(ARMS), nargs="+", default=list(ARMS))
     parser.add_argument("--pairs", type=int, default=PAIRS)
+    parser.add_argument("--side", type=int, default=SIDE, help="of the pictures")
+    parser.add_argument(
+        "--steps", type=int, default=300, help="of a fixed length; automatic goes up to three times as far"
+    )
     parser.add_argument("--seeds", type=int, default=1)
     arguments = parser.parse_args()
+    bench = Bench(arguments.folder, arguments.pairs, arguments.side, arguments.steps, arguments.device)
     print("| teacher | training | pairs | seed | score | on the deciding pairs | steps | CPU s |")
     print("| --- " * 8 + "|")
     for teacher in arguments.teachers:
         for arm in arguments.arms:
             for seed in range(arguments.seeds):
-                row = run(teacher, arm, arguments.folder, arguments.pairs, seed, arguments.device)
+                row = run(bench, teacher, arm, seed)
                 print(row, flush=True)
 
 
