@@ -135,7 +135,8 @@ def distil(
 def _hold_some_out(settings: DistilSettings, config: TrainConfig, on_event: OnEvent) -> None:
     """Sets pairs aside where chance has set none, or too few to choose the length by.
 
-    A small dataset whose student cannot be judged proves nothing. A run that has begun goes on with the pairs it has, and of a very small dataset each is needed for learning.
+    A small dataset whose student cannot be judged proves nothing. A run that has begun goes on with the pairs it has, and of
+    a very small dataset each is needed for learning.
     """
     judged = bool(settings.pairs) and not settings.train_only and split_of(settings.datasets) != "validation"
     if not (judged or settings.automatic_length) or latest_checkpoint(config.output / "checkpoints") is not None:
