@@ -78,9 +78,8 @@ class NodeDisplay:
         parts = [f"step {event['step']} of {self._steps}", f"loss {event['loss']:.4f}"]
         if self._held_out is not None:
             parts.append(f"held out {self._held_out:.4f}")
-        if self._score:
-            parts.append(self._score)
-        parts.append(f"{'at most ' if self._score else ''}{event['seconds_left'] / 60:.1f} min left")
+        minutes = event["seconds_left"] / 60
+        parts += [self._score, f"at most {minutes:.1f} min left"] if self._score else [f"{minutes:.1f} min left"]
         self._write_throttled(" · ".join(parts))
         if time.monotonic() - self._last_drawn >= _CURVE_SECONDS:
             self._draw()
