@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from ..ace.bundles.bundle import find_bundle
 from ..ace.files import atomic_write
@@ -25,7 +26,7 @@ from .learning_curve import learning_curve
 from .measuring import measure_student, split_of
 from .outlook import outlook_of_decision, outlook_of_steps
 from .trainer.config import TrainConfig
-from .trainer.data.held_out import LEAST, held_out_roles, too_few_to_decide
+from .trainer.data.division import LEAST, held_out_roles, too_few_to_decide
 from .trainer.engine.loop import STOP_NOW
 from .trainer.engine.state import latest_checkpoint
 from .trainer.errors import TrainError
@@ -108,28 +109,36 @@ def distil(
         report = _write_report(settings, evaluation, measured.fewest, outlook)
     if not settings.train_only:
         workflow = _write_workflow(settings, config, trained.path, evaluation)
-    verdict = give_verdict(evaluation) if evaluation is not None else None
-    said = [] if verdict is None else _sentences(evaluation, measured.fewest)
-    on_event(
-        {
-            "event": "distilled",
-            "method": config.method,
-            "trained": str(trained.path),
-            "workflow": None if workflow is None else str(workflow),
-            "report": None if report is None else str(report),
-            "verdict": "\n".join([*said, *outlook]) or None,
-            "can_replace": None if verdict is None else verdict.answer,
-            "score": None if evaluation is None else evaluation.score,
-            "score_with_detail": None if evaluation is None else evaluation.score_with_detail,
-            "keep_detail": workflow is not None and _keeps_detail(settings, evaluation),
-            "share_of_ceiling": None if evaluation is None else evaluation.share_of_ceiling,
-            "step": trained.step,
-            "best_step": None if trained.best is None else trained.best.step,
-            "outlook": outlook,
-            "finished": finished,
-        }
-    )
-    return DistilResult(trained.path, workflow, report, evaluation, trained.step, finished, tuple(outlook))
+    result = DistilResult(trained.path, workflow, report, evaluation, trained.step, finished, tuple(outlook))
+    best = None if trained.best is None else trained.best.step
+    on_event(_event(settings, config, result, None if measured is None else measured.fewest, best))
+    return result
+
+
+def _event(
+    settings: DistilSettings, config: TrainConfig, result: DistilResult, fewest: FewStepSearch | None, best: int | None
+) -> dict[str, Any]:
+    """What a program that runs a distillation hears at its end."""
+    evaluation = result.evaluation
+    verdict = None if evaluation is None else give_verdict(evaluation)
+    said = [] if verdict is None else [describe(evaluation), verdict.sentence, *([fewest.sentence] if fewest else [])]
+    return {
+        "event": "distilled",
+        "method": config.method,
+        "trained": str(result.trained),
+        "workflow": None if result.workflow is None else str(result.workflow),
+        "report": None if result.report is None else str(result.report),
+        "verdict": "\n".join([*said, *result.outlook]) or None,
+        "can_replace": None if verdict is None else verdict.answer,
+        "score": None if evaluation is None else evaluation.score,
+        "score_with_detail": None if evaluation is None else evaluation.score_with_detail,
+        "keep_detail": result.workflow is not None and _keeps_detail(settings, evaluation),
+        "share_of_ceiling": None if evaluation is None else evaluation.share_of_ceiling,
+        "step": result.step,
+        "best_step": best,
+        "outlook": list(result.outlook),
+        "finished": result.finished,
+    }
 
 
 def _hold_some_out(settings: DistilSettings, config: TrainConfig, on_event: OnEvent) -> None:
@@ -167,11 +176,6 @@ def _with_a_length(settings: DistilSettings, config: TrainConfig, on_event: OnEv
     held_out = sum(1 for folder in settings.datasets for _ in Dataset(folder).rows("validation"))
     on_event({"event": "notice", "text": too_few_to_decide(held_out, fixed.steps)})
     return fixed
-
-
-def _sentences(evaluation: Evaluation, fewest: FewStepSearch | None) -> list[str]:
-    """What the comparison came to."""
-    return [describe(evaluation), give_verdict(evaluation).sentence, *([] if fewest is None else [fewest.sentence])]
 
 
 def _open_judge(settings: DistilSettings, on_event: OnEvent) -> Judge | None:

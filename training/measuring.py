@@ -21,7 +21,7 @@ from .evaluate.run import SamplerSettings, evaluate
 from .judge.judges import Judge
 from .trainer.base_model import make_resolution
 from .trainer.config import TrainConfig
-from .trainer.data.held_out import held_out_roles
+from .trainer.data.division import held_out_roles
 from .trainer.export import add_metadata
 from .trainer.methods.make import student_sampling
 from .trainer.progress import Progress

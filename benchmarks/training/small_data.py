@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ...ace.bundles.bundle import SHIPPED_BUNDLES, find_bundle
+from ...ace.files import rename
 from ...training.dataset.store import Dataset
 from ...training.distil_config import DistilSettings, make_train_config
 from ...training.evaluate.cases import CaseSettings
@@ -87,7 +88,7 @@ def run(bench: Bench, teacher: str, arm: str, seed: int) -> str:
     if not data.is_dir():
         _, held_out = make_pairs(TEACHERS[teacher], test, 1, TESTED, bench.side)
         train_set, _ = make_pairs(TEACHERS[teacher], place / "made", bench.pairs + DECIDING, 1, bench.side)
-        train_set.rename(data)
+        rename(train_set, data)
         _hold_out(Dataset(data))
     held_out, chosen = test / "validation", ARMS[arm]
     overrides = {

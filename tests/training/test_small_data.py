@@ -12,7 +12,7 @@ from comfyui_ace.cli import main
 from comfyui_ace.training.dataset.store import Dataset
 from comfyui_ace.training.distil import distil
 from comfyui_ace.training.distil_config import DistilSettings, make_train_config
-from comfyui_ace.training.trainer.data.held_out import held_out_roles
+from comfyui_ace.training.trainer.data.division import held_out_roles
 from comfyui_ace.training.trainer.errors import ConfigError, FinishedRunError
 from pair_factory import pair
 from trainer_runs import Workshop, metrics, workshop_fixture, write_toml  # noqa: F401

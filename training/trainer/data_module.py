@@ -12,9 +12,9 @@ from .data.augmentation import AugmentedBatches
 from .data.batch_sampler import BatchSampler
 from .data.batches import HeldOut, JoinedHeldOut, SampleStore, StoredBatches
 from .data.cache import IndicatorItem
+from .data.division import held_out_roles
 from .data.drawn import DrawnBatches, ExampleEncoder, HeldOutStore, MixedBatches
 from .data.examples import Example
-from .data.held_out import held_out_roles
 from .data.source import source_digest
 from .monitoring.validation import subsample, subsample_equally
 from .preparation import Prepared

@@ -10,7 +10,7 @@ import torch
 
 from .base_model import make_model, max_tokens
 from .config import TrainConfig
-from .data.held_out import too_few_to_decide
+from .data.division import too_few_to_decide
 from .data.loader import BatchLoader
 from .data_module import DataModule, data_digest
 from .engine.early_stopping import EarlyStopping, ScoredStep, read_scores

@@ -14,7 +14,7 @@ from comfyui_ace.training.dataset.store import Dataset, Pair
 from comfyui_ace.training.evaluate.cases import CaseSettings
 from comfyui_ace.training.evaluate.run import evaluate
 from comfyui_ace.training.trainer.config import EarlyStoppingSection
-from comfyui_ace.training.trainer.data.held_out import held_out_roles
+from comfyui_ace.training.trainer.data.division import held_out_roles
 from comfyui_ace.training.trainer.engine.early_stopping import EarlyStopping, is_stalled
 from comfyui_ace.training.trainer.errors import ConfigError, FinishedRunError
 from comfyui_ace.training.trainer.run import train

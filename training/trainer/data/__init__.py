@@ -10,9 +10,8 @@ cache           those on disk
 batch_sampler   which examples make up a batch
 augmentation    views of a pair that show the same edit in other pictures
 equivariance    which of them are safe, as the pairs say
-subset          halves of the training pairs
 batches         examples -> tensors
-held_out        which held-out pairs decide the length of a run, and which test it
+division        which held-out pairs decide and which test; halves of the training pairs
 source          examples that are drawn by number instead of stored
 drawn           those -> tensors
 loader          tensors on the device, with noise, in time
@@ -23,15 +22,14 @@ __all__ = [
     "batch_sampler",
     "batches",
     "cache",
+    "division",
     "drawn",
     "encoding",
     "equivariance",
     "examples",
     "file_index",
-    "held_out",
     "items",
     "loader",
     "source",
-    "subset",
     "text_troubles",
 ]

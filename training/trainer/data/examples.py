@@ -24,10 +24,10 @@ from ...dataset.store import Dataset
 from ...errors import DatasetError
 from ..errors import DataError
 from ..progress import Progress, silent_progress
+from .division import outside_subset
 from .file_index import FileIndex
 from .items import MaskItem, PictureItem, Size, fit_numbers
 from .placeholders import Placeholders
-from .subset import outside_subset
 
 _log = logging.getLogger(__name__)
 _UNLABELLED = "no instruction yet"

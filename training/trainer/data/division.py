@@ -1,4 +1,4 @@
-"""Which held-out pairs decide how long a run trains, and which are left to say afterwards what came of it.
+"""How pairs are divided beyond their split: held-out ones into those that decide and those that test, others into halves.
 
 A length that was chosen because it does best on some pairs looks a little better on them than it is (it was chosen among
 dozens). So of enough held-out sources half decide, and the report is measured on the others.
@@ -6,16 +6,19 @@ dozens). So of enough held-out sources half decide, and the report is measured o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...dataset.disk.rows import PairRow
 from ...dataset.splits import split_groups, split_position
 from ...dataset.store import Dataset
 
 LEAST = 3
 """Sources from which a length, or a score, is more than chance."""
 _ORDER = 1  # seed of the order in which sources are dealt out; that of the split itself is another
+
+_HALVES_ORDER = 2  # likewise, for halves of the training pairs
 
 Pair = tuple[Path, str]  # folder of the dataset, id
 
@@ -83,3 +86,20 @@ def held_out_roles(folders: Sequence[Path], pairs: str) -> HeldOutRoles:
         return HeldOutRoles(frozenset(deciding), frozenset(testing), *counts)
     both = frozenset(deciding | testing)
     return HeldOutRoles(both, both, sum(counts), sum(counts))
+
+
+def outside_subset(rows: Iterable[PairRow], subset: str) -> set[str]:
+    """Ids of the training pairs that a subset leaves out. Held-out pairs belong to every subset.
+
+    Args:
+        rows: of a dataset.
+        subset: "all", "first half" or "second half": of the sources, those of one history or group together.
+    """
+    if subset == "all":
+        return set()
+    rows = list(rows)
+    groups = split_groups(rows)
+    train = [row.id for row in rows if row.split == "train"]
+    ordered = sorted({groups[pair] for pair in train}, key=lambda one: (split_position(one, _HALVES_ORDER), one))
+    first = set(ordered[: len(ordered) // 2])
+    return {pair for pair in train if (groups[pair] in first) != (subset == "first half")}
