@@ -15,7 +15,7 @@ from ..ace.weights.lora import read_lora
 from ..ace.weights.presets import RecommendedSampling
 from .dataset.splits import split_groups
 from .dataset.store import Dataset
-from .distil_config import DistilSettings, make_train_config
+from .distil_config import LONGEST, DistilSettings, make_train_config
 from .evaluate.evaluation import Evaluation
 from .evaluate.few_steps import FewStepSearch
 from .evaluate.page import describe, write_page
@@ -170,9 +170,8 @@ def _with_a_length(settings: DistilSettings, config: TrainConfig, on_event: OnEv
     """The configuration, or that of a fixed length where the pictures cannot choose one, which is said."""
     if not settings.automatic_length or held_out_roles(settings.datasets, config.early_stopping.pairs).can_decide:
         return config
-    fixed = make_train_config(replace(settings, automatic_length=False, steps=None))
-    if settings.steps is not None and settings.steps < fixed.steps:
-        fixed = make_train_config(replace(settings, automatic_length=False))
+    usual = None if settings.steps is None else max(1, settings.steps // LONGEST)
+    fixed = make_train_config(replace(settings, automatic_length=False, steps=usual))
     held_out = sum(1 for folder in settings.datasets for _ in Dataset(folder).rows("validation"))
     on_event({"event": "notice", "text": too_few_to_decide(held_out, fixed.steps)})
     return fixed

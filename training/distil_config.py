@@ -36,7 +36,7 @@ class DistilSettings:
         output: folder of the run; the same call with the same folder goes on.
         name: of the LoRA, the workflow and the pictures it saves.
         steps: optimiser steps; None takes what the configuration says. With ``automatic_length`` the most that are taken,
-            None meaning three times what the configuration says.
+            None meaning ``LONGEST`` times what the configuration says; a third of it is taken where no length can be chosen.
         rank, learning_rate, batch_size, seed: see :class:`TrainConfig`; None leaves what the configuration says.
         config: file of everything else; if left out what the bundle recommends, over the shipped ``distil-lora.toml``.
         overrides: single settings of it, nested as in the file.

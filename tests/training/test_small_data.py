@@ -95,7 +95,7 @@ def test_too_few_for_both_are_said_to_flatter(settings, tmp_path):
 def test_too_few_to_decide_take_the_usual_steps(settings, tmp_path):
     few = make_dataset(tmp_path / "two", 4, 2)
     events = []
-    result = distil(replace(settings, datasets=[few.folder], steps=2), on_event=events.append)
+    result = distil(replace(settings, datasets=[few.folder], steps=6), on_event=events.append)
     (notice,) = [event["text"] for event in events if event["event"] == "notice"]
     assert "cannot be chosen" in notice and "It trains 2 steps" in notice
     assert result.step == 2 and result.outlook == () and read_lora(result.trained).metadata["steps"] == "2"
