@@ -99,7 +99,10 @@ def _add_evaluation_arguments(distil: argparse.ArgumentParser) -> None:
 
 
 def _steps(text: str) -> int | str:
-    return text if text == "auto" else bounded_int(1)(text)
+    try:
+        return text if text == "auto" else bounded_int(1)(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}; or auto") from None
 
 
 def run_distil(arguments: argparse.Namespace) -> int:

@@ -278,6 +278,6 @@ class TrainNode(Node):
         display = node_display(cls.hidden.unique_id, run)
         event, file = execute_run(run, display, "--train-only")
         verdict = f"{'done' if event['finished'] else 'stopped'} at step {event['step']}"
-        finish_run(run, display, verdict, f"{verdict}: {file.name}")
+        finish_run(run, display, verdict, "\n".join([f"{verdict}: {file.name}", *event["outlook"]]))
         sheet = sheet_image(display.sheet)
         return io.NodeOutput(str(file), sheet, ui=sheet_preview(display.sheet, sheet, cls))
