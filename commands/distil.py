@@ -30,7 +30,16 @@ def add_parsers(subparsers) -> None:
     distil.add_argument(
         "-o", "--output", type=Path, default=None, metavar="FOLDER", help="of the run (default: output/distil/NAME)"
     )
-    distil.add_argument("--steps", type=bounded_int(1), help="optimiser steps")
+    distil.add_argument(
+        "--steps",
+        type=_steps,
+        metavar="N|auto",
+        help="optimiser steps; auto: until the pictures on held-out pairs come no nearer to the teacher's, and the best of "
+        "them are taken",
+    )
+    distil.add_argument(
+        "--max-steps", type=bounded_int(1), metavar="N", help="with --steps auto: the most (default: 3 times the usual)"
+    )
     distil.add_argument("--rank", type=bounded_int(1), help="of the LoRA")
     distil.add_argument("--learning-rate", type=bounded_float(0), metavar="RATE", help="at its highest")
     distil.add_argument("--batch-size", type=bounded_int(1), metavar="N", help="pairs in one forward pass")
@@ -50,6 +59,11 @@ def add_parsers(subparsers) -> None:
         "--inputs", type=Path, metavar="FOLDER", help="where to put the workflow's example pictures (ComfyUI's input)"
     )
     _add_evaluation_arguments(distil)
+    distil.add_argument(
+        "--learning-curve",
+        action="store_true",
+        help="also train on each half of the pairs, and say what more pairs would bring; takes twice as long again",
+    )
     distil.add_argument("--json", action="store_true", help="report by one JSON object a line on standard output")
     distil.set_defaults(run=run_distil)
 
@@ -84,20 +98,36 @@ def _add_evaluation_arguments(distil: argparse.ArgumentParser) -> None:
     )
 
 
+def _steps(text: str) -> int | str:
+    try:
+        return text if text == "auto" else bounded_int(1)(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}; or auto") from None
+
+
 def run_distil(arguments: argparse.Namespace) -> int:
     """Distils, or goes on with it; returns the exit code."""
     from ..training.dataset.disk.names import check_dataset_name
     from ..training.distil import distil
     from ..training.distil_config import DistilSettings
     from ..training.trainer.config_file import parse_overrides
+    from ..training.trainer.errors import ConfigError
 
+    automatic = arguments.steps == "auto"
+    if arguments.max_steps is not None and not automatic:
+        raise ConfigError(
+            f"--max-steps is {arguments.max_steps}, which belongs to --steps auto; say --steps {arguments.max_steps} for as "
+            "many, or --steps auto"
+        )
     name = check_dataset_name(arguments.name or arguments.datasets[0].resolve().name, "name")
     settings = DistilSettings(
         datasets=arguments.datasets,
         bundle=choose_bundle(arguments.model).folder,
         output=arguments.output or Path("output/distil") / name,
         name=name,
-        steps=arguments.steps,
+        steps=arguments.max_steps if automatic else arguments.steps,
+        automatic_length=automatic,
+        learning_curve=arguments.learning_curve,
         rank=arguments.rank,
         learning_rate=arguments.learning_rate,
         batch_size=arguments.batch_size,

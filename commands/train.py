@@ -146,6 +146,14 @@ class TextDisplay:
         if event.get("by_dataset"):
             self._print("  " + ", ".join(f"{name}: {value:.4f}" for name, value in event["by_dataset"].items()))
 
+    def _on_score(self, event: dict[str, Any]) -> None:
+        best = (
+            "the best"
+            if event["best_step"] == event["step"]
+            else f"best {event['best_score']:.4f} at {event['best_step']}"
+        )
+        self._print(f"step {event['step']}: score of the pictures {event['score']:.4f} ({best})")
+
     def _on_samples(self, event: dict[str, Any]) -> None:
         self._print(f"step {event['step']}: samples in {event['path']}")
 
@@ -160,6 +168,8 @@ class TextDisplay:
         if not event["finished"]:
             self._print(f"stopped at step {event['step']}; the same command goes on from there")
         self._print_datasets(event)
+        if "best_step" in event:
+            self._print(f"the weights of step {event['best_step']} are the best (score {event['best_score']:.4f})")
         print(event["path"])
 
     def _print_datasets(self, event: dict[str, Any]) -> None:

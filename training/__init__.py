@@ -12,6 +12,9 @@ vision_language  models that answer questions about pictures
 workflows   graphs of our nodes, written from Python
 distil      the whole loop's second half: train, compare, hand back a workflow
 distil_config  what it is told, and the configuration of the training
+measuring   a distilled student on held-out pairs
+outlook     what more steps and pairs would bring, in sentences
+learning_curve  students of halves of the pairs, for that
 tiny        how the small bundle was made
 errors      what stops work on datasets
 arguments   types of command line arguments
@@ -33,6 +36,7 @@ __all__ = [
     "label",
     "listing",
     "match",
+    "measuring",
     "packages",
     "pages",
     "tiny",

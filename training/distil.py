@@ -4,41 +4,39 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from html import escape
 from pathlib import Path
+from typing import Any
 
-import torch
-
-from ..ace.bundles.bundle import Bundle, find_bundle
+from ..ace.bundles.bundle import find_bundle
 from ..ace.files import atomic_write
-from ..ace.pipeline import ACEPipeline
-from ..ace.weights.lora import merge_lora, read_lora
+from ..ace.weights.lora import read_lora
 from ..ace.weights.presets import RecommendedSampling
 from .dataset.splits import split_groups
 from .dataset.store import Dataset
-from .distil_config import DistilSettings, make_train_config
-from .evaluate.cases import CaseSettings
+from .distil_config import LONGEST, DistilSettings, make_train_config
 from .evaluate.evaluation import Evaluation
-from .evaluate.few_steps import FewStepSearch, find_fewest_steps
+from .evaluate.few_steps import FewStepSearch
 from .evaluate.page import describe, write_page
-from .evaluate.run import SamplerSettings, evaluate
 from .evaluate.verdict import give_verdict
 from .judge.judges import Judge
 from .judge.opening import FaultTolerantJudge, open_judge, where_pictures_go
-from .trainer.base_model import make_resolution
+from .learning_curve import learning_curve
+from .measuring import measure_student, split_of
+from .outlook import outlook_of_decision, outlook_of_steps
 from .trainer.config import TrainConfig
+from .trainer.data.division import LEAST, held_out_roles, too_few_to_decide
 from .trainer.engine.loop import STOP_NOW
 from .trainer.engine.state import latest_checkpoint
 from .trainer.errors import TrainError
-from .trainer.export import add_metadata
-from .trainer.methods.make import student_sampling
 from .trainer.preparation import never_stop
 from .trainer.reporting import OnEvent, pop_flag_file, silent_event
 from .workflows.replacement import Replacement, choose_example, sampler_resolution, write_rounds
 from .workflows.ui_file import ui_workflow
 
 _HELD_OUT, _ENOUGH_TO_HOLD_OUT = 0.15, 10  # share of the sources; sources
-_LEAST_HELD_OUT = 3  # sources: with fewer, neither Keep Detail nor the number of steps could be chosen by the pictures
+_ENOUGH_FOR_BOTH = 30  # sources, of which some decide the length of the training, and others test it
 
 
 @dataclass(frozen=True)
@@ -52,6 +50,7 @@ class DistilResult:
         evaluation: the numbers on it.
         step: optimiser steps done.
         finished: False if somebody asked to stop, be it during the evaluation; the same call goes on from there.
+        outlook: in sentences, what more steps and, where it was measured, more pairs would bring.
     """
 
     trained: Path
@@ -60,6 +59,7 @@ class DistilResult:
     evaluation: Evaluation | None
     step: int
     finished: bool
+    outlook: tuple[str, ...] = ()
 
 
 def distil(
@@ -89,62 +89,97 @@ def distil(
     should_stop = _or_flag_file(should_stop or never_stop, config.output / STOP_NOW)
     judge = _open_judge(settings, on_event)
     _hold_some_out(settings, config, on_event)
+    config = _with_a_length(settings, config, on_event)
     trained = train(config, on_event=on_event, should_stop=should_stop)
-    evaluation = fewest = report = workflow = None
+    evaluation = measured = report = workflow = None
+    outlook: list[str] = []
     wanted = bool(settings.pairs) and not settings.train_only
     if trained.finished and wanted:
-        fewest, evaluation = _evaluate(settings, config, trained.path, judge, on_event, should_stop)
-    finished = trained.finished and (evaluation is not None or not wanted)
+        measured = measure_student(settings, config, trained.path, judge, on_event, should_stop)
+        evaluation = measured.evaluation
+    if trained.finished:
+        outlook = list(outlook_of_steps(trained, config))
     if evaluation is not None:
-        report = _write_report(settings, evaluation, fewest, _keeps_detail(settings, evaluation))
+        outlook += outlook_of_decision(measured.decided)
+    finished = trained.finished and (evaluation is not None or not wanted)
+    if evaluation is not None and settings.learning_curve:
+        curve = learning_curve(settings, config, measured, on_event, should_stop)
+        finished, outlook = curve is not None, [*outlook, *(curve or [])]
+    if evaluation is not None:
+        report = _write_report(settings, evaluation, measured.fewest, outlook)
     if not settings.train_only:
         workflow = _write_workflow(settings, config, trained.path, evaluation)
-    verdict = give_verdict(evaluation) if evaluation is not None else None
+    result = DistilResult(trained.path, workflow, report, evaluation, trained.step, finished, tuple(outlook))
+    best = None if trained.best is None else trained.best.step
+    on_event(_event(settings, config, result, None if measured is None else measured.fewest, best))
+    return result
+
+
+def _event(
+    settings: DistilSettings, config: TrainConfig, result: DistilResult, fewest: FewStepSearch | None, best: int | None
+) -> dict[str, Any]:
+    """What a program that runs a distillation hears at its end."""
+    evaluation = result.evaluation
+    verdict = None if evaluation is None else give_verdict(evaluation)
     said = [] if verdict is None else [describe(evaluation), verdict.sentence, *([fewest.sentence] if fewest else [])]
-    on_event(
-        {
-            "event": "distilled",
-            "method": config.method,
-            "trained": str(trained.path),
-            "workflow": None if workflow is None else str(workflow),
-            "report": None if report is None else str(report),
-            "verdict": "\n".join(said) or None,
-            "can_replace": None if verdict is None else verdict.answer,
-            "score": None if evaluation is None else evaluation.score,
-            "score_with_detail": None if evaluation is None else evaluation.score_with_detail,
-            "keep_detail": workflow is not None and _keeps_detail(settings, evaluation),
-            "share_of_ceiling": None if evaluation is None else evaluation.share_of_ceiling,
-            "step": trained.step,
-            "finished": finished,
-        }
-    )
-    return DistilResult(trained.path, workflow, report, evaluation, trained.step, finished)
+    return {
+        "event": "distilled",
+        "method": config.method,
+        "trained": str(result.trained),
+        "workflow": None if result.workflow is None else str(result.workflow),
+        "report": None if result.report is None else str(result.report),
+        "verdict": "\n".join([*said, *result.outlook]) or None,
+        "can_replace": None if verdict is None else verdict.answer,
+        "score": None if evaluation is None else evaluation.score,
+        "score_with_detail": None if evaluation is None else evaluation.score_with_detail,
+        "keep_detail": result.workflow is not None and _keeps_detail(settings, evaluation),
+        "share_of_ceiling": None if evaluation is None else evaluation.share_of_ceiling,
+        "step": result.step,
+        "best_step": best,
+        "outlook": list(result.outlook),
+        "finished": result.finished,
+    }
 
 
 def _hold_some_out(settings: DistilSettings, config: TrainConfig, on_event: OnEvent) -> None:
-    """Sets pairs aside where chance has set none: a small dataset whose student cannot be judged proves nothing.
+    """Sets pairs aside where chance has set none, or too few to choose the length by.
 
-    Of several datasets each is looked at by itself, since each is an edit that is to be judged. A run that has begun goes
-    on with the pairs it has, and of a very small dataset each is needed for learning.
+    A small dataset whose student cannot be judged proves nothing. Of several datasets each is looked at by itself, since each
+    is an edit that is to be judged. A run that has begun goes on with the pairs it has, and of a very small dataset each is
+    needed for learning.
     """
-    if not settings.pairs or settings.train_only or latest_checkpoint(config.output / "checkpoints") is not None:
+    judged = bool(settings.pairs) and not settings.train_only
+    if not (judged or settings.automatic_length) or latest_checkpoint(config.output / "checkpoints") is not None:
         return
-    some_are = _split(settings.datasets) == "validation"
+    some_are = split_of(settings.datasets) == "validation"
+    enough = LEAST if settings.automatic_length else 1
     for dataset in map(Dataset, settings.datasets):
-        if any(dataset.rows("validation")):
+        groups = split_groups(dataset.rows())
+        sources = len(set(groups.values()))
+        held_out = len({groups[row.id] for row in dataset.rows("validation")})
+        if sources < _ENOUGH_TO_HOLD_OUT or held_out >= enough:
             continue
         if some_are and dataset.settings.validation_fraction == 0:
             continue  # not chance: pairs of another dataset are meant for the test
-        sources = len(set(split_groups(dataset.rows()).values()))
-        if sources < _ENOUGH_TO_HOLD_OUT:
-            continue
-        counts = dataset.split(max(_HELD_OUT, _LEAST_HELD_OUT / sources), dataset.settings.split_seed)
+        least = 2 * LEAST if settings.automatic_length and sources >= _ENOUGH_FOR_BOTH else LEAST
+        counts = dataset.split(max(_HELD_OUT, least / sources), dataset.settings.split_seed)
         text = (
             f"{counts.validation} of the {counts.pairs} pairs of {dataset.name!r} are kept for the test: the student does "
             "not learn from them, so they show what it is worth. The page of datasets lists them as validation and can "
             "move them back"
         )
         on_event({"event": "notice", "text": text})
+
+
+def _with_a_length(settings: DistilSettings, config: TrainConfig, on_event: OnEvent) -> TrainConfig:
+    """The configuration, or that of a fixed length where the pictures cannot choose one, which is said."""
+    if not settings.automatic_length or held_out_roles(settings.datasets, config.early_stopping.pairs).can_decide:
+        return config
+    usual = None if settings.steps is None else max(1, settings.steps // LONGEST)
+    fixed = make_train_config(replace(settings, automatic_length=False, steps=usual))
+    held_out = sum(1 for folder in settings.datasets for _ in Dataset(folder).rows("validation"))
+    on_event({"event": "notice", "text": too_few_to_decide(held_out, fixed.steps)})
+    return fixed
 
 
 def _open_judge(settings: DistilSettings, on_event: OnEvent) -> Judge | None:
@@ -172,86 +207,6 @@ def _or_flag_file(should_stop: Callable[[], bool], path: Path) -> Callable[[], b
     return stop
 
 
-class _Stopped(Exception):
-    """Somebody asked to stop during the evaluation."""
-
-
-def _evaluate(
-    settings: DistilSettings,
-    config: TrainConfig,
-    lora: Path,
-    judge: Judge | None,
-    on_event: OnEvent,
-    should_stop: Callable[[], bool],
-) -> tuple[FewStepSearch | None, Evaluation | None]:
-    """Finds out how few steps are enough, stores that in the LoRA, and evaluates it so; without an evaluation if stopped."""
-
-    def progress(what: str, done: int, total: int) -> None:
-        on_event({"event": "progress", "what": what, "done": done, "total": total})
-        if should_stop():
-            raise _Stopped
-
-    bundle = find_bundle(settings.bundle)
-    pipeline = _load_student(config, bundle, lora)
-    cases = CaseSettings(
-        split=_split(settings.datasets),
-        max_pairs=settings.pairs,
-        max_rounds=config.data.max_rounds,
-        fill=config.data.fill,
-    )
-    resolution = make_resolution(config.resolution, bundle.defaults)
-    taught = student_sampling(config, bundle.defaults)
-    own = taught or RecommendedSampling.of(bundle.defaults)
-    fewest, sampler = None, SamplerSettings() if taught is None else _sampler(taught)
-    try:
-        if settings.speed_loss:
-            fewest = find_fewest_steps(
-                pipeline,
-                settings.datasets,
-                own=own,
-                cases=cases,
-                resolution=resolution,
-                loss=settings.speed_loss,
-                progress=progress,
-            )
-        if fewest is not None:
-            add_metadata(lora, fewest.chosen.sampling.to_metadata())
-            sampler = _sampler(fewest.chosen.sampling)
-        return fewest, evaluate(
-            pipeline,
-            settings.datasets,
-            cases=cases,
-            sampler=sampler,
-            resolution=resolution,
-            student=f"{bundle.name} with {settings.name}",
-            judge=judge,
-            detail=settings.keep_detail != "off",
-            progress=progress,
-        )
-    except _Stopped:
-        return fewest, None
-
-
-def _sampler(sampling: RecommendedSampling) -> SamplerSettings:
-    return SamplerSettings(0, sampling.steps, sampling.guidance_scale, sampling.guidance_rescale)
-
-
-def _load_student(config: TrainConfig, bundle: Bundle, lora: Path) -> ACEPipeline:
-    """The base model with the LoRA merged in, where and as exactly as it was trained."""
-    on_cpu = config.device == "cpu" or not torch.accelerator.is_available()
-    device = torch.device("cpu") if on_cpu else torch.accelerator.current_accelerator()
-    dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
-    pipeline = ACEPipeline.load(bundle, device=device, dtype=dtype)
-    merge_lora(pipeline.model, read_lora(lora))
-    return pipeline
-
-
-def _split(folders: Sequence[Path]) -> str:
-    """Small datasets may have nothing set aside; the report then says that its pairs were trained on."""
-    held_out = any(True for folder in folders for _ in Dataset(folder).rows("validation"))
-    return "validation" if held_out else "train"
-
-
 def _keeps_detail(settings: DistilSettings, evaluation: Evaluation | None) -> bool:
     """Whether the replacement workflow has Keep Detail switched on."""
     if settings.keep_detail == "auto":
@@ -259,13 +214,16 @@ def _keeps_detail(settings: DistilSettings, evaluation: Evaluation | None) -> bo
     return settings.keep_detail == "on"
 
 
-def _write_report(settings: DistilSettings, evaluation: Evaluation, fewest: FewStepSearch | None, detail: bool) -> Path:
-    said = "switched on" if detail else "switched off"
+def _write_report(
+    settings: DistilSettings, evaluation: Evaluation, fewest: FewStepSearch | None, outlook: Sequence[str]
+) -> Path:
+    said = "switched on" if _keeps_detail(settings, evaluation) else "switched off"
     why = {"auto": "as these numbers say", "on": "as asked for", "off": "as asked for"}[settings.keep_detail]
     folder = settings.output / "report"
     try:
         evaluation.write_json(folder / "evaluation.json")
         more = [f"<p>In the replacement workflow <b>Keep Detail is {said}</b>, {why}.</p>"]
+        more += [f"<p>{escape(sentence)}</p>" for sentence in outlook]
         if fewest is not None:
             fewest.write_json(folder / "steps.json")
             more.append(fewest.to_html())

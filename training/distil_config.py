@@ -21,6 +21,9 @@ KEEP_DETAIL = ("auto", "on", "off")
 
 
 MAX_SPEED_LOSS = 0.5
+LONGEST = 3
+"""Automatic length goes at most so many times as far as the usual number of steps."""
+_MEASUREMENTS = 30  # on the way there
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,9 @@ class DistilSettings:
         bundle: folder of the base model.
         output: folder of the run; the same call with the same folder goes on.
         name: of the LoRA, the workflow and the pictures it saves.
-        steps, rank, learning_rate, batch_size, seed: see :class:`TrainConfig`; None leaves what the configuration says.
+        steps: optimiser steps; None takes what the configuration says. With ``automatic_length`` the most that are taken,
+            None meaning ``LONGEST`` times what the configuration says; a third of it is taken where no length can be chosen.
+        rank, learning_rate, batch_size, seed: see :class:`TrainConfig`; None leaves what the configuration says.
         config: file of everything else; if left out what the bundle recommends, over the shipped ``distil-lora.toml``.
         overrides: single settings of it, nested as in the file.
         device: "auto" or "cpu".
@@ -45,6 +50,9 @@ class DistilSettings:
         judge_model: as that server names it; empty where it has just one.
         speed_loss: share of the score, 0 … 0.5, that may be given up for fewer evaluations of the model, see
             :func:`evaluate.few_steps.find_fewest_steps`. 0 keeps the bundle's steps and guidance.
+        automatic_length: end where the pictures on held-out pairs no longer come nearer to the teacher's, see
+            :class:`EarlyStoppingSection`; with too few of those it is as if this were not set.
+        learning_curve: also train on each half of the pairs, to say what more pairs would bring. Twice as long again.
     """
 
     datasets: Sequence[Path]
@@ -66,6 +74,8 @@ class DistilSettings:
     judge_server: str = ""
     judge_model: str = ""
     speed_loss: float = 0.05
+    automatic_length: bool = False
+    learning_curve: bool = False
 
 
 def small_model_settings(
@@ -124,6 +134,9 @@ def make_train_config(settings: DistilSettings) -> TrainConfig:
         table = _merged(table, _recommended(settings.bundle))
         if len(settings.datasets) > 1:  # each is an edit of its own, with its own teacher
             table["data"]["balance"] = "datasets"
+    if settings.automatic_length:
+        table = _with_early_stopping(table, settings)
+    if settings.config is None:
         _fit_intervals(table, settings)
     if settings.device == "cpu" or not torch.accelerator.is_available():
         table |= {"device": "cpu", "precision": "fp32"}  # bf16 is slower there, and nothing is gained
@@ -167,9 +180,31 @@ def _recommended(bundle: Path) -> dict[str, Any]:
     }
 
 
+def _with_early_stopping(table: dict[str, Any], settings: DistilSettings) -> dict[str, Any]:
+    """A configuration whose run ends by its pictures.
+
+    The rate stays at its highest, so that no step is a bad one to end with. What is measured and handed back is an average
+    of the weights over about one measurement's steps, which evens out the latest of them as a falling rate does.
+    """
+    steps = settings.steps or table.get("steps")
+    if not isinstance(steps, int):
+        return table  # which the trainer's configuration refuses in its own words
+    steps = settings.steps or LONGEST * steps
+    every = max(1, round(steps / _MEASUREMENTS))
+    return _merged(
+        table,
+        {
+            "steps": steps,
+            "ema": 1.0 - 1.0 / max(2, every),
+            "optimizer": {"schedule": "constant"},
+            "early_stopping": {"every": every, "pairs": "all" if settings.train_only else "half"},
+        },
+    )
+
+
 def _fit_intervals(table: dict[str, Any], settings: DistilSettings) -> None:
     """Fits the shipped file's intervals to the number of steps, and puts the cache beside the run."""
-    steps = settings.steps or table["steps"]
+    steps = table["steps"] if settings.automatic_length else settings.steps or table["steps"]
     table["data"]["cache"] = str(settings.output.parent / "training-cache")
     table["optimizer"]["warmup_steps"] = min(table["optimizer"]["warmup_steps"], steps // 10)
     for section, share in (("validation", 10), ("samples", 4), ("checkpoints", 4)):

@@ -25,6 +25,7 @@ from ...training.tiny.world import operations
 from ...training.tiny.world.pictures import Pictures
 
 PAIRS, HELD_OUT = 64, 16
+SIDE = 128  # pixels
 # A teacher may leave a plain drawing as it is, and a mask may miss what it would change.
 _CHECKS = CheckSettings(no_op=False, blank=False, mask=False, near_duplicate=False)
 
@@ -83,21 +84,23 @@ TEACHERS = {
 }
 
 
-def make_pairs(teacher: Teacher, folder: Path, pairs: int = PAIRS, held_out: int = HELD_OUT) -> list[Path]:
+def make_pairs(
+    teacher: Teacher, folder: Path, pairs: int = PAIRS, held_out: int = HELD_OUT, side: int = SIDE
+) -> list[Path]:
     """Two datasets of a teacher's results: pairs to learn from, and pairs that are held out."""
     datasets = []
     for split, count, fraction in (("train", pairs, 0.0), ("validation", held_out, 1.0)):
         dataset = Dataset.open_or_create(folder, split, settings=DatasetSettings(fraction), checks=_CHECKS)
-        _store(teacher, dataset, split, count)
+        _store(teacher, dataset, split, count, side)
         datasets.append(dataset.folder)
     return datasets
 
 
-def _store(teacher: Teacher, dataset: Dataset, split: str, count: int) -> None:
-    first, second = (Pictures(split, (128, 128), seed) for seed in (101, 102))
+def _store(teacher: Teacher, dataset: Dataset, split: str, count: int, side: int) -> None:
+    first, second = (Pictures(split, (side, side), seed) for seed in (101, 102))
     for index in range(count):
         images = (first[index], second[index])[: teacher.images]
-        mask = random_masks(128, 128, seed=index, kind="boxes", style="thick", coverage=(0.15, 0.5))[0]
+        mask = random_masks(side, side, seed=index, kind="boxes", style="thick", coverage=(0.15, 0.5))[0]
         dataset.append(
             Pair(
                 source=images[0].numpy(),

@@ -6,6 +6,7 @@ label            the node Label
 train, distil    the nodes Train and Distil
 server           what pages ask of runs: curves, results, reports
 dataset_sheet    pairs as a picture (private to the room)
+learning         what Train and Distil have in common beside a configuration (private)
 files            configurations, datasets and runs by the names an artist sees (private)
 runs             what came of a run, and the files of its report (private)
 process          the trainer in a process of its own (private)

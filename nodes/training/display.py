@@ -40,6 +40,7 @@ class NodeDisplay:
         self._bar = comfy.utils.ProgressBar(1)
         self._steps = 1
         self._held_out: float | None = None
+        self._score = ""
         self._last_written = self._last_drawn = 0.0
         self._notices: list[str] = []
 
@@ -77,7 +78,8 @@ class NodeDisplay:
         parts = [f"step {event['step']} of {self._steps}", f"loss {event['loss']:.4f}"]
         if self._held_out is not None:
             parts.append(f"held out {self._held_out:.4f}")
-        parts.append(f"{event['seconds_left'] / 60:.1f} min left")
+        minutes = event["seconds_left"] / 60
+        parts += [self._score, f"at most {minutes:.1f} min left"] if self._score else [f"{minutes:.1f} min left"]
         self._write_throttled(" · ".join(parts))
         if time.monotonic() - self._last_drawn >= _CURVE_SECONDS:
             self._draw()
@@ -85,6 +87,9 @@ class NodeDisplay:
     def _on_validation(self, event: Event) -> None:
         self._curve(event)
         self._held_out = event["loss"]
+
+    def _on_score(self, event: Event) -> None:
+        self._score = f"score {event['score']:.3f}, best {event['best_score']:.3f} at step {event['best_step']}"
 
     def _on_samples(self, event: Event) -> None:
         from PIL import Image

@@ -11,6 +11,7 @@ from ..host.node import Node
 from ..host.types import ADVANCED, schema
 from . import files as training_files
 from .asking import MODEL_TOOLTIP
+from .learning import learning_inputs
 from .train import (
     execute_run,
     finish_run,
@@ -69,7 +70,7 @@ class DistilNode(Node):
             description="Turns a captured workflow into a small one: trains a LoRA on its pairs, measures it against the "
             "teacher on held-out pictures, and writes a replacement workflow. The original graph is never touched.",
             search_aliases=["workflow distillation", "LoRA", "replace workflow", "train"],
-            inputs=[*training_inputs("distil"), *_evaluation_inputs()],
+            inputs=[*training_inputs("distil"), *_evaluation_inputs(), *learning_inputs()],
             outputs=[
                 io.String.Output(display_name="lora", tooltip="The LoRA's file in models/loras."),
                 io.String.Output(

@@ -17,6 +17,7 @@ from ..host.types import AceDataset, schema
 from ..recommended import recommended
 from . import files as training_files
 from .display import NodeDisplay
+from .learning import learning_inputs, learning_options
 from .process import (
     Event,
     free_host_memory,
@@ -142,12 +143,14 @@ def prepare_run(
     batch_size: int,
     seed: int,
     config: str,
+    **learning: str,
 ) -> TrainingRun:
     """Checks everything that can be checked before memory is freed and time is spent.
 
     Args:
         kind: "train" or "distil".
         dataset: folder from the socket; None takes ``dataset_name``. The other arguments are the widgets' values.
+        learning: those of :func:`learning_inputs`; what is missing is as configured.
 
     Raises:
         ValueError: something is missing or would be lost.
@@ -172,7 +175,6 @@ def prepare_run(
         "model": found.folder,
         "name": name,
         "output": folder,
-        "steps": steps or None,
         "rank": rank or None,
         "learning-rate": learning_rate or None,
         "batch-size": batch_size or None,
@@ -182,6 +184,7 @@ def prepare_run(
         "set": None if training_files.has_own_cache(file) else f"data.cache={training_files.cache_folder()}",
     }
     options = [f"--{key}={value}" for key, value in settings.items() if value is not None]
+    options += learning_options(steps, **learning)
     return TrainingRun(kind, pairs, found.folder, name, folder, ("distil", str(pairs), "--json", *options))
 
 
@@ -256,7 +259,7 @@ class TrainNode(Node):
             description="Trains a LoRA (or, with a configuration that says so, a whole model or an EditNet) on a dataset of "
             "pairs. Runs beside ComfyUI and frees its models first. Cancel saves; the same settings go on from there.",
             search_aliases=["LoRA", "fine-tune", "finetune", "trainer"],
-            inputs=training_inputs("train"),
+            inputs=[*training_inputs("train"), *learning_inputs()],
             outputs=[
                 io.String.Output(
                     display_name="file",
@@ -278,6 +281,6 @@ class TrainNode(Node):
         display = node_display(cls.hidden.unique_id, run)
         event, file = execute_run(run, display, "--train-only")
         verdict = f"{'done' if event['finished'] else 'stopped'} at step {event['step']}"
-        finish_run(run, display, verdict, f"{verdict}: {file.name}")
+        finish_run(run, display, verdict, "\n".join([f"{verdict}: {file.name}", *event["outlook"]]))
         sheet = sheet_image(display.sheet)
         return io.NodeOutput(str(file), sheet, ui=sheet_preview(display.sheet, sheet, cls))

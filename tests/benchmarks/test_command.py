@@ -17,7 +17,7 @@ def test_the_names_offered_are_the_benchmarks_there_are():
 
 def test_an_unknown_name_is_refused(capsys):
     assert main(["benchmark", "forwards"]) == 1
-    assert "there is no benchmark forwards; choose from forward, edit" in capsys.readouterr().err
+    assert "there is no benchmark forwards; choose from forward, batch" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("json_wanted", [False, True])

@@ -16,6 +16,7 @@ FLOAT64 = {
     "training/evaluate/metrics/perceptual.py": "pictures that are compared, on the CPU since they were decoded",
     "training/evaluate/metrics/similarity.py": "vectors that encoders give on the CPU",
     "training/evaluate/profiles/icebench.py": "pictures as they were read",
+    "training/trainer/data/equivariance.py": "pictures as they were read",
     "training/trainer/learning/objective.py": "timesteps, drawn on the CPU",
 }
 

@@ -79,12 +79,14 @@ class CaseSettings:
         max_pairs: at most so many, spread evenly over the datasets.
         max_rounds: rounds of history to keep, the latest.
         fill: what the model sees under a mask, "keep" or "blank"; as in training.
+        leave_out: pairs that are not evaluated, by the dataset's folder and their id.
     """
 
     split: str | None = "validation"
     max_pairs: int = 32
     max_rounds: int = 4
     fill: str = "keep"
+    leave_out: frozenset[tuple[Path, str]] = frozenset()
 
 
 def choose_rows(folders: Sequence[Path], settings: CaseSettings) -> list[tuple[Dataset, PairRow]]:
@@ -96,7 +98,14 @@ def choose_rows(folders: Sequence[Path], settings: CaseSettings) -> list[tuple[D
     """
     datasets = [Dataset(folder) for folder in folders]
     there = [[(dataset, row) for row in dataset.rows(settings.split)] for dataset in datasets]
-    found = [[one for one in pairs if one[1].labelled] for pairs in there]
+    found = [
+        [
+            (dataset, row)
+            for dataset, row in pairs
+            if row.labelled and (dataset.folder, row.id) not in settings.leave_out
+        ]
+        for pairs in there
+    ]
     if any(there) and not any(found):
         raise EvaluationError(f"none of the {sum(map(len, there))} pairs has an instruction yet. {UNLABELLED_ADVICE}")
     if not any(found):

@@ -5,12 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from ...ace.weights.presets import BundleDefaults
-from ..dataset.disk.names import is_reserved
 from .config_adapters import EditNetSection, LoraSection
-from .config_section import (
+from .config_outputs import (
+    CheckpointSection,
+    EarlyStoppingSection,
+    ExportSection,
+    SamplesSection,
+    ValidationSection,
+)
+from .config_values import (
     Fraction,
     FractionBelowOne,
     NonNegativeFloat,
@@ -21,8 +26,6 @@ from .config_section import (
     Seed,
     StrictBool,
 )
-
-_MAX_NAME_BYTES = 180  # bytes; file systems stop at 255, and temporary names and step numbers need room
 
 
 class ScratchSection(Section):
@@ -141,6 +144,12 @@ class DataSection(Section):
     """Rounds of history to keep, the latest."""
     fill: Literal["keep", "blank"] = "keep"
     """What the model sees under a mask: the picture, or black, as the published model was trained for inpainting."""
+    augment: Literal["off", "auto"] | list[Literal["hflip", "vflip", "crop"]] = "off"
+    """More pictures out of few pairs: hflip mirrors left and right, vflip turns upside down, crop cuts at the scale of the
+    whole; source, references, masks and result alike. auto takes those of the flips that the teacher seems to commute with,
+    judged by the pairs and their words."""
+    subset: Literal["all", "first half", "second half"] = "all"
+    """Which of the pairs to train on: all, or those of one half of their sources, which tells what more pairs would bring."""
     on_bad_pair: Literal["stop", "skip"] = "stop"
     """What happens if a pair cannot be read or makes no sense: stop and name it, or go on without it."""
 
@@ -222,68 +231,6 @@ class OptimizerSection(Section):
     """What linear and cosine end at, as a share of learning_rate."""
 
 
-class ValidationSection(Section):
-    """Loss on held-out pairs, with the same noise and timesteps every time."""
-
-    every: NonNegativeInt = 500
-    """Steps between two measurements; 0 switches them off."""
-    max_examples: PositiveInt = 64
-    """Held-out pairs to measure on."""
-    timesteps: PositiveInt = 4
-    """Noise levels per pair, spread evenly."""
-
-
-class SamplesSection(Section):
-    """Pictures from held-out sources, beside the teacher's."""
-
-    every: NonNegativeInt = 1000
-    """Steps between two sheets; 0 switches them off."""
-    count: PositiveInt = 4
-    """Held-out pairs to draw."""
-    steps: Annotated[int, Field(ge=1, le=1000, strict=True)] | None = None
-    """Of the sampler; this and the next two are what the bundle recommends if left out."""
-    guidance_scale: NonNegativeFloat | None = None
-    guidance_rescale: Fraction | None = None
-
-    def with_defaults(self, defaults: BundleDefaults) -> SamplesSection:
-        """These settings, with a bundle's defaults where they are left out."""
-        names = ("steps", "guidance_scale", "guidance_rescale")
-        return self.model_copy(update={n: getattr(defaults, n) for n in names if getattr(self, n) is None})
-
-
-class CheckpointSection(Section):
-    """What a stopped run continues from."""
-
-    every: NonNegativeInt = 1000
-    """Steps between two checkpoints; 0 writes one at the end only."""
-    keep: PositiveInt = 3
-    """How many of the latest stay."""
-    export: StrictBool = False
-    """Beside each checkpoint also write the LoRA or model itself."""
-
-
-class ExportSection(Section):
-    """The file that comes out."""
-
-    name: str = ""
-    """File name without its ending; that of the output folder if left out."""
-    dtype: Literal["fp32", "bf16", "fp16"] = "fp32"
-    trigger: str = ""
-    """Words that call the edit; the most frequent instruction of the training pairs if left out."""
-    licence: str = ""
-    """A note about the terms of use, stored in the file."""
-    description: str = ""
-    """For people, stored in the file."""
-
-    @field_validator("name")
-    @classmethod
-    def _plain(cls, name: str) -> str:
-        odd = set(name) & set('/\\:*?"<>|') or not name.isprintable() or is_reserved(name)
-        if name and (odd or name[0] in ". " or name[-1] in ". " or len(name.encode()) > _MAX_NAME_BYTES):
-            raise ValueError("this is no file name: folders, leading dots and signs such as : or * cannot be used")
-        return name
-
-
 class TrainConfig(Section):
     """A training run."""
 
@@ -300,7 +247,7 @@ class TrainConfig(Section):
     distil: DistilSection = DistilSection()
     optimizer: OptimizerSection = OptimizerSection()
     steps: PositiveInt
-    """Optimiser steps."""
+    """Optimiser steps; with early stopping the most that are taken."""
     batch_size: PositiveInt = 4
     """Pairs in one forward pass of one process."""
     accumulate: PositiveInt = 1
@@ -319,6 +266,7 @@ class TrainConfig(Section):
     0 is off."""
     validation: ValidationSection = ValidationSection()
     samples: SamplesSection = SamplesSection()
+    early_stopping: EarlyStoppingSection = EarlyStoppingSection()
     checkpoints: CheckpointSection = CheckpointSection()
     export: ExportSection = ExportSection()
     tensorboard: StrictBool = True
@@ -342,6 +290,17 @@ class TrainConfig(Section):
             raise ValueError(
                 f"distil.method is {self.distil.method}, whose teacher is the model without its LoRA, and method is full, "
                 'which leaves no such model. Set method = "lora" (or "editnet")'
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _stops_at_the_full_rate(self) -> TrainConfig:
+        if self.early_stopping.every and self.optimizer.schedule != "constant":
+            raise ValueError(
+                f"early_stopping.every is {self.early_stopping.every} and optimizer.schedule is "
+                f'"{self.optimizer.schedule}", which falls towards the last of all steps; a run that stops before it would '
+                'stop at a high rate. Set optimizer.schedule = "constant", best with an ema of about '
+                "1 - 1 / early_stopping.every, which evens out the latest steps as a falling rate does"
             )
         return self
 

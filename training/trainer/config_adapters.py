@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from .config_section import FractionBelowOne, NonNegativeInt, PositiveFloat, PositiveInt, Section, StrictBool
+from .config_values import FractionBelowOne, NonNegativeInt, PositiveFloat, PositiveInt, Section, StrictBool
 
 
 class LoraSection(Section):

@@ -8,9 +8,11 @@ from typing import Any
 
 from .base_model import make_resolution
 from .config import TrainConfig
+from .data.augmentation import AugmentedBatches
 from .data.batch_sampler import BatchSampler
 from .data.batches import HeldOut, JoinedHeldOut, SampleStore, StoredBatches
 from .data.cache import IndicatorItem
+from .data.division import held_out_roles
 from .data.drawn import DrawnBatches, ExampleEncoder, HeldOutStore, MixedBatches
 from .data.examples import Example
 from .data.source import source_digest
@@ -59,6 +61,20 @@ class DataModule:
         drawn = HeldOutStore(source, self.encoder, count)
         return drawn if stored is None else JoinedHeldOut(stored, drawn)
 
+    def deciding(self) -> SampleStore | None:
+        """The held-out pairs that decide how long the run trains; None where they are too few to decide anything.
+
+        Only stored pairs with a picture that is edited count: those of other kinds have no score.
+        """
+        settings = self.config.early_stopping
+        roles = held_out_roles(self.config.data.datasets, settings.pairs)
+        found = [
+            example
+            for example in self.prepared.examples.validation
+            if example.edited is not None and (example.folder, example.id) in roles.deciding
+        ]
+        return self._store(self._choose(found, settings.max_examples)) if roles.can_decide and found else None
+
     def _choose(self, examples: Sequence[Example], count: int) -> list[Example]:
         if self.config.data.balance == "pairs":
             return subsample(examples, count)
@@ -76,10 +92,13 @@ class DataModule:
             self.memory,
         )
 
-    def _make_stored(self, size: int) -> StoredBatches:
-        examples = self.prepared.examples.train
+    def _make_stored(self, size: int) -> StoredBatches | AugmentedBatches:
+        examples, views = self.prepared.examples.train, self.prepared.examples.views
         groups = [example.folder for example in examples] if self.config.data.balance == "datasets" else None
         order = BatchSampler([example.layout for example in examples], size, self.config.seed, groups)
+        if views:
+            every = [view for one in views for view in (*one.whole, *one.cropped)]
+            return AugmentedBatches(self._store(every), views, order, self.config.seed)
         return StoredBatches(self._store(examples), order, self.config.seed)
 
     def _store(self, examples: Sequence[Example]) -> SampleStore:

@@ -36,7 +36,13 @@ def describe(config: TrainConfig) -> Iterator[str]:
     for layout, number in Counter(example.layout for example in examples.train).most_common():
         frames = ", ".join(f"{width * 8}x{height * 8}" for height, width in layout)
         yield f"{number} pairs of layout {frames} ({sum(h * w // 4 for h, w in layout)} tokens)"
-    items = {item for example in (*examples.train, *examples.validation) for item in items_of(example)}
+    if examples.views:
+        yield f"augmentation adds {len(examples.further_views)} views of them"
+    items = {
+        item
+        for example in (*examples.train, *examples.further_views, *examples.validation)
+        for item in items_of(example)
+    }
     missing = sum(item not in prepared.cache for item in items)
     yield f"{len(items) - missing} of {len(items)} pictures and texts are encoded in {config.data.cache}"
     if not examples.train:

@@ -15,6 +15,7 @@ import torch
 from ...ace.devices import half_precision
 from .base_model import BaseModelFiles, find_base_model, make_resolution
 from .config import TrainConfig
+from .data.augmentation import with_views
 from .data.cache import Cache
 from .data.encoding import drop_uncached, fill_cache
 from .data.examples import Examples, ExampleSettings, make_examples
@@ -109,6 +110,7 @@ def prepare_examples(
         weights=data.weights,
         weight_threshold=data.weight_threshold,
         fill=data.fill,
+        subset=data.subset,
         skip_bad=data.on_bad_pair == "skip",
     )
     source = None if data.source is None else open_source(data.source.name, data.source.options)
@@ -123,6 +125,9 @@ def prepare_examples(
             examples = make_examples(
                 data.datasets, resolution, index, settings, _progress(accelerator, on_event, should_stop)
             )
+            examples, notes = with_views(examples, data.augment)
+            for note in notes if accelerator.is_main_process else ():
+                on_event({"event": "notice", "text": note})
         cache = Cache(data.cache, files.encoders.identity(index, DTYPES[dtype], accelerator.device))
         base = "" if files.weights is None else index.checksum(files.weights)
         if files.lora is not None:

@@ -20,7 +20,7 @@ _FIXED = ("method", "optimizer.name", "model.scratch", "editnet", *_LORA)
 _IGNORED = (
     *("output", "steps", "model", "data.datasets", "data.cache", "data.cache_dtype", "data.keep_in_memory_mb"),
     *("data.on_bad_pair", "gradient_checkpointing", "precision", "device", "validation", "samples", "checkpoints"),
-    *("export", "tensorboard", "plot"),
+    *("early_stopping", "export", "tensorboard", "plot"),
 )
 
 
@@ -91,12 +91,15 @@ def stored_provenance(metadata: Mapping[str, Any], current: Provenance) -> Prove
     )
 
 
-def check_resume(config: TrainConfig, current: Provenance, metadata: Mapping[str, Any], step: int) -> tuple[str, ...]:
+def check_resume(
+    config: TrainConfig, current: Provenance, metadata: Mapping[str, Any], step: int, *, ended: bool = False
+) -> tuple[str, ...]:
     """Compares a run with the checkpoint it is to go on from.
 
     Args:
         config, current: of this call.
         metadata, step: of the checkpoint.
+        ended: early stopping has ended it.
 
     Returns:
         what has changed, in words.
@@ -104,7 +107,7 @@ def check_resume(config: TrainConfig, current: Provenance, metadata: Mapping[str
     Raises:
         TrainError: it belongs to another base model.
         ConfigError: it does not fit the model that the configuration describes.
-        FinishedRunError: it has all its steps, and what it is asked to learn has changed.
+        FinishedRunError: it has all its steps or has stopped by itself, and what it is asked to learn has changed.
     """
     stored = stored_provenance(metadata, current)
     if stored.base_model_sha256 != current.base_model_sha256:
@@ -129,15 +132,17 @@ def check_resume(config: TrainConfig, current: Provenance, metadata: Mapping[str
         )
     data = tuple(_data_changes(stored, current))
     learnt = [_describe_change(*change) for change in changed if not _within(change[0], _IGNORED)]
-    if step >= config.steps and (learnt or data):
-        raise _finished_error(config, step, (*learnt, *data))
+    if (ended or step >= config.steps) and (learnt or data):
+        raise _finished_error(config, step, (*learnt, *data), ended)
     return (*(_describe_change(*change) for change in changed if change[0] != "output"), *data)
 
 
-def _finished_error(config: TrainConfig, step: int, changes: tuple[str, ...]) -> FinishedRunError:
+def _finished_error(config: TrainConfig, step: int, changes: tuple[str, ...], ended: bool) -> FinishedRunError:
+    done = f"has stopped by itself at step {step}" if ended else f"has done all its {step} steps"
+    more = "Raise early_stopping.patience" if ended else f"Set steps to more than {step}"
     return FinishedRunError(
-        f"the run in {config.output} has done all its {step} steps, and since then {'; '.join(changes)}. "
-        f"Nothing would be learnt of that. Set steps to more than {step} to go on with it, or choose another output "
+        f"the run in {config.output} {done}, and since then {'; '.join(changes)}. "
+        f"Nothing would be learnt of that. {more} to go on with it, or choose another output "
         "folder to start anew; the finished file stays as it is",
         step=step,
         changes=changes,

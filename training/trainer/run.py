@@ -10,8 +10,10 @@ import torch
 
 from .base_model import make_model, max_tokens
 from .config import TrainConfig
+from .data.division import too_few_to_decide
 from .data.loader import BatchLoader
 from .data_module import DataModule, data_digest
+from .engine.early_stopping import EarlyStopping, ScoredStep, read_scores
 from .engine.loop import Components, Hooks, Loop
 from .engine.processes import Processes
 from .engine.run_lock import run_lock
@@ -29,9 +31,9 @@ from .export import export_weights, is_exported
 from .learning.optimizer import EMA, make_optimizers, trainable_parameters
 from .methods.make import make_method, student_sampling
 from .monitoring.by_dataset import DatasetProgress, dataset_progress
+from .monitoring.make import make_meter, make_renderer, make_validation
 from .monitoring.plot import plot_losses
 from .monitoring.samples import SampleRenderer, ShardedModel, save_sheet
-from .monitoring.validation import Validation
 from .preparation import Prepared, never_stop, open_accelerator, prepare
 from .reporting import METRICS, OnEvent, Reporter, read_metrics, silent_event, with_train_errors
 from .resume import Provenance, check_resume, checkpoint_metadata, stored_provenance
@@ -45,11 +47,15 @@ class TrainResult:
         path: the exported LoRA or model.
         step: optimiser steps done.
         finished: False if somebody asked to stop; the same call goes on from there.
+        scores: that early stopping measured, in the order of the steps; empty without it.
+        best: of those the one whose weights were exported; None without any.
     """
 
     path: Path
     step: int
     finished: bool
+    scores: tuple[ScoredStep, ...] = ()
+    best: ScoredStep | None = None
 
 
 def train(
@@ -60,12 +66,12 @@ def train(
     Args:
         config: of the run.
         on_event: gets what happens as dictionaries with an "event" (progress, start, step, validation, samples,
-            checkpoint, notice, end).
+            score, checkpoint, notice, end).
         should_stop: asked before every step; when it says yes, the run is saved, the result is written as it is, and
             the call returns.
 
     Raises:
-        FinishedRunError: all steps are done, and the data or settings have changed since.
+        FinishedRunError: all steps are done, or early stopping has ended it, and the data or settings have changed since.
         TrainError: the run cannot start or go on; the message says what is kept.
     """
     on_event = with_train_errors(on_event or silent_event)
@@ -98,15 +104,24 @@ class _Run:
         state = _load_latest(config.output / "checkpoints")
         self.step, changes = 0, ()
         if state is not None:
-            changes = check_resume(config, self.provenance, state.metadata, state.step)
+            scores = read_scores(state.metadata)
+            ended = EarlyStopping(config.early_stopping, scores).stalled
+            changes = check_resume(config, self.provenance, state.metadata, state.step, ended=ended)
             self.step, self.stored_provenance = state.step, stored_provenance(state.metadata, self.provenance)
         self.data = DataModule(config, prepared, self.accelerator)
         self._build()
+        self.stopping = EarlyStopping(config.early_stopping) if config.early_stopping.every else None
         if state is not None:
             self._restore(state)
         self.reporter = processes.on_all(lambda: self._make_reporter(on_event, changes))
-        self.validation = self._make_validation()
-        self.renderer = self._make_renderer()
+        self.validation = make_validation(config, self.data)
+        self.renderer = make_renderer(config, self.data, prepared.files)
+        self.meter = None
+        if self.stopping is not None:
+            self.meter = processes.on_all(lambda: make_meter(config, self.data, prepared.files))
+            if self.meter is None:
+                held_out = len(prepared.examples.validation)
+                self.reporter.event("notice", text=too_few_to_decide(held_out, config.steps))
 
     def _make_reporter(self, on_event: OnEvent, changes: tuple[str, ...]) -> Reporter:
         config, active = self.config, self.processes.is_main
@@ -169,17 +184,25 @@ class _Run:
             "output": str(config.output),
         }
         self.processes.on_main(lambda: self.reporter.event("start", **start))
-        hooks = Hooks(self.save, self.validate, self.draw_samples, self.should_stop)
+        hooks = Hooks(self.save, self.validate, self.draw_samples, self.measure_score, self.is_enough, self.should_stop)
         loop = Loop(config, self.components, hooks, self.reporter, step=self.step, epoch_of=self._epoch_of)
         finished = loop.run()
         datasets = self._measure_datasets(loop.step) if finished else []
         path = self.export(loop.step, config.output / f"{config.name}.safetensors")
         plot = self._plot()
+        best, scores = self._best, () if self.stopping is None else tuple(self.stopping.scores)
         end = {"step": loop.step, "finished": finished, "path": str(path), "plot": None if plot is None else str(plot)}
+        if best is not None:
+            end |= {"best_step": best.step, "best_score": best.score}
         if datasets:
             end["by_dataset"] = {one.name: one.as_dict() for one in datasets}
         self.reporter.event("end", **end)
-        return TrainResult(path, loop.step, finished)
+        return TrainResult(path, loop.step, finished, scores, best)
+
+    @property
+    def _best(self) -> ScoredStep | None:
+        """The step whose weights are handed back; None means the last."""
+        return None if self.stopping is None else self.stopping.best
 
     def _epoch_of(self, number: int) -> float:
         return self.data.batches.epoch_of(self.method.batches_before(number))
@@ -217,12 +240,15 @@ class _Run:
             model=gather_model(model),
             optimizer=gather_optimizers(model, self._unwrapped_optimizers),
             ema=ema,
-            metadata=checkpoint_metadata(self.config, self.provenance),
+            metadata=checkpoint_metadata(self.config, self.provenance)
+            | ({} if self.stopping is None else {"early_stopping": self.stopping.to_metadata()}),
+            best=None if self.stopping is None else self.stopping.weights,
         )
         folder, keep = self.config.output / "checkpoints", self.config.checkpoints.keep
         path = self.processes.on_main(lambda: save_state(folder, state, keep))
         if self.config.checkpoints.export:
-            self.export(step, self.config.output / "exports" / f"{self.config.name}-{step:08d}.safetensors")
+            beside = self.config.output / "exports" / f"{self.config.name}-{step:08d}.safetensors"
+            self.export(step, beside, as_it_is=True)
         return path
 
     def _restore(self, state: RunState) -> None:
@@ -237,6 +263,8 @@ class _Run:
             self.components.ema.reset()
         restore_model(model, state.model)
         restore_optimizers(model, self._unwrapped_optimizers, state.optimizer)
+        if self.stopping is not None and state.best is not None:
+            self.stopping = EarlyStopping(self.config.early_stopping, read_scores(state.metadata), state.best)
 
     def validate(self, step: int) -> None:
         """Measures and reports the loss on held-out pairs, where that is wanted."""
@@ -264,16 +292,41 @@ class _Run:
         if self.renderer is None:
             return
         if self.sharded:
-            latents = self._sample_latents()
+            latents = self._sample_latents(self.renderer)
             self.processes.on_main(lambda: self._write_sheet(step, latents))
         else:
-            self.processes.on_main(lambda: self._write_sheet(step, self._sample_latents()))
+            self.processes.on_main(lambda: self._write_sheet(step, self._sample_latents(self.renderer)))
 
-    def _sample_latents(self) -> list[torch.Tensor | None]:
+    def _sample_latents(self, renderer: SampleRenderer) -> list[torch.Tensor | None]:
         with self.components.eval_model() as model, self.accelerator.autocast(), torch.no_grad():
             if self.sharded:
-                return self.renderer.latents(ShardedModel(model, self.accelerator.device, torch.float32))
-            return self.renderer.latents(self.accelerator.unwrap_model(model))
+                return renderer.latents(ShardedModel(model, self.accelerator.device, torch.float32))
+            return renderer.latents(self.accelerator.unwrap_model(model))
+
+    def measure_score(self, step: int) -> None:
+        """Measures and reports the score on the pairs that decide, and keeps the weights if it is the best."""
+        if self.meter is None:
+            return
+        latents = self._sample_latents(self.meter.renderer) if self.sharded else None
+
+        def measure() -> float:
+            found = self._sample_latents(self.meter.renderer) if latents is None else latents
+            return self.meter.measure(found, self.accelerator.device).score
+
+        score = self.processes.from_main(self.processes.on_main(measure))
+        self.stopping.add(step, score, self._exported_tensors)
+        best = self.stopping.best
+        values = {"score": score, "best_step": best.step, "best_score": best.score}
+        self.processes.on_main(lambda: self.reporter.metrics("score", step, values))
+
+    def is_enough(self) -> bool:
+        """Whether the scores have stopped rising."""
+        return self.meter is not None and self.stopping.stalled
+
+    def _exported_tensors(self) -> dict[str, torch.Tensor]:
+        """Of the model as it is measured; a collective call."""
+        with self.components.eval_model():
+            return gather_model(self.unwrapped_model, frozen=self.config.method == "full")
 
     def _write_sheet(self, step: int, latents: list[torch.Tensor | None]) -> None:
         pixels = self.renderer.sheet(latents, self.accelerator.device)
@@ -281,11 +334,16 @@ class _Run:
         self.reporter.image("samples", step, pixels)
         self.reporter.event("samples", step=step, path=str(path))
 
-    def export(self, step: int, path: Path) -> Path:
-        """Writes the LoRA or the model, with the moving average where there is one.
+    def export(self, step: int, path: Path, *, as_it_is: bool = False) -> Path:
+        """Writes the LoRA or the model, with the moving average where there is one; the best that early stopping has seen.
 
         Its metadata is that of the weights: what has changed since counts only if there was a step with it. Where there
         was none, a file that says the same already is left alone.
+
+        Args:
+            step: optimiser steps done.
+            path: of the file.
+            as_it_is: the weights after this very step, be they the best or not.
 
         Returns:
             the path.
@@ -294,38 +352,20 @@ class _Run:
             TrainError: the file cannot be written.
         """
         provenance = self.provenance if step > self.step else self.stored_provenance
-        metadata = provenance.metadata(self.config, step)
+        best = None if as_it_is else self._best
+        metadata = provenance.metadata(self.config, step if best is None else best.step)
+        if best is not None:
+            metadata |= {"steps_done": str(step), "best_score": f"{best.score:.4f}"}
         (kept,) = self.processes.any(
             self.processes.is_main and step == self.step and is_exported(path, self.config, metadata)
         )
         if kept:
             return path
-        with self.components.eval_model():
-            tensors = gather_model(self.unwrapped_model, frozen=self.config.method == "full")
+        tensors = self._exported_tensors() if best is None else self.stopping.weights
         sampling = student_sampling(self.config, self.prepared.files.defaults)
         metadata |= {} if sampling is None else sampling.to_metadata()  # a distillation may find a cheaper one later
         self.processes.on_main(lambda: export_weights(path, self.config, self.model_config, tensors, metadata))
         return path
-
-    def _make_validation(self) -> Validation | None:
-        config = self.config
-        held_out = self.data.held_out(config.validation.max_examples) if config.validation.every else None
-        if held_out is None:
-            return None
-        return Validation(
-            held_out,
-            timesteps=config.validation.timesteps,
-            batch_size=config.batch_size,
-            seed=config.seed,
-        )
-
-    def _make_renderer(self) -> SampleRenderer | None:
-        config, files = self.config, self.prepared.files
-        held_out = self.data.held_out(config.samples.count) if config.samples.every else None
-        if held_out is None:
-            return None
-        settings = config.samples.with_defaults(files.defaults)
-        return SampleRenderer(held_out, settings, files.encoders.load_vae, config.seed)
 
 
 def _last_validation(metrics: Path) -> int | None:

@@ -24,6 +24,10 @@ export const sentences = {
     "loss {}": "损失 {#0}",
     "held out {}": "留出损失 {#0}",
     "{} min left": "剩余 {#0} 分钟",
+    "at most {} min left": "最多还剩 {#0} 分钟",
+    "score {}, best {} at step {}": "得分 {#0}，最高 {#1}（第 {#2} 步）",
+    "the length of the training cannot be chosen by its pictures: of {} held-out pair{} fewer than {} have different sources that the teacher changes. It trains {} steps; with more pairs held out (`comfyui-ace dataset split DATASET`, or the page of datasets) it stops by itself":
+        "无法根据图像决定训练多久：留出的 {#0} 对图像中，教师改动过的不同源图少于 {#2} 张。将训练 {#3} 步；留出更多图像对后（`comfyui-ace dataset split DATASET`，或在数据集页面上），训练会自行停止",
     "stopped at step {}": "停在第 {#0} 步",
     "{} at step {}": "{0}，第 {#1} 步",
     "no curves for TensorBoard: the package tensorboard is not installed": "没有 TensorBoard 曲线：未安装 tensorboard 包",

@@ -112,6 +112,18 @@ def assert_as_meant(prompt: dict[str, Any], name: str, masked: bool) -> None:
         assert kinds[by_kind["ACEPasteBack"]["mask"][0]] == "LoadImage" and by_kind["ACEPasteBack"]["mask"][1] == 1
 
 
+def test_advanced_fields_take_the_place_of_a_configuration(training_comfy):
+    """One pair is held out, by which no length can be chosen: it takes the usual steps and says so."""
+    fields = {"length": "automatic", "augment": "hflip", "adapter": "lokr", "method": "pairs"}
+    result = training_comfy.run(training("ACETrain", "fields", **fields), timeout=300)
+    assert "cannot be chosen" in result.texts[-1][1]
+    stored = read_lora(lora_file(training_comfy, "fields")).metadata
+    assert (stored["adapter"], stored["steps"]) == ("lokr", str(CONTROLS["steps"]))
+    folder = training_comfy.base_dir / "output" / "train" / "fields" / "checkpoints" / "step-00000003"
+    config = json.loads((folder / "state.json").read_text())["config"]
+    assert config["data"]["augment"] == ["hflip"] and config["early_stopping"]["every"] == 0
+
+
 def test_cancel_leaves_a_usable_lora_and_the_same_node_goes_on(training_comfy):
     graph = training("ACETrain", "cancelled", steps=400)
     prompt = training_comfy.queue(graph)

@@ -124,9 +124,9 @@ class Cache:
         common = [CACHE_VERSION, type(item).__name__, str(identity.dtype)]
         if isinstance(item, PictureItem):
             blanked = None if item.blanked is None else item.blanked.digest
-            return [*common, identity.vae, item.digest, fit_numbers(item.fit), blanked]
+            return [*common, identity.vae, item.digest, fit_numbers(item.fit), blanked, *_flipped(item)]
         if isinstance(item, MaskItem):
-            return [*common, item.digest, fit_numbers(item.fit)]
+            return [*common, item.digest, fit_numbers(item.fit), *_flipped(item)]
         text = item.text if isinstance(item, TextItem) else None
         return [*common, identity.text_encoder, identity.tokenizer, str(identity.text_dtype), text]
 
@@ -135,9 +135,15 @@ class Cache:
         header = {"kind": type(item).__name__.removesuffix("Item").lower(), "cache_version": str(CACHE_VERSION)}
         if isinstance(item, (PictureItem, MaskItem)):
             header |= {"file": item.path.name, "file_sha256": item.digest, "fit": item.fit.describe()}
+            header |= {"flip": item.flip} if item.flip else {}
         if isinstance(item, TextItem):
             header["text"] = item.text
         return header
+
+
+def _flipped(item: PictureItem | MaskItem) -> list[str]:
+    """As it is written into a key; nothing for what is not flipped, whose keys are then those of earlier versions."""
+    return [item.flip] if item.flip else []
 
 
 def read_tensor(path: Path) -> tuple[torch.Tensor, Mapping[str, str]]:

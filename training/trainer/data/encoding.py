@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,7 +27,7 @@ from ..progress import Progress, silent_progress
 from .cache import Cache, EncoderIdentity, IndicatorItem, Item, TextItem
 from .examples import Example, Examples
 from .file_index import FileIndex
-from .items import MaskItem, PictureItem
+from .items import FLIPS, MaskItem, PictureItem
 from .text_troubles import TextTroubles
 
 _log = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ def fill_cache(
         DataError: a picture cannot be decoded (its pair is named), or the disk is full.
     """
     owners: dict[Item, Example] = {}
-    for example in (*examples.train, *examples.validation):
+    for example in (*examples.train, *examples.further_views, *examples.validation):
         for item in items_of(example):
             owners.setdefault(item, example)
     missing = [item for item in (IndicatorItem(), *owners) if item not in cache]
@@ -143,17 +143,20 @@ def drop_uncached(examples: Examples, cache: Cache) -> Examples:
         DataError: nothing is left to train on.
     """
 
-    def kept(split: Sequence[Example]) -> tuple[Example, ...]:
-        return tuple(example for example in split if all(item in cache for item in items_of(example)))
+    def is_there(example: Example) -> bool:
+        return all(item in cache for item in items_of(example))
 
-    train, validation = kept(examples.train), kept(examples.validation)
+    # A picture that cannot be decoded lacks all its views.
+    views = dict(zip(examples.train, examples.views, strict=False))
+    train, validation = (tuple(filter(is_there, split)) for split in (examples.train, examples.validation))
     lost = len(examples.train) + len(examples.validation) - len(train) - len(validation)
     if not lost:
         return examples
     if not train:
         raise DataError("no pair could be encoded; see the messages above")
     left_out = {**examples.left_out, "pictures cannot be decoded": lost}
-    return replace(examples, train=train, validation=validation, left_out=left_out)
+    views = tuple(views[example] for example in train if example in views)
+    return replace(examples, train=train, validation=validation, left_out=left_out, views=views)
 
 
 def _encode_item(
@@ -189,12 +192,13 @@ def fitted_pixels(item: PictureItem | MaskItem) -> torch.Tensor:
         ImageError, ValueError: the file is damaged or has changed.
     """
     if isinstance(item, MaskItem):
-        return _latent_mask(item)
+        return _latent_mask(item).flip(FLIPS[item.flip])
     image = torch.from_numpy(read_image(item.path).pixels)[None].float() / 255.0
     mask, fill = None, "keep"
     if item.blanked is not None:
         mask, fill = _read_mask(item.blanked), "blank"
-    return FittedFrame(Frame(image, mask, "", indicator(0), 0, fill), item.fit, None).image()
+    fitted = FittedFrame(Frame(image, mask, "", indicator(0), 0, fill), item.fit, None).image()
+    return fitted.movedim(-1, 1).flip(FLIPS[item.flip]).movedim(1, -1)
 
 
 def _read_mask(item: MaskItem) -> torch.Tensor:

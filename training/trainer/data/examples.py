@@ -25,6 +25,7 @@ from ...errors import DatasetError
 from ...listing import first_lines
 from ..errors import DataError
 from ..progress import Progress, silent_progress
+from .division import outside_subset
 from .file_index import FileIndex
 from .items import MaskItem, PictureItem, Size, fit_numbers
 from .placeholders import Placeholders
@@ -82,6 +83,19 @@ class Example:
 
 
 @dataclass(frozen=True)
+class Views:
+    """What augmentation makes of one example: the same edit in other pictures.
+
+    Attributes:
+        whole: of the example's own layout, itself the first.
+        cropped: parts of it, all of one smaller layout; empty where there are none.
+    """
+
+    whole: tuple[Example, ...]
+    cropped: tuple[Example, ...] = ()
+
+
+@dataclass(frozen=True)
 class Examples:
     """What a run trains on and is measured on.
 
@@ -90,6 +104,7 @@ class Examples:
         left_out: pairs that are not used, by reason.
         instruction: the most frequent one of the training pairs.
         triggers: the same within each dataset.
+        views: of each of the training examples, in their order; empty without augmentation.
     """
 
     train: tuple[Example, ...]
@@ -97,6 +112,12 @@ class Examples:
     left_out: dict[str, int] = field(default_factory=dict)
     instruction: str = ""
     triggers: dict[str, str] = field(default_factory=dict)
+    views: tuple[Views, ...] = ()
+
+    @property
+    def further_views(self) -> tuple[Example, ...]:
+        """What augmentation has added to the training examples."""
+        return tuple(view for views in self.views for view in (*views.whole[1:], *views.cropped))
 
     @property
     def digest(self) -> str:
@@ -106,6 +127,8 @@ class Examples:
             for example in split:
                 digest.update(_describe(example).encode())
             digest.update(b"\0")
+        for example in self.further_views:
+            digest.update(_describe(example).encode())
         return digest.hexdigest()
 
 
@@ -122,6 +145,7 @@ class ExampleSettings:
     weights: str = "soft"
     weight_threshold: float = 0.5
     fill: str = "keep"
+    subset: str = "all"
     skip_bad: bool = False
 
 
@@ -156,7 +180,11 @@ def make_examples(
             raise DataError(str(error)) from error
         files.scan((folder / name for row in rows.values() for name in _picture_files(row)), progress)
         builder = _Builder(folder, name, rows, resolution, files, settings)
+        outside = outside_subset(rows.values(), settings.subset)
         for row in rows.values():
+            if row.id in outside:
+                left_out[f"not in the {settings.subset}"] += 1
+                continue
             try:
                 example = builder.build(row)
             except _LeftOut as reason:
@@ -338,7 +366,7 @@ def _describe(example: Example) -> str:
     """One line of JSON, without paths: the same pairs elsewhere are the same pairs."""
 
     def picture(item: PictureItem | MaskItem | None):
-        return None if item is None else [item.digest, *fit_numbers(item.fit)]
+        return None if item is None else [item.digest, *fit_numbers(item.fit), *([item.flip] if item.flip else [])]
 
     parts = [
         example.id,

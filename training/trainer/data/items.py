@@ -9,25 +9,32 @@ from ....ace.pictures.fit import Fit
 from ....ace.pictures.preprocess import LATENT_PIXELS
 
 Size = tuple[int, int]
+FLIPS = {"": (), "h": (-1,), "v": (-2,), "hv": (-1, -2)}
+"""Dimensions of (…, H, W) along which a picture is reversed: left and right, upside down, both."""
 
 
 @dataclass(frozen=True)
 class MaskItem:
-    """A mask file at one size."""
+    """A mask file at one size, flipped after that as :data:`FLIPS` says."""
 
     path: Path
     digest: str
     fit: Fit
+    flip: str = ""
 
 
 @dataclass(frozen=True)
 class PictureItem:
-    """A picture file at one size; ``blanked`` is the mask under which its pixels are hidden, if they are."""
+    """A picture file at one size, flipped after that as :data:`FLIPS` says.
+
+    ``blanked`` is the mask under which its pixels are hidden, if they are; it is not flipped by itself.
+    """
 
     path: Path
     digest: str
     fit: Fit
     blanked: MaskItem | None = None
+    flip: str = ""
 
     @property
     def latent_size(self) -> Size:

@@ -67,17 +67,21 @@ class Hooks:
         save: writes a checkpoint for a step and returns its place (on the first process).
         validate: measures the loss on held-out pairs at a step.
         draw_samples: draws pictures from held-out pairs at a step.
+        measure_score: measures the score of the pictures on held-out pairs at a step, for early stopping.
+        is_enough: whether no more steps are wanted, as the scores say; the same on every process.
         should_stop: asked before every step.
     """
 
     save: Callable[[int], Path | None]
     validate: Callable[[int], None]
     draw_samples: Callable[[int], None]
+    measure_score: Callable[[int], None]
+    is_enough: Callable[[], bool]
     should_stop: Callable[[], bool]
 
 
 class Loop:
-    """Runs optimiser steps until all are done or somebody asks to stop.
+    """Runs optimiser steps until all are done, more would bring nothing, or somebody asks to stop.
 
     Args:
         config: of the run.
@@ -107,10 +111,10 @@ class Loop:
         self._seconds: list[float] = []
 
     def run(self) -> bool:
-        """Trains until all steps are done or somebody asks to stop. A checkpoint is written either way.
+        """Trains until all steps are done, more would bring nothing, or somebody asks to stop; then writes a checkpoint.
 
         Returns:
-            whether all steps are done.
+            whether nothing is left to do.
 
         Raises:
             DataError: a pair cannot be read; what was trained before is saved.
@@ -128,10 +132,13 @@ class Loop:
                 raise
             kind = DataError if isinstance(error, DataError) else TrainError
             raise kind(f"{error} ({kept})") from error
-        return self.step >= self.config.steps
+        return self._is_done()
+
+    def _is_done(self) -> bool:
+        return self.step >= self.config.steps or self.hooks.is_enough()
 
     def _steps(self) -> None:
-        while self.step < self.config.steps:
+        while not self._is_done():
             stop, save = self._requests()
             if stop:
                 break
@@ -248,13 +255,14 @@ class Loop:
 
     def _periodic_actions(self) -> None:
         """The checkpoint comes last: after a kill in between, the run goes on before this step and does all again."""
-        config = self.config
-        for every, action in (
-            (config.validation.every, self.hooks.validate),
-            (config.samples.every, self.hooks.draw_samples),
-            (config.checkpoints.every, lambda _step: self._save()),
+        config, is_last = self.config, self.step == self.config.steps
+        for every, action, at_the_end in (
+            (config.validation.every, self.hooks.validate, False),
+            (config.samples.every, self.hooks.draw_samples, False),
+            (config.early_stopping.every, self.hooks.measure_score, True),
+            (config.checkpoints.every, lambda _step: self._save(), False),
         ):
-            if every and self.step % every == 0:
+            if every and (self.step % every == 0 or (at_the_end and is_last)):
                 action(self.step)
 
     def _save(self) -> None:

@@ -44,6 +44,13 @@ class Processes:
         numbers = torch.tensor([float(flag) for flag in flags], device=self.accelerator.device)
         return tuple(number > 0 for number in self.accelerator.reduce(numbers, "sum").tolist())
 
+    def from_main(self, number: float | None) -> float:
+        """A number that only the main process has, others bringing None; a collective call."""
+        if self.is_single:
+            return number
+        mine = torch.tensor(number or 0.0, device=self.accelerator.device)
+        return self.accelerator.reduce(mine, "sum").item()
+
     def on_all(self, action: Callable[[], T]) -> T:
         """Calls a function in every process; the function itself must not be collective.
 

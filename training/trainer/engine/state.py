@@ -39,6 +39,7 @@ class RunState:
     Attributes:
         step: optimiser steps done.
         model, optimizer, ema: tensors by name; ``ema`` is None without a moving average.
+        best: the weights that had the best score so far; None without early stopping.
         metadata: configuration, and hashes of base model and data.
     """
 
@@ -47,6 +48,7 @@ class RunState:
     optimizer: Mapping[str, torch.Tensor]
     ema: Mapping[str, torch.Tensor] | None
     metadata: Mapping[str, Any]
+    best: Mapping[str, torch.Tensor] | None = None
 
 
 def save_state(folder: Path, state: RunState, keep: int) -> Path:
@@ -63,7 +65,7 @@ def save_state(folder: Path, state: RunState, keep: int) -> Path:
 
     final = folder / f"step-{state.step:08d}"
     building = folder / f".{final.name}.part"
-    files = {"model": state.model, "optimizer": state.optimizer, "average": state.ema}
+    files = {"model": state.model, "optimizer": state.optimizer, "average": state.ema, "best": state.best}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(building, ignore_errors=True)
@@ -111,13 +113,14 @@ def load_state(path: Path) -> RunState:
         metadata = json.loads((path / "state.json").read_text(encoding="utf-8"))
         if metadata["version"] > STATE_VERSION:
             raise TrainError(f"{path} was written by a newer version of ACE Edit; update to go on from it")
-        ema = path / "average.safetensors"
+        ema, best = path / "average.safetensors", path / "best.safetensors"
         return RunState(
             step=int(metadata["step"]),
             model=load_file(path / "model.safetensors"),
             optimizer=load_file(path / "optimizer.safetensors"),
             ema=load_file(ema) if ema.is_file() else None,
             metadata=metadata,
+            best=load_file(best) if best.is_file() else None,
         )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise TrainError(

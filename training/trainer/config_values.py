@@ -1,4 +1,4 @@
-"""What all sections of the configuration share: strict numbers and switches, and that unknown keys are rejected."""
+"""Kinds of values that a configuration holds, and the table that they stand in."""
 
 from __future__ import annotations
 
