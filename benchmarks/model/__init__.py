@@ -1,3 +1,3 @@
 """The network and its sampler: what they cost beside the bare sums."""
 
-__all__ = ["forward", "growth", "guidance", "imports", "matmul", "pixart", "preparation"]
+__all__ = ["batch", "compiled", "flops", "forward", "growth", "guidance", "imports", "matmul", "pixart", "preparation"]

@@ -1,7 +1,9 @@
 """The trainer: from datasets of pairs to a LoRA, an EditNet or a whole model. `run.train` is the door; no ComfyUI in here.
 
 config, config_file   what can be set; TOML and overrides
-config_adapters, config_outputs, config_values   parts of it: what is trained beside a frozen model, what is measured and written, kinds of values
+config_adapters       parts of it: what is trained beside a frozen model,
+config_outputs        what is measured and written,
+config_values         and the kinds of values that all sections share
 run                   a training from its configuration to the file that comes out
 preparation           devices, files, examples and cache, before a model is opened
 base_model            the model a run starts from, set up for training

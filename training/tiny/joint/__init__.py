@@ -9,4 +9,4 @@ noise while more are drawn, so that neither the cores nor the GPU wait. The text
 profits more from the pictures than from any task on words alone.
 """
 
-__all__: list[str] = []
+__all__ = ["drawing"]
