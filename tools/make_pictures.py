@@ -1,4 +1,4 @@
-"""Makes ``pictures/``: the photographs that the workflows use, and masks of what they show.
+"""Makes ``pictures/``: the photographs and drawings that the workflows use, and masks of what the photographs show.
 
     .venv/bin/python tools/make_pictures.py
 
@@ -11,12 +11,15 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from comfyui_ace.training.tiny.world.landscapes import draw_landscape
 from comfyui_ace.training.tiny.world.photographs import whole
 from PIL import Image, ImageDraw
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "pictures"
 _LONGEST = 640  # pixels
 _QUALITY = 88
+_DRAWN = 512  # pixels of a drawing's side
 _WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
@@ -55,6 +58,10 @@ EXAMPLES_MADE = (
 )
 
 
+DRAWINGS = {"house": 407}
+"""Landscapes of ace-tiny's small world, each by the number that it is drawn from."""
+
+
 def make(example: Example) -> tuple[Image.Image, Image.Image]:
     """The photograph, and its mask of the same size: white is what it shows."""
     photo = whole(example.photograph)
@@ -77,8 +84,15 @@ def main() -> None:
         photo, mask = make(example)
         photo.save(EXAMPLES / "photos" / f"{example.name}.jpg", quality=_QUALITY)
         mask.save(EXAMPLES / "masks" / f"{example.name}.png", optimize=True)
+    (EXAMPLES / "drawings").mkdir(exist_ok=True)
+    for name, number in DRAWINGS.items():
+        rng = np.random.default_rng(number)
+        draw_landscape(rng).paint(rng, _DRAWN, _DRAWN).save(EXAMPLES / "drawings" / f"{name}.png", optimize=True)
     total = sum(file.stat().st_size for file in EXAMPLES.rglob("*") if file.is_file())
-    print(f"{len(EXAMPLES_MADE)} photographs with masks, {total / 1e6:.1f} MB in all", file=sys.stderr)
+    print(
+        f"{len(EXAMPLES_MADE)} photographs with masks, {len(DRAWINGS)} drawings, {total / 1e6:.1f} MB in all",
+        file=sys.stderr,
+    )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""The pack's own photographs, copied into ComfyUI's input folder as soon as a graph names them.
+"""The pack's own photographs and drawings, copied into ComfyUI's input folder as soon as a graph names them.
 
 So a workflow that comes with the pack runs on a fresh install, with the nodes that an artist loads pictures with anyway, and
 the input folder of whoever opens none stays as it is. All names begin with :data:`PREFIX`::
 
     ACE Edit cat.jpg           a photograph
+    ACE Edit house.png         a drawing
     ACE Edit cat masked.png    the same, its subject marked as the host's mask editor does it
     ACE Edit photos            a folder with all of them
     ACE Edit masks             their masks, under the same names
@@ -25,7 +26,7 @@ from ...ace.files import atomic_write, rename
 PREFIX = "ACE Edit "
 ROUTE = "/ace/examples"
 _SHIPPED = Path(__file__).resolve().parents[2] / "pictures"
-_PHOTOS, _MASKS = _SHIPPED / "photos", _SHIPPED / "masks"
+_PHOTOS, _MASKS, _DRAWINGS = (_SHIPPED / folder for folder in ("photos", "masks", "drawings"))
 _MASKED = " masked.png"
 
 
@@ -63,6 +64,11 @@ def provide(names: Iterable[str]) -> list[str]:
 def _make(name: str, root: Path) -> bool:
     if fill := _FOLDERS.get(name):
         _make_folder(root / name, fill)
+        return True
+    drawing = _DRAWINGS / name.removeprefix(PREFIX)
+    if drawing in _DRAWINGS.glob("*.png"):
+        with atomic_write(root / name) as temporary:
+            shutil.copyfile(drawing, temporary)
         return True
     stem = name.removeprefix(PREFIX).removesuffix(_MASKED if name.endswith(_MASKED) else ".jpg")
     if stem not in {file.stem for file in _PHOTOS.glob("*.jpg")}:
