@@ -1,4 +1,4 @@
-"""The pack's own photographs reach the input folder when, and only when, a graph names them."""
+"""The pack's own photographs and drawings reach the input folder when, and only when, a graph names them."""
 
 from __future__ import annotations
 
@@ -39,6 +39,13 @@ def test_a_prompt_that_names_an_example_runs_on_a_fresh_install(comfy, folder):
     comfy.run(loads("ACE Edit cat.jpg"))
     assert examples(folder) == ["ACE Edit cat.jpg"]
     assert (folder / "ACE Edit cat.jpg").read_bytes() == (PACK_ROOT / "pictures" / "photos" / "cat.jpg").read_bytes()
+
+
+def test_a_drawing_is_an_example_too(comfy, folder):
+    comfy.run(loads("ACE Edit house.png"))
+    assert examples(folder) == ["ACE Edit house.png"]
+    shipped = PACK_ROOT / "pictures" / "drawings" / "house.png"
+    assert (folder / "ACE Edit house.png").read_bytes() == shipped.read_bytes()
 
 
 def test_what_the_artist_changed_stays(comfy, folder):
