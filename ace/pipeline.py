@@ -117,8 +117,11 @@ class ACEPipeline:
             (build_editnet(file, model.config, dtype=model.dtype, device=model.device), strength)
             for file, strength in editnets
         ]
+        plain = model
+        while isinstance(plain, ModelWithEditNet):  # of an earlier call
+            plain = plain.base
         for lora, strength in loras:
-            merge_lora(model, lora, strength)
+            merge_lora(plain, lora, strength)
         for branch, strength in branches:
             model = ModelWithEditNet(model, branch, strength).eval()
         result, given = replace(self, model=model), [*loras, *editnets]

@@ -156,13 +156,13 @@ def _hold_some_out(settings: DistilSettings, config: TrainConfig, on_event: OnEv
     for dataset in map(Dataset, settings.datasets):
         groups = split_groups(dataset.rows())
         sources = len(set(groups.values()))
-        held_out = len({groups[row.id] for row in dataset.rows("validation")})
-        if sources < _ENOUGH_TO_HOLD_OUT or held_out >= enough:
+        held_out = {groups[row.id] for row in dataset.rows("validation")}
+        if sources < _ENOUGH_TO_HOLD_OUT or len(held_out) >= enough:
             continue
         if some_are and dataset.settings.validation_fraction == 0:
             continue  # not chance: pairs of another dataset are meant for the test
         least = 2 * LEAST if settings.automatic_length and sources >= _ENOUGH_FOR_BOTH else LEAST
-        counts = dataset.split(max(_HELD_OUT, least / sources), dataset.settings.split_seed)
+        counts = dataset.split(max(_HELD_OUT, least / sources), dataset.settings.split_seed, held_out)
         text = (
             f"{counts.validation} of the {counts.pairs} pairs of {dataset.name!r} are kept for the test: the student does "
             "not learn from them, so they show what it is worth. The page of datasets lists them as validation and can "

@@ -58,6 +58,24 @@ def _choice(name: str, options: tuple[str, ...], tooltip: str) -> io.Input:
     )
 
 
+def check_learning(trained: str, config: str, *, adapter: str = AS_CONFIGURED, **_others: str) -> None:
+    """Whether the fields suit what a configuration trains.
+
+    Args:
+        trained: "lora", "full" or "editnet", as the configuration says.
+        config: its name.
+        adapter: the field's value.
+
+    Raises:
+        ValueError: an adapter was chosen where none is trained.
+    """
+    if trained != "lora" and adapter != AS_CONFIGURED:
+        raise ValueError(
+            f'adapter is {adapter}, but {config} trains no LoRA (method = "{trained}"): set adapter to "{AS_CONFIGURED}", or '
+            "choose another configuration"
+        )
+
+
 def learning_options(
     steps: int,
     *,

@@ -17,7 +17,7 @@ from ..host.types import AceDataset, schema
 from ..recommended import recommended
 from . import files as training_files
 from .display import NodeDisplay
-from .learning import learning_inputs, learning_options
+from .learning import check_learning, learning_inputs, learning_options
 from .process import (
     Event,
     free_host_memory,
@@ -165,6 +165,7 @@ def prepare_run(
             f'{config} trains something else (method = "{method}"), and a distillation makes a LoRA: choose another '
             "configuration, or use the Train node"
         )
+    check_learning(method, config, **learning)
     training_files.model_path(method, name)
     found = paths.installed_bundle(bundle)
     if found is None:

@@ -10,7 +10,7 @@ import pytest
 from comfyui_ace.ace.weights.lora import read_lora
 from comfyui_ace.cli import main
 from comfyui_ace.training.dataset.store import Dataset
-from comfyui_ace.training.distil import distil
+from comfyui_ace.training.distil import _hold_some_out, distil
 from comfyui_ace.training.distil_config import DistilSettings, make_train_config
 from comfyui_ace.training.trainer.data.division import held_out_roles
 from comfyui_ace.training.trainer.errors import ConfigError, FinishedRunError
@@ -110,6 +110,16 @@ def test_pairs_are_set_aside_where_too_few_are_to_decide(settings, tmp_path):
     large = make_dataset(tmp_path / "thirty", 30, 0)
     distil(replace(settings, datasets=[large.folder], output=tmp_path / "second", train_only=True))
     assert len(list(large.rows("validation"))) == 6
+
+
+def test_pairs_that_somebody_has_held_out_stay_so_where_more_are_needed(settings, tmp_path):
+    dataset = make_dataset(tmp_path / "ten", 12, 0)
+    for chosen in dataset.ids():  # whichever it is, chance would have chosen others beside it
+        dataset.rewrite(lambda row, chosen=chosen: replace(row, split="validation" if row.id == chosen else "train"))
+        run = replace(settings, datasets=[dataset.folder], output=tmp_path / chosen)
+        _hold_some_out(run, make_train_config(run), lambda _event: None)
+        held_out = {row.id for row in dataset.rows("validation")}
+        assert len(held_out) == 3 and chosen in held_out
 
 
 def test_a_finished_run_is_not_asked_for_another_length_in_vain(settings):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Protocol
 
 
@@ -61,7 +61,9 @@ def split_groups(rows: Iterable[Divisible]) -> dict[str, str]:
     return {pair_id: root(name) for pair_id, name in own.items()}
 
 
-def choose_validation(groups: Iterable[str], fraction: float, seed: int) -> set[str]:
+def choose_validation(
+    groups: Iterable[str], fraction: float, seed: int, first: Collection[str] = frozenset()
+) -> set[str]:
     """Chooses the groups to hold out: as near to ``fraction`` of them as whole numbers allow.
 
     A fraction above 0 holds out at least one group and below 1 leaves at least one for training, given two or more.
@@ -70,8 +72,9 @@ def choose_validation(groups: Iterable[str], fraction: float, seed: int) -> set[
         groups: as ``split_groups`` gives them, each as often as it has pairs.
         fraction: 0 to 1.
         seed: which groups.
+        first: groups that are chosen before any other.
     """
-    ordered = sorted(set(groups), key=lambda group: (split_position(group, seed), group))
+    ordered = sorted(set(groups), key=lambda group: (group not in first, split_position(group, seed), group))
     count = round(fraction * len(ordered))
     if len(ordered) >= 2:
         count = max(count, 1) if fraction > 0 else count

@@ -12,7 +12,7 @@ import hashlib
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -278,7 +278,7 @@ class Dataset:
         with self._mutex, locked(self.folder):
             return self._rewrite(change)
 
-    def split(self, fraction: float, seed: int = 0) -> DatasetCounts:
+    def split(self, fraction: float, seed: int = 0, first: Collection[str] = frozenset()) -> DatasetCounts:
         """Divides the pairs anew into train and validation.
 
         Variants of a source and rounds of a history stay together; later pairs follow the same fraction and seed.
@@ -286,6 +286,7 @@ class Dataset:
         Args:
             fraction: share of the sources that goes to validation, 0 to 1.
             seed: which sources.
+            first: groups, see :func:`split_groups`, that go to validation before any other.
 
         Raises:
             DatasetError: the fraction is out of range, or the disk refuses.
@@ -293,7 +294,7 @@ class Dataset:
         settings = DatasetSettings(fraction, seed)
         with self._mutex, locked(self.folder):
             groups = split_groups(self.rows())
-            held_out = choose_validation(groups.values(), fraction, seed)
+            held_out = choose_validation(groups.values(), fraction, seed, first)
             self._write(SETTINGS, settings.to_json())
             self.settings = settings
             self._rewrite(lambda row: replace(row, split="validation" if groups[row.id] in held_out else "train"))

@@ -30,7 +30,7 @@ from .engine.state import (
 from .export import export_weights, is_exported
 from .learning.optimizer import EMA, make_optimizers, trainable_parameters
 from .methods.make import make_method, student_sampling
-from .monitoring.by_dataset import DatasetProgress, dataset_progress
+from .monitoring.by_dataset import DatasetProgress, dataset_progress, last_validation
 from .monitoring.make import make_meter, make_renderer, make_validation
 from .monitoring.plot import plot_losses
 from .monitoring.samples import SampleRenderer, ShardedModel, save_sheet
@@ -104,8 +104,8 @@ class _Run:
         state = _load_latest(config.output / "checkpoints")
         self.step, changes = 0, ()
         if state is not None:
-            scores = read_scores(state.metadata)
-            ended = EarlyStopping(config.early_stopping, scores).stalled
+            early = config.early_stopping
+            ended = bool(early.every) and EarlyStopping(early, read_scores(state.metadata)).stalled
             changes = check_resume(config, self.provenance, state.metadata, state.step, ended=ended)
             self.step, self.stored_provenance = state.step, stored_provenance(state.metadata, self.provenance)
         self.data = DataModule(config, prepared, self.accelerator)
@@ -263,7 +263,9 @@ class _Run:
             self.components.ema.reset()
         restore_model(model, state.model)
         restore_optimizers(model, self._unwrapped_optimizers, state.optimizer)
-        if self.stopping is not None and state.best is not None:
+        old, new = self.stored_provenance, self.provenance
+        comparable = (old.dataset_sha256, old.encoders_sha256) == (new.dataset_sha256, new.encoders_sha256)
+        if self.stopping is not None and state.best is not None and comparable:
             self.stopping = EarlyStopping(self.config.early_stopping, read_scores(state.metadata), state.best)
 
     def validate(self, step: int) -> None:
@@ -277,15 +279,20 @@ class _Run:
             values["by_dataset"] = measured.by_dataset
         self.processes.on_main(lambda: self.reporter.metrics("validation", step, values))
 
+    @property
+    def _has_several_datasets(self) -> bool:
+        return self.validation is not None and len(self.validation.datasets) > 1
+
     def _measure_datasets(self, step: int) -> list[DatasetProgress]:
-        """How each of several datasets was learnt; the last step is measured if it was not. Only the main process is told."""
-        if self.validation is None or len(self.validation.datasets) < 2:
+        """How each of several datasets was learnt by the weights that are handed back. Only the main process is told."""
+        if not self._has_several_datasets:
             return []
-        metrics = self.config.output / METRICS
-        (missing,) = self.processes.any(self.processes.is_main and _last_validation(metrics) != step)
-        if missing:
+        metrics, best = self.config.output / METRICS, self._best
+        (missing,) = self.processes.any(self.processes.is_main and last_validation(read_metrics(metrics)) != step)
+        if missing and best is None:  # the best was measured when it was found
             self.validate(step)
-        return dataset_progress(read_metrics(metrics)) if self.processes.is_main else []
+        shown = step if best is None else best.step
+        return dataset_progress(read_metrics(metrics), shown) if self.processes.is_main else []
 
     def draw_samples(self, step: int) -> None:
         """Draws a sheet on the main process; with a sharded model all must help."""
@@ -314,7 +321,9 @@ class _Run:
             return self.meter.measure(found, self.accelerator.device).score
 
         score = self.processes.from_main(self.processes.on_main(measure))
-        self.stopping.add(step, score, self._exported_tensors)
+        is_best = self.stopping.add(step, score, self._exported_tensors)
+        if is_best and self._has_several_datasets and step % self.config.validation.every:
+            self.validate(step)
         best = self.stopping.best
         values = {"score": score, "best_step": best.step, "best_score": best.score}
         self.processes.on_main(lambda: self.reporter.metrics("score", step, values))
@@ -366,12 +375,6 @@ class _Run:
         metadata |= {} if sampling is None else sampling.to_metadata()  # a distillation may find a cheaper one later
         self.processes.on_main(lambda: export_weights(path, self.config, self.model_config, tensors, metadata))
         return path
-
-
-def _last_validation(metrics: Path) -> int | None:
-    """Step of the last measurement in a run's metrics."""
-    steps = [record["step"] for record in read_metrics(metrics) if record["event"] == "validation"]
-    return steps[-1] if steps else None
 
 
 def _load_latest(folder: Path) -> RunState | None:

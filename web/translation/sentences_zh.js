@@ -102,6 +102,8 @@ export const sentences = {
         "还没有 EditNet。请用设置 method = \"editnet\" 训练一个，放入 {}，然后刷新（R）",
     "{} trains something else (method = \"{}\"), and a distillation makes a LoRA: choose another configuration, or use the Train node":
         "{0} 训练的不是 LoRA（method = \"{1}\"），而蒸馏得到的是 LoRA：请选择别的配置，或使用训练节点",
+    "adapter is {}, but {} trains no LoRA (method = \"{}\"): set adapter to \"{}\", or choose another configuration":
+        "adapter 是 {0}，但 {1} 不训练 LoRA（method = \"{2}\"）：请把 adapter 设为 \"{3}\"，或选择别的配置",
     "{} judged before": "{#0} 对先前已评判",
     "{} could not be read": "{#0} 对无法读取",
     "{} failed": "{#0} 对失败",

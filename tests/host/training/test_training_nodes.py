@@ -255,8 +255,9 @@ def test_a_finished_run_says_that_it_would_not_learn_the_new_pairs(training_comf
         ({"name": "../escape"}, "path separator"),
         ({"name": "fine", "dataset": "(the connected one)"}, "connect a dataset"),
         ({"name": "fine", "config": "../../secret.toml"}, "not in list"),
+        ({"name": "fine", "config": "editnet.toml", "adapter": "dora"}, "editnet.toml trains no LoRA"),
     ],
-    ids=["name", "dataset", "config"],
+    ids=["name", "dataset", "config", "adapter"],
 )
 def test_bad_input_is_refused_before_anything_is_trained(training_comfy, changes, expected):
     error = training_comfy.run_expect_error(training("ACETrain", **changes))

@@ -183,6 +183,27 @@ def test_a_run_that_has_stopped_by_itself_is_over(lora, tmp_path):
     assert run(lora(early_stopping__patience=9))[-1]["step"] == 8
 
 
+def test_a_run_that_has_stopped_by_itself_goes_on_without_early_stopping(lora, tmp_path):
+    assert run(lora(early_stopping__patience=1, early_stopping__min_delta=0.9))[-1]["step"] == 4
+    # What ended it is switched off, so the changed rate is learnt with.
+    events = run(lora(early_stopping__every=0, optimizer__learning_rate=1e-3, steps=6))
+    assert [event["step"] for event in events if event["event"] == "step"] == [5, 6]
+    assert "best_step" not in events[-1] and header(tmp_path / "run" / "run.safetensors")["steps"] == "6"
+
+
+def test_scores_on_other_pairs_do_not_compare(lora, tmp_path):
+    """The old best would stay the best forever, if those pairs were easier."""
+    changes = {"early_stopping__patience": 9, "optimizer__learning_rate": 0.5}
+    assert run(lora(**changes, steps=4))[-1]["best_step"] <= 4
+    dataset = Dataset(tmp_path / "pairs")
+    source = picture(50, 32, 32)
+    dataset.append(Pair(source=source, target=255 - source, instruction="a negative"))
+    end = run(lora(**changes))[-1]
+    assert end["step"] == 8 and end["best_step"] in (6, 8)
+    state = json.loads((tmp_path / "run" / "checkpoints" / "step-00000008" / "state.json").read_text())
+    assert [step for step, _ in state["early_stopping"]["scores"]] == [6, 8]
+
+
 def test_the_last_step_is_measured_too(lora, tmp_path):
     run(lora(steps=3, early_stopping__patience=9))
     assert [step for step, _ in scores(tmp_path / "run")] == [2, 3]

@@ -12,7 +12,9 @@ from comfyui_ace.ace.pipeline import ACEPipeline
 from comfyui_ace.ace.weights.checkpoint import CheckpointError, load_model
 from comfyui_ace.ace.weights.editnet import EditNetError, build_editnet, read_editnet, write_editnet
 from comfyui_ace.ace.weights.lora import LoraError, read_lora
+from comfyui_ace.training.dataset.store import Dataset, DatasetSettings, Pair
 from comfyui_ace.training.trainer.errors import ConfigError
+from pair_factory import picture
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from trained_adapters import base_model, inputs
@@ -155,6 +157,28 @@ def test_what_a_run_writes_is_what_it_has_learnt(workshop, tmp_path):
     assert_equal_tensors(dict(file.tensors), stored)
 
 
+def test_early_stopping_hands_back_the_branch_with_the_best_score(workshop, tmp_path):
+    """With the moving average, as it was measured, though the run went on to worse weights and was stopped on the way."""
+    held_out = Dataset.create(tmp_path, "held-out", settings=DatasetSettings(1.0))
+    for seed in range(4):
+        source = picture(70 + seed, 32, 32)
+        held_out.append(Pair(source=source, target=255 - source, instruction="a negative"))
+    changes = settings(workshop, steps=8, ema=0.5, early_stopping__every=2, early_stopping__patience=9)
+    changes |= {"checkpoints__every": 2, "checkpoints__export": True, "checkpoints__keep": 9}
+    changes |= {"optimizer__learning_rate": 0.3, "data__datasets": [str(workshop.dataset), str(held_out.folder)]}
+    config = workshop.config(tmp_path / "run", **changes)
+    run(config, stop_at=5)
+    end = run(config)[-1]
+    best = end["best_step"]
+    assert end["step"] == 8 and best < 8
+    file = read_editnet(tmp_path / "run" / "run.safetensors")
+    assert (file.metadata["steps"], file.metadata["steps_done"]) == (str(best), "8")
+    beside = read_editnet(tmp_path / "run" / "exports" / f"run-{best:08d}.safetensors")
+    assert_equal_tensors(dict(file.tensors), dict(beside.tensors))
+    last = checkpoint(tmp_path / "run", 8)
+    assert any(not torch.equal(t, last[f"average:editnet.{name}"]) for name, t in file.tensors.items())
+
+
 def test_a_run_with_other_blocks_does_not_go_on_and_settings_of_loras_do_not_matter(workshop, tmp_path):
     changes = settings(workshop, steps=2)
     run(workshop.config(tmp_path / "run", **changes))
@@ -208,3 +232,21 @@ def test_the_pipeline_samples_with_a_branch_and_as_it_recommends(tmp_path):
     context = LongContext(ConditionUnit("a red house", []))
     one, two, three = (p(context, steps=2, guidance_scale=2.0).latents for p in (pipeline, off, steered))
     assert torch.equal(one, two) and not torch.equal(one, three)
+
+
+def test_a_lora_goes_into_the_model_that_has_a_branch(tmp_path):
+    pipeline = ACEPipeline.load(make_random_bundle(tmp_path / "bundle"))
+    model, config = pipeline.model, EditNetConfig((0,))
+    net = EditNet.copy_of(model, config)
+    write_editnet(tmp_path / "net.safetensors", net.state_dict(), model.config, config, {})
+    width, before = model.config.hidden_size, model.blocks[0].attn.q.weight.detach().clone()
+    layer = "diffusion_model.blocks.0.attn.q"
+    save_file(
+        {f"{layer}.lora_A.weight": torch.ones(1, width), f"{layer}.lora_B.weight": torch.ones(width, 1)},
+        tmp_path / "lora.safetensors",
+    )
+    steered = pipeline.with_adapters(editnets=[(read_editnet(tmp_path / "net.safetensors"), 1.0)])
+    both = steered.with_loras([(read_lora(tmp_path / "lora.safetensors"), 1.0)])
+    assert isinstance(both.model, ModelWithEditNet) and both.model.base is model
+    torch.testing.assert_close(model.blocks[0].attn.q.weight, before + 1)
+    torch.testing.assert_close(both.model.editnet.blocks["0"].copy.attn.q.weight, before)

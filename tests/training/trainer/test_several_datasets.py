@@ -15,6 +15,7 @@ from comfyui_ace.training.trainer.data.batch_sampler import BatchSampler
 from comfyui_ace.training.trainer.data.examples import dataset_names
 from comfyui_ace.training.trainer.errors import FinishedRunError
 from comfyui_ace.training.trainer.monitoring.by_dataset import dataset_progress, describe_datasets
+from comfyui_ace.training.trainer.monitoring.score import PictureScore, ScoreMeter
 from comfyui_ace.training.trainer.monitoring.validation import subsample_equally
 from comfyui_ace.training.trainer.run import train
 from pair_factory import picture
@@ -159,6 +160,25 @@ def test_a_whole_model_says_at_the_end_how_each_dataset_was_learnt(workshop, ink
     assert ends_of(table) == told, "nothing is measured twice"
     table["data"]["datasets"], table["output"] = [str(ink)], str(tmp_path / "alone")
     assert ends_of(table) == {}
+
+
+def test_the_table_is_of_the_weights_that_are_handed_back(workshop, ink, tmp_path, monkeypatch):
+    dataset = Dataset(ink)
+    for number in range(3):
+        source = picture(60 + number, 32, 32)
+        dataset.append(Pair(source=source, target=255 - source, instruction="{image} as ink"))
+    held_out = {row.id for row in list(dataset.rows())[-3:]}
+    dataset.rewrite(lambda row: replace(row, split="validation" if row.id in held_out else "train"))
+    scores = iter((0.1, 0.3, 0.2))  # after steps 2, 4 and 6
+    monkeypatch.setattr(ScoreMeter, "measure", lambda *_: PictureScore(next(scores), 0.1, 0.2))
+    table = table_of(workshop, ink, tmp_path / "run", steps=6)
+    table["early_stopping"], table["validation"] = {"every": 2, "patience": 9}, {"every": 3}
+    told = ends_of(table)
+    measured = {r["step"]: r["by_dataset"] for r in metrics(tmp_path / "run") if r["event"] == "validation"}
+    assert list(measured) == [2, 3, 4, 6] and measured[4] != measured[6]
+    assert {name: (values["step"], values["loss"]) for name, values in told.items()} == {
+        name: (4, loss) for name, loss in measured[4].items()
+    }
 
 
 def test_the_table_at_the_end_begins_with_what_was_learnt_least(capsys):

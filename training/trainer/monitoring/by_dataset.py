@@ -33,9 +33,18 @@ class DatasetProgress:
         return {"first_step": self.first_step, "first": self.first, "step": self.step, "loss": self.loss}
 
 
-def dataset_progress(records: Sequence[dict[str, Any]]) -> list[DatasetProgress]:
-    """Of a run's metrics, a dataset each; empty for a run on one dataset."""
-    measured = [record for record in records if record["event"] == "validation" and record.get("by_dataset")]
+def dataset_progress(records: Sequence[dict[str, Any]], until: int | None = None) -> list[DatasetProgress]:
+    """Of a run's metrics, a dataset each; empty for a run on one dataset.
+
+    Args:
+        records: in the order of writing.
+        until: a step whose weights are handed back; what was measured after it does not count. None counts all.
+    """
+    measured = [
+        record
+        for record in records
+        if record["event"] == "validation" and record.get("by_dataset") and (until is None or record["step"] <= until)
+    ]
     if not measured:
         return []
     last = measured[-1]
@@ -46,6 +55,12 @@ def dataset_progress(records: Sequence[dict[str, Any]]) -> list[DatasetProgress]
         if None not in values:  # as numbers that are not finite are stored
             found.append(DatasetProgress(name, first["step"], values[0], last["step"], loss))
     return found
+
+
+def last_validation(records: Sequence[dict[str, Any]]) -> int | None:
+    """Step of the last measurement in a run's metrics."""
+    steps = [record["step"] for record in records if record["event"] == "validation"]
+    return steps[-1] if steps else None
 
 
 def describe_datasets(progress: Sequence[DatasetProgress]) -> list[str]:
