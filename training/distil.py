@@ -146,7 +146,7 @@ def _hold_some_out(settings: DistilSettings, config: TrainConfig, on_event: OnEv
 
     A small dataset whose student cannot be judged proves nothing. Of several datasets each is looked at by itself, since each
     is an edit that is to be judged. A run that has begun goes on with the pairs it has, and of a very small dataset each is
-    needed for learning.
+    needed for learning. What is held out already stays so.
     """
     judged = bool(settings.pairs) and not settings.train_only
     if not (judged or settings.automatic_length) or latest_checkpoint(config.output / "checkpoints") is not None:

@@ -120,15 +120,7 @@ def make_train_config(settings: DistilSettings) -> TrainConfig:
     Raises:
         ConfigError: the file or a setting is wrong, or it is not one for a LoRA.
     """
-    if settings.pairs < 0:
-        raise ConfigError(f"{settings.pairs} pairs cannot be evaluated on; expected 0 (no evaluation) or more")
-    if settings.keep_detail not in KEEP_DETAIL:
-        raise ConfigError(f"keep_detail is {settings.keep_detail!r}; expected one of {', '.join(KEEP_DETAIL)}")
-    if not 0 <= settings.speed_loss <= MAX_SPEED_LOSS:
-        raise ConfigError(
-            f"speed_loss is {settings.speed_loss:g}; expected a share of the score from 0 (keep the model's own steps) to "
-            f"{MAX_SPEED_LOSS:g}"
-        )
+    _check(settings)
     table = read_toml(settings.config or DEFAULT_CONFIG)
     if settings.config is None:
         table = _merged(table, _recommended(settings.bundle))
@@ -164,6 +156,29 @@ def make_train_config(settings: DistilSettings) -> TrainConfig:
             "one alone. Train with `comfyui-ace train`, or leave model.lora out"
         )
     return config
+
+
+def _check(settings: DistilSettings) -> None:
+    """Of what no configuration knows.
+
+    Raises:
+        ConfigError: a setting is out of range, or asks for what another one leaves out.
+    """
+    if settings.pairs < 0:
+        raise ConfigError(f"{settings.pairs} pairs cannot be evaluated on; expected 0 (no evaluation) or more")
+    if settings.keep_detail not in KEEP_DETAIL:
+        raise ConfigError(f"keep_detail is {settings.keep_detail!r}; expected one of {', '.join(KEEP_DETAIL)}")
+    if not 0 <= settings.speed_loss <= MAX_SPEED_LOSS:
+        raise ConfigError(
+            f"speed_loss is {settings.speed_loss:g}; expected a share of the score from 0 (keep the model's own steps) to "
+            f"{MAX_SPEED_LOSS:g}"
+        )
+    if settings.learning_curve and (settings.train_only or not settings.pairs):
+        without = "train_only" if settings.train_only else "0 pairs to evaluate on"
+        raise ConfigError(
+            f"a learning curve compares scores on held-out pairs, and with {without} nothing is measured: ask for one of "
+            "both"
+        )
 
 
 def _recommended(bundle: Path) -> dict[str, Any]:

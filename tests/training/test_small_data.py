@@ -142,6 +142,14 @@ def test_a_learning_curve_trains_on_halves_and_says_what_it_found(settings):
     assert [event["done"] for event in curve] == [1, 2, 3, 4] and {event["total"] for event in curve} == {4}
 
 
+@pytest.mark.parametrize(
+    ("change", "said"), [({"train_only": True}, "train_only"), ({"pairs": 0}, "0 pairs to evaluate on")]
+)
+def test_a_learning_curve_of_what_is_not_measured_is_refused(settings, change, said):
+    with pytest.raises(ConfigError, match=f"with {said} nothing is measured"):
+        make_train_config(replace(settings, learning_curve=True, **change))
+
+
 def test_the_command_says_how_long(settings, capsys):
     given = {"model": settings.bundle, "output": settings.output, "name": "ink", "rank": 2, "pairs": 0}
     given |= {"device": "cpu", "batch-size": 2, "steps": "auto", "max-steps": 3}
