@@ -43,6 +43,9 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=max(1, (os.cpu_count() or 2) - 2))
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--go-on", action="store_true", help="begin with the bundle's transformer, not by chance")
+    parser.add_argument(
+        "--share", nargs=2, action="append", default=[], metavar=("TASK", "NUMBER"), help="how often a task is drawn"
+    )
     parser.add_argument("--first", type=int, default=_FIRST, help="examples before the first step")
     parser.add_argument("--held-out", type=int, default=24, help="batches of 16 to measure on")
     parser.add_argument("--reports", type=float, default=15.0, help="seconds between two")
@@ -65,7 +68,8 @@ def train(arguments: argparse.Namespace, settings: JointSettings) -> None:
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     device, models = torch.device(arguments.device), arguments.bundle / "models"
     tokenizer = models / "tokenizer" / T5_NAME
-    processes = DrawingProcesses(Drawing(tokenizer, seed=settings.seed), arguments.processes)
+    shares = {task: float(number) for task, number in arguments.share}
+    processes = DrawingProcesses(Drawing(tokenizer, seed=settings.seed, shares=shares), arguments.processes)
     vae = DiffusersVAE.load(models / "vae" / "vae.bin", device=device)
     text = T5TextEncoder.load(models / "text_encoder" / T5_NAME, tokenizer, dtype=torch.float32, device=device)
     start = load_model(find_bundle(arguments.bundle).dit).state_dict() if arguments.go_on else None

@@ -88,6 +88,8 @@ PHRASINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "raise the exposure of {image}",
             "{image} needs more light",
             "lift the shadows of {image} and make it bright",
+            "make {image} brighter",
+            "lighten {image}",
         ),
         "darken": (
             "darken {image}",
