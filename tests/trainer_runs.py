@@ -18,6 +18,7 @@ import pytest
 import torch
 from comfyui_ace.ace.bundles.random_bundle import make_random_bundle
 from comfyui_ace.training.dataset.store import Dataset, Pair
+from comfyui_ace.training.distil_config import DistilSettings
 from comfyui_ace.training.trainer.config import TrainConfig
 from comfyui_ace.training.trainer.config_file import make_config
 from comfyui_ace.training.trainer.run import train
@@ -194,4 +195,25 @@ def metrics(output: Path) -> list[dict[str, Any]]:
     path = output / "metrics.jsonl"
     return (
         [json.loads(line) for line in path.read_text().splitlines(True) if line.endswith("\n")] if path.exists() else []
+    )
+
+
+def two_steps_of_distil(workshop: Workshop, folder: Path) -> DistilSettings:
+    """Two steps of a distillation on a random bundle."""
+    return DistilSettings(
+        datasets=[workshop.dataset],
+        bundle=workshop.bundle,
+        output=folder / "run",
+        name="ink",
+        steps=2,
+        rank=2,
+        batch_size=2,
+        overrides={
+            "tensorboard": False,
+            "plot": False,
+            "samples": {"every": 0},
+            "data": {"cache": str(workshop.cache)},
+        },
+        device="cpu",
+        pairs=1,
     )

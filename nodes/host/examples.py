@@ -65,19 +65,17 @@ def _make(name: str, root: Path) -> bool:
     if fill := _FOLDERS.get(name):
         _make_folder(root / name, fill)
         return True
-    drawing = _DRAWINGS / name.removeprefix(PREFIX)
-    if drawing in _DRAWINGS.glob("*.png"):
+    plain = name.removeprefix(PREFIX)
+    shipped = {file.name: file for file in (*_PHOTOS.glob("*.jpg"), *_DRAWINGS.glob("*.png"))}
+    masked = f"{plain.removesuffix(_MASKED)}.jpg"
+    if plain in shipped:
         with atomic_write(root / name) as temporary:
-            shutil.copyfile(drawing, temporary)
-        return True
-    stem = name.removeprefix(PREFIX).removesuffix(_MASKED if name.endswith(_MASKED) else ".jpg")
-    if stem not in {file.stem for file in _PHOTOS.glob("*.jpg")}:
+            shutil.copyfile(shipped[plain], temporary)
+    elif plain.endswith(_MASKED) and masked in shipped:
+        with atomic_write(root / name) as temporary:
+            _write_masked(masked.removesuffix(".jpg"), temporary)
+    else:
         return False
-    with atomic_write(root / name) as temporary:
-        if name.endswith(_MASKED):
-            _write_masked(stem, temporary)
-        else:
-            shutil.copyfile(_PHOTOS / f"{stem}.jpg", temporary)
     return True
 
 

@@ -30,3 +30,16 @@ def test_results_are_printed(monkeypatch, capsys, json_wanted):
         assert json.loads(out)["results"] == [{"title": "Import time", "rows": [{"what": "x", "s": 0.5}], "notes": []}]
     else:
         assert out.startswith("a machine\n") and "| x | 0.5 |" in out
+
+
+def test_training_speed_is_left_out_without_a_gpu_and_says_so_when_asked_for(capsys, monkeypatch):
+    measured = []
+    table = Table("", ("",), [])
+    monkeypatch.setattr(suite, "describe_machine", lambda setting: "a machine")
+    for name in suite.BENCHMARKS:
+        if name not in benchmark._ON_A_GPU:
+            monkeypatch.setitem(suite.BENCHMARKS, name, lambda setting, name=name: measured.append(name) or table)
+    assert main(["benchmark", "--device", "cpu"]) == 0
+    assert measured == [name for name in benchmark._NAMES if name not in benchmark._ON_A_GPU]
+    assert main(["benchmark", "training-speed", "--device", "cpu"]) == 1
+    assert "needs an NVIDIA GPU" in capsys.readouterr().err

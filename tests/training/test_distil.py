@@ -25,7 +25,7 @@ from comfyui_ace.training.packages import require_packages
 from comfyui_ace.training.trainer.errors import ConfigError, TrainError
 from comfyui_ace.training.workflows.node_specs import NODE_SPECS
 from pair_factory import pair, picture
-from trainer_runs import Workshop, workshop_fixture, write_toml  # noqa: F401
+from trainer_runs import Workshop, two_steps_of_distil, workshop_fixture, write_toml  # noqa: F401
 
 PACK = Path(__file__).resolve().parents[2]
 TINY = PACK / "bundles" / "ace-tiny"
@@ -33,28 +33,7 @@ TINY = PACK / "bundles" / "ace-tiny"
 
 @pytest.fixture
 def settings(workshop, tmp_path) -> DistilSettings:
-    return two_steps(workshop, tmp_path)
-
-
-def two_steps(workshop: Workshop, folder: Path) -> DistilSettings:
-    """Two steps on a random bundle."""
-    return DistilSettings(
-        datasets=[workshop.dataset],
-        bundle=workshop.bundle,
-        output=folder / "run",
-        name="ink",
-        steps=2,
-        rank=2,
-        batch_size=2,
-        overrides={
-            "tensorboard": False,
-            "plot": False,
-            "samples": {"every": 0},
-            "data": {"cache": str(workshop.cache)},
-        },
-        device="cpu",
-        pairs=1,
-    )
+    return two_steps_of_distil(workshop, tmp_path)
 
 
 # -- settings --------------------------------------------------------------------------------------------------------
@@ -120,7 +99,7 @@ def kept_detail(workflow: Path) -> float:
 @pytest.fixture(scope="module")
 def trained(workshop, tmp_path_factory) -> DistilSettings:
     """A run whose training is over; whoever distils again evaluates it anew."""
-    settings = two_steps(workshop, tmp_path_factory.mktemp("trained"))
+    settings = two_steps_of_distil(workshop, tmp_path_factory.mktemp("trained"))
     assert distil(replace(settings, pairs=0)).finished
     return settings
 

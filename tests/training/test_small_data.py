@@ -15,7 +15,7 @@ from comfyui_ace.training.distil_config import DistilSettings, make_train_config
 from comfyui_ace.training.trainer.data.division import held_out_roles
 from comfyui_ace.training.trainer.errors import ConfigError, FinishedRunError
 from pair_factory import pair
-from trainer_runs import Workshop, metrics, workshop_fixture, write_toml  # noqa: F401
+from trainer_runs import Workshop, metrics, two_steps_of_distil, workshop_fixture, write_toml  # noqa: F401
 
 
 def make_dataset(folder: Path, train: int, held_out: int) -> Dataset:
@@ -29,23 +29,12 @@ def make_dataset(folder: Path, train: int, held_out: int) -> Dataset:
 @pytest.fixture
 def settings(workshop: Workshop, tmp_path) -> DistilSettings:
     """Few steps on a random bundle."""
-    return DistilSettings(
+    usual = two_steps_of_distil(workshop, tmp_path)
+    return replace(
+        usual,
         datasets=[make_dataset(tmp_path, 8, 6).folder],
-        bundle=workshop.bundle,
-        output=tmp_path / "run",
-        name="ink",
         steps=6,
-        rank=2,
-        batch_size=2,
-        overrides={
-            "tensorboard": False,
-            "plot": False,
-            "samples": {"every": 0},
-            "validation": {"every": 0},
-            "checkpoints": {"export": False},
-            "data": {"cache": str(workshop.cache)},
-        },
-        device="cpu",
+        overrides={**usual.overrides, "validation": {"every": 0}, "checkpoints": {"export": False}},
         pairs=8,
         keep_detail="off",
         speed_loss=0.0,

@@ -14,11 +14,13 @@ import os
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from ...ace.files import atomic_write
 from ...ace.vae import DiffusersVAE
 from ...ace.weights.vae_names import to_ldm_names
+from ..trainer.learning.optimizer import EMA, clip_gradients
 from .joint.drawing import Drawing, DrawingProcesses
 from .text import T5_NAME
 from .vae import TURNS, make_optimisers, reconstruction_loss, step_optimisers
@@ -86,9 +88,9 @@ class DecoderTrainer:
         for block in trained:
             block.requires_grad_(True)
         self._parameters = [parameter for block in trained for parameter in block.parameters()]
-        self._average = [parameter.detach().clone() for parameter in self._parameters]
+        self._ema = EMA(self._parameters, _EMA)
         self._optimisers = make_optimisers(self._parameters)
-        self._generator = torch.Generator(device).manual_seed(seed)
+        self._generator, self._rng = torch.Generator(device).manual_seed(seed), np.random.default_rng(seed)
 
     def train_step(self, pool: PicturePool, batch: int, progress: float) -> torch.Tensor:
         """One step; returns the loss, (), on the device.
@@ -100,8 +102,8 @@ class DecoderTrainer:
         """
         latents, pictures = pool.choose(self._generator, batch)
         latents = latents + _NOISE * torch.randn(latents.shape, generator=self._generator, device=self.device)
-        turn = TURNS[self.step % len(TURNS)] if torch.rand((), device="cpu") < _MIRRORED else None
-        if turn is not None:
+        if self._rng.random() < _MIRRORED:
+            turn = TURNS[self._rng.integers(len(TURNS))]
             latents, pictures = turn(latents), turn(pictures)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             decoded = self.model.decode(latents / self.scaling).sample
@@ -109,22 +111,17 @@ class DecoderTrainer:
         for parameter in self._parameters:
             parameter.grad = None
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self._parameters, 1.0)
+        clip_gradients(self._parameters, 1.0)
         share = min(1.0, (self.step + 1) / _WARM_UP, max(0.0, 1 - progress) / (1 - _HOLD))
         step_optimisers(self._optimisers, _MUON_RATE * share, _REST_RATE * share)
         self.step += 1
-        decay = min(_EMA, self.step / (self.step + 10))
-        torch._foreach_lerp_(self._average, [parameter.detach() for parameter in self._parameters], 1 - decay)
+        self._ema.update(self.step)
         return loss.detach()
 
-    @torch.no_grad()
     def averaged(self) -> object:
         """The VAE with the averaged decoder, with soft norms, on the CPU."""
-        model = copy.deepcopy(self.model).cpu().float().eval()
-        trained = [*model.decoder.parameters(), *model.post_quant_conv.parameters()]
-        for parameter, average in zip(trained, self._average, strict=True):
-            parameter.copy_(average)
-        return model
+        with self._ema.applied():
+            return copy.deepcopy(self.model).cpu().float().eval()
 
 
 def train(arguments: argparse.Namespace) -> None:

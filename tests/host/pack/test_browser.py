@@ -72,13 +72,17 @@ def test_malformed_workflow_is_seen(browser_page):
     assert any("Invalid workflow" in text for text in browser_page.alerts())
 
 
-def test_failing_node_turns_red(browser_page):
+def _run_a_failing_node(browser_page):
     graph = Graph()
     failing = graph.node("ProbeFail", image=graph.node("ProbeNoise", size=8), message="broken glass")
     graph.node("PreviewImage", images=failing)
     browser_page.load_prompt(graph)
     with pytest.raises(PromptFailedError, match="broken glass"):
         browser_page.queue()
+
+
+def test_failing_node_turns_red(browser_page):
+    _run_a_failing_node(browser_page)
     assert [node["type"] for node in browser_page.red_nodes()] == ["ProbeFail"]
     assert any("broken glass" in text for text in browser_page.error_texts())
 
@@ -105,12 +109,7 @@ def test_a_page_that_is_handed_on_has_nothing_of_the_test_before(browser_page):
     browser_page.queue()
     shown = "() => app.graph.nodes.filter(node => node.imgs?.length).map(node => node.type)"
     browser_page.page.wait_for_function(f"() => ({shown})().length")
-    graph = Graph()
-    failing = graph.node("ProbeFail", image=graph.node("ProbeNoise", size=8), message="broken glass")
-    graph.node("PreviewImage", images=failing)
-    browser_page.load_prompt(graph)
-    with pytest.raises(PromptFailedError, match="broken glass"):
-        browser_page.queue()
+    _run_a_failing_node(browser_page)
     browser_page.renew()
     assert browser_page.page.evaluate("() => app.graph.nodes.length") == 0
     assert browser_page.alerts() == [] and browser_page.console == []

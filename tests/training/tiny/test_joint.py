@@ -29,7 +29,7 @@ from comfyui_ace.training.tiny.joint.drawing import (
     without_instruction,
 )
 from comfyui_ace.training.tiny.joint.learner import JointSettings, Learner
-from comfyui_ace.training.tiny.joint.pool import Pool
+from comfyui_ace.training.tiny.joint.pool import Intake, Pool
 from comfyui_ace.training.tiny.text import T5_NAME
 from comfyui_ace.training.tiny.world.examples import Examples
 
@@ -152,3 +152,47 @@ def test_other_processes_draw_the_same_batches():
         processes.close()
     for batch, expected in zip(found, islice(drawing.batches(0, 1), 2), strict=True):
         assert torch.equal(batch.pictures, expected.pictures) and torch.equal(batch.ids, expected.ids)
+
+
+class FewBatches:
+    """Draws what it is given, then has ended."""
+
+    def __init__(self, batches):
+        self.left = list(batches)
+
+    def get(self, wait):
+        if not self.left:
+            raise RuntimeError("the processes have ended")
+        return self.left.pop(0)
+
+
+def test_the_intake_brings_what_is_drawn_in_its_order_and_says_when_no_more_comes(pool):
+    drawn = list(islice(Drawing(BUNDLE.tokenizer, rows=2).batches(0, 1), 3))
+    intake = Intake(FewBatches(drawn), pool)
+    for batch in drawn:
+        encoded = intake.wait()
+        assert encoded.layout == batch.layout
+        assert torch.equal(encoded.columns[2], batch.ids)
+        torch.testing.assert_close(encoded.columns[0], pool.encode(batch).columns[0])
+    with pytest.raises(RuntimeError, match="have ended"):
+        intake.wait()
+    intake.close()
+
+
+def test_a_closed_intake_ends_though_nobody_takes_what_is_ready(pool):
+    batch = next(Drawing(BUNDLE.tokenizer, rows=2).batches(0, 1))
+    intake = Intake(FewBatches([batch] * 50), pool, ahead=1)
+    assert [one.layout for one in intake.ready(0)] == []
+    intake.wait()
+    intake.close()
+    assert not intake._thread.is_alive()
+
+
+def test_a_learner_goes_on_from_given_weights(text):
+    own = T5TextEncoder.load(BUNDLE.text_encoder, BUNDLE.tokenizer, dtype=torch.float32)
+    first = Learner(own.model, own.tokenizer, SMALL, CPU)
+    start = {name: tensor + 0.5 for name, tensor in first.model.state_dict().items()}
+    other = Learner(own.model, own.tokenizer, SMALL, CPU, start)
+    assert all(torch.equal(tensor, start[name]) for name, tensor in other.model.state_dict().items())
+    with pytest.raises(RuntimeError):
+        Learner(own.model, own.tokenizer, JointSettings(width=32, depth=2, heads=2), CPU, start)
