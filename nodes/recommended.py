@@ -1,4 +1,4 @@
-"""What the bundle or the LoRA at hand recommends, as the numbers that nodes start with."""
+"""What the bundle or the adapter at hand recommends, as the numbers that nodes start with."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from ..ace.weights.presets import BundleDefaults, RecommendedSampling, preset_by
 from .host import paths
 from .host.routes import routes_without
 
-ROUTE, LORA_ROUTE = "/ace/bundles", "/ace/lora"
+ROUTE, ADAPTER_ROUTE = "/ace/bundles", "/ace/adapter"
+_ADAPTERS = ("loras", paths.EDITNETS)  # folders of models
 
 
 def recommended(name: str) -> BundleDefaults:
@@ -37,13 +38,14 @@ def widget_values() -> dict[str, dict[str, dict[str, Any]]]:
     return values
 
 
-def lora_values(name: str) -> dict[str, dict[str, Any]]:
-    """By node id: widgets and the values that a LoRA recommends for them; empty if it recommends nothing.
+def adapter_values(folder: str, name: str) -> dict[str, dict[str, Any]]:
+    """By node id: widgets and the values that a LoRA or an EditNet recommends; empty if it recommends nothing.
 
     Args:
-        name: as in the menu of a LoRA loader.
+        folder: "loras" or "model_patches".
+        name: as in the menu of a loader.
     """
-    file = folder_paths.get_full_path("loras", name)
+    file = folder_paths.get_full_path(folder, name) if folder in _ADAPTERS else None
     try:
         header = read_safetensors_header(Path(file)) if file else {}
     except (CheckpointError, OSError):  # said by the node that loads it; other formats recommend nothing
@@ -63,7 +65,10 @@ def _sampling(found: BundleDefaults | RecommendedSampling) -> dict[str, dict[str
 
 
 def register() -> None:
-    """Opens GET /ace/bundles and /ace/lora?name=, which say what each bundle and a LoRA recommend (web/recommended.js)."""
+    """Opens GET /ace/bundles and /ace/adapter, which say what each bundle, a LoRA and an EditNet recommend.
+
+    web/recommended.js asks them.
+    """
     from aiohttp import web
 
     routes = routes_without(ROUTE)
@@ -74,6 +79,7 @@ def register() -> None:
     async def bundles(request: web.Request) -> web.Response:
         return web.json_response(await asyncio.to_thread(widget_values))
 
-    @routes.get(LORA_ROUTE)
-    async def lora(request: web.Request) -> web.Response:
-        return web.json_response(await asyncio.to_thread(lora_values, request.query.get("name", "")))
+    @routes.get(ADAPTER_ROUTE)
+    async def adapter(request: web.Request) -> web.Response:
+        folder, name = request.query.get("folder", ""), request.query.get("name", "")
+        return web.json_response(await asyncio.to_thread(adapter_values, folder, name))

@@ -15,7 +15,7 @@ from ..ace.weights.lora import read_lora
 from ..ace.weights.presets import RecommendedSampling
 from .dataset.splits import split_groups
 from .dataset.store import Dataset
-from .distil_config import LONGEST, DistilSettings, make_train_config
+from .distil_config import LONGEST, DistilSettings, make_train_config, unused_settings
 from .evaluate.evaluation import Evaluation
 from .evaluate.few_steps import FewStepSearch
 from .evaluate.page import describe, write_page
@@ -90,6 +90,8 @@ def distil(
     judge = _open_judge(settings, on_event)
     _hold_some_out(settings, config, on_event)
     config = _with_a_length(settings, config, on_event)
+    for sentence in unused_settings(settings, config):
+        on_event({"event": "notice", "text": sentence})
     trained = train(config, on_event=on_event, should_stop=should_stop)
     evaluation = measured = report = workflow = None
     outlook: list[str] = []

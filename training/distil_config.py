@@ -217,6 +217,32 @@ def _with_early_stopping(table: dict[str, Any], settings: DistilSettings) -> dic
     )
 
 
+def unused_settings(settings: DistilSettings, config: TrainConfig) -> list[str]:
+    """What was asked for and changes nothing, in sentences.
+
+    Args:
+        settings: what was asked for.
+        config: what is trained by, of :func:`make_train_config`.
+    """
+    sentences = []
+    if settings.rank is not None and config.method != "lora":
+        sentences.append(f'rank {settings.rank} changes nothing: method = "{config.method}" trains no LoRA')
+    if settings.automatic_length and settings.config is not None and config.early_stopping.every:
+        own = read_toml(settings.config)
+        given = (
+            ("ema", own.get("ema"), config.ema),
+            ("optimizer.schedule", own.get("optimizer", {}).get("schedule"), config.optimizer.schedule),
+            ("early_stopping.every", own.get("early_stopping", {}).get("every"), config.early_stopping.every),
+        )
+        replaced = [f"{name} = {value}" for name, value, used in given if value not in (None, used)]
+        if replaced:
+            sentences.append(
+                f"the length of the training is chosen by its pictures, so what {settings.config.name} says of it is not used: "
+                f"{', '.join(replaced)}"
+            )
+    return sentences
+
+
 def _fit_intervals(table: dict[str, Any], settings: DistilSettings) -> None:
     """Fits the shipped file's intervals to the number of steps, and puts the cache beside the run."""
     steps = table["steps"] if settings.automatic_length else settings.steps or table["steps"]

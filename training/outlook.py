@@ -24,8 +24,10 @@ def outlook_of_steps(trained: TrainResult, config: TrainConfig) -> list[str]:
     best, most = trained.best, config.steps
     if best is None:
         return []
-    taken = f"the weights of step {best.step}, whose pictures were nearest to the teacher's, were taken"
-    taken += f" (score {best.score:.3f} on the pairs that decide)"
+    taken = (
+        f"the weights of step {best.step}, whose pictures were nearest to the teacher's, were taken (score {best.score:.3f} "
+        "on the pairs that decide)"
+    )
     if trained.step < most:
         return [f"It stopped at step {trained.step} of at most {most}: {taken}. More steps would bring nothing."]
     rise = late_rise(trained.scores, config.early_stopping.min_delta)

@@ -11,7 +11,7 @@ from comfyui_ace.ace.weights.lora import read_lora
 from comfyui_ace.cli import main
 from comfyui_ace.training.dataset.store import Dataset
 from comfyui_ace.training.distil import _hold_some_out, distil
-from comfyui_ace.training.distil_config import DistilSettings, make_train_config
+from comfyui_ace.training.distil_config import DistilSettings, make_train_config, unused_settings
 from comfyui_ace.training.trainer.data.division import held_out_roles
 from comfyui_ace.training.trainer.errors import ConfigError, FinishedRunError
 from pair_factory import pair
@@ -58,6 +58,26 @@ def test_a_configuration_of_ones_own_keeps_the_rest(settings, tmp_path):
     file = write_toml(own, tmp_path / "own.toml")
     config = make_train_config(replace(settings, config=file, steps=None))
     assert (config.steps, config.optimizer.schedule, config.optimizer.learning_rate) == (150, "constant", 0.5)
+
+
+def test_what_automatic_length_takes_from_a_configuration_is_said(settings, tmp_path):
+    own = {"output": "x", "steps": 50, "ema": 0.5, "model": {"bundle": "x"}, "data": {"datasets": ["x"]}}
+    own["optimizer"] = {"schedule": "cosine"}
+    given = replace(settings, config=write_toml(own, tmp_path / "own.toml"), steps=None)
+    (sentence,) = unused_settings(given, make_train_config(given))
+    assert "own.toml" in sentence and sentence.endswith("ema = 0.5, optimizer.schedule = cosine")
+    fixed = replace(given, automatic_length=False)
+    assert unused_settings(fixed, make_train_config(fixed)) == []
+    assert unused_settings(settings, make_train_config(settings)) == []
+
+
+def test_a_rank_where_no_lora_is_trained_is_said(settings, tmp_path):
+    own = {"output": "x", "method": "full", "model": {"bundle": "x"}, "data": {"datasets": ["x"]}}
+    file = write_toml(own, tmp_path / "own.toml")
+    given = replace(settings, config=file, automatic_length=False, train_only=True, rank=16)
+    (sentence,) = unused_settings(given, make_train_config(given))
+    assert sentence.startswith("rank 16 changes nothing") and '"full"' in sentence
+    assert unused_settings(replace(given, rank=None), make_train_config(given)) == []
 
 
 def test_the_pairs_that_decide_are_not_those_of_the_report(settings):

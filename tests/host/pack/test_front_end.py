@@ -167,9 +167,16 @@ def test_numbers_follow_the_bundle_until_the_artist_types_one(fresh_page, comfy)
     assert widgets(page, "ACESampler", "steps", "cfg") == [11, recommended["ace-tiny"]["ACESampler"]["cfg"]]
 
 
-def test_a_sampler_takes_what_its_only_lora_recommends(fresh_page, comfy):
+@pytest.mark.parametrize(
+    ("kind", "folder", "file", "strength"),
+    [
+        ("LoraLoaderModelOnly", "loras", "lora_name", "strength_model"),
+        ("ACELoadEditNet", "model_patches", "editnet_name", "strength"),
+    ],
+)
+def test_a_sampler_takes_what_its_only_adapter_recommends(kind, folder, file, strength, fresh_page, comfy):
     page = fresh_page
-    folder = comfy.base_dir / "models" / "loras"
+    folder = comfy.base_dir / "models" / folder
     folder.mkdir(parents=True, exist_ok=True)
     sampling = {"sampler_steps": "4", "sampler_cfg": "1.0", "sampler_rescale": "0.25"}
     for name, metadata in (("fast.safetensors", sampling), ("plain.safetensors", {})):
@@ -178,18 +185,18 @@ def test_a_sampler_takes_what_its_only_lora_recommends(fresh_page, comfy):
         )
     (folder / "broken.safetensors").write_bytes(b"no header at all")
     page.page.evaluate(
-        """() => { app.graph.clear();
-            for (const type of ["ACELoadBundle", "LoraLoaderModelOnly", "ACESampler"])
-                app.graph.add(LiteGraph.createNode(type));
-            const [loader, lora, sampler] = app.graph.nodes;
-            loader.connect(0, lora, 0);
-            lora.connect(0, sampler, 0); }"""
+        """kind => { app.graph.clear();
+            for (const type of ["ACELoadBundle", kind, "ACESampler"]) app.graph.add(LiteGraph.createNode(type));
+            const [loader, adapter, sampler] = app.graph.nodes;
+            loader.connect(0, adapter, 0);
+            adapter.connect(0, sampler, 0); }""",
+        kind,
     )
     names = ("steps", "cfg", "guidance_rescale")
     choose(page, "ACELoadBundle", "bundle", "ace-tiny")
     own = widgets(page, "ACESampler", *names)
     fast = [4, 1.0, 0.25]
-    for lora, strength, expected in (
+    for adapter, weight, expected in (
         ("fast.safetensors", 1, fast),
         ("plain.safetensors", 1, own),
         ("fast.safetensors", 1, fast),
@@ -197,12 +204,12 @@ def test_a_sampler_takes_what_its_only_lora_recommends(fresh_page, comfy):
         ("fast.safetensors", 1, fast),
         ("broken.safetensors", 1, own),
     ):
-        choose(page, "LoraLoaderModelOnly", "strength_model", strength)
-        choose(page, "LoraLoaderModelOnly", "lora_name", lora)
-        assert widgets(page, "ACESampler", *names) == expected, (lora, strength)
-    choose(page, "LoraLoaderModelOnly", "lora_name", "fast.safetensors")
+        choose(page, kind, strength, weight)
+        choose(page, kind, file, adapter)
+        assert widgets(page, "ACESampler", *names) == expected, (adapter, weight)
+    choose(page, kind, file, "fast.safetensors")
     choose(page, "ACESampler", "steps", 11)
-    choose(page, "LoraLoaderModelOnly", "lora_name", "plain.safetensors")
+    choose(page, kind, file, "plain.safetensors")
     assert widgets(page, "ACESampler", *names) == [11, 1.0, 0.25], "what the artist typed stays"
 
 
