@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import gc
+
+import pytest
 from host.harness.hosts import HostNotFoundError, find_hosts
 from hypothesis import settings
 
 # A slow machine must not make a test fail: examples have no time limit of their own, pytest's holds for the whole test.
 settings.register_profile("ace", deadline=None)
 settings.load_profile("ace")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def libraries_are_no_garbage():
+    """What libraries keep for good is not gone through at each collection, of which every training run makes two."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_report_header() -> str:

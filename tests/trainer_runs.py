@@ -5,6 +5,7 @@ Import ``workshop_fixture`` into a test module to use ``workshop`` there.
 
 from __future__ import annotations
 
+import gc
 import json
 import multiprocessing
 import os
@@ -145,6 +146,7 @@ def join_run(rank: int, processes: int, port: int) -> None:
     os.environ |= {name: str(value) for name, value in names.items()}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "ACCELERATE_USE_CPU": "true"}
     torch.set_num_threads(1)
+    gc.freeze()  # what the server of forks has loaded stays for good
 
 
 def start_processes(worker: Callable[..., None], processes: int, *arguments: Any) -> list[Any]:
@@ -171,6 +173,7 @@ def command(arguments: list[str]) -> None:
     from comfyui_ace.cli import main
 
     torch.set_num_threads(1)
+    gc.freeze()
     raise SystemExit(main(arguments))
 
 

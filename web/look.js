@@ -22,7 +22,7 @@ const STYLE = `.node-help-content td, .node-help-content th { white-space: norma
 .max-h-\\[200px\\].overflow-y-auto .break-all { word-break: normal; overflow-wrap: anywhere; }`;
 
 // What a node says, as the front end shows it; numbers are pixels, or of lines.
-const TEXT = { widget: "$$node-text-preview", line: 16, letter: 6, margins: 60, padding: 26, least: 2, most: 5 };
+const TEXT = { widget: "$$node-text-preview", line: 16, letter: 6, margins: 60, padding: 26, least: 2, most: 8 };
 const MORE = "ace_more";
 const TEXTS = { en: { more: "More settings", less: "Fewer settings" }, zh: { more: "更多设置", less: "收起设置" } };
 
