@@ -22,8 +22,8 @@ def learning_inputs() -> list[io.Input]:
             "length",
             (AUTOMATIC,),
             "automatic: it learns until the pictures on held-out pairs come no nearer to the teacher's, at most three "
-            "times as long as steps says, and the best of what it has been is taken. With fewer than three held-out pairs it "
-            "takes the usual steps and says so.",
+            "times as long as steps says, and the best of what it has been is taken. With fewer than three different "
+            "pictures held out it takes the usual steps and says so.",
         ),
         _choice(
             "augment",
