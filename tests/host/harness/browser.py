@@ -126,8 +126,13 @@ class ComfyPage:
         self.console: list[ConsoleMessage] = []
         self.foreign_requests: list[str] = []  # addresses outside the server
         self._log = EventLog()
-        # A user seen for the first time gets the template browser in front of the canvas.
-        settings = {"Comfy.TutorialCompleted": True, "Comfy.VueNodes.Enabled": nodes_2}
+        # A user seen for the first time gets the template browser in front of the canvas. The minimap is drawn without
+        # end, which takes half a core where no GPU draws it.
+        settings = {
+            "Comfy.TutorialCompleted": True,
+            "Comfy.Minimap.Visible": False,
+            "Comfy.VueNodes.Enabled": nodes_2,
+        }
         server.fetch("/api/settings", "POST", json=settings)
         self._context = browser.new_context(
             viewport={"width": 1600, "height": 1000}, locale=locale, reduced_motion="reduce"
