@@ -51,8 +51,8 @@ _ARRANGE = """([id, open]) => {
         const fits = short.length > 20 ? short.slice(0, short.lastIndexOf(" ")) : short;
         other.title = other === node ? full : fits;
     }
-    const size = node.computeSize();
-    node.setSize([Math.max(300, size[0]), Math.max(size[1], Math.min(node.size[1], size[1] + 220))]);
+    const size = node.computeSize(), titled = 60 + 8 * node.title.length;
+    node.setSize([Math.max(300, titled, size[0]), Math.max(size[1], Math.min(node.size[1], size[1] + 220))]);
     node.pos = [0, 0];
     column(before, other => -36 - width(other));
     column(after, () => node.size[0] + 36);

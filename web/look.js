@@ -9,12 +9,14 @@ import { addButton, callAfter, growToFit, widgetOf } from "./shared/widgets.js";
 
 const SIZES = {
     ACEPreview: [520, 460],
+    ACEDistil: [300, 0],
     ACEInpaint: [330, 0],
     ACELoadBundle: [300, 0],
-    ACELoadEditNet: [360, 0],
+    ACELoadEditNet: [400, 0],
     ACELoadModel: [410, 0],
     ACELoadTextEncoder: [420, 0],
     ACEOutpaint: [280, 0],
+    ACETrain: [300, 0],
 };
 const NARROWEST = [250, 0];
 // Help pages, and what nodes say: the front end breaks its lines within words.
