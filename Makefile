@@ -3,8 +3,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready-$(shell cksum < pyproject.toml | cut -d' ' -f1)
 
-# Tests run side by side, a thread each; one more of them than cores, since servers and browsers wait for each other.
-JOBS ?= $(shell $(PYTHON) -c 'import os; print(min(4, (os.cpu_count() or 1) + 1))')
+# Tests run side by side, a thread each. More of them than cores would only make browsers miss their time.
+JOBS ?= $(shell $(PYTHON) -c 'import os; print(min(4, os.cpu_count() or 1))')
 
 .PHONY: demo env test test-hosts test-oldest lint bench clean
 
