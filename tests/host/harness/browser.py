@@ -127,10 +127,10 @@ class ComfyPage:
         self.foreign_requests: list[str] = []  # addresses outside the server
         self._log = EventLog()
         # A user seen for the first time gets the template browser in front of the canvas. The minimap is drawn without
-        # end, which takes half a core where no GPU draws it.
+        # end, which takes half a core where no GPU draws it; Nodes 2.0 keep it: without it wires were once seen to come late.
         settings = {
             "Comfy.TutorialCompleted": True,
-            "Comfy.Minimap.Visible": False,
+            "Comfy.Minimap.Visible": nodes_2,
             "Comfy.VueNodes.Enabled": nodes_2,
         }
         server.fetch("/api/settings", "POST", json=settings)

@@ -10,7 +10,7 @@ from host.harness.browser import ComfyPage
 
 _TITLE = 30  # pixels, above a node's corner
 _TOUCHING = 2.0  # pixels that are no overlap
-_WIRES_SETTLE = 5  # seconds
+_WIRES_SETTLE = 20  # seconds
 # In Nodes 2.0 a node is as large as its element, whatever the graph says.
 _BOXES = """() => {
     const canvas = app.canvas.canvas.getBoundingClientRect(), {scale, offset} = app.canvas.ds;
