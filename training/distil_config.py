@@ -237,8 +237,8 @@ def unused_settings(settings: DistilSettings, config: TrainConfig) -> list[str]:
         replaced = [f"{name} = {value}" for name, value, used in given if value not in (None, used)]
         if replaced:
             sentences.append(
-                f"the length of the training is chosen by its pictures, so what {settings.config.name} says of it is not used: "
-                f"{', '.join(replaced)}"
+                f"the length of the training is chosen by its pictures, so what {settings.config.name} says of it is not "
+                f"used: {', '.join(replaced)}"
             )
     return sentences
 

@@ -8,7 +8,6 @@ import { inLanguage, isOurs, nodeById } from "./shared/page.js";
 import { addButton, callAfter, growToFit, widgetOf } from "./shared/widgets.js";
 
 const SIZES = {
-    ACEPreview: [520, 460],
     ACEDistil: [300, 0],
     ACEInpaint: [330, 0],
     ACELoadBundle: [300, 0],
@@ -16,6 +15,7 @@ const SIZES = {
     ACELoadModel: [410, 0],
     ACELoadTextEncoder: [420, 0],
     ACEOutpaint: [280, 0],
+    ACEPreview: [520, 460],
     ACETrain: [300, 0],
 };
 const NARROWEST = [250, 0];

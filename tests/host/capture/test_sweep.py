@@ -56,9 +56,8 @@ def test_pictures_of_all_kinds_are_captured_as_the_workflow_saw_them(folder, com
     folder.write("palette.gif", smooth.convert("P"))
     (folder.inputs / "notes.txt").write_text("no picture")
     (folder.inputs / ".hidden.png").write_bytes(b"thumbs of another program")
-    result = folder.run(
-        _inverted(), "--tag", "test", "--in-flight", "1", servers=[comfy.url]
-    )  # of two either may end first
+    one_by_one = ("--in-flight", "1")  # of two that run at once either may end first
+    result = folder.run(_inverted(), "--tag", "test", *one_by_one, servers=[comfy.url])
     assert result.code == 0, result.errors
 
     order = [event["input"] for event in result.events_of("finished")]
