@@ -207,7 +207,7 @@ def test_the_better_of_two_is_chosen_by_keys(open_page, comfy, photographs):
     assert len(first) == 2 and first[0] != first[1]
     page.press("ArrowRight")
     until(lambda: chosen() == [False], "the right one")
-    until(lambda: shown() != first, "two others")
+    assert shown() != first
     page.press("Backspace")
     assert shown() == first
     page.press("ArrowLeft")
@@ -221,6 +221,37 @@ def test_the_better_of_two_is_chosen_by_keys(open_page, comfy, photographs):
     page.press("Escape")  # also before the next two are here
     page.page.wait_for_selector(".ace-compare", state="detached")
     assert page.errors() == []
+
+
+def test_between_a_choice_and_the_next_two_nothing_can_be_chosen(open_page, comfy, photographs):
+    """The server's answer takes as long as it likes; that it is awaited can be seen. A failure leaves the two as they were."""
+    page = Page(open_page(comfy), photographs)
+    address, held = "**/ace/datasets/*/comparison", []
+    waiting = ".ace-compare.ace-waiting"
+    page.grid.focus()
+    page.press("c")
+    page.page.wait_for_selector(".ace-compare:not(.ace-waiting)")
+    page.page.route(address, lambda route: held.append((route, route.fetch())))
+    page.page.click(".ace-compare .ace-left")
+    page.page.wait_for_selector(waiting)
+    page.press("ArrowRight")
+    while not held:
+        page.page.wait_for_timeout(50)
+    assert len(list(comparisons(photographs))) == 1
+    assert page.page.locator(".ace-compare .ace-choices button:enabled").count() == 0
+    route, answer = held.pop()
+    route.fulfill(response=answer)
+    page.page.wait_for_selector(".ace-compare:not(.ace-waiting)")
+    assert not held, "a key was taken while the choice before it was being written"
+
+    page.page.unroute(address)
+    page.page.route(address, lambda route: route.abort())
+    page.press("ArrowRight")
+    page.page.wait_for_selector(".ace-compare .ace-note.ace-bad")
+    page.page.unroute(address)
+    page.page.wait_for_selector(".ace-compare:not(.ace-waiting)")
+    page.press("ArrowRight")
+    until(lambda: len(list(comparisons(photographs))) == 2, "chosen after the failure")
 
 
 def test_what_a_capture_adds_appears(open_page, comfy, photographs):

@@ -45,7 +45,7 @@ export class Compare {
         if (this.element.open || this.page.dataset === null) return;
         this.dataset = this.page.dataset; // the list below may change to another one meanwhile
         this.earlier = [];
-        this.allow(false); // until the first two are here, nothing can be chosen
+        this.told = null;
         document.body.append(this.element);
         this.element.showModal();
         this.element.focus();
@@ -58,18 +58,24 @@ export class Compare {
         this.page.grid.element.focus();
     }
 
-    // Shows what the server says is next. One request at a time: a key may be pressed faster than the disk writes.
+    // Shows what the server says is next. One request at a time, and it is seen that one is under way: a key may be pressed
+    // faster than the disk writes.
     async ask(request) {
         if (this.busy) return false;
         this.busy = true;
+        this.keepKeys(() => this.allow(false));
         try {
             this.show(await request());
             return true;
         } catch (error) {
             console.warn("ACE Edit: comparison:", error);
-            this.tell(errorText(error), true);
             // A pair that is gone cannot be chosen any more: go on with two that are there.
-            if (error.code === "refused") this.show(await server.comparison(this.dataset).catch(() => this.told), errorText(error));
+            const others = error.code === "refused" ? await server.comparison(this.dataset).catch(() => null) : null;
+            if (others) this.show(others, errorText(error));
+            else {
+                this.tell(errorText(error), true);
+                this.allow(this.told !== null); // the same two, once more
+            }
             return false;
         } finally {
             this.busy = false;
@@ -94,8 +100,12 @@ export class Compare {
     }
 
     // A button that was clicked is disabled meanwhile, and keys must not go with it.
+    keepKeys(work) {
+        keepFocus(this.element, work, () => this.element.focus());
+    }
+
     show(told, trouble = "") {
-        keepFocus(this.element, () => this.showNext(told, trouble), () => this.element.focus());
+        this.keepKeys(() => this.showNext(told, trouble));
     }
 
     showNext(told, trouble) {
