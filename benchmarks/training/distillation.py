@@ -28,7 +28,7 @@ from ...training.tiny.world.pictures import Pictures
 PAIRS, HELD_OUT = 64, 16
 SIDE = 128  # pixels
 # A teacher may leave a plain drawing as it is, and a mask may miss what it would change.
-_CHECKS = CheckSettings(no_op=False, blank=False, mask=False, near_duplicate=False)
+CHECKS = CheckSettings(no_op=False, blank=False, mask=False, near_duplicate=False)
 
 _COLUMNS = [
     "teacher",
@@ -104,7 +104,7 @@ def make_pairs(
     """Two datasets of a teacher's results: pairs to learn from, and pairs that are held out."""
     datasets = []
     for split, count, fraction in (("train", pairs, 0.0), ("validation", held_out, 1.0)):
-        dataset = Dataset.open_or_create(folder, split, settings=DatasetSettings(fraction), checks=_CHECKS)
+        dataset = Dataset.open_or_create(folder, split, settings=DatasetSettings(fraction), checks=CHECKS)
         _store(teacher, dataset, split, count, side)
         datasets.append(dataset.folder)
     return datasets

@@ -8,4 +8,4 @@ specialists     seven small teachers that paint without fault, one for each of O
 measure         how good a bundle is, in numbers and contact sheets
 """
 
-__all__ = ["specialists", "world"]
+__all__ = ["measure", "specialists", "world"]

@@ -45,13 +45,12 @@ def test_a_second_turn_divides_what_the_first_has_linked(tmp_path):
 
 
 def test_a_large_group_is_compared_with_few_pictures_in_memory(tmp_path, monkeypatch):
-    """Pictures as they become lighter, each compared with its nearest by a function."""
+    """One picture that becomes another, and lighter, each step compared with its nearest by a function."""
     (tmp_path / "p").mkdir()
-    frames = np.asarray(photograph(0)) // 2
+    first, last = (np.asarray(photograph(number), dtype=np.float32) / 2 for number in (0, 4))
     for number in range(40):
-        (tmp_path / "p" / f"{number:02d}.png").write_bytes(
-            encoded(Image.fromarray(frames + np.uint8(2 * number)), "PNG")
-        )
+        step = first + (last - first) * number / 39 + 2 * number
+        (tmp_path / "p" / f"{number:02d}.png").write_bytes(encoded(Image.fromarray(step.astype(np.uint8)), "PNG"))
     (tmp_path / "near.py").write_text("def near(one, other):\n    return 1 - abs(one.mean() - other.mean()) / 255\n")
     changes = {"near_copies": False, "window": Window(-1), "most_compared": 6, "second_window": Window(0.96)}
     changes["similarity"] = f"{tmp_path / 'near.py'}:near"

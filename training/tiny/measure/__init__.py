@@ -1,1 +1,9 @@
-"""How good ace-tiny is: edits on held-out pictures against what the VAE allows, scenes read off by a program."""
+"""How good ace-tiny is, in numbers and contact sheets.
+
+scores    edits on held-out pictures against what the VAE allows
+words     pictures from words, read off by a program
+reading   that program
+sheets    contact sheets
+"""
+
+__all__ = ["scores", "words"]
