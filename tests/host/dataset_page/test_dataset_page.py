@@ -224,7 +224,7 @@ def test_the_better_of_two_is_chosen_by_keys(open_page, comfy, photographs):
 
 
 def test_between_a_choice_and_the_next_two_nothing_can_be_chosen(open_page, comfy, photographs):
-    """The server's answer takes as long as it likes; that it is awaited can be seen. A failure leaves the two as they were."""
+    """The server may take its time; that it is waited for can be seen. A failure leaves the two as they were."""
     page = Page(open_page(comfy), photographs)
     address, held = "**/ace/datasets/*/comparison", []
     waiting = ".ace-compare.ace-waiting"
