@@ -63,7 +63,7 @@ class Subject(Protocol):
 class ScenesFromWords:
     """ace-tiny paints shapes on plain backgrounds; the score is the share of pictures on which a program reads the words."""
 
-    own: ClassVar[RecommendedSampling] = RecommendedSampling(STEPS, 5.0, 0.5)
+    own: ClassVar[RecommendedSampling] = RecommendedSampling(STEPS, 3.0, 0.5)
     pairs: int = 256
 
     def bundle(self, folder: Path) -> Bundle:
@@ -90,7 +90,7 @@ class WideToy:
     own: ClassVar[RecommendedSampling] = RecommendedSampling(STEPS, 4.5, 0.5)
     pairs: int = 256
     side: int = 64
-    steps: int = 600
+    steps: int = 300
     instruction: str = "invert the colors of {image}"
 
     def bundle(self, folder: Path) -> Bundle:

@@ -28,6 +28,11 @@ _CHROMIUM_ARGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # The last part are Chromium's own pages behind its address bar, which it would load anew, hidden, with each of ours. Of
+    # several such arguments the last counts: the others are those of Playwright's own that matter here.
+    "--disable-features=HttpsUpgrades,HttpsFirstBalancedModeAutoEnable,MediaRouter,OptimizationHints,PaintHolding,"
+    "DestroyProfileOnBrowserClose,ThirdPartyStoragePartitioning,AvoidUnnecessaryBeforeUnloadCheckSync,"
+    "WebUIOmniboxPopup,WebUIOmniboxFullPopup,WebUIOmniboxAimPopup",
 ]
 _PATIENCE_MS = 120_000  # other tests share the machine
 # What slides in is where it belongs at once: a busy machine draws so few frames that a click would wait for its rest.
