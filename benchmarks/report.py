@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 from .timing import Estimate
@@ -28,9 +28,7 @@ class Table:
 
     def markdown(self) -> str:
         """A heading, the table and the notes."""
-        lines = [f"## {self.title}", "", _line(self.columns), _line(["---"] * len(self.columns))]
-        lines += [_line([_show(cell) for cell in row]) for row in self.rows]
-        lines += ["", *self.notes] if self.notes else []
+        lines = [*_head(self.title, self.columns), *map(_row, self.rows), *_foot(self.notes)]
         return "\n".join(lines) + "\n"
 
     def as_dict(self) -> dict:
@@ -38,6 +36,42 @@ class Table:
         plain = [[asdict(cell) if isinstance(cell, Estimate) else cell for cell in row] for row in self.rows]
         rows = [dict(zip(self.columns, row, strict=True)) for row in plain]
         return {"title": self.title, "rows": rows, "notes": list(self.notes)}
+
+
+def print_table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[Cell]], notes: Sequence[str] = ()
+) -> list[Sequence[Cell]]:
+    """Prints what takes long row by row, as it is measured: a run that is ended has shown what it found.
+
+    Args:
+        title: what is measured.
+        columns: headings, with units.
+        rows: measured as they are asked for.
+        notes: what a reader must know to judge the numbers.
+
+    Returns:
+        The rows.
+    """
+    found = []
+    print("\n".join(_head(title, columns)), flush=True)
+    for row in rows:
+        found.append(row)
+        print(_row(row), flush=True)
+    for line in _foot(notes):
+        print(line, flush=True)
+    return found
+
+
+def _head(title: str, columns: Sequence[str]) -> list[str]:
+    return [f"## {title}", "", _line(columns), _line(["---"] * len(columns))]
+
+
+def _row(cells: Sequence[Cell]) -> str:
+    return _line([_show(cell) for cell in cells])
+
+
+def _foot(notes: Sequence[str]) -> list[str]:
+    return ["", *notes] if notes else []
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -8,7 +8,6 @@ same start without the pack shows what the host itself needs.
 
 from __future__ import annotations
 
-import statistics
 import sys
 import time
 from pathlib import Path
@@ -16,6 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tools")]
 
+from comfyui_ace.benchmarks.report import Table  # noqa: E402
+from comfyui_ace.benchmarks.timing import Estimate  # noqa: E402
 from host.harness.comfy_server import ComfyServer  # noqa: E402
 from workflow_graphs import instruction_edit  # noqa: E402
 
@@ -50,10 +51,10 @@ def measure_without_the_pack() -> float:
 def main(runs: int) -> None:
     """Prints the table."""
     rows = [(*measure(), measure_without_the_pack()) for _ in range(runs)]
-    print("| step | seconds, median of", runs, "|\n| --- | --- |")
     names = ("server answers", "first edit finished", "a second edit", "server without the pack answers")
-    for name, values in zip(names, zip(*rows, strict=True), strict=True):
-        print(f"| {name} | {statistics.median(values):.1f} ({min(values):.1f} – {max(values):.1f}) |")
+    found = [(name, Estimate.of(values)) for name, values in zip(names, zip(*rows, strict=True), strict=True)]
+    title = "From the start of ComfyUI to the first finished edit"
+    print(Table(title, ("step", f"seconds, median of {runs}"), found).markdown())
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from ...training.evaluate.evaluation import Evaluation
 from ...training.evaluate.run import evaluate
 from ...training.trainer.config import TrainConfig
 from ...training.trainer.run import train
+from ..report import Cell, print_table
 from .distillation import TEACHERS, make_pairs
 from .pace import TRIAL_STEPS, step_seconds
 
@@ -37,6 +38,7 @@ ARMS = {
     "LoKr, factor 4": {"lora": {"adapter": "lokr", "factor": 4}},
     "LoKr, factor 8": {"lora": {"adapter": "lokr", "factor": 8}},
 }
+_COLUMNS = ("what is trained", "numbers", "file, kB", "s a step", "steps", "L1", "score", "share of the ceiling")
 
 
 @dataclass(frozen=True)
@@ -114,12 +116,11 @@ def _student(config: TrainConfig, path: Path, device: torch.device | str) -> ACE
     return pipeline.with_adapters([(read_lora(path), 1.0)])
 
 
-def row(arm: str, steps: int, seconds: float, result: Trained) -> str:
+def row(arm: str, steps: int, seconds: float, result: Trained) -> tuple[Cell, ...]:
     """A line of the table."""
     found = result.evaluation
-    size = f"{result.numbers:,} | {result.path.stat().st_size / 1e3:,.0f}"
-    scores = f"{found.mean('student').l1:.4f} | {found.score:.3f} | {found.share_of_ceiling:.2f}"
-    return f"| {arm} | {size} | {seconds:.3f} | {steps} | {scores} |"
+    size = (f"{result.numbers:,}", result.path.stat().st_size / 1e3)
+    return (arm, *size, seconds, steps, found.mean("student").l1, found.score, found.share_of_ceiling)
 
 
 def add_arguments(parser: argparse.ArgumentParser, arms: Mapping[str, Any]) -> None:
@@ -142,11 +143,12 @@ def compare(arguments: argparse.Namespace, arms: Mapping[str, Mapping[str, Any]]
     datasets = make_pairs(TEACHERS[arguments.teacher], arguments.folder, arguments.pairs, arguments.held_out)
     task = Task(arguments.folder, datasets, arguments.batch, arguments.held_out, arms, arguments.device)
     seconds = seconds_a_step(task, arguments.only, arguments.rounds)
-    print("| what is trained | numbers | file, kB | s a step | steps | L1 | score | share of the ceiling |")
-    print("| --- " * 8 + "|")
-    for arm in arguments.only:
-        steps = max(1, round(arguments.seconds / seconds[arm]))
-        print(row(arm, steps, seconds[arm], train_and_evaluate(task, arm, steps)), flush=True)
+    steps = {arm: max(1, round(arguments.seconds / time)) for arm, time in seconds.items()}
+    rows = (row(arm, steps[arm], seconds[arm], train_and_evaluate(task, arm, steps[arm])) for arm in arguments.only)
+    notes = (
+        f"{arguments.teacher}, {arguments.pairs} pairs, steps of {arguments.batch}, {arguments.seconds:g} s for each.",
+    )
+    print_table("In equal time", _COLUMNS, rows, notes)
 
 
 def main() -> None:

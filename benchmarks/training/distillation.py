@@ -24,13 +24,14 @@ from ...training.distil import distil
 from ...training.distil_config import small_model_settings
 from ...training.tiny.world import operations
 from ...training.tiny.world.pictures import Pictures
+from ..report import Cell, print_table
 
 PAIRS, HELD_OUT = 64, 16
 SIDE = 128  # pixels
 # A teacher may leave a plain drawing as it is, and a mask may miss what it would change.
 CHECKS = CheckSettings(no_op=False, blank=False, mask=False, near_duplicate=False)
 
-_COLUMNS = [
+_COLUMNS = (
     "teacher",
     "L1 student",
     "L1 source",
@@ -41,7 +42,7 @@ _COLUMNS = [
     "share",
     "s a picture",
     "CPU min",
-]
+)
 
 Images = tuple[torch.Tensor, ...]  # each (H, W, 3), 0 … 1
 
@@ -126,7 +127,7 @@ def _store(teacher: Teacher, dataset: Dataset, split: str, count: int, side: int
         )
 
 
-def run(name: str, folder: Path, steps: int) -> str:
+def run(name: str, folder: Path, steps: int) -> tuple[Cell, ...]:
     """Distils one teacher and returns its row of the table."""
     teacher, place = TEACHERS[name], folder / name.replace(" ", "-")
     datasets = make_pairs(teacher, place)
@@ -134,11 +135,9 @@ def run(name: str, folder: Path, steps: int) -> str:
     result = distil(small_model_settings(datasets, place / "run", place.name, steps=steps, pairs=HELD_OUT))
     minutes = (time.process_time() - started) / 60
     found = result.evaluation
-    errors = " | ".join(f"{found.mean(kind).l1:.4f}" for kind in ("student", "source", "ceiling"))
-    scores = (
-        f"{found.score:.3f} | {found.score_with_detail:.3f} | {found.ceiling_score:.3f} | {found.share_of_ceiling:.2f}"
-    )
-    return f"| {name} | {errors} | {scores} | {found.seconds:.2f} | {minutes:.1f} |"
+    errors = (found.mean(kind).l1 for kind in ("student", "source", "ceiling"))
+    scores = (found.score, found.score_with_detail, found.ceiling_score, found.share_of_ceiling)
+    return (name, *errors, *scores, found.seconds, minutes)
 
 
 def main() -> None:
@@ -148,10 +147,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=380)
     parser.add_argument("--only", choices=list(TEACHERS), nargs="+", default=list(TEACHERS))
     arguments = parser.parse_args()
-    print(f"| {' | '.join(_COLUMNS)} |")
-    print("| --- " * len(_COLUMNS) + "|")
-    for name in arguments.only:
-        print(run(name, arguments.folder, arguments.steps), flush=True)
+    rows = (run(name, arguments.folder, arguments.steps) for name in arguments.only)
+    print_table("Distilling into ace-tiny", _COLUMNS, rows, (f"{PAIRS} pairs, {arguments.steps} steps of 8.",))
 
 
 if __name__ == "__main__":

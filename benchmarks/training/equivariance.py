@@ -9,7 +9,7 @@ the draws of pairs the judgement was so. A false "safe" teaches a wrong edit; a 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +17,7 @@ import torch
 from ...training.tiny.world import operations
 from ...training.tiny.world.pictures import Pictures
 from ...training.trainer.data.equivariance import PairPixels, fit_local_map, judge_transform
+from ..report import print_table
 from .distillation import TEACHERS
 
 TRANSFORMS = ("hflip", "vflip", "crop")
@@ -98,17 +99,19 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=16)
     arguments = parser.parse_args()
     wrong = {"false safe": [0, 0], "false not safe": [0, 0]}
-    print(f"| teacher, {arguments.pairs} pairs | {' | '.join(TRANSFORMS)} |\n{'| --- ' * (1 + len(TRANSFORMS))}|")
-    for name, known in KNOWN.items():
+
+    def cells(name: str, known: Known) -> Iterator[str]:
+        yield name
         found = [judged(known.edit, seed, arguments.pairs) for seed in range(arguments.seeds)]
-        cells = []
         for transform in TRANSFORMS:
             safe, said = transform[0] in known.safe, [one[transform] for one in found]
             tally = wrong["false not safe" if safe else "false safe"]
             tally[0] += sum(one != safe for one in said)
             tally[1] += len(said)
-            cells.append(f"{'safe' if safe else 'not safe'}: {sum(one == safe for one in said)} of {len(said)}")
-        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+            yield f"{'safe' if safe else 'not safe'}: {sum(one == safe for one in said)} of {len(said)}"
+
+    columns = (f"teacher, {arguments.pairs} pairs", *TRANSFORMS)
+    print_table("Augmentation that a teacher allows", columns, (tuple(cells(*one)) for one in KNOWN.items()))
     print("\n" + "; ".join(f"{kind}: {count} of {total}" for kind, (count, total) in wrong.items()))
 
 

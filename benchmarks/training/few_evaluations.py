@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -33,7 +33,7 @@ from ...training.tiny.world.pictures import Pictures
 from ...training.tiny.world.scenes import draw_scene
 from ...training.trainer.config_file import make_config
 from ...training.trainer.run import train
-from ..report import Table
+from ..report import Cell, print_table
 from .distillation import CHECKS
 
 STEPS = 20
@@ -178,8 +178,8 @@ def _table(output: Path, bundle: Bundle, pairs: Path, steps: int, batch: int) ->
     }
 
 
-def measure(name: str, folder: Path, lesson: Lesson, count: int) -> Table:
-    """One teacher and its students.
+def measure(name: str, folder: Path, lesson: Lesson, count: int) -> None:
+    """Prints the table of one teacher and its students.
 
     Args:
         name: in ``SUBJECTS``.
@@ -195,20 +195,20 @@ def measure(name: str, folder: Path, lesson: Lesson, count: int) -> Table:
         ways = (replace(subject.own, steps=steps, guidance_scale=guidance_scale) for steps in FEWER)
         return [subject.score(student, way, count) for way in ways]
 
-    rows = [
-        ("teacher, with guidance: twice as many evaluations", None, *scores(pipeline, subject.own.guidance_scale)),
-        ("teacher, without guidance", None, *scores(pipeline, 1.0)),
-    ]
-    for method in lesson.learning_rate:
-        started = time.process_time()
-        lora = read_lora(lesson.teach(subject, method, teacher, folder))
-        minutes = (time.process_time() - started) / 60
-        student = ACEPipeline.load(teacher).with_loras([(lora, 1.0)])
-        rows.append((f"student, {method}", minutes, *scores(student, 1.0)))
-    return Table(
+    def rows() -> Iterator[tuple[Cell, ...]]:
+        yield "teacher, with guidance: two evaluations a step", None, *scores(pipeline, subject.own.guidance_scale)
+        yield "teacher, without guidance", None, *scores(pipeline, 1.0)
+        for method in lesson.learning_rate:
+            started = time.process_time()
+            lora = read_lora(lesson.teach(subject, method, teacher, folder))
+            minutes = (time.process_time() - started) / 60
+            student = ACEPipeline.load(teacher).with_loras([(lora, 1.0)])
+            yield f"student, {method}", minutes, *scores(student, 1.0)
+
+    print_table(
         f"Fewer evaluations: {name}",
         ("", "CPU min of training", *(f"{steps} steps" for steps in FEWER)),
-        rows,
+        rows(),
         (
             f"Scores on {count} held-out questions; students learnt {lesson.steps} steps of 8. "
             "Aim: 8 evaluations within 5 % of the teacher's 40.",
@@ -229,7 +229,7 @@ def main() -> None:
     torch.set_num_threads(1)
     for name in arguments.only:
         place = arguments.folder / name.replace(" ", "-")
-        print(measure(name, place, Lesson(arguments.steps), arguments.count).markdown(), flush=True)
+        measure(name, place, Lesson(arguments.steps), arguments.count)
 
 
 if __name__ == "__main__":

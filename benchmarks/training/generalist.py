@@ -26,6 +26,7 @@ from ...training.distil_config import DistilSettings, small_model_settings
 from ...training.judge.pixels import JUDGE
 from ...training.judge.weights import WeightSettings
 from ...training.tiny.specialists import SPECIALISTS
+from ..report import Table
 from .importance import CHECKS, leave_out, spoil
 from .pace import step_seconds
 
@@ -136,20 +137,15 @@ def compare(folder: Path, arguments: argparse.Namespace, seed: int) -> dict[str,
     return found
 
 
-def table(found: Sequence[Mapping[str, Mapping[str, float]]]) -> str:
-    """Markdown: a row for each task with the means over all seeds, the mean over the tasks, and that of each seed."""
-
-    def row(label: str, values: Sequence[float]) -> str:
-        return f"| {label} | " + " | ".join(f"{value:.3f}" for value in values) + " |"
-
+def table(found: Sequence[Mapping[str, Mapping[str, float]]]) -> Table:
+    """A row for each task with the means over all seeds, the mean over the tasks, and that of each seed."""
     arms = list(found[0])
-    lines = ["| task | " + " | ".join(arms) + " |", "| --- " * (1 + len(arms)) + "|"]
-    lines += [row(task, [fmean(one[arm][task] for one in found) for arm in arms]) for task in SPECIALISTS]
+    rows = [(task, *(fmean(one[arm][task] for one in found) for arm in arms)) for task in SPECIALISTS]
     means = [[fmean(one[arm].values()) for arm in arms] for one in found]
-    lines.append(row("mean", [fmean(column) for column in zip(*means, strict=True)]))
+    rows.append(("mean", *(fmean(column) for column in zip(*means, strict=True))))
     if len(found) > 1:
-        lines += [row(f"mean of run {number}", values) for number, values in enumerate(means, 1)]
-    return "\n".join(lines)
+        rows += [(f"mean of run {number}", *values) for number, values in enumerate(means, 1)]
+    return Table("One generalist or seven single students", ("task", *arms), rows)
 
 
 def main() -> None:
@@ -167,7 +163,8 @@ def main() -> None:
     )
     parser.add_argument("--only", choices=list(ARMS), nargs="+", default=list(ARMS))
     arguments = parser.parse_args()
-    print(table([compare(arguments.folder / f"seed-{seed}", arguments, seed) for seed in arguments.seed]))
+    found = [compare(arguments.folder / f"seed-{seed}", arguments, seed) for seed in arguments.seed]
+    print(table(found).markdown())
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from ...training.judge.scoring import measure_pixels
 from ...training.judge.weights import WeightSettings, apply, weigh
 from ...training.tiny.world import operations
 from ...training.tiny.world.pictures import Pictures
+from ..report import Cell, print_table
 
 PAIRS, HELD_OUT = 60, 12
 ARMS = ("all pairs", "weighed", "clean")
@@ -115,13 +116,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the pictures and of the training")
     parser.add_argument("--only", choices=ARMS, nargs="+", default=list(ARMS))
     arguments = parser.parse_args()
-    print("| student | pairs learnt | L1 | SSIM | GMSD | detail | score |")
-    print("| --- " * 7 + "|")
-    for name in arguments.only:
-        arm = run(name, arguments.folder, arguments.steps, arguments.batch, arguments.threshold, arguments.seed)
-        mean = arm.evaluation.mean("student")
-        numbers = f"{mean.l1:.4f} | {mean.ssim:.3f} | {mean.gmsd:.3f} | {mean.detail:.0%} | {arm.evaluation.score:.3f}"
-        print(f"| {arm.name} | {arm.learnt} | {numbers} |", flush=True)
+    print_table(
+        "Weights by the judge of the pixels",
+        ("student", "pairs learnt", "L1", "SSIM", "GMSD", "detail", "score"),
+        (_row(name, arguments) for name in arguments.only),
+    )
+
+
+def _row(name: str, arguments: argparse.Namespace) -> tuple[Cell, ...]:
+    arm = run(name, arguments.folder, arguments.steps, arguments.batch, arguments.threshold, arguments.seed)
+    mean = arm.evaluation.mean("student")
+    return (arm.name, arm.learnt, mean.l1, mean.ssim, mean.gmsd, mean.detail, arm.evaluation.score)
 
 
 if __name__ == "__main__":

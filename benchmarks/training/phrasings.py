@@ -26,6 +26,7 @@ from ...training.evaluate.evaluation import PairResult, score
 from ...training.evaluate.metrics.image_metrics import mean_metrics
 from ...training.tiny.world import operations
 from ...training.tiny.world.pictures import Pictures
+from ..report import print_table
 
 PAIRS, HELD_OUT = 20, 6
 ARMS = ("one phrasing", "five phrasings")
@@ -109,11 +110,12 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0, help="of the pictures and of the training")
     arguments = parser.parse_args()
-    print("| student | score in the phrasing both have learnt | score in phrasings none has read |")
-    print("| --- " * 3 + "|")
-    for name in ARMS:
-        arm = run(name, arguments.folder, arguments.steps, arguments.batch, arguments.seed)
-        print(f"| {arm.name} | {arm.learnt:.3f} | {arm.unseen:.3f} |", flush=True)
+    arms = (run(name, arguments.folder, arguments.steps, arguments.batch, arguments.seed) for name in ARMS)
+    print_table(
+        "One phrasing or several",
+        ("student", "score in the phrasing both have learnt", "score in phrasings none has read"),
+        ((arm.name, arm.learnt, arm.unseen) for arm in arms),
+    )
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from ...training.evaluate.cases import CaseSettings
 from ...training.evaluate.run import evaluate
 from ...training.measuring import load_student
 from ...training.trainer.run import train
+from ..report import Cell, print_table
 from .distillation import SIDE, TEACHERS, make_pairs
 
 PAIRS, DECIDING, TESTED = 12, 3, 12
@@ -81,7 +83,7 @@ class Bench:
     device: str
 
 
-def run(bench: Bench, teacher: str, arm: str, seed: int) -> str:
+def run(bench: Bench, teacher: str, arm: str, seed: int) -> tuple[Cell, ...]:
     """Trains one student and returns its row of the table."""
     place = bench.folder / teacher.replace(" ", "-") / f"{bench.pairs}-pairs-{bench.side}"
     data, test = place / "learnt", place / "tested"
@@ -119,8 +121,7 @@ def run(bench: Bench, teacher: str, arm: str, seed: int) -> str:
         return evaluate(pipeline, [folder], cases=CaseSettings(), detail=False).score
 
     best = trained.step if trained.best is None else trained.best.step
-    numbers = f"{score(held_out):.3f} | {score(data):.3f} | {best} of {trained.step} | {seconds:.0f}"
-    return f"| {teacher} | {arm} | {bench.pairs} | {seed} | {numbers} |"
+    return (teacher, arm, bench.pairs, seed, score(held_out), score(data), f"{best} of {trained.step}", seconds)
 
 
 def _hold_out(dataset: Dataset) -> None:
@@ -144,13 +145,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     arguments = parser.parse_args()
     bench = Bench(arguments.folder, arguments.pairs, arguments.side, arguments.steps, arguments.device)
-    print("| teacher | training | pairs | seed | score | on the deciding pairs | steps | CPU s |")
-    print("| --- " * 8 + "|")
-    for teacher in arguments.teachers:
-        for arm in arguments.arms:
-            for seed in range(arguments.seeds):
-                row = run(bench, teacher, arm, seed)
-                print(row, flush=True)
+    every = product(arguments.teachers, arguments.arms, range(arguments.seeds))
+    print_table(
+        "Few pairs",
+        ("teacher", "training", "pairs", "seed", "score", "on the deciding pairs", "steps", "CPU s"),
+        (run(bench, teacher, arm, seed) for teacher, arm, seed in every),
+    )
 
 
 if __name__ == "__main__":

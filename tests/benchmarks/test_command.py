@@ -6,7 +6,7 @@ import json
 
 import comfyui_ace.benchmarks.suite as suite
 import pytest
-from comfyui_ace.benchmarks.report import Table
+from comfyui_ace.benchmarks.report import Table, print_table
 from comfyui_ace.cli import main
 from comfyui_ace.commands import benchmark
 
@@ -30,6 +30,20 @@ def test_results_are_printed(monkeypatch, capsys, json_wanted):
         assert json.loads(out)["results"] == [{"title": "Import time", "rows": [{"what": "x", "s": 0.5}], "notes": []}]
     else:
         assert out.startswith("a machine\n") and "| x | 0.5 |" in out
+
+
+def test_rows_that_were_measured_before_a_run_ended_are_shown(capsys):
+    def rows():
+        yield "first", 0.5, None
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        print_table("Long", ("what", "s", "MB"), rows(), ("A note.",))
+    shown = capsys.readouterr().out
+    print_table("Long", ("what", "s", "MB"), [("first", 0.5, None)], ("A note.",))
+    whole = capsys.readouterr().out
+    assert whole.startswith(shown) and shown.endswith("| first | 0.5 | – |\n") and whole.endswith("\nA note.\n")
+    assert whole == Table("Long", ("what", "s", "MB"), [("first", 0.5, None)], ("A note.",)).markdown()
 
 
 def test_training_speed_is_left_out_without_a_gpu_and_says_so_when_asked_for(capsys, monkeypatch):
