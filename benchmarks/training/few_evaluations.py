@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -38,6 +38,7 @@ from .distillation import CHECKS
 
 STEPS = 20
 FEWER = (20, 8, 6, 4)
+METHODS = ("guidance", "consistency")
 _SEED = 101
 
 
@@ -64,7 +65,7 @@ class ScenesFromWords:
     """ace-tiny paints shapes on plain backgrounds; the score is the share of pictures on which a program reads the words."""
 
     own: ClassVar[RecommendedSampling] = RecommendedSampling(STEPS, 3.0, 0.5)
-    pairs: int = 256
+    pairs: int = 1000
 
     def bundle(self, folder: Path) -> Bundle:
         return find_bundle(SHIPPED_BUNDLES / "ace-tiny")
@@ -137,10 +138,12 @@ class Lesson:
 
     Attributes:
         steps: of the training.
+        way: steps in which the teacher samples for its students; the latents they learn on are those that they will see.
         learning_rate: by method.
     """
 
-    steps: int = 400
+    steps: int = 800
+    way: int = 8
     learning_rate: Mapping[str, float] = field(default_factory=lambda: {"guidance": 1e-3, "consistency": 3e-4})
 
     def teach(self, subject: Subject, method: str, teacher: Bundle, folder: Path) -> Path:
@@ -148,7 +151,7 @@ class Lesson:
         table = _table(folder / method, teacher, subject.write_pairs(folder), self.steps, 8) | {
             "method": "lora",
             "lora": {"rank": 64},
-            "distil": {"method": method, **asdict(subject.own)},
+            "distil": {"method": method, **asdict(subject.own), "steps": self.way},
         }
         table["optimizer"]["learning_rate"] = self.learning_rate[method]
         table["objective"]["instruction_dropout"] = 0.0
@@ -178,13 +181,14 @@ def _table(output: Path, bundle: Bundle, pairs: Path, steps: int, batch: int) ->
     }
 
 
-def measure(name: str, folder: Path, lesson: Lesson, count: int) -> None:
+def measure(name: str, folder: Path, lesson: Lesson, methods: Sequence[str], count: int) -> None:
     """Prints the table of one teacher and its students.
 
     Args:
         name: in ``SUBJECTS``.
         folder: for pairs, models and LoRAs.
         lesson: how students learn.
+        methods: of which there is a student each.
         count: held-out questions.
     """
     subject = SUBJECTS[name]
@@ -198,7 +202,7 @@ def measure(name: str, folder: Path, lesson: Lesson, count: int) -> None:
     def rows() -> Iterator[tuple[Cell, ...]]:
         yield "teacher, with guidance: two evaluations a step", None, *scores(pipeline, subject.own.guidance_scale)
         yield "teacher, without guidance", None, *scores(pipeline, 1.0)
-        for method in lesson.learning_rate:
+        for method in methods:
             started = time.process_time()
             lora = read_lora(lesson.teach(subject, method, teacher, folder))
             minutes = (time.process_time() - started) / 60
@@ -223,13 +227,14 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path, help="for pairs, models and LoRAs")
     parser.add_argument("--only", choices=list(SUBJECTS), nargs="+", default=list(SUBJECTS))
+    parser.add_argument("--methods", choices=METHODS, nargs="+", default=METHODS)
     parser.add_argument("--steps", type=int, default=Lesson().steps, help="of each student's training")
     parser.add_argument("--count", type=int, default=100, help="of held-out questions")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     for name in arguments.only:
         place = arguments.folder / name.replace(" ", "-")
-        measure(name, place, Lesson(arguments.steps), arguments.count)
+        measure(name, place, Lesson(arguments.steps), arguments.methods, arguments.count)
 
 
 if __name__ == "__main__":
