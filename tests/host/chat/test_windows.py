@@ -32,13 +32,13 @@ def test_closed_and_opened_five_times_it_is_one_page(open_page, comfy, tmp_path)
         page.page.wait_for_selector(".ace-chat .ace-chat-field")
     assert page.page.locator(".ace-chat").count() == 1
     assert page.field.inner_text().strip() == "half a sentence"
-    page.page.wait_for_load_state("networkidle")
+    page.comfy.rest()
     asked: list[str] = []
     page.page.on("request", lambda request: asked.append(request.url))
     title = {"title": "from elsewhere"}
     assert comfy.fetch(f"/ace/chats/{page.chat.id}/edit", "POST", json=title).status == 200
     page.page.wait_for_function("() => document.querySelector('.ace-chat-title').innerText === 'from elsewhere'")
-    page.page.wait_for_timeout(1000)
+    page.comfy.rest()
     assert sum(url.endswith(f"/ace/chats/{page.chat.id}") for url in asked) == 1, "something listens more than once"
     page.page.reload()
     page.page.wait_for_function("() => window.app?.vueAppReady")
@@ -138,7 +138,7 @@ def test_two_hundred_turns_are_drawn_once_and_fetched_as_they_are_seen(open_page
     page.page.wait_for_function(
         "() => document.querySelector('.ace-chat-turn:last-child .ace-chat-answer img')?.naturalWidth"
     )
-    page.page.wait_for_load_state("networkidle")
+    page.comfy.rest()
     assert len(set(small)) < TURNS // 2, "pictures far out of sight are fetched"
     page.page.evaluate("() => document.querySelectorAll('.ace-chat-turn *').forEach(one => { one.drawnOnce = true })")
     new = "() => [...document.querySelectorAll('.ace-chat-turn *')].filter(one => !one.drawnOnce).length"

@@ -130,6 +130,8 @@ class ComfyPage:
         self.server = server
         self.console: list[ConsoleMessage] = []
         self.foreign_requests: list[str] = []  # addresses outside the server
+        self._requests = 0  # so far
+        self._unanswered: set[Any] = set()  # requests
         self._log = EventLog()
         # A user seen for the first time gets the template browser in front of the canvas. The minimap is drawn without
         # end, which takes half a core where no GPU draws it; Nodes 2.0 keep it: without it wires were once seen to come late.
@@ -148,6 +150,8 @@ class ComfyPage:
         self.page.on("console", self._take_console)
         self.page.on("pageerror", lambda error: self.console.append(ConsoleMessage("pageerror", str(error))))
         self.page.on("request", self._take_request)
+        self.page.on("requestfinished", lambda request: self._unanswered.discard(request))
+        self.page.on("requestfailed", lambda request: self._unanswered.discard(request))
         self.page.on("websocket", lambda socket: socket.on("framereceived", self._log.take))
         self.page.goto(server.url, wait_until="domcontentloaded")
         self.page.wait_for_function(_READY, timeout=300_000)
@@ -170,6 +174,8 @@ class ComfyPage:
         self.console.append(ConsoleMessage(message.type, message.text, message.location.get("url", "")))
 
     def _take_request(self, request: Any) -> None:
+        self._requests += 1
+        self._unanswered.add(request)
         address = urlsplit(request.url)
         if address.scheme.startswith("http") and address.netloc != urlsplit(self.server.url).netloc:
             self.foreign_requests.append(request.url)
@@ -215,6 +221,16 @@ class ComfyPage:
         """Let the front end finish what it does after a graph was opened or changed."""
         self.page.wait_for_function(_READY)
         self.page.wait_for_timeout(500)
+
+    def rest(self) -> None:
+        """Wait until all that the page has asked its server is answered, and nothing more is asked for a second.
+
+        Playwright's own "networkidle" is that of a page that opens, and over ever after.
+        """
+        asked = -1
+        while self._unanswered or asked != self._requests:
+            asked = self._requests
+            self.page.wait_for_timeout(1000)
 
     # -- state --------------------------------------------------------------------------------------------------
 
