@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from comfyui_ace.nodes.chat.conversation.images import add_pixels
 from comfyui_ace.nodes.chat.conversation.tree import Answer
 from host.chat.chat_page import UNENDING, ChatPage, save_photo, until
+from host.harness.comfy_server import ComfyServer
 
 pytestmark = pytest.mark.timeout(1800)
 
@@ -17,11 +19,13 @@ _NOT_RUN = "This turn did not run"
 
 
 @pytest.fixture
-def page(open_page, comfy, tmp_path) -> ChatPage:
+def page(open_page, comfy, tmp_path) -> Iterator[ChatPage]:
     page = ChatPage(open_page(comfy))
     page.upload(save_photo(tmp_path))
     page.use()
-    return page
+    yield page
+    comfy.fetch("/queue", "POST", json={"clear": True})  # a turn without an end that a failed test leaves, too
+    comfy.interrupt()
 
 
 def begin(page: ChatPage, words: str) -> None:
@@ -34,6 +38,11 @@ def open_beside(open_page, page: ChatPage) -> ChatPage:
     other = ChatPage(open_page(page.comfy.server), new=False)
     other.open(page.chat.id)
     return other
+
+
+def waiting(comfy: ComfyServer) -> int:
+    """Prompts in the server's queue beside the one that runs."""
+    return len(comfy.fetch("/queue").json()["queue_pending"])
 
 
 def stop(page: ChatPage) -> None:
@@ -60,6 +69,7 @@ def test_a_turn_of_another_window_is_followed_and_a_cleared_queue_is_seen_by_all
     if page.page.locator(f"[data-turn='{second.id}']").count() == 0:
         page.page.get_by_role("button", name="Show the one after (→)").last.click()
     page.page.get_by_text("waiting in the queue").wait_for()
+    until(lambda: waiting(comfy), "it is not in the queue")
     assert page.page.get_by_text(_NOT_RUN).count() == 0
     comfy.fetch("/queue", "POST", json={"clear": True})  # as ComfyUI's own panel does
     for window in (page, other):
@@ -124,6 +134,7 @@ def test_a_sheet_that_is_taken_out_of_the_queue_says_so(page, comfy, tmp_path):
     page.write("again")
     page.page.get_by_role("button", name="What is sent", exact=True).click()
     page.page.locator(".ace-chat-dialog").get_by_text("waiting in the queue").wait_for()
+    until(lambda: waiting(comfy), "it is not in the queue")  # the page says so from the click on
     comfy.fetch("/queue", "POST", json={"clear": True})
     page.page.locator(".ace-chat-dialog").get_by_text(_NOT_RUN).wait_for()
     page.page.keyboard.press("Escape")
