@@ -42,18 +42,20 @@ export class Runs {
         });
         listen("ace.chat", ({ chat }) => told(chat));
         // Of a turn that another window began, or that was taken out of the queue, the queue alone tells, and to everybody.
-        listen("status", (status) => {
-            if (!status || this.timer) return;
-            this.timer = setTimeout(() => {
-                this.timer = null;
-                moved();
-                this.checkShown().catch(() => {}); // the next change asks again
-            }, CALM);
-        });
+        this.moved = moved;
+        listen("status", (status) => status && this.queueMoved());
         api.addEventListener("reconnected", () => {
             back();
             this.checkShown().catch(() => {});
         });
+    }
+
+    queueMoved() {
+        this.timer ??= setTimeout(() => {
+            this.timer = null;
+            this.moved();
+            this.checkShown().catch(() => {}); // the next change asks again
+        }, CALM);
     }
 
     get(promptId) {
@@ -151,7 +153,8 @@ export class Runs {
         try {
             const reply = await send("/prompt", body);
             run.queued = reply.ok;
-            if (reply.ok) return;
+            // What befell the queue before this answer was not heard as about this prompt: nobody knew it to be there.
+            if (reply.ok) return this.queueMoved();
             throw new ServerError(refusal(await reply.json().catch(() => ({}))), "refused");
         } catch (error) {
             this.forget(promptId);

@@ -144,6 +144,29 @@ def test_a_sheet_that_is_taken_out_of_the_queue_says_so(page, comfy, tmp_path):
     assert page.errors() == []
 
 
+@pytest.mark.parametrize(("button", "place"), [("What is sent", ".ace-chat-dialog"), ("Send", ".ace-chat-turn")])
+def test_a_queue_may_be_cleared_before_the_page_hears_that_a_prompt_is_in_it(page, comfy, tmp_path, button, place):
+    page.use(steps=UNENDING)
+    begin(page, "blur it")
+    page.page.wait_for_function(_SAMPLES)
+    page.field.press("Escape")
+    page.page.keyboard.press("u")
+    page.upload(save_photo(tmp_path, 90))
+    page.write("again")
+    held = []
+    page.page.route("**/api/prompt", lambda route: held.append((route, route.fetch())))
+    page.page.get_by_role("button", name=button, exact=True).click()
+    page.page.locator(place).get_by_text("waiting in the queue").wait_for()
+    until(lambda: page.pump() and held, "the prompt was not sent")
+    assert waiting(comfy) == 1
+    comfy.fetch("/queue", "POST", json={"clear": True})
+    page.page.wait_for_timeout(1500)  # the page has heard that the queue is another, and asked about it
+    route, answer = held.pop()
+    route.fulfill(response=answer)
+    page.page.locator(place).get_by_text(_NOT_RUN).wait_for()
+    assert page.errors() == []
+
+
 def test_what_is_written_while_a_turn_runs_waits_and_keeps_its_pictures(page):
     first = page.send("make it gray")
     page.use(steps=UNENDING)
