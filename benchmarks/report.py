@@ -38,9 +38,7 @@ class Table:
         return {"title": self.title, "rows": rows, "notes": list(self.notes)}
 
 
-def print_table(
-    title: str, columns: Sequence[str], rows: Iterable[Sequence[Cell]], notes: Sequence[str] = ()
-) -> list[Sequence[Cell]]:
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Cell]], notes: Sequence[str] = ()) -> None:
     """Prints what takes long row by row, as it is measured: a run that is ended has shown what it found.
 
     Args:
@@ -48,18 +46,12 @@ def print_table(
         columns: headings, with units.
         rows: measured as they are asked for.
         notes: what a reader must know to judge the numbers.
-
-    Returns:
-        The rows.
     """
-    found = []
     print("\n".join(_head(title, columns)), flush=True)
     for row in rows:
-        found.append(row)
         print(_row(row), flush=True)
     for line in _foot(notes):
         print(line, flush=True)
-    return found
 
 
 def _head(title: str, columns: Sequence[str]) -> list[str]:

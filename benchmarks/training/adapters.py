@@ -138,7 +138,7 @@ def add_arguments(parser: argparse.ArgumentParser, arms: Mapping[str, Any]) -> N
     parser.add_argument("--device", choices=("cpu", "auto"), default="cpu", help="auto takes the accelerator")
 
 
-def compare(arguments: argparse.Namespace, arms: Mapping[str, Mapping[str, Any]]) -> None:
+def compare(title: str, arguments: argparse.Namespace, arms: Mapping[str, Mapping[str, Any]]) -> None:
     """Prints the table: each kind with as many steps as fit into the time."""
     datasets = make_pairs(TEACHERS[arguments.teacher], arguments.folder, arguments.pairs, arguments.held_out)
     task = Task(arguments.folder, datasets, arguments.batch, arguments.held_out, arms, arguments.device)
@@ -148,14 +148,14 @@ def compare(arguments: argparse.Namespace, arms: Mapping[str, Mapping[str, Any]]
     notes = (
         f"{arguments.teacher}, {arguments.pairs} pairs, steps of {arguments.batch}, {arguments.seconds:g} s for each.",
     )
-    print_table("In equal time", _COLUMNS, rows, notes)
+    print_table(title, _COLUMNS, rows, notes)
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m comfyui_ace.benchmarks.training.adapters", description=__doc__)
     add_arguments(parser, ARMS)
-    compare(parser.parse_args(), ARMS)
+    compare("LoRA, DoRA and LoKr in equal time", parser.parse_args(), ARMS)
 
 
 if __name__ == "__main__":

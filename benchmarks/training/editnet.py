@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=2, help="a copy of every so many blocks")
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="of the EditNets")
     arguments = parser.parse_args()
-    compare(arguments, make_arms(arguments.every, arguments.learning_rate))
+    compare("EditNet and LoRA in equal time", arguments, make_arms(arguments.every, arguments.learning_rate))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""With how few evaluations of the model students come how near to it.
+"""How good pictures are that take few evaluations of the model.
 
     .venv/bin/python -m comfyui_ace.benchmarks.training.few_evaluations FOLDER [--only "scenes from words"]
 
 Each teacher is a model that samples with 20 steps and guidance, which is 40 evaluations a picture. Students are LoRAs that
 have learnt from the teacher itself; both, and the teacher without guidance, answer the same held-out questions from the same
-noise. Scores say how good the pictures are, not how near to the teacher's.
+noise. Scores say how good the pictures are, not how near to the teacher's. A step with guidance is two evaluations.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from ...training.trainer.run import train
 from ..report import Cell, print_table
 from .distillation import CHECKS
 
-STEPS = 20
-FEWER = (20, 8, 6, 4)
+TEACHER_STEPS = 20
+STEPS_COMPARED = (20, 8, 6, 4)
 METHODS = ("guidance", "consistency")
 _SEED = 101
 
@@ -64,15 +64,16 @@ class Subject(Protocol):
 class ScenesFromWords:
     """ace-tiny paints shapes on plain backgrounds; the score is the share of pictures on which a program reads the words."""
 
-    own: ClassVar[RecommendedSampling] = RecommendedSampling(STEPS, 3.0, 0.5)
+    own: ClassVar[RecommendedSampling] = RecommendedSampling(TEACHER_STEPS, 3.0, 0.5)
     pairs: int = 1000
 
     def bundle(self, folder: Path) -> Bundle:
         return find_bundle(SHIPPED_BUNDLES / "ace-tiny")
 
     def write_pairs(self, folder: Path) -> Path:
-        dataset, rng = _open(folder), np.random.default_rng(_SEED)
-        for _ in range(self.pairs - len(dataset)):
+        dataset = _open(folder)
+        for index in range(len(dataset), self.pairs):
+            rng = np.random.default_rng((_SEED, index))
             scene = draw_scene(rng)
             dataset.append(Pair(target=np.asarray(scene.paint(rng, 128, 128)), instruction=scene.describe(rng)))
         return dataset.folder
@@ -88,7 +89,7 @@ class ScenesFromWords:
 class WideToy:
     """A model of the published width and two blocks, trained to invert pictures of 64 px; 1 - L1 / L1 of the source."""
 
-    own: ClassVar[RecommendedSampling] = RecommendedSampling(STEPS, 4.5, 0.5)
+    own: ClassVar[RecommendedSampling] = RecommendedSampling(TEACHER_STEPS, 4.5, 0.5)
     pairs: int = 256
     side: int = 64
     steps: int = 300
@@ -96,7 +97,7 @@ class WideToy:
 
     def bundle(self, folder: Path) -> Bundle:
         tiny = find_bundle(SHIPPED_BUNDLES / "ace-tiny")
-        table = _table(folder / "base", tiny, self.write_pairs(folder), self.steps, 16) | {
+        table = _train_settings(folder / "base", tiny, self.write_pairs(folder), self.steps, 16) | {
             "model": {"bundle": str(tiny.folder), "scratch": {"depth": 2, "max_seq_len": 64}},
             "method": "full",
         }
@@ -126,35 +127,36 @@ class WideToy:
             ).images[0]
             errors.append([(picture - target).abs().mean().item() for picture in (result, source)])
         student, source = np.sum(errors, axis=0)
-        return 1 - student / source
+        return float(1 - student / source)
 
 
 SUBJECTS: Mapping[str, Subject] = {"scenes from words": ScenesFromWords(), "a wide toy": WideToy()}
 
 
 @dataclass(frozen=True)
-class Lesson:
+class StudentTraining:
     """How students learn from a teacher without guidance.
 
     Attributes:
-        steps: of the training.
-        way: steps in which the teacher samples for its students; the latents they learn on are those that they will see.
+        steps, batch: of the training.
+        teacher_steps: in which the teacher samples for its students.
         learning_rate: by method.
     """
 
     steps: int = 800
-    way: int = 8
+    teacher_steps: int = 8
+    batch: int = 8
     learning_rate: Mapping[str, float] = field(default_factory=lambda: {"guidance": 1e-3, "consistency": 3e-4})
 
     def teach(self, subject: Subject, method: str, teacher: Bundle, folder: Path) -> Path:
         """The student's LoRA."""
-        table = _table(folder / method, teacher, subject.write_pairs(folder), self.steps, 8) | {
+        output = folder / f"{method}-{self.steps}"
+        table = _train_settings(output, teacher, subject.write_pairs(folder), self.steps, self.batch) | {
             "method": "lora",
             "lora": {"rank": 64},
-            "distil": {"method": method, **asdict(subject.own), "steps": self.way},
+            "distil": {"method": method, **asdict(subject.own), "steps": self.teacher_steps},
         }
         table["optimizer"]["learning_rate"] = self.learning_rate[method]
-        table["objective"]["instruction_dropout"] = 0.0
         return train(make_config(table)).path
 
 
@@ -162,7 +164,7 @@ def _open(folder: Path) -> Dataset:
     return Dataset.open_or_create(folder, "pairs", settings=DatasetSettings(0.0), checks=CHECKS)
 
 
-def _table(output: Path, bundle: Bundle, pairs: Path, steps: int, batch: int) -> dict[str, Any]:
+def _train_settings(output: Path, bundle: Bundle, pairs: Path, steps: int, batch: int) -> dict[str, Any]:
     """A training on the CPU that measures and shows nothing."""
     return {
         "output": str(output),
@@ -181,22 +183,23 @@ def _table(output: Path, bundle: Bundle, pairs: Path, steps: int, batch: int) ->
     }
 
 
-def measure(name: str, folder: Path, lesson: Lesson, methods: Sequence[str], count: int) -> None:
+def measure(name: str, folder: Path, training: StudentTraining, methods: Sequence[str], count: int) -> None:
     """Prints the table of one teacher and its students.
 
     Args:
         name: in ``SUBJECTS``.
         folder: for pairs, models and LoRAs.
-        lesson: how students learn.
+        training: how students learn.
         methods: of which there is a student each.
         count: held-out questions.
     """
     subject = SUBJECTS[name]
+    subject.write_pairs(folder)
     teacher = subject.bundle(folder)
     pipeline = ACEPipeline.load(teacher)
 
     def scores(student: ACEPipeline, guidance_scale: float) -> list[float]:
-        ways = (replace(subject.own, steps=steps, guidance_scale=guidance_scale) for steps in FEWER)
+        ways = (replace(subject.own, steps=steps, guidance_scale=guidance_scale) for steps in STEPS_COMPARED)
         return [subject.score(student, way, count) for way in ways]
 
     def rows() -> Iterator[tuple[Cell, ...]]:
@@ -204,17 +207,17 @@ def measure(name: str, folder: Path, lesson: Lesson, methods: Sequence[str], cou
         yield "teacher, without guidance", None, *scores(pipeline, 1.0)
         for method in methods:
             started = time.process_time()
-            lora = read_lora(lesson.teach(subject, method, teacher, folder))
+            lora = read_lora(training.teach(subject, method, teacher, folder))
             minutes = (time.process_time() - started) / 60
             student = ACEPipeline.load(teacher).with_loras([(lora, 1.0)])
             yield f"student, {method}", minutes, *scores(student, 1.0)
 
     print_table(
         f"Fewer evaluations: {name}",
-        ("", "CPU min of training", *(f"{steps} steps" for steps in FEWER)),
+        ("pictures by", "CPU min, the first with encoding", *(f"{steps} steps" for steps in STEPS_COMPARED)),
         rows(),
         (
-            f"Scores on {count} held-out questions; students learnt {lesson.steps} steps of 8. "
+            f"Scores on {count} held-out questions; students learnt {training.steps} steps of {training.batch}. "
             "Aim: 8 evaluations within 5 % of the teacher's 40.",
         ),
     )
@@ -228,13 +231,13 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="for pairs, models and LoRAs")
     parser.add_argument("--only", choices=list(SUBJECTS), nargs="+", default=list(SUBJECTS))
     parser.add_argument("--methods", choices=METHODS, nargs="+", default=METHODS)
-    parser.add_argument("--steps", type=int, default=Lesson().steps, help="of each student's training")
+    parser.add_argument("--steps", type=int, default=StudentTraining().steps, help="of each student's training")
     parser.add_argument("--count", type=int, default=100, help="of held-out questions")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     for name in arguments.only:
         place = arguments.folder / name.replace(" ", "-")
-        measure(name, place, Lesson(arguments.steps), arguments.methods, arguments.count)
+        measure(name, place, StudentTraining(arguments.steps), arguments.methods, arguments.count)
 
 
 if __name__ == "__main__":

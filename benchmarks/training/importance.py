@@ -9,6 +9,7 @@ everything, "weighed" from what the judge of the pixels leaves, and "clean" show
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -100,7 +101,7 @@ def run(arm: str, folder: Path, steps: int, batch: int, threshold: float, seed: 
     train = Dataset(folders[0])
     if arm == "weighed":
         left_out = leave_out(train, WeightSettings(JUDGE, "threshold", threshold))
-        print(f"spoilt {len(spoilt)}, left out {len(left_out)}, both {len(spoilt & left_out)}", flush=True)
+        print(f"spoilt {len(spoilt)}, left out {len(left_out)}, both {len(spoilt & left_out)}", file=sys.stderr)
     settings = small_model_settings(folders, place / "run", place.name, steps=steps, pairs=HELD_OUT)
     result = distil(replace(settings, batch_size=batch, seed=seed, keep_detail="off"))
     return Arm(arm, sum(row.weight > 0 for row in train.rows()), result.evaluation)

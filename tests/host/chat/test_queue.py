@@ -24,7 +24,7 @@ def page(open_page, comfy, tmp_path) -> Iterator[ChatPage]:
     page.upload(save_photo(tmp_path))
     page.use()
     yield page
-    comfy.fetch("/queue", "POST", json={"clear": True})  # a turn without an end that a failed test leaves, too
+    comfy.fetch("/queue", "POST", json={"clear": True})  # a failed test may leave a turn that never ends
     comfy.interrupt()
 
 

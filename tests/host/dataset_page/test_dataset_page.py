@@ -231,14 +231,15 @@ def test_between_a_choice_and_the_next_two_nothing_can_be_chosen(open_page, comf
     page.grid.focus()
     page.press("c")
     page.page.wait_for_selector(".ace-compare:not(.ace-waiting)")
+    choices = page.page.locator(".ace-compare .ace-choices button:enabled")
+    assert choices.count() == 3
     page.page.route(address, lambda route: held.append((route, route.fetch())))
     page.page.click(".ace-compare .ace-left")
     page.page.wait_for_selector(waiting)
     page.press("ArrowRight")
-    while not held:
-        page.page.wait_for_timeout(50)
+    until(lambda: page.page.wait_for_timeout(50) or held, "the choice was not sent")
     assert len(list(comparisons(photographs))) == 1
-    assert page.page.locator(".ace-compare .ace-choices button:enabled").count() == 0
+    assert choices.count() == 0
     route, answer = held.pop()
     route.fulfill(response=answer)
     page.page.wait_for_selector(".ace-compare:not(.ace-waiting)")
@@ -246,10 +247,13 @@ def test_between_a_choice_and_the_next_two_nothing_can_be_chosen(open_page, comf
 
     page.page.unroute(address)
     page.page.route(address, lambda route: route.abort())
+    pictures = "images => images.map(image => image.src)"
+    shown = page.page.eval_on_selector_all(".ace-compare .ace-after", pictures)
     page.press("ArrowRight")
     page.page.wait_for_selector(".ace-compare .ace-note.ace-bad")
     page.page.unroute(address)
     page.page.wait_for_selector(".ace-compare:not(.ace-waiting)")
+    assert page.page.eval_on_selector_all(".ace-compare .ace-after", pictures) == shown
     page.press("ArrowRight")
     until(lambda: len(list(comparisons(photographs))) == 2, "chosen after the failure")
 

@@ -28,10 +28,11 @@ _CHROMIUM_ARGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    # The last part are Chromium's own pages behind its address bar, which it would load anew, hidden, with each of ours. Of
-    # several such arguments the last counts: the others are those of Playwright's own that matter here.
-    "--disable-features=HttpsUpgrades,HttpsFirstBalancedModeAutoEnable,MediaRouter,OptimizationHints,PaintHolding,"
-    "DestroyProfileOnBrowserClose,ThirdPartyStoragePartitioning,AvoidUnnecessaryBeforeUnloadCheckSync,"
+    # The names that begin with WebUI are Chromium's own pages behind its address bar, which it would load anew, hidden, with
+    # each of ours. Of several such arguments the last counts: the other names are those that Playwright gives.
+    "--disable-features=AvoidUnnecessaryBeforeUnloadCheckSync,DestroyProfileOnBrowserClose,HttpsUpgrades,"
+    "HttpsFirstBalancedModeAutoEnable,LensOverlay,MediaRouter,PaintHolding,ThirdPartyStoragePartitioning,"
+    "AvoidCorsURLLoaderRestartOnRedirect,OptimizationHints,NetworkTimeServiceQuerying,AimEnabled,PreconnectToSearch,"
     "WebUIOmniboxPopup,WebUIOmniboxFullPopup,WebUIOmniboxAimPopup",
 ]
 _PATIENCE_MS = 120_000  # other tests share the machine
@@ -223,12 +224,14 @@ class ComfyPage:
         self.page.wait_for_timeout(500)
 
     def rest(self) -> None:
-        """Wait until all that the page has asked its server is answered, and nothing more is asked for a second.
+        """Wait until all that the page has asked for is answered, and nothing more is asked for a second.
 
-        Playwright's own "networkidle" is that of a page that opens, and over ever after.
+        Playwright's own "networkidle" is that of a page that opens, and over ever after. TimeoutError where there is no rest.
         """
-        asked = -1
+        deadline, asked = time.monotonic() + _PATIENCE_MS / 1000, -1
         while self._unanswered or asked != self._requests:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the page goes on asking; unanswered: {[one.url for one in self._unanswered]}")
             asked = self._requests
             self.page.wait_for_timeout(1000)
 

@@ -130,7 +130,7 @@ def choose(page, kind: str, name: str, value) -> None:
     page.settle()
 
 
-def come(page, kind: str, expected: dict) -> None:
+def wait_for_widgets(page, kind: str, expected: dict) -> None:
     """Waits until the widgets have these values: what an adapter recommends, the server is asked."""
     page.page.wait_for_function(
         "([kind, expected]) => { const node = app.graph.nodes.find(n => n.type === kind);"
@@ -215,8 +215,9 @@ def test_a_sampler_takes_what_its_only_adapter_recommends(kind, folder, file, st
     ):
         choose(page, kind, strength, weight)
         choose(page, kind, file, adapter)
-        come(page, "ACESampler", dict(zip(names, expected, strict=True)))
+        wait_for_widgets(page, "ACESampler", dict(zip(names, expected, strict=True)))
     choose(page, kind, file, "fast.safetensors")
+    wait_for_widgets(page, "ACESampler", dict(zip(names, fast, strict=True)))
     choose(page, "ACESampler", "steps", 11)
     choose(page, kind, file, "plain.safetensors")
     assert widgets(page, "ACESampler", *names) == [11, 1.0, 0.25], "what the artist typed stays"

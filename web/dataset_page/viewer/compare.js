@@ -44,8 +44,12 @@ export class Compare {
     async open() {
         if (this.element.open || this.page.dataset === null) return;
         this.dataset = this.page.dataset; // the list below may change to another one meanwhile
+        this.opened = {}; // what was asked for an earlier opening is no answer to this one
+        this.busy = false;
         this.earlier = [];
         this.told = null;
+        this.showBack();
+        for (const side of this.sides) side.show(this.dataset, null);
         document.body.append(this.element);
         this.element.showModal();
         this.element.focus();
@@ -63,14 +67,19 @@ export class Compare {
     async ask(request) {
         if (this.busy) return false;
         this.busy = true;
+        const { opened } = this;
         this.keepKeys(() => this.allow(false));
         try {
-            this.show(await request());
+            const told = await request();
+            if (opened !== this.opened) return false;
+            this.show(told);
             return true;
         } catch (error) {
             console.warn("ACE Edit: comparison:", error);
+            if (opened !== this.opened) return false;
             // A pair that is gone cannot be chosen any more: go on with two that are there.
             const others = error.code === "refused" ? await server.comparison(this.dataset).catch(() => null) : null;
+            if (opened !== this.opened) return false;
             if (others) this.show(others, errorText(error));
             else {
                 this.tell(errorText(error), true);
@@ -78,7 +87,7 @@ export class Compare {
             }
             return false;
         } finally {
-            this.busy = false;
+            if (opened === this.opened) this.busy = false;
         }
     }
 
