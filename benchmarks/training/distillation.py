@@ -28,7 +28,8 @@ from ..report import Cell, print_table
 
 PAIRS, HELD_OUT = 64, 16
 SIDE = 128  # pixels
-# A teacher may leave a plain drawing as it is, and a mask may miss what it would change.
+# For pairs of benchmarks, which are kept as they are made: a teacher may leave a plain drawing as it is, a mask may miss what
+# it would change, and spoilt pairs are the judge's to find.
 CHECKS = CheckSettings(no_op=False, blank=False, mask=False, near_duplicate=False)
 
 _COLUMNS = (

@@ -47,12 +47,12 @@ class Subject(Protocol):
 
     own: RecommendedSampling
 
-    def bundle(self, folder: Path) -> Bundle:
-        """The teacher, made if it is not there."""
-        ...
-
     def write_pairs(self, folder: Path) -> Path:
         """Dataset of what students are asked while they learn."""
+        ...
+
+    def bundle(self, folder: Path, pairs: Path) -> Bundle:
+        """The teacher, trained on such a dataset if it is not there."""
         ...
 
     def score(self, pipeline: ACEPipeline, sampling: RecommendedSampling, count: int) -> float:
@@ -67,7 +67,7 @@ class ScenesFromWords:
     own: ClassVar[RecommendedSampling] = RecommendedSampling(TEACHER_STEPS, 3.0, 0.5)
     pairs: int = 1000
 
-    def bundle(self, folder: Path) -> Bundle:
+    def bundle(self, folder: Path, pairs: Path) -> Bundle:
         return find_bundle(SHIPPED_BUNDLES / "ace-tiny")
 
     def write_pairs(self, folder: Path) -> Path:
@@ -79,7 +79,7 @@ class ScenesFromWords:
         return dataset.folder
 
     def score(self, pipeline: ACEPipeline, sampling: RecommendedSampling, count: int) -> float:
-        how = Sampling(sampling.steps, sampling.guidance_scale, sampling.guidance_rescale)
+        how = Sampling(**asdict(sampling))
         prompts = scene_prompts(count)
         painted = [paint(pipeline, prompt, how, seed) for seed, prompt in enumerate(prompts)]
         return shares([read(picture, p.meaning) for picture, p in zip(painted, prompts, strict=True)])["all"]
@@ -95,13 +95,12 @@ class WideToy:
     steps: int = 300
     instruction: str = "invert the colors of {image}"
 
-    def bundle(self, folder: Path) -> Bundle:
+    def bundle(self, folder: Path, pairs: Path) -> Bundle:
         tiny = find_bundle(SHIPPED_BUNDLES / "ace-tiny")
-        table = _train_settings(folder / "base", tiny, self.write_pairs(folder), self.steps, 16) | {
+        table = _train_settings(folder / "base", tiny, pairs, self.steps, 16, 5e-4) | {
             "model": {"bundle": str(tiny.folder), "scratch": {"depth": 2, "max_seq_len": 64}},
             "method": "full",
         }
-        table["optimizer"]["learning_rate"] = 5e-4
         return replace(tiny, dit=train(make_config(table)).path)
 
     def write_pairs(self, folder: Path) -> Path:
@@ -121,9 +120,7 @@ class WideToy:
                 LongContext(ConditionUnit(self.instruction, [ConditionImage(source[None])])),
                 seed=index,
                 resolution=Resolution.exact(self.side, self.side),
-                steps=sampling.steps,
-                guidance_scale=sampling.guidance_scale,
-                guidance_rescale=sampling.guidance_rescale,
+                **asdict(sampling),
             ).images[0]
             errors.append([(picture - target).abs().mean().item() for picture in (result, source)])
         student, source = np.sum(errors, axis=0)
@@ -148,15 +145,15 @@ class StudentTraining:
     batch: int = 8
     learning_rate: Mapping[str, float] = field(default_factory=lambda: {"guidance": 1e-3, "consistency": 3e-4})
 
-    def teach(self, subject: Subject, method: str, teacher: Bundle, folder: Path) -> Path:
+    def teach(self, subject: Subject, method: str, teacher: Bundle, pairs: Path, folder: Path) -> Path:
         """The student's LoRA."""
         output = folder / f"{method}-{self.steps}"
-        table = _train_settings(output, teacher, subject.write_pairs(folder), self.steps, self.batch) | {
+        rate = self.learning_rate[method]
+        table = _train_settings(output, teacher, pairs, self.steps, self.batch, rate) | {
             "method": "lora",
             "lora": {"rank": 64},
             "distil": {"method": method, **asdict(subject.own), "steps": self.teacher_steps},
         }
-        table["optimizer"]["learning_rate"] = self.learning_rate[method]
         return train(make_config(table)).path
 
 
@@ -164,19 +161,20 @@ def _open(folder: Path) -> Dataset:
     return Dataset.open_or_create(folder, "pairs", settings=DatasetSettings(0.0), checks=CHECKS)
 
 
-def _train_settings(output: Path, bundle: Bundle, pairs: Path, steps: int, batch: int) -> dict[str, Any]:
+def _train_settings(
+    output: Path, bundle: Bundle, pairs: Path, steps: int, batch: int, learning_rate: float
+) -> dict[str, Any]:
     """A training on the CPU that measures and shows nothing."""
     return {
         "output": str(output),
         "model": {"bundle": str(bundle.folder), "weights": str(bundle.dit)},
         "data": {"datasets": [str(pairs)], "cache": str(output.parent / "cache")},
         "objective": {"weighting": "velocity"},
-        "optimizer": {"schedule": "cosine", "warmup_steps": 10},
+        "optimizer": {"learning_rate": learning_rate, "schedule": "cosine", "warmup_steps": 10},
         "steps": steps,
         "batch_size": batch,
         "precision": "fp32",
         "device": "cpu",
-        "export": {"dtype": "fp32"},
         "tensorboard": False,
         "plot": False,
         **{what: {"every": 0} for what in ("validation", "samples", "checkpoints")},
@@ -194,8 +192,8 @@ def measure(name: str, folder: Path, training: StudentTraining, methods: Sequenc
         count: held-out questions.
     """
     subject = SUBJECTS[name]
-    subject.write_pairs(folder)
-    teacher = subject.bundle(folder)
+    pairs = subject.write_pairs(folder)
+    teacher = subject.bundle(folder, pairs)
     pipeline = ACEPipeline.load(teacher)
 
     def scores(student: ACEPipeline, guidance_scale: float) -> list[float]:
@@ -207,7 +205,7 @@ def measure(name: str, folder: Path, training: StudentTraining, methods: Sequenc
         yield "teacher, without guidance", None, *scores(pipeline, 1.0)
         for method in methods:
             started = time.process_time()
-            lora = read_lora(training.teach(subject, method, teacher, folder))
+            lora = read_lora(training.teach(subject, method, teacher, pairs, folder))
             minutes = (time.process_time() - started) / 60
             student = ACEPipeline.load(teacher).with_loras([(lora, 1.0)])
             yield f"student, {method}", minutes, *scores(student, 1.0)

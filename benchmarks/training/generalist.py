@@ -27,7 +27,8 @@ from ...training.judge.pixels import JUDGE
 from ...training.judge.weights import WeightSettings
 from ...training.tiny.specialists import SPECIALISTS
 from ..report import Table
-from .importance import CHECKS, leave_out, spoil
+from .distillation import CHECKS
+from .importance import leave_out, spoil
 from .pace import step_seconds
 
 # Name of an arm -> (whether one student learns everything, what the weights of the pairs do)

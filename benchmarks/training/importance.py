@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFilter
 
-from ...training.dataset.intake.checks import CheckSettings
 from ...training.dataset.store import Dataset, DatasetSettings, Pair
 from ...training.distil import distil
 from ...training.distil_config import small_model_settings
@@ -27,12 +26,11 @@ from ...training.judge.weights import WeightSettings, apply, weigh
 from ...training.tiny.world import operations
 from ...training.tiny.world.pictures import Pictures
 from ..report import Cell, print_table
+from .distillation import CHECKS
 
 PAIRS, HELD_OUT = 60, 12
 ARMS = ("all pairs", "weighed", "clean")
 _INSTRUCTION = "{image} with a matte film look"
-# The checks at the door would find some of the spoilt pairs; here it is the judge's turn.
-CHECKS = CheckSettings(no_op=False, blank=False, mask=False, near_duplicate=False)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ...training.dataset.intake.checks import CheckSettings
 from ...training.dataset.store import Dataset
 from ...training.label.applying import apply_labels, plan, undo
 from ...training.label.journal import LabelJournal
@@ -24,18 +23,17 @@ from ...training.label.labelling import label_dataset
 from ...training.label.settings import LabelSettings
 from ..memory import peak_bytes
 from ..report import Table
+from .distillation import CHECKS
 
 _TESTS = Path(__file__).resolve().parents[2] / "tests"
 sys.path[:0] = [str(_TESTS), str(_TESTS / "made")]
 
 from label_models import COLOURS, PLACES, Looking, scene_pair  # noqa: E402
 
-_CHECKS = CheckSettings(no_op=False, blank=False, mask=False, near_duplicate=False)
-
 
 def fill(folder: Path, count: int) -> Dataset:
     """Squares that take another colour, 96 px."""
-    dataset = Dataset.create(folder, "scenes", checks=_CHECKS)
+    dataset = Dataset.create(folder, "scenes", checks=CHECKS)
     colours = list(COLOURS)
     for number in range(count):
         before, after = colours[number % 4], colours[(number + 1 + number // 4 % 3) % 4]

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import torch
 
-from ...training.dataset.intake.checks import CheckSettings
 from ...training.dataset.store import Dataset, DatasetSettings, Pair
 from ...training.distil import distil
 from ...training.distil_config import small_model_settings
@@ -27,6 +26,7 @@ from ...training.evaluate.metrics.image_metrics import mean_metrics
 from ...training.tiny.world import operations
 from ...training.tiny.world.pictures import Pictures
 from ..report import print_table
+from .distillation import CHECKS
 
 PAIRS, HELD_OUT = 20, 6
 ARMS = ("one phrasing", "five phrasings")
@@ -39,7 +39,6 @@ _LEARNT = (
     "turn {{image}} into a picture of {ink} ink",
 )
 _UNSEEN = ("give {{image}} a {ink} look", "{{image}} paint it all in {ink} tones")
-_CHECKS = CheckSettings(no_op=False, blank=False, mask=False, near_duplicate=False)
 
 
 def print_in(ink: str, image: torch.Tensor) -> torch.Tensor:
@@ -61,7 +60,7 @@ def make_pairs(folder: Path, several: bool, seed: int) -> list[Path]:
     """Datasets to learn from and to be measured on."""
     folders = []
     for split, count, fraction in (("train", PAIRS, 0.0), ("validation", HELD_OUT, 1.0)):
-        dataset = Dataset.open_or_create(folder, split, settings=DatasetSettings(fraction), checks=_CHECKS)
+        dataset = Dataset.open_or_create(folder, split, settings=DatasetSettings(fraction), checks=CHECKS)
         pictures = Pictures(split, (128, 128), 211 + seed)
         for index in range(count):
             for ink in _INKS:

@@ -16,6 +16,7 @@ export class Runs {
         this.news = new Set(); // prompts with steps and previews that are shown with the next frame
         this.current = null; // the prompt that runs, whoever's it is
         this.changed = changed;
+        this.moved = moved;
         const listen = (name, work) => api.addEventListener(name, ({ detail }) => work(detail));
         listen("execution_start", ({ prompt_id }) => {
             this.current = prompt_id;
@@ -42,7 +43,6 @@ export class Runs {
         });
         listen("ace.chat", ({ chat }) => told(chat));
         // Of a turn that another window began, or that was taken out of the queue, the queue alone tells, and to everybody.
-        this.moved = moved;
         listen("status", (status) => status && this.queueMoved());
         api.addEventListener("reconnected", () => {
             back();

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,6 +32,16 @@ def page(open_page, comfy, tmp_path) -> Iterator[ChatPage]:
 def begin(page: ChatPage, words: str) -> None:
     page.write(words)
     page.page.keyboard.press("Enter")
+
+
+def write_beside_a_turn_without_end(page: ChatPage, photo: Path) -> None:
+    page.use(steps=UNENDING)
+    begin(page, "blur it")
+    page.page.wait_for_function(_SAMPLES)
+    page.field.press("Escape")
+    page.page.keyboard.press("u")  # after the turn that runs, nothing can be said of it yet
+    page.upload(photo)
+    page.write("again")
 
 
 def open_beside(open_page, page: ChatPage) -> ChatPage:
@@ -125,13 +136,7 @@ def test_what_the_server_said_before_a_turn_was_stopped_does_not_bring_it_back(p
 
 
 def test_a_sheet_that_is_taken_out_of_the_queue_says_so(page, comfy, tmp_path):
-    page.use(steps=UNENDING)
-    begin(page, "blur it")
-    page.page.wait_for_function(_SAMPLES)
-    page.field.press("Escape")
-    page.page.keyboard.press("u")  # after the turn that runs, nothing can be said of it yet
-    page.upload(save_photo(tmp_path, 90))
-    page.write("again")
+    write_beside_a_turn_without_end(page, save_photo(tmp_path, 90))
     page.page.get_by_role("button", name="What is sent", exact=True).click()
     page.page.locator(".ace-chat-dialog").get_by_text("waiting in the queue").wait_for()
     until(lambda: waiting(comfy), "it is not in the queue")  # the page says so from the click on
@@ -146,13 +151,7 @@ def test_a_sheet_that_is_taken_out_of_the_queue_says_so(page, comfy, tmp_path):
 
 @pytest.mark.parametrize(("button", "place"), [("What is sent", ".ace-chat-dialog"), ("Send", ".ace-chat-turn")])
 def test_a_queue_may_be_cleared_before_the_page_hears_that_a_prompt_is_in_it(page, comfy, tmp_path, button, place):
-    page.use(steps=UNENDING)
-    begin(page, "blur it")
-    page.page.wait_for_function(_SAMPLES)
-    page.field.press("Escape")
-    page.page.keyboard.press("u")
-    page.upload(save_photo(tmp_path, 90))
-    page.write("again")
+    write_beside_a_turn_without_end(page, save_photo(tmp_path, 90))
     held = []
     page.page.route("**/api/prompt", lambda route: held.append((route, route.fetch())))
     page.page.get_by_role("button", name=button, exact=True).click()

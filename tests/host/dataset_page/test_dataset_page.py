@@ -190,31 +190,33 @@ def test_five_thousand_pairs_stay_few_nodes_and_few_requests(open_page, comfy, m
     assert page.errors() == []
 
 
+def compared(page: Page) -> list[str]:
+    """Addresses of the two results, once they can be chosen from."""
+    page.page.wait_for_selector(".ace-compare:not(.ace-waiting)")
+    return page.page.eval_on_selector_all(".ace-compare .ace-after", "images => images.map(image => image.src)")
+
+
 def test_the_better_of_two_is_chosen_by_keys(open_page, comfy, photographs):
     """The choice is on disk before the next two are shown; two that were chosen wrongly come back."""
     page = Page(open_page(comfy), photographs)
-
-    def shown():
-        page.page.wait_for_selector(".ace-compare:not(.ace-waiting)")
-        return page.page.eval_on_selector_all(".ace-compare .ace-after", "images => images.map(image => image.src)")
 
     def chosen():
         return [one.better in (None, one.first) for one in comparisons(photographs)]
 
     page.grid.focus()
     page.press("c")
-    first = shown()
+    first = compared(page)
     assert len(first) == 2 and first[0] != first[1]
     page.press("ArrowRight")
     until(lambda: chosen() == [False], "the right one")
-    assert shown() != first
+    assert compared(page) != first
     page.press("Backspace")
-    assert shown() == first
+    assert compared(page) == first
     page.press("ArrowLeft")
     until(lambda: chosen() == [True], "the left one after all")
     page.page.click(".ace-compare .ace-same")
     until(lambda: chosen() == [True, True], "no difference")
-    shown()
+    compared(page)
     page.press("ArrowLeft")  # keys go on after a click
     until(lambda: chosen() == [True, True, True], "the left one by key")
     page.page.click(".ace-compare .ace-same")
@@ -230,7 +232,7 @@ def test_between_a_choice_and_the_next_two_nothing_can_be_chosen(open_page, comf
     waiting = ".ace-compare.ace-waiting"
     page.grid.focus()
     page.press("c")
-    page.page.wait_for_selector(".ace-compare:not(.ace-waiting)")
+    compared(page)
     choices = page.page.locator(".ace-compare .ace-choices button:enabled")
     assert choices.count() == 3
     page.page.route(address, lambda route: held.append((route, route.fetch())))
@@ -242,18 +244,15 @@ def test_between_a_choice_and_the_next_two_nothing_can_be_chosen(open_page, comf
     assert choices.count() == 0
     route, answer = held.pop()
     route.fulfill(response=answer)
-    page.page.wait_for_selector(".ace-compare:not(.ace-waiting)")
+    shown = compared(page)
     assert not held, "a key was taken while the choice before it was being written"
 
     page.page.unroute(address)
     page.page.route(address, lambda route: route.abort())
-    pictures = "images => images.map(image => image.src)"
-    shown = page.page.eval_on_selector_all(".ace-compare .ace-after", pictures)
     page.press("ArrowRight")
     page.page.wait_for_selector(".ace-compare .ace-note.ace-bad")
     page.page.unroute(address)
-    page.page.wait_for_selector(".ace-compare:not(.ace-waiting)")
-    assert page.page.eval_on_selector_all(".ace-compare .ace-after", pictures) == shown
+    assert compared(page) == shown
     page.press("ArrowRight")
     until(lambda: len(list(comparisons(photographs))) == 2, "chosen after the failure")
 
