@@ -238,6 +238,7 @@ def test_between_a_choice_and_the_next_two_nothing_can_be_chosen(open_page, comf
     page.page.route(address, lambda route: held.append((route, route.fetch())))
     page.page.click(".ace-compare .ace-left")
     page.page.wait_for_selector(waiting)
+    page.comfy.screenshot("datasets-compare-waiting")
     page.press("ArrowRight")
     until(lambda: page.page.wait_for_timeout(50) or held, "the choice was not sent")
     assert len(list(comparisons(photographs))) == 1
@@ -255,6 +256,38 @@ def test_between_a_choice_and_the_next_two_nothing_can_be_chosen(open_page, comf
     assert compared(page) == shown
     page.press("ArrowRight")
     until(lambda: len(list(comparisons(photographs))) == 2, "chosen after the failure")
+
+
+def test_a_comparison_that_was_closed_takes_no_late_answer(open_page, comfy, photographs, root):
+    """Closed while a choice is being written, and opened on another dataset: the answer is not about what is shown now."""
+    other = make_photographs(root, f"{PHOTOGRAPHS} compared after others")
+    page = Page(open_page(comfy), photographs)
+    held = []
+
+    def hold_the_first_choice(route):
+        if route.request.method == "POST" and not held:
+            held.append((route, route.fetch()))
+        else:
+            route.continue_()
+
+    page.page.route("**/ace/datasets/*/comparison", hold_the_first_choice)
+    page.grid.focus()
+    page.press("c")
+    compared(page)
+    page.press("ArrowRight")
+    until(lambda: page.page.wait_for_timeout(50) or held, "the choice was not sent")
+    page.press("Escape")
+    page.choose(other)
+    page.grid.focus()
+    page.press("c")
+    shown = compared(page)
+    route, answer = held[0]
+    route.fulfill(response=answer)
+    page.page.wait_for_timeout(500)
+    assert compared(page) == shown
+    page.press("ArrowRight")
+    until(lambda: len(list(comparisons(other))) == 1, "the other dataset's pairs were not shown")
+    assert len(list(comparisons(photographs))) == 1 and page.errors() == []
 
 
 def test_what_a_capture_adds_appears(open_page, comfy, photographs):
