@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+from urllib.parse import unquote
+
 import pytest
 from comfyui_ace.training.dataset.store import Dataset
 from comfyui_ace.training.dataset.upkeep.verify import verify
@@ -64,9 +68,22 @@ class Review(Page):
     def finished(self) -> None:
         self.page.wait_for_selector(".ace-viewer[open]", state="detached")
 
+    def asked(self) -> list[str]:
+        """Ids of the pairs that the page asks the server to show, from now on."""
+        found: list[str] = []
+        place = re.compile(r"/pairs/([^/?]+)$")
+
+        def take(request) -> None:
+            if request.method == "GET" and (match := place.search(request.url)):
+                found.append(unquote(match[1]))
+
+        self.page.on("request", take)
+        return found
+
 
 def test_fifty_pairs_are_corrected_by_keys(open_page, comfy, labelled):
     page = Review(open_page(comfy), labelled)
+    asked = page.asked()
     page.start()
     journal = LabelJournal(labelled.folder)
     wanted: dict[str, tuple[str, ...] | None] = {}
@@ -91,6 +108,9 @@ def test_fifty_pairs_are_corrected_by_keys(open_page, comfy, labelled):
             wanted[current] = proposed
         current = page.shown(current) if number < COUNT - 1 else page.finished()
     assert len(wanted) == COUNT, "a pair was shown twice"
+    assert sorted(asked) == sorted(wanted), (
+        "what is asked for twice is shown twice, the second time under a writer's hands"
+    )
 
     def written() -> bool:
         journal.refresh()
@@ -112,6 +132,20 @@ def test_fifty_pairs_are_corrected_by_keys(open_page, comfy, labelled):
     until(lambda: labelled.row(last).instruction == "{image} trigger", "the last decision was not undone")
     until(lambda: (journal.refresh(), journal[last].waits)[1], "the texts do not wait again")
     assert page.errors() == [] and page.comfy.foreign_requests == []
+
+
+def test_what_is_selected_stays_while_others_change_the_pair(open_page, comfy, three):
+    page = Review(open_page(comfy), three)
+    page.start(3)
+    shown = page.shown()
+    page.press("e")
+    page.page.wait_for_selector(".ace-proposed textarea:focus")
+    page.press("Control+a")
+    three.rewrite(lambda row: replace(row, weight=2.5) if row.id == shown else row)  # as from another window
+    page.page.wait_for_function("() => document.querySelector('.ace-form input[type=number]').value === '2.5'")
+    page.page.keyboard.type("{image} by hand")
+    assert page.page.evaluate("() => document.activeElement.value") == "{image} by hand"
+    assert page.errors() == []
 
 
 def test_nobody_decides_on_a_pair_that_was_not_looked_at(open_page, comfy, three):

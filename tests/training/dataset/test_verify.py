@@ -253,6 +253,9 @@ def test_checking_while_others_write_finds_nothing(dataset):
     writer.start()
     try:
         results = [verify(dataset.folder) for _ in range(8)]
+        deadline = time.monotonic() + 60
+        while results[-1].pairs == results[0].pairs and time.monotonic() < deadline:  # the writer may be slow
+            results.append(verify(dataset.folder))
     finally:
         stop.set()
         writer.join()

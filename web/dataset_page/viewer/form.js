@@ -19,10 +19,10 @@ export class Form {
         if (same && this.isChanged && this.item.version !== item.version) return this.tellStale(item);
         if (same && (this.isChanged || this.labels.isChanged)) return; // somebody is writing
         const inside = this.element.contains(document.activeElement);
-        const focused = inside ? document.activeElement.ariaLabel : null;
+        const writing = inside ? document.activeElement : null;
         this.item = item;
         this.element.replaceChildren(...(item.number === undefined ? this.pairParts(item) : rejectedParts(item)));
-        if (focused) [...this.element.querySelectorAll("[aria-label]")].find((input) => input.ariaLabel === focused)?.focus();
+        if (writing?.ariaLabel) takeOver(writing, [...this.element.querySelectorAll("[aria-label]")]);
         if (inside && !this.element.contains(document.activeElement)) this.hooks.leave(); // else no key would be heard
     }
 
@@ -198,6 +198,14 @@ export class Form {
         this.message.replaceChildren(make("span", {}, text), ...buttons);
         this.message.hidden = false;
     }
+}
+
+// The new field of the same name has the keyboard and, with the same text, what was selected in it.
+function takeOver(old, fields) {
+    const now = fields.find((field) => field.ariaLabel === old.ariaLabel);
+    now?.focus();
+    const isText = now?.tagName === old.tagName && typeof old.selectionStart === "number";
+    if (isText && now.value === old.value) now.setSelectionRange(old.selectionStart, old.selectionEnd, old.selectionDirection);
 }
 
 function rejectedParts(item) {

@@ -107,16 +107,27 @@ export class Viewer {
             return; // it is on its way, and this is called again
         }
         if (item.number !== undefined) return this.showRejected(item);
-        const key = itemKey(item) + (item.version ?? "");
+        const key = versionKey(item);
         if (key === this.shown && this.form.item) return;
+        if (key !== this.asked) this.answer = this.ask(item, key);
+        await this.answer; // asked for twice, a pair would be shown twice, the second time under somebody's hands
+    }
+
+    async ask(item, key) {
+        const { page } = this;
+        this.asked = key;
         try {
             const whole = await server.pair(page.dataset, item);
-            if (page.source.get(page.cursor) !== item) return; // gone on meanwhile
+            const now = page.source.get(page.cursor);
+            if (!now || versionKey(now) !== key) return; // gone on meanwhile
+            if (key === this.shown && this.form.item) return; // gone on, and come back
             this.shown = key;
             this.showPictures(whole);
             this.form.show(whole);
         } catch (error) {
             this.tell(errorText(error));
+        } finally {
+            if (this.asked === key) this.asked = null;
         }
     }
 
@@ -187,4 +198,9 @@ export class Viewer {
             this.page.changeByKey(event);
         }
     }
+}
+
+// A pair as it is by now: another version of it is shown anew.
+function versionKey(item) {
+    return itemKey(item) + (item.version ?? "");
 }
