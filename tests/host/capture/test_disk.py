@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import numpy as np
 import pytest
 from disks import small_disk
 from host.harness.capture_graphs import (
     PACKS,
+    Gate,
     NoisePictures,
     assert_inverses,
     capture_result,
@@ -37,14 +40,14 @@ def photos(server) -> NoisePictures:
 
 
 class Inverting:
-    """A graph that takes a second, inverts a picture, keeps the pair, saves the result and goes on for a second."""
+    """A graph that waits at a gate, inverts a picture, keeps the pair, saves the result and goes on for a second."""
 
-    def __init__(self, server, photos, dataset: str):
-        self.server, self.photos = server, photos
+    def __init__(self, server, photos, gate: Gate, dataset: str):
+        self.server, self.photos, self.gate = server, photos, gate
         self.graph = g = Graph()
         self.loaded = g.node("LoadImage", image="any.png")
-        slow = g.node("ProbeSteps", image=capture_source(g, self.loaded), steps=20, seconds=0.05)
-        self.kept = capture_result(g, g.node("ImageInvert", image=slow), dataset)
+        held = gate.node(g, capture_source(g, self.loaded))
+        self.kept = capture_result(g, g.node("ImageInvert", image=held), dataset)
         self.saved = g.node("SaveImage", images=self.kept, filename_prefix=dataset)
         run_on(g, self.kept)
         self.pixels: list[np.ndarray] = []
@@ -57,8 +60,9 @@ class Inverting:
 
     def run(self, *seeds: int) -> list[str]:
         """Queue it for all pictures at once, see that each result is saved, and return what the marker said last."""
-        told = []
-        for prompt_id, pixels in [self.queue(seed) for seed in seeds]:
+        told, queued = [], [self.queue(seed) for seed in seeds]
+        self.gate.admit(len(queued))
+        for prompt_id, pixels in queued:
             run = self.server.wait(prompt_id)
             assert run.error is None
             np.testing.assert_allclose(np.asarray(run.images[self.saved.id][0]).astype(int), inverse(pixels), atol=1)
@@ -81,8 +85,15 @@ class Inverting:
         assert self.server.fetch("/ace/capture").json() == {"waiting": 0, "held": 0, "lost": 0}
 
 
-def test_a_full_disk(server, photos, disk):
-    graph = Inverting(server, photos, "full")
+@pytest.fixture
+def inverting(server, photos):
+    """``inverting(dataset)``: the graph; whatever still waits at its gate when the test ends goes on."""
+    with ExitStack() as gates:
+        yield lambda dataset: Inverting(server, photos, gates.enter_context(Gate(server, dataset)), dataset)
+
+
+def test_a_full_disk(server, inverting, disk):
+    graph = inverting("full")
     graph.run(50)
     wait_for_pairs(server, "full", 1)
     disk.fill()
@@ -101,12 +112,13 @@ def test_a_full_disk(server, photos, disk):
     graph.assert_all_kept("full")
 
 
-def test_a_disk_that_turns_read_only(server, photos, disk):
-    graph = Inverting(server, photos, "protected")
+def test_a_disk_that_turns_read_only(server, inverting, disk):
+    graph = inverting("protected")
     graph.run(60)
     wait_for_pairs(server, "protected", 1)
     prompt_id, pixels = graph.queue(61)
     disk.set_read_only(True)
+    graph.gate.admit(1)
     run = server.wait(prompt_id)
     assert run.error is None and graph.saved.id in run.images
     graph.pixels.append(pixels)
@@ -119,13 +131,13 @@ def test_a_disk_that_turns_read_only(server, photos, disk):
     graph.assert_all_kept("protected")
 
 
-def test_a_folder_of_datasets_that_cannot_be_made_is_said_before_anything_is_computed(server, photos):
+def test_a_folder_of_datasets_that_cannot_be_made_is_said_before_anything_is_computed(server, inverting):
     """Needs no mount, and holds for root, too: a file stands where the folder should be."""
     datasets, aside = datasets_root(server), datasets_root(server).with_name("aside")
     if datasets.exists():
         datasets.rename(aside)
     datasets.write_text("a file")
-    graph = Inverting(server, photos, "nowhere")
+    graph = inverting("nowhere")
     assert "A file is where a folder should be" in graph.refused(70)
     datasets.unlink()
     if aside.exists():
@@ -134,8 +146,9 @@ def test_a_folder_of_datasets_that_cannot_be_made_is_said_before_anything_is_com
     graph.assert_all_kept("nowhere")
 
 
-def test_what_an_artist_sees_of_a_disk_that_refuses(server, photos, open_page):
-    graph = Inverting(server, photos, "seen")
+def test_what_an_artist_sees_of_a_disk_that_refuses(server, photos, inverting, open_page):
+    graph = inverting("seen")
+    graph.gate.open()
     graph.run(80)
     target = wait_for_pairs(server, "seen", 1).folder / "target"
     target.rename(target.with_name("aside"))

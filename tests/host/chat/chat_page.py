@@ -122,6 +122,9 @@ class ChatPage:
         self.page.wait_for_function(
             "count => document.querySelectorAll('.ace-chat-composer .ace-chat-held').length > count", arg=count
         )
+        self.page.wait_for_function(  # a picture that has not come yet cannot be dragged
+            "() => [...document.querySelectorAll('.ace-chat-composer .ace-chat-held img')].every(one => one.naturalWidth)"
+        )
 
     def write(self, text: str) -> None:
         self.field.click()

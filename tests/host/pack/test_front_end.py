@@ -142,7 +142,6 @@ def wait_for_widgets(page, kind: str, expected: dict) -> None:
 def test_numbers_follow_the_bundle_until_the_artist_types_one(fresh_page, comfy):
     page = fresh_page
     recommended = comfy.fetch("/ace/bundles").json()
-    sampling = ("steps", "cfg", "guidance_rescale")
     training = ("steps", "rank", "learning_rate", "batch_size")
     page.page.evaluate(
         """() => { app.graph.clear();
@@ -154,19 +153,14 @@ def test_numbers_follow_the_bundle_until_the_artist_types_one(fresh_page, comfy)
     )
     page.settle()
     first = widgets(page, "ACELoadBundle", "bundle")[0]
-    for kind, names in (("ACESampler", sampling), ("ACEDistil", training)):
-        assert dict(zip(names, widgets(page, kind, *names), strict=True)) == recommended[first][kind]
+    for kind in ("ACESampler", "ACEDistil"):
+        wait_for_widgets(page, kind, recommended[first][kind])
     assert recommended["ace-tiny"]["ACEDistil"]["steps"] == 300
     for bundle in ("ACE-0.6B-1024px", "ace-tiny"):
         choose(page, "ACELoadBundle", "bundle", bundle)
         choose(page, "ACEDistil", "bundle", bundle)
-        assert (
-            dict(zip(sampling, widgets(page, "ACESampler", *sampling), strict=True))
-            == recommended[bundle]["ACESampler"]
-        )
-        assert (
-            dict(zip(training, widgets(page, "ACEDistil", *training), strict=True)) == recommended[bundle]["ACEDistil"]
-        )
+        wait_for_widgets(page, "ACESampler", recommended[bundle]["ACESampler"])
+        wait_for_widgets(page, "ACEDistil", recommended[bundle]["ACEDistil"])
     choose(page, "ACEDistil", "config", "one of the artist's own.toml")
     assert widgets(page, "ACEDistil", *training) == [0, 0, 0, 0], "what the file says would be lost"
     choose(page, "ACEDistil", "config", "(standard)")
@@ -203,7 +197,9 @@ def test_a_sampler_takes_what_its_only_adapter_recommends(kind, folder, file, st
     )
     names = ("steps", "cfg", "guidance_rescale")
     choose(page, "ACELoadBundle", "bundle", "ace-tiny")
-    own = widgets(page, "ACESampler", *names)
+    recommended = comfy.fetch("/ace/bundles").json()["ace-tiny"]["ACESampler"]
+    own = [recommended[name] for name in names]
+    wait_for_widgets(page, "ACESampler", dict(zip(names, own, strict=True)))
     fast = [4, 1.0, 0.25]
     for adapter, weight, expected in (
         ("fast.safetensors", 1, fast),
