@@ -5,35 +5,47 @@ import { texts } from "./texts.js";
 export function chatActs(panel) {
     const attempt = (work) => panel.attempt(work);
 
-    // What takes a deleted conversation back, for a notice.
-    function restoring(chat) {
+    const removing = new Set(); // ids
+
+    // What takes deleted conversations back, for a notice.
+    function restoring(...chats) {
         const restore = () =>
             attempt(async () => {
-                const restored = await server.restore(chat.id);
+                const restored = await Promise.all(chats.map(({ id }) => server.restore(id)));
                 panel.tell("");
                 if (panel.view === "list") await panel.list.load();
-                else panel.take(restored, true);
+                else panel.take(restored.at(-1), true);
             });
-        return [texts().undo, restore];
+        return [texts().undo, restore, chats];
+    }
+
+    async function remove(chat) {
+        const wasOpen = panel.chat?.id === chat.id;
+        const known = panel.runs.queued;
+        if (wasOpen) panel.leave();
+        try {
+            await server.remove(chat.id);
+        } catch (error) {
+            if (wasOpen) panel.take(await server.read(chat.id), true, known);
+            throw error;
+        }
+        const [, , earlier = []] = panel.act ?? []; // while the notice stands, it takes all of them back
+        const chats = [...earlier.filter(({ id }) => id !== chat.id), chat];
+        const titles = chats.map(({ title }) => title || texts().untitled);
+        panel.tell(texts().deleted(...titles), false, restoring(...chats));
+        await panel.list.load();
     }
 
     return {
         restoring,
         open: (id) => panel.open(id),
-        rename: (chat) => panel.open(chat.id).then(() => panel.bar.edit()),
-        remove: (chat) =>
-            attempt(async () => {
-                const wasOpen = panel.chat?.id === chat.id;
-                if (wasOpen) panel.leave();
-                try {
-                    await server.remove(chat.id);
-                } catch (error) {
-                    if (wasOpen) panel.take(await server.read(chat.id), true);
-                    throw error;
-                }
-                panel.tell(texts().deleted(chat.title || texts().untitled), false, restoring(chat));
-                await panel.list.load();
-            }),
+        rename: (chat) => panel.open(chat.id).then((isShown) => isShown && panel.bar.edit()),
+        remove: async (chat) => {
+            if (removing.has(chat.id)) return;
+            removing.add(chat.id);
+            await attempt(() => remove(chat));
+            removing.delete(chat.id);
+        },
         exportChat: (chat) => attempt(async () => panel.tell(texts().exported(await server.export(chat.id)))),
         fail: (error) => panel.fail(error),
     };

@@ -56,7 +56,15 @@ export class ChatList {
             make("span", {}, make("b", {}, chat.title || words.untitled), make("small", {}, `${words.turns(chat.turns)} · ${when}`)),
         );
         const button = (icon, title, work) =>
-            make("button", { type: "button", className: `ace-icon pi ${icon}`, title, ariaLabel: title, onclick: () => work(chat) });
+            make("button", {
+                type: "button",
+                className: `ace-icon pi ${icon}`,
+                title,
+                ariaLabel: title,
+                // The second click of two, and a key that is held down, would fall on the next row, which has moved up.
+                onclick: (event) => event.detail < 2 && work(chat),
+                onkeydown: (event) => event.repeat && event.key === "Enter" && event.preventDefault(),
+            });
         return make(
             "div",
             { className: "ace-chat-entry", role: "listitem", data: { chat: chat.id } },

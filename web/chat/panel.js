@@ -25,6 +25,8 @@ export class ChatPanel {
         this.view = "talk";
         this.errors = new Map(); // by prompt: why ComfyUI did not take it
         this.reads = { begun: 0, taken: 0 };
+        this.place = {}; // another one whenever somebody goes elsewhere: what was asked for before is not shown then
+        this.coming = null; // the place where the conversation that this window remembers is waited for
         this.runs = new Runs({
             changed: (prompt) => this.progressed(prompt),
             ended: (prompt, message) => this.ended(prompt, message),
@@ -93,13 +95,28 @@ export class ChatPanel {
 
     hide() {} // nothing runs that would have to stop: the server tells what is new
 
-    async reload() {
-        await this.attempt(async () => {
+    reload() {
+        this.loaded = this.attempt(() => this.load());
+        return this.loaded;
+    }
+
+    async load() {
+        const { place } = this;
+        if (!this.chat && openedChat()) this.coming = place;
+        try {
             this.choices = await server.choices();
             const id = this.chat?.id ?? openedChat();
             if (!id) return this.begun();
             await this.refresh(id, !this.chat);
-        });
+        } finally {
+            if (this.coming === place) this.coming = null;
+            this.composer.show();
+        }
+    }
+
+    // Whether the conversation that this window remembers is not here yet.
+    get isComing() {
+        return this.coming === this.place;
     }
 
     // Nothing is open: what was written before there is a conversation is still there.
@@ -119,14 +136,16 @@ export class ChatPanel {
     async refresh(id, first = false) {
         const number = ++this.reads.begun;
         const known = this.runs.queued;
+        const { place } = this;
+        const isWanted = () => (first ? this.place === place : this.chat?.id === id); // else another was opened meanwhile
         try {
             const chat = await server.read(id);
             if (number < this.reads.taken) return; // overtaken by a later one
             this.reads.taken = number;
-            if (first || this.chat?.id === id) this.take(chat, first, known); // else another was opened meanwhile
+            if (isWanted()) this.take(chat, first, known);
         } catch (error) {
             if (error.code !== "unknown") throw error;
-            if (this.chat && this.chat.id !== id) return;
+            if (!isWanted()) return;
             const gone = this.chat;
             this.leave();
             if (gone) this.tell(texts().deleted(gone.title || texts().untitled), false, this.chatActs.restoring(gone));
@@ -136,20 +155,21 @@ export class ChatPanel {
     // A conversation as the server has it now. first: it was not shown before. known: what was in the queue when it was asked.
     take(chat, first = false, known = new Set(), moved = false) {
         if (!first && this.chat?.id === chat.id && chat.changed < this.chat.changed) return; // overtaken by a newer one
-        if (first) this.head = chat.head;
+        const wasComing = this.isComing;
+        if (first) Object.assign(this, { head: chat.head, place: {} });
         this.chat = chat;
         this.runs.settle(chat.turns, known);
         for (const turn of chat.turns) if (this.runs.get(turn.prompt)) this.errors.delete(turn.prompt);
         if (this.head && !turnOf(chat, this.head)) this.head = chat.head;
         rememberChat(chat.id);
-        if (first) this.composer.openDraft();
+        if (first && wasComing) this.composer.joinDraft();
+        else if (first) this.composer.openDraft();
         if (this.view === "settings") this.settings.update(chat.settings);
         this.draw(moved);
     }
 
     leave() {
-        this.chat = null;
-        this.head = null;
+        Object.assign(this, { chat: null, head: null, place: {} });
         rememberChat(null);
         this.composer.openDraft();
         this.draw();
@@ -180,7 +200,9 @@ export class ChatPanel {
         this.settings.element.hidden = view !== "settings";
         this.thread.show(chat, head, later, this.composer.editing?.id);
         const base = chat && answeredAt(chat, head)?.answer.file;
-        if (!this.composer.editing) this.tray.base(chat?.id, base ?? null, moved);
+        // Whoever chooses from a list is not disturbed: other pictures come when that is closed.
+        this.isBaseOld = this.composer.offers.isOpen;
+        if (!this.composer.editing && !this.isBaseOld) this.tray.base(chat?.id, base ?? null, moved);
         this.composer.show();
     }
 
@@ -195,6 +217,7 @@ export class ChatPanel {
     tell(text, bad = false, act = null) {
         const button = act && make("button", { type: "button", className: "ace-button", onclick: act[1] }, act[0]);
         this.notice.replaceChildren(text, ...(button ? [" ", button] : []));
+        this.act = text ? act : null;
         this.notice.hidden = !text;
         this.notice.classList.toggle("ace-bad", bad);
         this.isAway = false;
@@ -222,6 +245,7 @@ export class ChatPanel {
 
     // The conversation that is open, made if there is none yet; its id.
     async ensureChat() {
+        if (this.isComing) await this.loaded;
         if (this.chat) return this.chat.id;
         this.choices ??= await server.choices();
         const settings = firstSettings(this.choices, this.lastSettings);
@@ -229,7 +253,7 @@ export class ChatPanel {
         this.opening ??= server.create(settings).finally(() => (this.opening = null)); // two files may be dropped at once
         const made = await this.opening;
         if (!this.chat) {
-            this.chat = made;
+            Object.assign(this, { chat: made, place: {} });
             rememberChat(made.id);
             keepDraft(null, null); // what was written before goes on as this one's
             this.composer.changed(false);
@@ -246,13 +270,17 @@ export class ChatPanel {
         this.composer.field.focus();
     }
 
+    // Whether it is shown now: somebody may have gone elsewhere meanwhile.
     async open(id) {
-        await this.attempt(async () => {
-            this.take(await server.read(id), true);
-            this.tell("");
-            this.showView("talk");
-            this.composer.field.focus();
-        });
+        const place = (this.place = {});
+        const known = this.runs.queued;
+        const chat = await this.attempt(() => server.read(id));
+        if (!chat || place !== this.place) return false;
+        this.take(chat, true, known);
+        this.tell("");
+        this.showView("talk");
+        this.composer.field.focus();
+        return true;
     }
 
     // Whether the server has taken them.
@@ -264,6 +292,7 @@ export class ChatPanel {
 
     openSettings() {
         this.attempt(async () => {
+            this.settings.empty(); // of another conversation, maybe
             this.choices = await server.choices();
             this.lastSettings = this.chat?.settings ?? firstSettings(this.choices, this.lastSettings);
             if (!this.lastSettings) throw new ServerError(texts().noModel, "refused");

@@ -29,7 +29,7 @@ export const server = {
     provide: async (names) => (await post(path("provide"), { names })).copied,
     toInput: async (chat, file) => (await post(path(chat, "pictures", file, "input"))).name,
     suggestions: async (query) => (await call(`${path("suggestions")}?${new URLSearchParams(query)}`)).suggestions,
-    rewrite: async (body) => (await post(path("rewrite"), body)).parts,
+    rewrite: async (body, signal) => (await post(path("rewrite"), body, { signal })).parts,
 };
 
 export const pictureAddress = (chat, file) => api.apiURL(path(chat, "pictures", file));

@@ -22,6 +22,12 @@ export class Settings {
         this.fill();
     }
 
+    // Nothing can be chosen until it is shown again.
+    empty() {
+        this.isBehind = false;
+        this.element.replaceChildren();
+    }
+
     // The form shows what is kept, and what was chosen since.
     fill() {
         const { choices } = this;
@@ -44,13 +50,19 @@ export class Settings {
         this.height = this.number("height", settings.height, { min: 16, max: 8192, step: 16 });
         this.negative = make("textarea", { className: "ace-input", rows: 2, value: settings.negative });
         this.loras = make("div", { className: "ace-chat-loras" }, ...settings.loras.map((lora) => this.lora(lora)));
+        this.drawn = null;
         this.draw();
     }
 
+    // The fields that go with what is chosen. As long as they are the same they stay: a click is lost on what is put in anew.
     draw() {
         const words = texts();
         const focused = document.activeElement;
         const own = this.kind.value === "files";
+        const isExact = this.size.value === "exact size";
+        const drawn = `${own} ${isExact}`;
+        if (drawn === this.drawn) return;
+        this.drawn = drawn;
         const field = (label, input) => make("label", { className: "ace-field" }, make("span", {}, label), input);
         const add = make("button", { type: "button", className: "ace-button", disabled: !this.choices.loras.length }, words.addLora);
         add.addEventListener("click", () => {
@@ -64,7 +76,7 @@ export class Settings {
             make("div", { className: "ace-field" }, make("span", {}, words.loras), this.loras, add),
             make("div", { className: "ace-row" }, field(words.steps, this.steps), field(words.cfg, this.cfg), field(words.rescale, this.rescale)),
             field(words.size, this.size),
-            ...(this.size.value === "exact size"
+            ...(isExact
                 ? [make("div", { className: "ace-row" }, field(words.width, this.width), field(words.height, this.height))]
                 : []),
             field(words.keepDetail, this.detail),

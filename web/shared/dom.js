@@ -40,6 +40,11 @@ export function isTyping(target) {
     return target.isContentEditable || (target.matches?.("input, textarea, select") ?? false);
 }
 
+// Whether a key is for the input method, which chooses a character with it: browsers say so in two ways.
+export function isComposing(event) {
+    return event.isComposing || event.keyCode === 229;
+}
+
 // Loads style sheets beside a module, each once.
 export function useStyles(module, ...names) {
     for (const name of names) {

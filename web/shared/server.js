@@ -21,6 +21,7 @@ export async function call(address, options) {
     return answer;
 }
 
-export function post(address, body = {}) {
-    return call(address, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+// options: more for fetch.
+export function post(address, body = {}, options = {}) {
+    return call(address, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), ...options });
 }

@@ -156,10 +156,15 @@ def test_a_cut_wire_is_waited_out(folder, comfy):
 def test_what_somebody_clears_on_the_server_is_done_again(folder, comfy):
     """A cleared queue, and uploads deleted between two seeds of one picture."""
     names = _fill(folder, 5)
-    capture = folder.start(_inverted(0.3), "--in-flight", "4", servers=[comfy.url])
-    _await_a_pair(capture)
-    _wait_for_queue(comfy, 3)
-    comfy.fetch("/queue", "POST", json={"clear": True})
+    with Gate(comfy, "before clearing") as gate:
+        graph = Graph()
+        held = gate.node(graph, graph.node("LoadImage", image="any.png"))
+        graph.node("SaveImage", images=graph.node("ImageInvert", image=held), filename_prefix="capture")
+        gate.admit(1)
+        capture = folder.start(graph, "--in-flight", "4", servers=[comfy.url])
+        _await_a_pair(capture)
+        _wait_for_queue(comfy, 4)
+        comfy.fetch("/queue", "POST", json={"clear": True})
     result = finish(capture)
     assert result.code == 0, result.errors
     assert any("no longer knows" in event["reason"] for event in result.events_of("retry"))

@@ -1,5 +1,5 @@
 // Where a turn is put together: pictures, words, and how it is made.
-import { iconButton, make } from "../../shared/dom.js";
+import { iconButton, isTyping, make } from "../../shared/dom.js";
 import { carried, carries } from "../canvas_drop.js";
 import { Extension } from "./extension.js";
 import { Field } from "./field.js";
@@ -23,6 +23,7 @@ export class Composer {
         this.panel = panel;
         this.tray = tray;
         this.editing = this.before = null; // the turn that is asked again; the draft that waits meanwhile
+        this.coming = new Set(); // pictures on their way: {chat}, null for one that is made for them
         const words = texts();
         this.field = new Field(words.write, {
             changed: () => this.changed(),
@@ -70,7 +71,7 @@ export class Composer {
     }
 
     assemble(words) {
-        this.extension = new Extension(() => this.sizeOf(this.tray.pictures[0]));
+        this.extension = new Extension(() => this.panel.attempt(() => this.sizeOf(this.tray.pictures[0])));
         this.extension.element.addEventListener("input", () => this.changed(false));
         const history = make("label", { className: "ace-chat-history", title: words.depthHelp }, words.depth, this.depth, this.depthText);
         this.element = make(
@@ -111,22 +112,37 @@ export class Composer {
     // -- pictures ----------------------------------------------------------------------------------------------
 
     addFiles(files) {
-        return this.panel.attempt(async () => {
-            for (const file of files) {
-                const chat = await this.panel.ensureChat();
-                this.take(chat, await server.addPicture(chat, file));
-            }
-            this.field.focus();
-        });
+        if (files.length) return this.add(files.map((file) => (chat) => server.addPicture(chat, file)));
     }
 
     addCarried({ chat, file }) {
-        return this.panel.attempt(async () => {
-            const here = await this.panel.ensureChat();
-            if (chat === here) return this.take(here, { file });
-            const blob = await (await fetch(pictureAddress(chat, file))).blob();
-            this.take(here, await server.addPicture(here, blob));
+        const copy = async (here) => server.addPicture(here, await (await fetch(pictureAddress(chat, file))).blob());
+        return this.add([async (here) => (chat === here ? { file } : copy(here))]);
+    }
+
+    // Pictures come one after the other, each to the conversation that it was chosen for; till then nothing is sent there.
+    // pictures: functions of the conversation's id that promise the file.
+    async add(pictures) {
+        const { activeElement: before } = document;
+        const coming = { chat: this.panel.chat?.id ?? null };
+        this.coming.add(coming);
+        this.show();
+        await this.panel.attempt(async () => {
+            coming.chat = await this.panel.ensureChat();
+            for (const picture of pictures) this.arrived(coming.chat, await picture(coming.chat));
         });
+        this.coming.delete(coming);
+        this.show();
+        const now = document.activeElement;
+        if (now === document.body || (now === before && !isTyping(now))) this.field.focus(); // else somebody is elsewhere by now
+    }
+
+    // If another conversation is looked at by now, it is there when that is left.
+    arrived(chat, { file }) {
+        if (this.panel.chat?.id === chat) return this.take(chat, { file });
+        const kept = { ...NOTHING, ...readDraft(chat) };
+        if (kept.pictures.some((one) => one.file === file)) return;
+        keepDraft(chat, { ...kept, pictures: [...kept.pictures, { file, mask: null, fill: "keep", auto: false, placed: false }] });
     }
 
     // A picture that somebody chose: the first of all takes the place of the one that was put there by itself.
@@ -143,8 +159,8 @@ export class Composer {
         this.field.insert(picture, this.tray.pictures);
     }
 
-    openMask(picture = this.tray.pictures[0]) {
-        if (!picture) return;
+    async openMask(picture = this.tray.pictures[0]) {
+        if (!picture || this.isOpening) return; // a second one would lie over the first
         const { chat, file, mask, fill } = picture;
         const done = async (blob, chosen) => {
             const made = await server.addMask(chat, file, blob);
@@ -154,13 +170,16 @@ export class Composer {
         const host = () =>
             this.panel.attempt(async () => {
                 const name = await server.toInput(chat, picture.mask ?? file);
-                await openHostEditor(name, (blob) => this.panel.attempt(() => this.takeEdited(picture, blob)));
+                await openHostEditor(name, (saved) => this.panel.attempt(async () => this.takeEdited(picture, await saved)));
             });
-        new MaskEditor(pictureAddress(chat, file), mask && pictureAddress(chat, mask), fill, {
+        const editor = new MaskEditor(Boolean(mask), fill, {
             done, // also before the other editor opens, so that leaving that without saving loses nothing
             closed: () => this.field.focus(),
             host: hasHostEditor() ? host : null,
         });
+        this.isOpening = true;
+        await this.panel.attempt(() => editor.open(pictureAddress(chat, file), mask && pictureAddress(chat, mask)));
+        this.isOpening = false;
     }
 
     // What ComfyUI's editor saved comes back into ours, to be looked at.
@@ -244,6 +263,8 @@ export class Composer {
         if (this.extension.isOpen && this.tray.pictures[0]?.mask) return words.extendOrMask;
         if (this.extension.isOpen && !this.extension.asked) return words.extendNothing;
         if (this.isEmpty) return null;
+        if (this.panel.isComing) return words.opens;
+        if ([...this.coming].some(({ chat }) => chat === null || chat === this.panel.chat?.id)) return words.pictureComes;
         if (this.isSending) return words.sending;
         return before && this.panel.isBusy(before) ? words.notYet(before.number) : null;
     }
@@ -323,6 +344,17 @@ export class Composer {
         this.put({ ...NOTHING, ...readDraft(this.panel.chat?.id ?? null) });
     }
 
+    // What was written before the conversation was there comes after what waited in it.
+    joinDraft() {
+        const { draft } = this;
+        const kept = readDraft(this.panel.chat.id);
+        if (isNothing(draft)) return this.openDraft();
+        keepDraft(null, null);
+        if (!isNothing(kept)) this.put(together({ ...NOTHING, ...kept }, draft));
+        else this.changed(false); // as it stands, so that nobody who writes is disturbed
+        this.field.focus();
+    }
+
     put({ parts, pictures, extend, seed, depth, editing, before }) {
         const { chat } = this.panel;
         this.isPutting = true;
@@ -330,7 +362,7 @@ export class Composer {
         this.before = before;
         this.field.set([], []);
         this.tray.clear();
-        for (const picture of pictures) this.tray.add(chat.id, picture, picture);
+        for (const picture of chat ? pictures : []) this.tray.add(chat.id, picture, picture);
         const isThere = (part) => typeof part === "string" || part < this.tray.pictures.length;
         this.field.set(parts.filter(isThere), this.tray.pictures);
         if (extend && this.tray.pictures.length) this.extension.open(extend);
@@ -344,7 +376,10 @@ export class Composer {
 
     // What could not be sent is there again, with what was begun since; if elsewhere is looked at by now, it waits there.
     giveBack(draft, chat) {
-        if ((this.panel.chat?.id ?? null) !== chat) return keepDraft(chat, draft);
+        if ((this.panel.chat?.id ?? null) !== chat) {
+            const begun = { ...NOTHING, ...readDraft(chat) };
+            return keepDraft(chat, together(draft, begun));
+        }
         this.put(together(draft, this.draft));
         this.panel.draw();
     }

@@ -7,7 +7,7 @@ const MOST = { overlap: 1024 };
 const RATIOS = ["1:1", "5:4", "4:3", "3:2", "16:9", "21:9", "4:5", "3:4", "2:3", "9:16"];
 
 export class Extension {
-    // size(): of the picture, as a promise of [width, height].
+    // size(): of the picture, as a promise of [width, height], or of nothing where it cannot be loaded.
     constructor(size) {
         this.size = size;
         const words = texts();
@@ -64,7 +64,9 @@ export class Extension {
 
     // The picture stays in the middle.
     async reach(across, down) {
-        const [width, height] = await this.size();
+        const size = await this.size();
+        if (!size) return this.set(this.values); // as it is; why is said
+        const [width, height] = size;
         const wider = Math.max(0, Math.round((height * across) / down) - width);
         const higher = Math.max(0, Math.round((width * down) / across) - height);
         const [left, top] = [Math.floor(wider / 2), Math.floor(higher / 2)];

@@ -1,5 +1,5 @@
 // Where the instruction is written: text with pictures in it. A picture is an object there, not a word.
-import { isTyping, make } from "../../shared/dom.js";
+import { isComposing, isTyping, make } from "../../shared/dom.js";
 import { wordOf } from "../tree.js";
 import { History } from "./history.js";
 
@@ -248,7 +248,7 @@ export class Field {
     }
 
     press(event) {
-        if (event.isComposing) return; // Enter chooses a character there
+        if (isComposing(event)) return; // Enter chooses a character there
         if (this.key(event) || this.goesBack(event)) return event.preventDefault();
         if (event.key !== "Enter" || !isTyping(event.target)) return;
         event.preventDefault();

@@ -29,15 +29,15 @@ function menu(name, saved) {
     };
 }
 
-// Opens it. name: of a picture in the input folder, its alpha channel the mask so far. saved: called with the saved file, a
-// blob with the mask in its alpha channel.
+// Opens it. name: of a picture in the input folder, its alpha channel the mask so far. saved: called with a promise of the
+// saved file, a blob with the mask in its alpha channel.
 export async function openHostEditor(name, saved) {
     await refreshMenus(); // a node whose menu is empty asks the server for the picture "undefined"
     const image = new Image();
     image.src = viewAddress(name);
     await image.decode();
     const node = LiteGraph.createNode("LoadImage");
-    node.widgets = [menu(name, async (value) => saved(await (await fetch(viewAddress(value), { cache: "no-store" })).blob()))];
+    node.widgets = [menu(name, (value) => saved(fetch(viewAddress(value), { cache: "no-store" }).then((reply) => reply.blob())))];
     node.imgs = [image];
     node.images = [{ filename: name, subfolder: "", type: "input" }];
     const { canvas } = app;

@@ -8,17 +8,17 @@ import { Marks } from "./marks.js";
 const STEP = 1 / 64; // of the longer side, that an arrow key moves
 
 export class MaskEditor {
-    // address: of the picture. mask: address of the same picture with a mask in its alpha channel, or null. fill: what the
-    // model sees there. done(blob, fill): keeps the mask, white where it may change; a promise that fails where it cannot.
+    // hasMask: whether there is one already. fill: what the model sees there. done(blob, fill): keeps the mask, white where it may change; a promise that fails where it cannot.
     // closed(): the dialog is gone. host(): goes on in ComfyUI's own editor; null where there is none.
-    constructor(address, mask, fill, { done, closed, host }) {
+    constructor(hasMask, fill, { done, closed, host }) {
         Object.assign(this, { done, closed, host, fill });
-        this.before = mask && fill; // without a mask, it is about nothing
+        this.before = hasMask ? fill : null; // without a mask, it is about nothing
         this.erasing = false;
         this.cursor = null; // where keys paint
-        this.open(address, mask);
     }
 
+    // address: of the picture. mask: address of the same picture with a mask in its alpha channel, or null. Fails where one of
+    // them cannot be loaded.
     async open(address, mask) {
         const picture = await loadImage(address);
         this.width = picture.naturalWidth;
@@ -228,7 +228,7 @@ function loadImage(address) {
     return new Promise((resolve, reject) => {
         const image = make("img", { alt: "", draggable: false });
         image.addEventListener("load", () => resolve(image));
-        image.addEventListener("error", () => reject(new Error(address)));
+        image.addEventListener("error", () => reject(new Error(texts().pictureAway)));
         image.src = address;
     });
 }

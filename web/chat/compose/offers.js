@@ -10,23 +10,40 @@ const PAUSE = 250; // ms without a key, after which phrasings are looked for
 export class Offers {
     constructor(composer) {
         this.composer = composer;
-        this.picker = new Picker((item) => this.choose(item));
+        this.picker = new Picker(
+            (item) => this.choose(item),
+            () => this.composer.panel.isBaseOld && this.composer.panel.draw(),
+        );
         this.element = this.picker.element;
+        this.asked = null; // the last question for phrasings, unless it is about nothing any more
     }
 
+    get isOpen() {
+        return this.picker.isOpen;
+    }
+
+    // Whether the list took it. It stays as it is then, whatever is found meanwhile.
     key(event) {
-        return this.picker.key(event);
+        const isTaken = this.picker.key(event);
+        if (isTaken) this.drop();
+        return isTaken;
     }
 
     hide() {
-        clearTimeout(this.timer);
+        this.drop();
         this.picker.hide();
     }
 
     // Phrasings are looked for when nothing has been typed for a while.
     wait() {
-        clearTimeout(this.timer);
+        this.drop();
         this.timer = setTimeout(() => this.suggest(), PAUSE);
+    }
+
+    // What was asked for is not wanted any more.
+    drop() {
+        clearTimeout(this.timer);
+        this.asked = null;
     }
 
     // All pictures that can be named, those of this turn first: {file, names}; one may be called in two ways.
@@ -49,7 +66,7 @@ export class Offers {
             return;
         }
         this.naming = true;
-        clearTimeout(this.timer);
+        this.drop();
         const { chat } = this.composer.panel;
         const shot = (file) => make("img", { src: smallAddress(chat.id, file), alt: "" });
         const isWhole = ({ names }) => names.includes(prefix);
@@ -77,8 +94,9 @@ export class Offers {
         if (this.naming) return;
         if (text.trim().length < 3 || text.length > 200) return this.picker.hide();
         const query = { text, pictures: pictures.length, masked: Boolean(pictures[0]?.mask), language: language() };
+        const asked = (this.asked = {});
         const found = await server.suggestions(query).catch(() => []);
-        if (this.naming || document.activeElement !== this.composer.field.element) return;
+        if (asked !== this.asked || this.naming || document.activeElement !== this.composer.field.element) return;
         const items = found.map((one) => [
             { parts: one.parts, pictures },
             make("span", { className: "ace-chat-suggested" }, make("b", {}, one.title), make("span", {}, one.reading)),

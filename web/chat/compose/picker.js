@@ -2,9 +2,10 @@
 import { make } from "../../shared/dom.js";
 
 export class Picker {
-    // choose(item): it was chosen.
-    constructor(choose) {
+    // choose(item): it was chosen. closed(): it is gone, after that.
+    constructor(choose, closed) {
         this.choose = choose;
+        this.closed = closed;
         this.element = make("div", { className: "ace-chat-picker", role: "listbox", hidden: true });
         this.items = [];
         this.at = -1;
@@ -33,13 +34,16 @@ export class Picker {
     }
 
     hide() {
+        if (!this.isOpen) return;
         this.element.hidden = true;
+        this.closed();
     }
 
     take(index) {
         const [item] = this.items[index];
-        this.hide();
+        this.element.hidden = true;
         this.choose(item);
+        this.closed();
     }
 
     // Whether the key was for the list.

@@ -1,5 +1,5 @@
 // An instruction in better words, by a language model whose address the artist typed. Seen before it is used.
-import { make } from "../../shared/dom.js";
+import { isComposing, isTyping, make } from "../../shared/dom.js";
 import { server } from "../server.js";
 import { errorText, texts } from "../texts.js";
 import { wordOf } from "../tree.js";
@@ -29,7 +29,7 @@ export class Rewording {
         );
         this.element.addEventListener("keydown", (event) => {
             if (event.key === "Escape") this.hide();
-            if (event.key === "Enter" && event.target.matches("input")) this.ask();
+            if (event.key === "Enter" && !event.repeat && !isComposing(event) && event.target.matches("input")) this.ask();
         });
     }
 
@@ -43,6 +43,7 @@ export class Rewording {
     }
 
     hide() {
+        this.asked?.abort(); // the answer would be about other words
         if (this.element.hidden) return;
         this.element.hidden = true;
         this.found = null;
@@ -62,16 +63,20 @@ export class Rewording {
         const parts = field.parts(pictures);
         if (!address || !parts.length) return;
         localStorage.setItem(MEMORY, JSON.stringify({ address, model }));
+        this.asked?.abort();
+        const { signal } = (this.asked = new AbortController());
         this.tell(texts().rewriteWait);
         this.use.hidden = true;
         try {
-            const found = await server.rewrite({ address, model, parts, pictures: pictures.length });
+            const found = await server.rewrite({ address, model, parts, pictures: pictures.length }, signal);
+            if (signal.aborted) return;
             this.found = { parts: found, pictures }; // these, whatever is put there until they are used
             this.tell(found.map((part) => (typeof part === "number" ? `{${wordOf(part)}}` : part)).join(""));
             this.use.hidden = false;
-            this.use.focus();
+            // Whoever writes on meanwhile keeps the keyboard: the button would take the next space for a click.
+            if (!isTyping(document.activeElement) || this.element.contains(document.activeElement)) this.use.focus();
         } catch (error) {
-            this.tell(errorText(error), true);
+            if (!signal.aborted) this.tell(errorText(error), true);
         }
     }
 

@@ -1,5 +1,5 @@
 // The bar above: which conversation it is, and what can be done with it as a whole.
-import { make } from "../../shared/dom.js";
+import { isComposing, make } from "../../shared/dom.js";
 import { texts } from "../texts.js";
 
 export class Head {
@@ -49,7 +49,7 @@ export class Head {
             if (keep && input.value.trim() && input.value !== this.title.textContent) this.acts.rename(input.value);
         };
         input.addEventListener("keydown", (event) => {
-            if (event.key !== "Enter" && event.key !== "Escape") return;
+            if (isComposing(event) || (event.key !== "Enter" && event.key !== "Escape")) return;
             event.preventDefault(); // the title has the focus then, and Enter would click it
             event.stopPropagation();
             end(event.key === "Enter");

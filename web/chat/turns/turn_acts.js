@@ -1,6 +1,6 @@
 // What can be done with a turn.
 import { app } from "../../../../scripts/app.js";
-import { make } from "../../shared/dom.js";
+import { isComposing, make } from "../../shared/dom.js";
 import { api } from "../../../../scripts/api.js";
 import { putOnCanvas } from "../canvas_drop.js";
 import { compare } from "./compare.js";
@@ -13,6 +13,16 @@ const DATASET = "ACEEdit.Chat.Dataset";
 export function turnActs(panel) {
     const attempt = (work) => panel.attempt(work);
     const chat = () => panel.chat.id;
+    const busy = new Set();
+
+    // What takes a moment is begun once, however often it is asked for meanwhile.
+    const once = (kind, work) => async (turn) => {
+        const key = `${kind} ${turn.id}`;
+        if (busy.has(key)) return;
+        busy.add(key);
+        await attempt(() => work(turn));
+        busy.delete(key);
+    };
 
     // Draws what a turn sends, with the settings of a turn that there is, or of the next one; the sheet is one more prompt, of no sampling.
     async function drawSheet(ask, parent, turn = null) {
@@ -54,7 +64,7 @@ export function turnActs(panel) {
             });
         const button = make("button", { type: "button", className: "ace-button", onclick: send }, words.toDataset);
         const body = make("div", { className: "ace-chat-dataset" }, make("label", { className: "ace-field" }, make("span", {}, words.datasetName), name), list, button);
-        name.addEventListener("keydown", (event) => event.key === "Enter" && send());
+        name.addEventListener("keydown", (event) => event.key === "Enter" && !isComposing(event) && send());
         const dialog = showDialog(words.toDataset, body);
         name.focus();
     }
@@ -77,8 +87,8 @@ export function turnActs(panel) {
             panel.walk.goTo(turn.id);
             panel.composer.field.focus();
         },
-        retry: (turn) => attempt(async () => panel.begin(await server.retry(chat(), turn.id), true)),
-        again: (turn) => attempt(async () => panel.begin(await server.again(chat(), turn.id), true)),
+        retry: once("retry", async (turn) => panel.begin(await server.retry(chat(), turn.id), true)),
+        again: once("again", async (turn) => panel.begin(await server.again(chat(), turn.id), true)),
         edit: (turn) => {
             panel.composer.edit(turn);
             panel.draw();
@@ -93,14 +103,14 @@ export function turnActs(panel) {
             panel.composer.openMask(picture);
         },
         switchTo: (turn) => panel.walk.switchTo(turn),
-        sheet: (turn) => {
+        sheet: once("sheet", (turn) => {
             const { parts, pictures, extend, seed, depth } = turn;
-            return attempt(() => drawSheet({ parts, pictures, extend, seed, depth }, turn.parent, turn.id));
-        },
-        workflow: (turn) => attempt(() => openWorkflow(turn, false)),
-        branch: (turn) => attempt(() => openWorkflow(turn, true)),
+            return drawSheet({ parts, pictures, extend, seed, depth }, turn.parent, turn.id);
+        }),
+        workflow: once("workflow", (turn) => openWorkflow(turn, false)),
+        branch: once("branch", (turn) => openWorkflow(turn, true)),
         dataset: sendToDataset,
-        toCanvas: (turn) => attempt(() => putOnCanvas({ chat: chat(), file: turn.answer.file })),
+        toCanvas: once("canvas", (turn) => putOnCanvas({ chat: chat(), file: turn.answer.file })),
     };
 }
 
