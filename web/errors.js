@@ -13,8 +13,10 @@ app.registerExtension({
             const { nodeData } = LiteGraph.registered_node_types[type] ?? {};
             if (!isOurs(nodeData) || !message) return;
             const sentence = message.trim();
-            const title = nodeById(id)?.title ?? type;
-            if (nodeById(id)) api.dispatchCustomEvent("progress_text", { nodeId: String(id), text: sentence });
+            const node = nodeById(id);
+            const isIt = node?.comfyClass === type; // of another workflow the same number is another node
+            const title = isIt ? node.title : type;
+            if (isIt) api.dispatchCustomEvent("progress_text", { nodeId: String(id), text: sentence });
             showNotice(title === type ? nodeData.display_name : title, sentence, [], true);
         });
     },

@@ -16,6 +16,9 @@ app.registerExtension({
     async beforeConfigureGraph(graph) {
         const names = [...new Set(mentioned(graph))];
         if (!names.length) return;
+        // The graph is empty until this is done, and still counts as that of the workflow before: it must not be noted as such.
+        const tracker = app.extensionManager?.workflow?.activeWorkflow?.changeTracker;
+        if (tracker) tracker.changeCount++;
         try {
             const body = JSON.stringify(names);
             const reply = await api.fetchApi("/ace/examples", { method: "POST", body });
@@ -25,6 +28,8 @@ app.registerExtension({
             names.forEach((name) => listed.add(name));
         } catch (error) {
             showError(error.message);
+        } finally {
+            if (tracker) tracker.changeCount--;
         }
     },
 });

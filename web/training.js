@@ -64,6 +64,12 @@ const trainingNodes = () => findNodes((node) => node.comfyClass in KINDS);
 
 const nameOf = (node) => widgetOf(node, NAME);
 
+// Whether a run is that of a node, and not of one with the same number in another workflow. A name may come by a wire.
+function isRunOf(node, { kind, name }) {
+    const isWired = node.inputs?.some(({ widget, link }) => widget?.name === NAME && link != null);
+    return KINDS[node.comfyClass] === kind && (isWired || nameOf(node)?.value.trim() === name);
+}
+
 async function catchUp(node) {
     const kind = KINDS[node.comfyClass];
     const name = nameOf(node)?.value;
@@ -92,7 +98,7 @@ function onExecuted({ detail: { node: id, output } }) {
 
 async function onRun({ detail: run }) {
     const node = nodeById(run.node);
-    if (node && KINDS[node.comfyClass] === run.kind) showRun(node, run);
+    if (node && isRunOf(node, run)) showRun(node, run);
     if (run.running) return;
     await refreshFiles().catch((error) => console.warn("ACE Edit: the list of workflows could not be refreshed.", error));
     showNotice(inLanguage(TEXTS).done(run.name), run.verdict, actions(run));

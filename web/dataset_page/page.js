@@ -1,5 +1,5 @@
 // The page: a head, a list, a foot; and one pair over all of it.
-import { button, isTyping, make } from "../shared/dom.js";
+import { button, isComposing, isTyping, make } from "../shared/dom.js";
 import { keepFocus } from "../shared/focus.js";
 import { Actions } from "./actions.js";
 import { Compare } from "./viewer/compare.js";
@@ -7,7 +7,7 @@ import { createCell, fillCell } from "./list/cells.js";
 import { Grid } from "./list/grid.js";
 import { cursorKey } from "./list/keys.js";
 import { Selection } from "./list/selection.js";
-import { server } from "./server.js";
+import { itemKey, server } from "./server.js";
 import { Source } from "./list/source.js";
 import { errorText, texts } from "./texts/texts.js";
 import { Toolbar } from "./toolbar.js";
@@ -127,6 +127,7 @@ export class DatasetPage {
     async look(always = false) {
         const { dataset } = this;
         if (dataset === null || document.hidden || this.looking || this.actions.waiting) return;
+        if (this.source.dataset !== dataset) return this.reload(); // the server was away when it should have opened
         this.looking = true;
         try {
             const state = await server.state(dataset);
@@ -135,8 +136,12 @@ export class DatasetPage {
             this.state = state;
             this.showState();
             if (other || always) await this.refresh(true);
+            if (this.isAway) this.tell("");
+            if (this.isAway) this.viewer.update(); // what could not be shown
+            this.isAway = false;
         } catch (error) {
             this.fail(error);
+            this.isAway = true;
         } finally {
             this.looking = false;
         }
@@ -144,10 +149,16 @@ export class DatasetPage {
 
     // outside: what is new came from elsewhere, so what is looked at stays where it is.
     async refresh(outside = false) {
+        const item = this.source.get(this.cursor);
         const more = await this.source.refresh(...this.grid.range());
         const { show, order } = this.toolbar.query;
-        if (outside && more > 0 && (show !== "kept" || order === "newest") && (this.grid.element.scrollTop > 0 || this.viewer.isOpen)) {
-            this.cursor += more;
+        const isAbove = outside && more > 0 && (show !== "kept" || order === "newest");
+        // The same pair stays at the cursor, wherever it stands now: the next key is meant for it.
+        const now = item ? this.source.indexOf(item) : -1;
+        const isLooking = this.grid.element.scrollTop > 0 || this.viewer.isOpen;
+        if (now >= 0) this.cursor = now;
+        else if (isAbove && isLooking) this.cursor += more;
+        if (isAbove && isLooking) {
             this.grid.setCount(this.source.total);
             this.grid.shift(more);
         }
@@ -177,7 +188,7 @@ export class DatasetPage {
     }
 
     showState() {
-        this.toolbar.showState(this.state);
+        this.keepFocus(() => this.toolbar.showState(this.state));
         this.showFoot();
     }
 
@@ -190,10 +201,16 @@ export class DatasetPage {
         if (this.state && this.toolbar.isFiltered) parts.push(words.found(total, this.state[show]));
         if (this.selection.size) parts.push(words.selected(this.selection.size));
         this.counts.textContent = parts.filter(Boolean).join(" · ");
-        this.deleteButton.hidden = !this.isStored || !total;
-        this.restoreButton.hidden = show !== "deleted" || !total;
-        const allow = () => (this.undoButton.disabled = !this.actions.canUndo);
-        keepFocus(this.undoButton, allow, () => this.grid.element.focus());
+        this.keepFocus(() => {
+            this.deleteButton.hidden = !this.isStored || !total;
+            this.restoreButton.hidden = show !== "deleted" || !total;
+            this.undoButton.disabled = !this.actions.canUndo;
+        });
+    }
+
+    // What had the focus may be gone afterwards, and ComfyUI would take the next key for its graph.
+    keepFocus(work) {
+        keepFocus(this.element, work, () => this.grid.element.focus());
     }
 
     showNothing() {
@@ -202,11 +219,11 @@ export class DatasetPage {
         const { show } = this.toolbar.query;
         const empty = this.source.known && !this.source.total ? words.empty[this.toolbar.isFiltered ? "filtered" : show] : "";
         const all = () => this.toolbar.set({ text: "", split: "", tag: "" });
-        this.nothing.hidden = !(none || empty);
-        this.nothing.replaceChildren(none || empty);
-        if (!none && this.toolbar.isFiltered) {
-            this.nothing.append(button(words.clear, "", all));
-        }
+        const ways = !none && this.toolbar.isFiltered ? [button(words.clear, "", all)] : [];
+        this.keepFocus(() => {
+            this.nothing.hidden = !(none || empty);
+            this.nothing.replaceChildren(none || empty, ...ways);
+        });
     }
 
     tell(text, bad = false) {
@@ -218,7 +235,8 @@ export class DatasetPage {
     }
 
     fail(error) {
-        this.source.gone.clear(); // what was not done is shown again
+        if (this.source.gone.size) this.source.version = null; // what was not done is shown again by the next look
+        this.source.gone.clear();
         console.warn("ACE Edit: datasets:", error);
         this.tell(errorText(error), true);
     }
@@ -275,7 +293,8 @@ export class DatasetPage {
     chosen() {
         if (this.selection.size && !this.viewer.isOpen) return this.selection.items();
         const item = this.source.get(this.cursor);
-        return item ? [item] : [];
+        const isSeen = item && (!this.viewer.isOpen || this.viewer.form.isOf(item)); // the next one may not be there yet
+        return isSeen ? [item] : [];
     }
 
     // A pair that has been decided on is not among those that wait.
@@ -337,7 +356,7 @@ export class DatasetPage {
     key(event) {
         event.stopPropagation(); // ComfyUI would take Delete and others for its graph
         if (isTyping(event.target)) {
-            if (event.key === "Escape" && event.target === this.toolbar.search) this.grid.element.focus();
+            if (event.key === "Escape" && !isComposing(event) && event.target === this.toolbar.search) this.grid.element.focus();
             return;
         }
         if (event.target.closest("button") && (event.key === "Enter" || event.key === " ")) return;

@@ -6,42 +6,10 @@ import pytest
 import torch
 from comfyui_ace.nodes.chat.conversation.tree import Settings
 from host.chat.chat_page import STEPS, ChatPage, save_photo, until
+from host.harness.late import HOLD, Late
 from safetensors.torch import save_file
 
 pytestmark = pytest.mark.timeout(1800)
-
-# The server's answers to what a test holds up come when it lets them: {name: function that lets all of them go}.
-_HOLD = """([pattern, method]) => {
-    const real = window.fetch, held = [];
-    window.letGo = () => { window.fetch = real; held.splice(0).forEach(go => go()); return true };
-    window.heldUp = () => held.length;
-    window.fetch = async (address, options) => {
-        const answer = await real(address, options);
-        const isMeant = new RegExp(pattern).test(String(address.url ?? address)) && (options?.method ?? "GET") === method;
-        if (isMeant) await new Promise(go => held.push(go));
-        return answer;
-    };
-}"""
-
-
-class Late:
-    """Answers to some requests of a page, which have been carried out and are held up on their way back."""
-
-    def __init__(self, page: ChatPage, pattern: str, method: str = "POST"):
-        self.page = page
-        page.page.evaluate(_HOLD, [pattern, method])
-
-    def wait(self, count: int = 1) -> None:
-        """Until so many are held up."""
-        self.page.page.wait_for_function("count => window.heldUp() >= count", arg=count)
-
-    @property
-    def count(self) -> int:
-        return self.page.page.evaluate("() => window.heldUp()")
-
-    def come(self) -> None:
-        self.page.page.evaluate("() => window.letGo()")
-        self.page.comfy.rest()
 
 
 @pytest.fixture
@@ -55,7 +23,7 @@ def make_chat(page: ChatPage, title: str) -> str:
 
 def test_nothing_is_sent_before_a_picture_that_is_on_its_way(page, tmp_path):
     page.open(make_chat(page, "patient"))
-    late = Late(page, "/pictures$")
+    late = Late(page.comfy, "/pictures$")
     page.page.locator(".ace-chat-composer input[type=file]").set_input_files(save_photo(tmp_path))
     late.wait()
     page.write("invert it")
@@ -73,7 +41,7 @@ def test_pictures_come_to_the_conversation_that_they_were_chosen_for(page, tmp_p
     """Also when somebody begins another one before they are there."""
     first = make_chat(page, "of the pictures")
     page.open(first)
-    late = Late(page, "/pictures$")
+    late = Late(page.comfy, "/pictures$")
     page.page.locator(".ace-chat-composer input[type=file]").set_input_files(
         [save_photo(tmp_path), save_photo(tmp_path, 90)]
     )
@@ -101,7 +69,7 @@ def test_what_is_typed_before_the_conversation_is_there_stays(page, tmp_path):
     page.open(chat)
     page.upload(save_photo(tmp_path))
     answer = page.send("invert it").answer.file
-    page.page.add_init_script(f"({_HOLD})(['/ace/chats/choices$', 'GET'])")
+    page.page.add_init_script(f"({HOLD})(['/ace/chats/choices$', 'GET'])")
     page.page.reload()
     page.page.wait_for_function("() => window.app?.vueAppReady")
     if not page.page.locator(".ace-chat").count():
@@ -122,7 +90,7 @@ def test_what_is_typed_before_the_conversation_is_there_stays(page, tmp_path):
 def test_the_last_conversation_that_was_clicked_is_opened(page):
     slow, wanted = make_chat(page, "slow one"), make_chat(page, "wanted")
     page.page.locator(".ace-chat .pi-list").click()
-    late = Late(page, f"/ace/chats/{slow}$", "GET")
+    late = Late(page.comfy, f"/ace/chats/{slow}$", "GET")
     page.page.locator(f"[data-chat='{slow}'] .ace-chat-open").click()
     late.wait()
     page.page.locator(f"[data-chat='{wanted}'] .ace-chat-open").click()
@@ -143,7 +111,7 @@ def test_a_double_click_deletes_one_conversation_and_undo_brings_all_back(page):
     page.page.wait_for_function("() => document.querySelectorAll('.ace-chat-entry').length === 2")
     page.comfy.rest()
     assert bins.count() == 2
-    late = Late(page, "/delete$")
+    late = Late(page.comfy, "/delete$")
     bins.first.evaluate("one => { one.click(); one.click() }")  # the second while the first is on its way
     late.wait()
     page.page.wait_for_timeout(300)
@@ -161,7 +129,7 @@ def test_a_phrasing_that_was_reached_by_keys_is_not_taken_away(page):
     page.open(make_chat(page, "phrasings"))
     page.write("make it")
     page.page.wait_for_selector(".ace-chat-suggested")
-    late = Late(page, "/suggestions", "GET")
+    late = Late(page.comfy, "/suggestions", "GET")
     page.page.keyboard.type(" b")
     late.wait()
     page.page.keyboard.press("ArrowDown")
@@ -183,7 +151,7 @@ def test_words_of_an_earlier_question_are_not_offered_for_another(page):
     page.write("first words")
     page.page.get_by_role("button", name="Reword", exact=True).click()
     page.page.locator(".ace-chat-rewording input").first.fill("http://127.0.0.1:1")
-    late = Late(page, "/rewrite$")
+    late = Late(page.comfy, "/rewrite$")
     page.page.get_by_role("button", name="Ask", exact=True).click()
     late.wait()
     page.field.click()

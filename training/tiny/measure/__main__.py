@@ -70,10 +70,11 @@ def _tasks(pipeline: ACEPipeline, arguments: argparse.Namespace, sampling: Sampl
     for name in arguments.tasks:
         answers = answer(pipeline, [examples.of(name, number) for number in range(arguments.count)], sampling)
         found = score(answers)
-        rows[name] = vars(found) | {
+        rows[name] = asdict(found) | {
             "score": found.score,
             "ceiling_score": found.ceiling_score,
             "share": found.share,
+            "share_pasted": found.pasted.share if found.pasted else None,
         }
         if name in HOLES:
             holes = score_holes(answers)
@@ -109,14 +110,15 @@ def table(measured: dict[str, Any]) -> str:
     lines = []
     if "tasks" in measured:
         lines += [
-            "| task | L1 student | L1 source | L1 ceiling | L1 outside the mask | score | ceiling | share |",
-            "| --- " * 8 + "|",
+            "| task | L1 student | L1 source | L1 ceiling | L1 outside the mask | score | ceiling | share | pasted back |",
+            "| --- " * 9 + "|",
         ]
         for name, row in measured["tasks"].items():
             outside = "" if row["outside"] is None else f"{row['outside']:.4f}"
             errors = f"{row['student']:.4f} | {row['source']:.4f} | {row['ceiling']:.4f} | {outside}"
+            pasted = "" if row["share_pasted"] is None else f"{row['share_pasted']:.2f}"
             lines.append(
-                f"| {name} | {errors} | {row['score']:.2f} | {row['ceiling_score']:.2f} | {row['share']:.2f} |"
+                f"| {name} | {errors} | {row['score']:.2f} | {row['ceiling_score']:.2f} | {row['share']:.2f} | {pasted} |"
             )
         if "median_share" in measured:
             lines.append("")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -86,12 +86,14 @@ class Score:
     Attributes:
         student, source, ceiling: of the result, the untouched source, and the target after the VAE, to the target.
         outside: of the result to the target where the mask marks nothing; None without masks.
+        pasted: the same three with Paste Back, which takes what the mask does not mark from the source; None without masks.
     """
 
     student: float
     source: float
     ceiling: float
     outside: float | None = None
+    pasted: Score | None = None
 
     @property
     def score(self) -> float:
@@ -111,10 +113,19 @@ class Score:
 def score(answers: Iterable[Answer]) -> Score:
     """Over whole pictures, of answers that have a source."""
     answers = list(answers)
-    student, ceiling = (_mean(_l1(getattr(a, name), a.target) for a in answers) for name in ("result", "ceiling"))
     masked = [a for a in answers if a.mask is not None and (a.mask < 0.5).any()]
     outside = _mean(_l1(a.result, a.target, a.mask < 0.5) for a in masked) if masked else None
-    return Score(student, _mean(_l1(a.source, a.target) for a in answers), ceiling, outside)
+    return replace(_score(answers), outside=outside, pasted=_score([_pasted(a) for a in masked]) if masked else None)
+
+
+def _score(answers: Sequence[Answer]) -> Score:
+    return Score(*(_mean(_l1(getattr(a, name), a.target) for a in answers) for name in ("result", "source", "ceiling")))
+
+
+def _pasted(answer: Answer) -> Answer:
+    marked = answer.mask[..., None] >= 0.5
+    result, ceiling = (torch.where(marked, picture, answer.source) for picture in (answer.result, answer.ceiling))
+    return replace(answer, result=result, ceiling=ceiling)
 
 
 @dataclass(frozen=True)

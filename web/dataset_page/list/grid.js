@@ -19,6 +19,7 @@ export class Grid {
             { className: "ace-scroll", tabIndex: 0, role: "listbox", ariaLabel: hooks.label, ariaMultiSelectable: "true" },
             this.canvas,
         );
+        this.element.type = "textarea"; // of any other element, ComfyUI takes Ctrl+Z for its graph, too
         this.element.addEventListener("scroll", () => this.scrolled(), { passive: true });
         this.columns = 1;
         this.rowHeight = 160;

@@ -22,6 +22,7 @@ export class Selection {
     clear() {
         this.chosen = new Map();
         this.anchor = null;
+        this.asked = null; // what is on its way is not wanted any more
     }
 
     only(item, index) {
@@ -32,6 +33,7 @@ export class Selection {
     toggle(item, index) {
         if (!this.chosen.delete(itemKey(item))) this.chosen.set(itemKey(item), item);
         this.anchor = index;
+        this.asked = null;
     }
 
     startAt(index) {
@@ -41,13 +43,18 @@ export class Selection {
     async extend(index) {
         this.startAt(index);
         const { anchor } = this;
-        const items = await this.source.range(Math.min(anchor, index), Math.max(anchor, index) + 1);
-        this.chosen = new Map(items.map((item) => [itemKey(item), item]));
+        await this.take(Math.min(anchor, index), Math.max(anchor, index) + 1);
     }
 
-    async all() {
-        const items = await this.source.range(0, this.source.total);
-        this.chosen = new Map(items.map((item) => [itemKey(item), item]));
+    all() {
+        return this.take(0, this.source.total);
+    }
+
+    // All from first to last (excluded), unless something else was chosen before they were there.
+    async take(first, last) {
+        const asked = (this.asked = {});
+        const items = await this.source.range(first, last);
+        if (asked === this.asked) this.chosen = new Map(items.map((item) => [itemKey(item), item]));
     }
 
     // Takes over what pairs are after a change.

@@ -1,5 +1,5 @@
 // The list that is looked at, of which only the stretches in view are fetched and the last few kept.
-import { server } from "../server.js";
+import { itemKey, server } from "../server.js";
 
 const STRETCH = 60;
 const MOST_KEPT = 30; // stretches
@@ -27,6 +27,15 @@ export class Source {
 
     get(index) {
         return this.stretches.get(Math.floor(index / STRETCH))?.[index % STRETCH];
+    }
+
+    // Where an item stands, if its stretch is there; -1 otherwise.
+    indexOf(item) {
+        for (const [number, items] of this.stretches) {
+            const index = items.findIndex((other) => itemKey(other) === itemKey(item));
+            if (index >= 0) return number * STRETCH + index;
+        }
+        return -1;
     }
 
     // What is in view is fetched, unless it is there.
@@ -61,8 +70,8 @@ export class Source {
         }
     }
 
-    async ask(offset, limit) {
-        const answer = await server.list(this.dataset, { ...this.query, offset, limit });
+    async ask(offset, limit, { dataset, query } = this) {
+        const answer = await server.list(dataset, { ...query, offset, limit });
         const items = answer.items.filter((item) => !this.gone.has(item.id));
         return { ...answer, items, total: answer.total - (answer.items.length - items.length) };
     }
@@ -86,6 +95,7 @@ export class Source {
 
     // All items from first to last (excluded), fetched where they are not there.
     async range(first, last) {
+        const { dataset, query } = this;
         const items = [];
         for (let index = first; index < last; index++) {
             const item = this.get(index);
@@ -93,7 +103,7 @@ export class Source {
                 items.push(item);
                 continue;
             }
-            const answer = await this.ask(index, Math.min(MOST_AT_ONCE, last - index));
+            const answer = await this.ask(index, Math.min(MOST_AT_ONCE, last - index), { dataset, query });
             if (!answer.items.length) break;
             items.push(...answer.items);
             index += answer.items.length - 1;

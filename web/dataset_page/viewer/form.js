@@ -1,33 +1,65 @@
 // What can be changed of one pair, and what is known of it.
-import { button, choice, make } from "../../shared/dom.js";
+import { button, choice, isComposing, make } from "../../shared/dom.js";
 import { server } from "../server.js";
 import { errorText, reasonTexts, texts } from "../texts/texts.js";
 import { LabelPanel } from "./labels.js";
 
 export class Form {
-    // hooks: edit(item, changes) -> item, remove(), restore(), dataset(), decide(item, action, words), leave()
+    // hooks: edit(item, changes) -> item, remove(), restore(), dataset(), decide(item, action, words), leave(), fail(error)
     constructor(hooks) {
         this.hooks = hooks;
         this.element = make("form", { className: "ace-form", onsubmit: (event) => event.preventDefault() });
         this.labels = new LabelPanel({ decide: hooks.decide, leave: () => hooks.leave() });
         this.item = null;
+        this.busy = 0; // changes under way
     }
 
     show(item) {
-        if (this.busy) return; // what the change answers is shown next
-        const same = this.item && this.item.id === item.id && this.item.key === item.key;
+        const same = this.isOf(item);
+        if (same && this.busy) return; // what the change answers is shown next
         if (same && this.isChanged && this.item.version !== item.version) return this.tellStale(item);
-        if (same && (this.isChanged || this.labels.isChanged)) return; // somebody is writing
+        if (same && this.isWriting) return;
+        this.build(item);
+    }
+
+    // Whether it shows this pair, in whatever version.
+    isOf(item) {
+        return Boolean(this.item && item && this.item.id === item.id && this.item.key === item.key && this.item.number === item.number);
+    }
+
+    // sent: what has just been saved, by the name of its field. What else was typed for the same pair stays.
+    build(item, sent = new Map()) {
+        const same = this.isOf(item);
+        const typed = same ? this.fields.filter((field) => field.value !== this.first?.get(field) && field.value !== sent.get(field.ariaLabel)) : [];
         const inside = this.element.contains(document.activeElement);
         const writing = inside ? document.activeElement : null;
         this.item = item;
         this.element.replaceChildren(...(item.number === undefined ? this.pairParts(item) : rejectedParts(item)));
-        if (writing?.ariaLabel) takeOver(writing, [...this.element.querySelectorAll("[aria-label]")]);
+        const { fields } = this;
+        this.first = new Map(fields.map((field) => [field, field.value]));
+        const named = (old) => fields.find((field) => field.ariaLabel === old.ariaLabel);
+        for (const old of typed) if (named(old)) named(old).value = old.value;
+        if (this.save) this.save.disabled = !this.isChanged;
+        if (same && writing?.ariaLabel) takeOver(writing, named(writing));
         if (inside && !this.element.contains(document.activeElement)) this.hooks.leave(); // else no key would be heard
+    }
+
+    get fields() {
+        return [...this.element.querySelectorAll("[aria-label]")].filter((field) => field.matches("input, textarea, select"));
     }
 
     get isChanged() {
         return Boolean(this.item && this.words?.isConnected && this.words.value.trim() !== this.item.instruction);
+    }
+
+    get isWriting() {
+        return this.isChanged || this.labels.isChanged;
+    }
+
+    // What is written is not wanted any more.
+    drop() {
+        this.labels.reset();
+        if (this.isChanged) this.words.value = this.item.instruction;
     }
 
     pairParts(item) {
@@ -123,6 +155,7 @@ export class Form {
     }
 
     wordKey(event) {
+        if (isComposing(event)) return; // Escape closes the list of characters there
         if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
             event.preventDefault();
             this.submit();
@@ -141,33 +174,35 @@ export class Form {
     }
 
     async change(changes) {
-        this.busy = true;
+        const about = this.item;
+        const names = Object.keys(changes).map((key) => texts()[key]);
+        const sent = new Map(this.fields.filter(({ ariaLabel }) => names.includes(ariaLabel)).map((field) => [field.ariaLabel, field.value]));
+        this.busy++;
         try {
-            const item = await this.hooks.edit(this.item, changes);
-            this.item = { ...this.item, ...item };
-            if ("instruction" in changes) this.words.value = item.instruction; // white space may be gone
-            this.busy = false;
-            await this.reload();
-            return true;
+            const item = await this.hooks.edit(about, changes);
+            if (this.isOf(about)) this.item = { ...this.item, ...item };
         } catch (error) {
-            this.busy = false;
-            await this.tell(error, changes);
+            this.busy--;
+            if (this.isOf(about)) await this.tell(error, changes);
+            else this.hooks.fail(error); // another pair is looked at by now
             return false;
         }
+        this.busy--;
+        await this.reload(about, sent);
+        return true;
     }
 
-    async reload() {
-        const item = await server.pair(this.hooks.dataset(), this.item);
-        const draft = this.isChanged ? this.words.value : null;
-        this.item = null;
-        this.show(item);
-        if (draft !== null) {
-            this.words.value = draft;
-            this.save.disabled = !this.isChanged;
+    // Shows what came of changes, unless another pair is looked at by now, or one more change is under way, which does it then.
+    async reload(about, sent) {
+        try {
+            const item = await server.pair(this.hooks.dataset(), about);
+            if (this.isOf(about) && !this.busy) this.build(item, sent);
+        } catch (error) {
+            if (this.isOf(about)) await this.tell(error);
         }
     }
 
-    async tell(error, changes) {
+    async tell(error, changes = null) {
         if (error.code === "stale") {
             try {
                 return this.tellStale(await server.pair(this.hooks.dataset(), this.item), changes);
@@ -184,8 +219,8 @@ export class Form {
         this.say(
             words.stale(now.instruction),
             button(words.theirs, "", () => {
-                this.item = null;
-                this.show(now);
+                this.drop();
+                this.build(now);
             }),
             button(words.mine, "", () => {
                 this.item = now;
@@ -201,8 +236,7 @@ export class Form {
 }
 
 // The new field of the same name has the keyboard and, with the same text, what was selected in it.
-function takeOver(old, fields) {
-    const now = fields.find((field) => field.ariaLabel === old.ariaLabel);
+function takeOver(old, now) {
     now?.focus();
     const isText = now?.tagName === old.tagName && typeof old.selectionStart === "number";
     if (isText && now.value === old.value) now.setSelectionRange(old.selectionStart, old.selectionEnd, old.selectionDirection);

@@ -1,5 +1,5 @@
 // Texts that a model proposed for a pair: accepted, changed by hand, or rejected, each by a key.
-import { button, make } from "../../shared/dom.js";
+import { button, isComposing, make } from "../../shared/dom.js";
 import { texts } from "../texts/texts.js";
 
 export class LabelPanel {
@@ -101,6 +101,7 @@ export class LabelPanel {
     }
 
     key(event) {
+        if (isComposing(event)) return; // Escape closes the list of characters there
         if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
             event.preventDefault();
             if (!event.repeat) this.accept();

@@ -20,6 +20,7 @@ export class Viewer {
             restore: () => page.restore(),
             leave: () => this.element.focus(),
             decide: (item, action, words) => this.decide(item, action, words),
+            fail: (error) => page.fail(error),
         });
         this.position = make("span", { className: "ace-position" });
         this.notice = make("div", { className: "ace-note", hidden: true });
@@ -40,6 +41,7 @@ export class Viewer {
             ),
             make("div", { className: "ace-body" }, make("div", { className: "ace-main" }, this.wipe.element, this.strip), this.form.element),
         );
+        this.element.type = "textarea"; // of any other element, ComfyUI takes Ctrl+Z for its graph, too
         this.element.addEventListener("cancel", (event) => {
             event.preventDefault(); // Escape: what was written is saved first
             this.close();
@@ -65,11 +67,16 @@ export class Viewer {
     async decide(item, action, words) {
         const { page } = this;
         this.element.focus();
+        this.form.drop();
         const done = page.attempt(() => page.actions.decide(item, action, words));
         if (page.toolbar.query.show === "proposed") page.drop(item);
         else page.moveTo(page.cursor + 1);
         await this.update();
-        return done;
+        await done;
+        const now = page.source.get(page.cursor);
+        if (!now || itemKey(now) !== itemKey(item)) return;
+        this.shown = null; // it is the last one, or it could not be decided on: what is shown is of before
+        await this.update();
     }
 
     write() {
@@ -84,6 +91,7 @@ export class Viewer {
 
     // There is nothing left to go through.
     finish() {
+        this.shown = null; // what is looked at again may be another by then
         this.element.close();
         this.element.remove();
         this.page.grid.element.focus();
@@ -91,6 +99,7 @@ export class Viewer {
 
     async go(step) {
         if (!(await this.form.submit())) return;
+        this.form.drop();
         this.page.moveTo(this.page.cursor + step);
         this.element.focus();
         await this.update();
@@ -109,8 +118,15 @@ export class Viewer {
         if (item.number !== undefined) return this.showRejected(item);
         const key = versionKey(item);
         if (key === this.shown && this.form.item) return;
+        if (this.isHeld(item)) return;
         if (key !== this.asked) this.answer = this.ask(item, key);
         await this.answer; // asked for twice, a pair would be shown twice, the second time under somebody's hands
+    }
+
+    // Whether somebody writes about the pair that is shown, while another one has come to its place in the list.
+    isHeld(item) {
+        const { item: shown, isWriting } = this.form;
+        return Boolean(shown && isWriting && itemKey(shown) !== itemKey(item) && !this.page.actions.removed.has(shown.id));
     }
 
     async ask(item, key) {
@@ -121,6 +137,7 @@ export class Viewer {
             const now = page.source.get(page.cursor);
             if (!now || versionKey(now) !== key) return; // gone on meanwhile
             if (key === this.shown && this.form.item) return; // gone on, and come back
+            if (this.isHeld(now)) return;
             this.shown = key;
             this.showPictures(whole);
             this.form.show(whole);
