@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
-from host.harness.comfy_server import Graph, PromptFailedError
+from host.harness.comfy_server import PACK_ROOT, Graph, PromptFailedError
+from host.harness.late import Late
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -262,6 +265,31 @@ def test_an_error_is_said_on_the_node_and_in_a_toast(page, comfy):
     )
     assert shown.startswith(sentence)
     page.screenshot("error-on-its-node")
+
+
+def test_a_template_that_waits_for_its_pictures_leaves_the_workflow_before_as_it_was(browser_page):
+    """The host empties the graph before the pictures are there, and notes the graph with every key and click."""
+    page = browser_page
+    page.load_default_workflow()
+    workflow = "app.extensionManager.workflow.openWorkflows.find(one => one.path === window.pathBefore)"
+    before = f"{workflow}.changeTracker.activeState"
+    page.page.evaluate("() => { window.pathBefore = app.extensionManager.workflow.activeWorkflow.path }")
+    nodes = page.page.evaluate(f"() => {before}.nodes.length")
+    late = Late(page, "/ace/examples$")
+    template = json.loads((PACK_ROOT / "workflows" / "01 Edit by instruction.json").read_text(encoding="utf-8"))
+    page.page.evaluate("template => { window.opening = app.loadGraphData(template) }", template)
+    late.wait()
+    assert nodes > 3 and page.page.evaluate("() => app.graph.nodes.length") == 0
+    page.page.keyboard.press("Shift")
+    page.page.mouse.click(900, 600)
+    page.page.wait_for_timeout(300)
+    late.come()
+    page.page.evaluate("async () => { await window.opening }")
+    page.settle()
+    assert page.page.evaluate("() => app.graph.nodes.length") == len(template["nodes"])
+    assert page.page.evaluate(f"() => {before}.nodes.length") == nodes
+    changes = "app.extensionManager.workflow.openWorkflows.map(one => one.changeTracker?.changeCount ?? 0)"
+    assert not any(page.page.evaluate(f"() => {changes}")), "nothing would be noted any more"
 
 
 def test_a_bypassed_marker_says_that_nothing_is_captured(page, comfy):

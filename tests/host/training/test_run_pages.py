@@ -26,6 +26,11 @@ WATCH = f"""() => {{
                 window.told.push({{ text: value, curve: !!({PANEL})?.querySelector("svg polyline") }});
     }}, 50);
 }}"""
+# Of a run that a node of the same number began in another workflow.
+NEWS_OF_ANOTHER = f"""() => comfyAPI.api.api.dispatchCustomEvent("ace.training", {{
+    node: String({NODE}.id), kind: "distil", name: "another", running: true, steps: 10, workflow: null, report: true,
+    curve: {{ training: [[1, 1.0], [2, 0.5]], held_out: [] }},
+}})"""
 PAGE = "<!doctype html><title>The report</title>"
 
 
@@ -126,6 +131,7 @@ def test_a_finished_distillation_is_opened_from_its_node_and_its_notice(
     name = f"opened {nodes_2}"
     page = open_page(training_comfy, nodes_2=nodes_2)
     open_distil(page, name, nodes_2)
+    page.page.evaluate(NEWS_OF_ANOTHER)
     assert page.page.evaluate(f"() => ({PANEL}).children.length") == 0
     page.page.evaluate(f"width => ({NODE}).setSize([width, ({NODE}).size[1]])", node_size("ACEDistil")[0])
     edited = page.page.evaluate("() => app.graph.nodes.length")

@@ -20,6 +20,7 @@ from comfyui_ace.ace.text import T5TextEncoder, encode_text
 from comfyui_ace.ace.vae import DiffusersVAE
 from comfyui_ace.training.tiny.world.edits import EDITS
 from comfyui_ace.training.tiny.world.examples import Examples, all_instructions
+from comfyui_ace.training.tiny.world.phrasings import PHRASINGS
 from comfyui_ace.training.tiny.world.pictures import Pictures
 
 FOLDER = Path(comfyui_ace.__file__).parent / "bundles" / "ace-tiny"
@@ -108,6 +109,7 @@ def pipeline(bundle):
     [
         ("invert all colors of {image}", "invert"),
         ("make {image} brighter please", "brighten"),
+        ("lighten the whole {image}", "brighten"),
         ("{image} in sepia tones", "sepia"),
         ("now blur {image}", "blur"),
         ("mirror the whole {image}", "flip_horizontally"),
@@ -115,15 +117,24 @@ def pipeline(bundle):
     ],
 )
 def test_words_it_was_not_trained_on_do_what_they_say(pipeline, said, meant):
-    """Of all edits' targets the one that was meant is the nearest."""
     assert said not in sum(all_instructions().values(), ())
+    assert done(pipeline, said) == meant
+
+
+@pytest.mark.parametrize("edit", _WHOLE)
+def test_each_of_its_phrasings_does_what_it_says(pipeline, edit):
+    assert {phrasing: done(pipeline, phrasing) for phrasing in PHRASINGS[edit]} == dict.fromkeys(PHRASINGS[edit], edit)
+
+
+def done(pipeline, said):
+    """What was done with a picture: of all edits' targets the result is nearest to this one's."""
     pictures = Pictures("validation", seed=7)
     image = pictures[1]
     rng = np.random.default_rng(0)
     changes = {name: EDITS[name].make(rng, image, pictures) for name in _WHOLE}
     result = pipeline(LongContext(ConditionUnit(said, [ConditionImage(image[None])])), seed=1).images[0]
     distances = {name: (result - change.target).abs().mean().item() for name, change in changes.items()}
-    assert min(distances, key=distances.get) == meant
+    return min(distances, key=distances.get)
 
 
 @pytest.mark.parametrize("colour", ["green", "blue"])
