@@ -110,6 +110,8 @@ def pipeline(bundle):
         ("invert all colors of {image}", "invert"),
         ("make {image} brighter please", "brighten"),
         ("lighten the whole {image}", "brighten"),
+        ("posterise this {image}", "posterise"),
+        ("convert this {image} to greyscale", "grayscale"),
         ("{image} in sepia tones", "sepia"),
         ("now blur {image}", "blur"),
         ("mirror the whole {image}", "flip_horizontally"),

@@ -12,6 +12,7 @@ pytest.importorskip("tokenizers")
 
 from comfyui_ace.ace.lcu.indicators import INDICATORS, SPECIAL_TOKENS
 from comfyui_ace.ace.text import T5TextEncoder, encode_indicators, encode_text, tokenize
+from comfyui_ace.training.tiny.synonyms import teach
 from comfyui_ace.training.tiny.text import TextSettings, corpus, make_text_encoder
 
 QUICK = TextSettings(steps=120, batch=24, described=0.25, width=64, heads=2, inner=64, vocabulary=400)
@@ -73,3 +74,25 @@ def test_with_the_same_tokenizer_the_same_seed_makes_the_same_encoder(made, tmp_
     for name in ("tokenizer/t5-v1_1-xxl/tokenizer.json", "text_encoder/t5-v1_1-xxl/model.safetensors"):
         assert (tmp_path / "one/models" / name).read_bytes() == (tmp_path / "other/models" / name).read_bytes()
     assert (tmp_path / "one" / words / "tokenizer.json").read_bytes() == (made / words / "tokenizer.json").read_bytes()
+
+
+def test_a_synonym_is_read_as_the_word_it_stands_for_and_all_else_as_before(made, encoder, tmp_path):
+    bundle = tmp_path / "bundle"
+    shutil.copytree(made, bundle)
+    models = bundle / "models"
+    given_up = teach(bundle, "obscure", "darken")
+    now = T5TextEncoder.load(
+        models / "text_encoder" / "t5-v1_1-xxl", models / "tokenizer" / "t5-v1_1-xxl", dtype=torch.float32
+    )
+    sentence, meant = "obscure {image} a bit", "darken {image} a bit"
+    assert torch.equal(encode_text(sentence, now), encode_text(meant, encoder))
+    assert not torch.equal(encode_text(sentence, encoder), encode_text(meant, encoder))
+    sentences = corpus().sentences
+    assert [tokenize(one, now.tokenizer) for one in sentences] == [
+        tokenize(one, encoder.tokenizer) for one in sentences
+    ]
+    assert given_up not in now.tokenizer.get_vocab() and len(now.tokenizer) == len(encoder.tokenizer)
+    with pytest.raises(ValueError, match="already"):
+        teach(bundle, "obscure", "darken")
+    with pytest.raises(ValueError, match="cannot lend"):
+        teach(bundle, "murky", "obfuscatory")
