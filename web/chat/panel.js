@@ -364,17 +364,6 @@ export class ChatPanel {
         return busy.find((turn) => this.isShown(turn)) ?? busy.at(-1) ?? null;
     }
 
-    stop() {
-        const turn = this.running;
-        if (turn) this.attempt(() => this.runs.stop(turn.prompt).then(() => this.stopped(turn)));
-    }
-
-    // What waited is gone from the queue, and nobody tells so; what runs tells it itself.
-    async stopped(turn) {
-        if (this.runs.get(turn.prompt)?.state === "waiting") this.runs.forget(turn.prompt);
-        await this.refresh(this.chat.id);
-    }
-
     progressed(prompt) {
         const turn = this.chat?.turns.find((one) => one.prompt === prompt);
         if (!turn) return;

@@ -1,6 +1,7 @@
 // Where a turn is put together: pictures, words, and how it is made.
-import { iconButton, isTyping, make } from "../../shared/dom.js";
+import { iconButton, make } from "../../shared/dom.js";
 import { carried, carries } from "../canvas_drop.js";
+import { Arrivals } from "./arrivals.js";
 import { Extension } from "./extension.js";
 import { Field } from "./field.js";
 import { hasHostEditor, openHostEditor } from "./host_mask.js";
@@ -17,13 +18,17 @@ const SEED = /^\d{1,15}$/;
 const NOTHING = { parts: [], pictures: [], extend: null, seed: "", depth: null, editing: null, before: null };
 
 export class Composer {
-    // panel: the page. What it needs of it: chat, head, turnAt, isBusy(turn), ensureChat(), send(ask), stop(), attempt(work),
+    // panel: the page. What it needs of it: chat, head, turnAt, isBusy(turn), ensureChat(), acts, send(ask), attempt(work),
     // preview(ask).
     constructor(panel, tray) {
         this.panel = panel;
         this.tray = tray;
         this.editing = this.before = null; // the turn that is asked again; the draft that waits meanwhile
-        this.coming = new Set(); // pictures on their way: {chat}, null for one that is made for them
+        this.arrivals = new Arrivals(panel, {
+            changed: () => this.show(),
+            arrived: (chat, picture) => this.arrived(chat, picture),
+            write: () => this.field.focus(),
+        });
         const words = texts();
         this.field = new Field(words.write, {
             changed: () => this.changed(),
@@ -32,7 +37,7 @@ export class Composer {
             names: (prefix) => this.offers.showNames(prefix),
             named: (name) => this.offers.pictureNamed(name),
             key: (event) => this.offers.key(event) || this.leave(event),
-            paste: (files) => this.addFiles(files),
+            paste: (files) => this.arrivals.addFiles(files),
         });
         this.offers = new Offers(this);
         this.rewording = new Rewording(this);
@@ -45,13 +50,13 @@ export class Composer {
             make("button", { type: "button", className: `ace-button ${kind}`, title, onclick }, text);
         this.files = make("input", { type: "file", accept: "image/*", multiple: true, hidden: true });
         this.files.addEventListener("change", () => {
-            this.addFiles([...this.files.files]);
+            this.arrivals.addFiles([...this.files.files]);
             this.files.value = "";
         });
         this.maskButton = button(words.mask, words.maskHelp, () => this.openMask());
         this.extendButton = button(words.extend, words.extendHelp, () => this.toggleExtend());
         this.sendButton = button(words.send, words.sendHelp, () => this.send(), "ace-chat-send");
-        this.stopButton = button(words.stop, words.stop, () => this.panel.stop(), "ace-chat-stop");
+        this.stopButton = button(words.stop, words.stop, () => this.panel.acts.stop(), "ace-chat-stop");
         this.seed = make("input", { className: "ace-input ace-chat-seed", inputMode: "numeric", placeholder: words.seed, title: words.seedHelp });
         this.seed.addEventListener("input", () => this.keepDraft());
         this.seed.setAttribute("aria-label", `${words.seed}. ${words.seedHelp}`);
@@ -104,38 +109,12 @@ export class Composer {
             event.preventDefault();
             event.stopPropagation();
             const picture = carried(event);
-            if (picture) this.addCarried(picture);
-            else this.addFiles([...event.dataTransfer.files].filter((file) => file.type.startsWith("image/")));
+            if (picture) this.arrivals.addCarried(picture);
+            else this.arrivals.addFiles([...event.dataTransfer.files].filter((file) => file.type.startsWith("image/")));
         });
     }
 
     // -- pictures ----------------------------------------------------------------------------------------------
-
-    addFiles(files) {
-        if (files.length) return this.add(files.map((file) => (chat) => server.addPicture(chat, file)));
-    }
-
-    addCarried({ chat, file }) {
-        const copy = async (here) => server.addPicture(here, await (await fetch(pictureAddress(chat, file))).blob());
-        return this.add([async (here) => (chat === here ? { file } : copy(here))]);
-    }
-
-    // Pictures come one after the other, each to the conversation that it was chosen for; till then nothing is sent there.
-    // pictures: functions of the conversation's id that promise the file.
-    async add(pictures) {
-        const { activeElement: before } = document;
-        const coming = { chat: this.panel.chat?.id ?? null };
-        this.coming.add(coming);
-        this.show();
-        await this.panel.attempt(async () => {
-            coming.chat = await this.panel.ensureChat();
-            for (const picture of pictures) this.arrived(coming.chat, await picture(coming.chat));
-        });
-        this.coming.delete(coming);
-        this.show();
-        const now = document.activeElement;
-        if (now === document.body || (now === before && !isTyping(now))) this.field.focus(); // else somebody is elsewhere by now
-    }
 
     // If another conversation is looked at by now, it is there when that is left.
     arrived(chat, { file }) {
@@ -264,7 +243,7 @@ export class Composer {
         if (this.extension.isOpen && !this.extension.asked) return words.extendNothing;
         if (this.isEmpty) return null;
         if (this.panel.isComing) return words.opens;
-        if ([...this.coming].some(({ chat }) => chat === null || chat === this.panel.chat?.id)) return words.pictureComes;
+        if (this.arrivals.has(this.panel.chat?.id ?? null)) return words.pictureComes;
         if (this.isSending) return words.sending;
         return before && this.panel.isBusy(before) ? words.notYet(before.number) : null;
     }

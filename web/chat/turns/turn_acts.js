@@ -44,6 +44,13 @@ export function turnActs(panel) {
         }
     }
 
+    // What waited is gone from the queue then, and nobody tells so; what runs tells it itself.
+    async function stop({ prompt }) {
+        await panel.runs.stop(prompt);
+        if (panel.runs.get(prompt)?.state === "waiting") panel.runs.forget(prompt);
+        if (panel.chat) await panel.refresh(chat());
+    }
+
     async function openWorkflow(turn, branch) {
         const { workflow, name } = await server.workflow(chat(), turn.id, branch);
         await app.loadGraphData(workflow, true, true, name);
@@ -87,6 +94,7 @@ export function turnActs(panel) {
             panel.walk.goTo(turn.id);
             panel.composer.field.focus();
         },
+        stop: () => panel.running && attempt(() => stop(panel.running)),
         retry: once("retry", async (turn) => panel.begin(await server.retry(chat(), turn.id), true)),
         again: once("again", async (turn) => panel.begin(await server.again(chat(), turn.id), true)),
         edit: (turn) => {
