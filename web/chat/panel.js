@@ -130,7 +130,9 @@ export class ChatPanel {
         if (this.isAway) this.tell("");
         await this.reload();
         if (this.view === "list") this.list.load();
-        if (this.view === "settings") this.settings.resend();
+        if (this.view !== "settings") return;
+        await this.settings.resend();
+        if (this.settings.isEmpty) this.openSettings(); // it could not be filled
     }
 
     async refresh(id, first = false) {

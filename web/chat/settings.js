@@ -28,6 +28,10 @@ export class Settings {
         this.element.replaceChildren();
     }
 
+    get isEmpty() {
+        return !this.element.firstChild;
+    }
+
     // The form shows what is kept, and what was chosen since.
     fill() {
         const { choices } = this;

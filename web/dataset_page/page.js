@@ -147,14 +147,17 @@ export class DatasetPage {
         }
     }
 
-    // outside: what is new came from elsewhere, so what is looked at stays where it is.
-    async refresh(outside = false) {
-        const item = this.source.get(this.cursor);
+    // outside: what is new came from elsewhere, so what is looked at stays where it is. follow: the cursor stays with its pair.
+    async refresh(outside = false, follow = outside) {
+        const { cursor } = this;
+        const { query } = this.source;
+        const item = this.source.get(cursor);
         const more = await this.source.refresh(...this.grid.range());
         const { show, order } = this.toolbar.query;
         const isAbove = outside && more > 0 && (show !== "kept" || order === "newest");
-        // The same pair stays at the cursor, wherever it stands now: the next key is meant for it.
-        const now = item ? this.source.indexOf(item) : -1;
+        // The same pair stays at the cursor, wherever it stands now: the next key is meant for it. Unless somebody went on.
+        const isMeant = follow && item && cursor === this.cursor && query === this.source.query;
+        const now = isMeant ? this.source.indexOf(item) : -1;
         const isLooking = this.grid.element.scrollTop > 0 || this.viewer.isOpen;
         if (now >= 0) this.cursor = now;
         else if (isAbove && isLooking) this.cursor += more;
@@ -314,7 +317,7 @@ export class DatasetPage {
         this.source.gone.clear();
         this.state = await server.state(this.dataset);
         this.showState();
-        await this.refresh();
+        await this.refresh(false, items.length > 0); // what comes back is the next key's
     }
 
     // Whether the list holds pairs of the dataset, which can be changed.

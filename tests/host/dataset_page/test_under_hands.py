@@ -169,6 +169,31 @@ def test_a_decision_that_is_refused_can_be_made_again(open_page, comfy, labelled
     until(lambda: decided(LabelJournal(labelled.folder), pair), "it cannot be decided on")
 
 
+def test_what_was_not_saved_does_not_stand_in_the_way(open_page, comfy, labelled):
+    """Of a pair that is closed, of one that is deleted, and of one that somebody else has deleted."""
+    page = Page(open_page(comfy), labelled)
+    first, second, third = page.cells()
+    assert open_first(page) == first
+    page.page.locator(TEXTS).fill("{image} half a sen")
+    page.page.locator(".ace-viewer .pi-times").click()
+    page.page.wait_for_selector(".ace-viewer[open]", state="detached")
+    page.press("ArrowRight", "Enter")
+    until(lambda: is_whole(page, second) and page.comfy.rest() is None, "the next pair is not shown")
+    page.page.locator(".ace-form").get_by_label("Instruction", exact=True).fill("{image} half a sen")
+    page.page.locator(".ace-delete:visible").last.click()
+    until(lambda: second not in labelled, "it was not deleted")
+    page.comfy.rest()
+    assert is_whole(page, third)
+    page.page.locator(".ace-form").get_by_label("Instruction", exact=True).fill("{image} half a sen")
+    labelled.rewrite(lambda row: None if row.id == third else row)  # as from another window
+    until(lambda: page.cells() == [first], "the list does not know")
+    close = page.page.locator(".ace-viewer .pi-times")
+    close.click()
+    page.page.locator(".ace-message:visible").wait_for()
+    close.click()
+    page.page.wait_for_selector(".ace-viewer[open]", state="detached")
+
+
 def test_what_is_chosen_meanwhile_is_not_replaced(open_page, comfy, root):
     page = Page(open_page(comfy), make_many(root, "hands many", 300))
     page.grid.focus()

@@ -329,9 +329,11 @@ export class Composer {
         const kept = readDraft(this.panel.chat.id);
         if (isNothing(draft)) return this.openDraft();
         keepDraft(null, null);
-        if (!isNothing(kept)) this.put(together({ ...NOTHING, ...kept }, draft));
-        else this.changed(false); // as it stands, so that nobody who writes is disturbed
-        this.field.focus();
+        if (isNothing(kept)) {
+            this.depth.value = this.panel.chat.settings.depth ?? 4;
+            this.changed(false); // else as it stands, so that nobody who writes is disturbed
+        } else this.put(together({ ...NOTHING, ...kept }, draft));
+        if (document.activeElement === document.body) this.field.focus();
     }
 
     put({ parts, pictures, extend, seed, depth, editing, before }) {

@@ -17,9 +17,10 @@ export class Picker {
 
     // items: [item, element that shows it] each; title: what they are. eager: the first is chosen by Enter at once.
     show(title, items, eager) {
+        if (!items.length) return this.hide();
         this.items = items;
         this.at = eager ? 0 : -1;
-        this.element.hidden = !items.length;
+        this.element.hidden = false;
         this.element.setAttribute("aria-label", title);
         const rows = items.map(([item, shown], index) => {
             const row = make("div", { className: "ace-chat-option", role: "option", id: `ace-chat-option-${index}` }, shown);

@@ -5,7 +5,8 @@ import { errorText, reasonTexts, texts } from "../texts/texts.js";
 import { LabelPanel } from "./labels.js";
 
 export class Form {
-    // hooks: edit(item, changes) -> item, remove(), restore(), dataset(), decide(item, action, words), leave(), fail(error)
+    // hooks: edit(item, changes) -> item, remove(), restore(), dataset(), decide(item, action, words), leave(), fail(error),
+    // settled(): a change is carried out and shown
     constructor(hooks) {
         this.hooks = hooks;
         this.element = make("form", { className: "ace-form", onsubmit: (event) => event.preventDefault() });
@@ -168,9 +169,9 @@ export class Form {
         }
     }
 
-    // Whether all that was written is saved now.
+    // Whether all that was written is saved now. Of a pair that is gone, it was said that it cannot be.
     async submit() {
-        return !this.isChanged || this.change({ instruction: this.words.value.trim() });
+        return !this.isChanged || this.gone === this.item || this.change({ instruction: this.words.value.trim() });
     }
 
     async change(changes) {
@@ -189,6 +190,7 @@ export class Form {
         }
         this.busy--;
         await this.reload(about, sent);
+        this.hooks.settled();
         return true;
     }
 
@@ -210,7 +212,9 @@ export class Form {
                 error = other;
             }
         }
-        this.say(error.code === "unknown_pair" ? texts().gone : errorText(error));
+        const isGone = error.code === "unknown_pair";
+        if (isGone) this.gone = this.item;
+        this.say(isGone ? texts().gone : errorText(error));
     }
 
     // Another window was faster. Nothing is overwritten without being asked for.

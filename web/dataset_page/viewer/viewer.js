@@ -18,7 +18,11 @@ export class Viewer {
             edit: async (item, changes) => (await page.actions.edit([item], changes))[0],
             remove: () => page.remove(),
             restore: () => page.restore(),
-            leave: () => this.element.focus(),
+            leave: () => {
+                this.element.focus();
+                this.update(); // another pair may have waited until nobody writes
+            },
+            settled: () => this.update(),
             decide: (item, action, words) => this.decide(item, action, words),
             fail: (error) => page.fail(error),
         });
@@ -91,6 +95,7 @@ export class Viewer {
 
     // There is nothing left to go through.
     finish() {
+        this.form.drop();
         this.shown = null; // what is looked at again may be another by then
         this.element.close();
         this.element.remove();
@@ -118,6 +123,7 @@ export class Viewer {
         if (item.number !== undefined) return this.showRejected(item);
         const key = versionKey(item);
         if (key === this.shown && this.form.item) return;
+        if (page.actions.removed.has(this.form.item?.id)) this.form.drop();
         if (this.isHeld(item)) return;
         if (key !== this.asked) this.answer = this.ask(item, key);
         await this.answer; // asked for twice, a pair would be shown twice, the second time under somebody's hands
@@ -126,7 +132,7 @@ export class Viewer {
     // Whether somebody writes about the pair that is shown, while another one has come to its place in the list.
     isHeld(item) {
         const { item: shown, isWriting } = this.form;
-        return Boolean(shown && isWriting && itemKey(shown) !== itemKey(item) && !this.page.actions.removed.has(shown.id));
+        return Boolean(shown && isWriting && itemKey(shown) !== itemKey(item));
     }
 
     async ask(item, key) {
