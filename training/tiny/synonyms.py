@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +68,13 @@ def _unused(tokenizer_file: Path, vocabulary: list[list[Any]]) -> int:
 
     tokenizer = Tokenizer.from_file(str(tokenizer_file))
     rng = np.random.default_rng(0)
-    sentences = [*corpus().sentences, *(one.sentence for one in islice(iter(lambda: describe(rng), None), _DESCRIBED))]
+    sentences = [*corpus().sentences, *(describe(rng).sentence for _ in range(_DESCRIBED))]
     used = {place for encoded in tokenizer.encode_batch(sentences) for place in encoded.ids}
-    free = [place for place, (piece, _) in enumerate(vocabulary) if place not in used and len(piece.strip(_SPACE)) > 1]
-    free = [place for place in free if not vocabulary[place][0].startswith("<")]
+    free = [
+        place
+        for place, (piece, _) in enumerate(vocabulary)
+        if place not in used and len(piece.strip(_SPACE)) > 1 and not piece.startswith("<")
+    ]
     if not free:
         raise ValueError("every piece of this tokenizer is used, so no word can take the place of one")
     return min(free, key=lambda place: vocabulary[place][1])

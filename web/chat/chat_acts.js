@@ -1,11 +1,11 @@
 // What can be done with a conversation of the list.
+import { beginner } from "./once.js";
 import { server } from "./server.js";
 import { texts } from "./texts.js";
 
 export function chatActs(panel) {
     const attempt = (work) => panel.attempt(work);
-
-    const removing = new Set(); // ids
+    const once = beginner(attempt);
 
     // What takes deleted conversations back, for a notice.
     function restoring(...chats) {
@@ -40,12 +40,7 @@ export function chatActs(panel) {
         restoring,
         open: (id) => panel.open(id),
         rename: (chat) => panel.open(chat.id).then((isShown) => isShown && panel.bar.edit()),
-        remove: async (chat) => {
-            if (removing.has(chat.id)) return;
-            removing.add(chat.id);
-            await attempt(() => remove(chat));
-            removing.delete(chat.id);
-        },
+        remove: once("remove", remove),
         exportChat: (chat) => attempt(async () => panel.tell(texts().exported(await server.export(chat.id)))),
         fail: (error) => panel.fail(error),
     };

@@ -136,9 +136,10 @@ export class DatasetPage {
             this.state = state;
             this.showState();
             if (other || always) await this.refresh(true);
-            if (this.isAway) this.tell("");
-            if (this.isAway) this.viewer.update(); // what could not be shown
+            if (!this.isAway) return;
             this.isAway = false;
+            this.tell("");
+            this.viewer.update(); // what could not be shown
         } catch (error) {
             this.fail(error);
             this.isAway = true;

@@ -49,6 +49,12 @@ def open_first(page: Page) -> str:
     return shown(page)
 
 
+def show_proposed(page: Page) -> None:
+    page.grid.focus()
+    page.press("4")
+    page.page.wait_for_function("() => document.querySelectorAll('.ace-cell').length === 3")
+
+
 def decided(journal: LabelJournal, pair: str) -> bool:
     journal.refresh()
     return not journal[pair].waits
@@ -130,9 +136,7 @@ def test_what_is_typed_while_words_are_saved_is_kept(open_page, comfy, labelled)
 
 def test_the_last_decision_that_is_undone_can_be_made_again(open_page, comfy, labelled):
     page = Page(open_page(comfy), labelled)
-    page.grid.focus()
-    page.press("4")
-    page.page.wait_for_function("() => document.querySelectorAll('.ace-cell').length === 3")
+    show_proposed(page)
     open_first(page)
     journal = LabelJournal(labelled.folder)
     for _ in range(3):
@@ -154,9 +158,7 @@ def test_the_last_decision_that_is_undone_can_be_made_again(open_page, comfy, la
 
 def test_a_decision_that_is_refused_can_be_made_again(open_page, comfy, labelled):
     page = Page(open_page(comfy), labelled)
-    page.grid.focus()
-    page.press("4")
-    page.page.wait_for_function("() => document.querySelectorAll('.ace-cell').length === 3")
+    show_proposed(page)
     pair = open_first(page)
     page.page.locator(TEXTS).fill("")
     page.press("Control+Enter")

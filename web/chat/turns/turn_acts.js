@@ -5,6 +5,7 @@ import { api } from "../../../../scripts/api.js";
 import { putOnCanvas } from "../canvas_drop.js";
 import { compare } from "./compare.js";
 import { showDialog } from "../frame/dialogs.js";
+import { beginner } from "../once.js";
 import { pictureAddress, server } from "../server.js";
 import { texts } from "../texts.js";
 
@@ -13,16 +14,7 @@ const DATASET = "ACEEdit.Chat.Dataset";
 export function turnActs(panel) {
     const attempt = (work) => panel.attempt(work);
     const chat = () => panel.chat.id;
-    const busy = new Set();
-
-    // What takes a moment is begun once, however often it is asked for meanwhile.
-    const once = (kind, work) => async (turn) => {
-        const key = `${kind} ${turn.id}`;
-        if (busy.has(key)) return;
-        busy.add(key);
-        await attempt(() => work(turn));
-        busy.delete(key);
-    };
+    const once = beginner(attempt);
 
     // Draws what a turn sends, with the settings of a turn that there is, or of the next one; the sheet is one more prompt, of no sampling.
     async function drawSheet(ask, parent, turn = null) {
