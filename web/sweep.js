@@ -26,11 +26,19 @@ const TEXTS = {
         answered: (status) => `服务器返回 ${status}`,
     },
 };
-let sweep = { running: false, stopping: false, text: "", node: "", done: 0, total: 0, pair: "", failed: false };
+let sweep = { running: false, stopping: false, text: "", node: "", folder: "", done: 0, total: 0, pair: "", failed: false };
 
 const texts = () => inLanguage(TEXTS);
 
 const isSweep = (node) => node.comfyClass === NODE;
+
+// Whether the sweep is this node's. Another workflow may have a node of its number; one that has shown the sweep remains its
+// node when another folder is chosen for the next.
+function isOfSweep(node) {
+    if (!node || !isSweep(node) || String(sweep.node) === "" || nodeById(sweep.node) !== node) return false;
+    const { parts } = widgetOf(node, PANEL);
+    return parts.folder === sweep.folder || widgetOf(node, "folder").value === sweep.folder;
+}
 
 function addSweepPanel(node) {
     addPanel(node, PANEL, "ace-sweep").parts = {
@@ -42,9 +50,11 @@ function addSweepPanel(node) {
 
 // How far the sweep is and its last pair, on the node that runs it, where they stay when it has ended. Any can stop it.
 function showPanel(node) {
-    const { buttons, bar, picture } = widgetOf(node, PANEL).parts;
+    const { parts } = widgetOf(node, PANEL);
+    const { buttons, bar, picture } = parts;
     Object.assign(buttons.firstChild, { textContent: sweep.stopping ? texts().stopping : texts().stop, disabled: sweep.stopping });
-    if (String(sweep.node) !== "" && nodeById(sweep.node) === node && sweep.total) {
+    if (sweep.total && isOfSweep(node)) {
+        parts.folder = sweep.folder;
         Object.assign(bar, { max: sweep.total, value: sweep.done, title: `${sweep.done} / ${sweep.total}` });
         if (!sweep.pair) picture.alt = "";
         else if (picture.alt !== sweep.pair) {
@@ -67,7 +77,7 @@ function showEnd() {
 
 // What a page that was away has missed. While it is there, the front end itself shows what the server sends.
 function showText() {
-    if (sweep.text && nodeById(sweep.node)?.comfyClass === NODE) api.dispatchCustomEvent("progress_text", { nodeId: sweep.node, text: sweep.text });
+    if (sweep.text && isOfSweep(nodeById(sweep.node))) api.dispatchCustomEvent("progress_text", { nodeId: sweep.node, text: sweep.text });
 }
 
 async function catchUp() {

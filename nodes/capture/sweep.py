@@ -154,7 +154,7 @@ class SweepNode(Node):
             show_on_node(runner().state["text"] or "sweep: none is running", node_id)
             return io.NodeOutput()
         prompt = {id_: node for id_, node in cls.hidden.prompt.items() if node["class_type"] != NODE_ID}
-        runner().start(prompt, _settings(**widgets), node_id, _broadcast)
+        runner().start(prompt, _settings(**widgets), node_id, _broadcast, widgets["folder"])
         if problem := runner().wait_until_begun(comfy.model_management.throw_exception_if_processing_interrupted):
             raise RuntimeError(problem)
         return io.NodeOutput()

@@ -68,7 +68,14 @@ class SweepRunner:
         self._stop: asyncio.Event | None = None
         self._lock = threading.Lock()
         self._on_change: Callable[[State], None] = lambda state: None
-        self._state: State = {"running": False, "stopping": False, "text": "", "node": "", **_NOTHING_DONE}
+        self._state: State = {
+            "running": False,
+            "stopping": False,
+            "text": "",
+            "node": "",
+            "folder": "",
+            **_NOTHING_DONE,
+        }
         self._counts: dict[str, Any] = {}
         self._begun = threading.Event()
         self._problem: str | None = None  # why it could not begin
@@ -82,13 +89,19 @@ class SweepRunner:
         """A copy of the state, as it is sent to pages.
 
         Keys: "running"; "stopping", whether it was asked to end; "text", the lines on the node; "node", id of the node
-        that started it; "done" and "total", in pictures; "pair", id of the last pair; "failed", whether something went
+        that started it, and "folder", the one chosen on it, by which another workflow's node of that number is told from it;
+        "done" and "total", in pictures; "pair", id of the last pair; "failed", whether something went
         wrong that the artist should look at.
         """
         return dict(self._state)
 
     def start(
-        self, prompt: Mapping[str, Any], settings: CaptureSettings, node: str, on_change: Callable[[State], None]
+        self,
+        prompt: Mapping[str, Any],
+        settings: CaptureSettings,
+        node: str,
+        on_change: Callable[[State], None],
+        folder: str = "",
     ) -> None:
         """Starts a sweep in a thread of its own.
 
@@ -97,6 +110,7 @@ class SweepRunner:
             settings: of the capture; its ``workflow`` is not read.
             node: id of the node that starts it.
             on_change: called with each new state, from any thread.
+            folder: chosen on that node.
 
         Raises:
             RuntimeError: a sweep is running already.
@@ -108,7 +122,9 @@ class SweepRunner:
             self._lines.clear()
             self._loop = self._stop = self._problem = self._folder = None
             self._begun.clear()
-            self._state.update(running=True, stopping=False, node=node, text=_progress({}), **_NOTHING_DONE)
+            self._state.update(
+                running=True, stopping=False, node=node, folder=folder, text=_progress({}), **_NOTHING_DONE
+            )
         on_change(self.state)
         threading.Thread(target=self._run, args=(dict(prompt), settings), name="ace-sweep", daemon=True).start()
 

@@ -38,7 +38,7 @@ export class ChatPanel {
         this.walk = new Walk(this);
         this.thread = new Thread(this.acts, (turn) => this.runOf(turn), () => this.walk.toLast());
         this.tray = new Tray({
-            changed: () => this.composer?.changed(false),
+            changed: () => this.composer?.changed("renew"),
             name: (picture) => this.composer.name(picture),
             openMask: (picture) => this.composer.openMask(picture),
             removed: (picture) => this.composer.field.remove(picture),
@@ -258,7 +258,7 @@ export class ChatPanel {
             Object.assign(this, { chat: made, place: {} });
             rememberChat(made.id);
             keepDraft(null, null); // what was written before goes on as this one's
-            this.composer.changed(false);
+            this.composer.changed("hide");
             this.draw();
         }
         return made.id;

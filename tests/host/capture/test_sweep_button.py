@@ -8,17 +8,26 @@ from host.capture.test_sweep_node import WIDGETS, count, ended, fill, graph, idl
 from host.capture.test_sweep_node import server as server  # a fixture
 from host.harness.browser import ComfyPage
 from host.harness.capture_graphs import Gate
+from host.harness.graph import Graph
 from host.harness.node_boxes import assert_has_room
 from PIL import Image
 
 _SWEEP = "app.graph.nodes.find(node => node.type === 'ACESweep')"
 _BUTTON = ".ace-sweep button"
+_BAR = ".ace-sweep progress"
 
 
 def told(page: ComfyPage) -> str:
     """What the node shows of the sweep."""
     shown = page.page.locator("span, div, p").filter(has_text="sweep:")
     return "\n".join(shown.all_inner_texts())
+
+
+def another_workflow(folder: str, number: str) -> Graph:
+    """A graph whose only node is a Sweep with a number."""
+    g = Graph(first=int(number))
+    g.node("ACESweep", folder=folder, **WIDGETS)
+    return g
 
 
 def wait_for_button(page: ComfyPage, text: str) -> None:
@@ -50,7 +59,7 @@ def test_the_button_stops_the_sweep_and_survives_a_reload(page, server, nodes_2)
     fill(server, name, 14)
     with Gate(server, name) as gate:
         g = graph(name, gate)
-        g.node("ACESweep", folder=name, **WIDGETS)
+        sweep = g.node("ACESweep", folder=name, **WIDGETS)
         page.load_prompt(g)
         assert page.page.locator(_BUTTON).count() == 0
         saved = page.save_workflow_json()
@@ -69,6 +78,11 @@ def test_the_button_stops_the_sweep_and_survives_a_reload(page, server, nodes_2)
         assert "of 14" in told(page)
         page.screenshot(f"sweep-running-{nodes_2}")
 
+        page.load_prompt(another_workflow(f"another {name}", sweep.id))
+        wait_for_button(page, "■ Stop sweep")
+        assert page.page.locator(_BAR).count() == 0, "another workflow's node of that number shows the sweep"
+        page.load_prompt(g)
+        page.page.locator(_BAR).wait_for()
         press(page, "Stopping…")
         assert "queue again to go on" in ended(server)
     page.page.locator(_BUTTON).wait_for(state="detached")

@@ -146,6 +146,23 @@ def test_an_answer_that_comes_while_a_list_is_open_is_what_the_next_turn_goes_on
     assert page.errors() == []
 
 
+def test_phrasings_that_are_looked_for_when_an_answer_comes_are_looked_for_again(page, tmp_path):
+    page.open(make_chat(page, "phrasings and answer"))
+    page.use(steps=40)  # it answers later than the question is asked
+    page.upload(save_photo(tmp_path))
+    page.write("invert it")
+    page.page.keyboard.press("Enter")
+    page.page.locator(".ace-chat-turn").wait_for()
+    late = Late(page.comfy, "/suggestions", "GET")
+    page.page.keyboard.type("make it")
+    late.wait()
+    until(lambda: page.chat.turns[0].answer is not None and page.pump(), "the turn got no answer")
+    until(lambda: page.chosen() == [page.chat.turns[0].answer.file] and page.pump(), "the new picture did not come")
+    late.come()
+    page.page.locator(".ace-chat-suggested").first.wait_for()
+    assert page.errors() == []
+
+
 def test_a_phrasing_that_was_reached_by_keys_is_not_taken_away(page):
     page.open(make_chat(page, "phrasings"))
     page.write("make it")

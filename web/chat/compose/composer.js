@@ -77,7 +77,7 @@ export class Composer {
 
     assemble(words) {
         this.extension = new Extension(() => this.panel.attempt(() => this.sizeOf(this.tray.pictures[0])));
-        this.extension.element.addEventListener("input", () => this.changed(false));
+        this.extension.element.addEventListener("input", () => this.changed("hide"));
         const history = make("label", { className: "ace-chat-history", title: words.depthHelp }, words.depth, this.depth, this.depthText);
         this.element = make(
             "div",
@@ -195,7 +195,7 @@ export class Composer {
     useWords(parts, pictures) {
         for (const part of parts) if (typeof part === "number") pictures[part].auto = false;
         this.field.replace(parts, pictures);
-        this.changed(false);
+        this.changed("hide");
     }
 
     leave(event) {
@@ -204,11 +204,11 @@ export class Composer {
         return true;
     }
 
-    changed(typed = true) {
+    // offers: what becomes of the list under the field.
+    changed(offers = "wait") {
         for (const picture of this.field.pictures) if (!this.tray.pictures.includes(picture)) this.tray.restore(picture);
         this.field.label(this.tray.pictures);
-        if (typed) this.offers.wait();
-        else this.offers.hide();
+        this.offers[offers]();
         this.show();
         this.keepDraft();
     }
@@ -331,7 +331,7 @@ export class Composer {
         keepDraft(null, null);
         if (isNothing(kept)) {
             this.depth.value = this.panel.chat.settings.depth ?? 4;
-            this.changed(false); // else as it stands, so that nobody who writes is disturbed
+            this.changed("hide"); // else as it stands, so that nobody who writes is disturbed
         } else this.put(together({ ...NOTHING, ...kept }, draft));
         if (document.activeElement === document.body) this.field.focus();
     }
@@ -352,7 +352,7 @@ export class Composer {
         this.depth.value = depth ?? chat?.settings.depth ?? 4;
         this.rewording.hide();
         this.isPutting = false;
-        this.changed(false);
+        this.changed("hide");
     }
 
     // What could not be sent is there again, with what was begun since; if elsewhere is looked at by now, it waits there.

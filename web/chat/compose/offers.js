@@ -15,7 +15,7 @@ export class Offers {
             () => this.composer.panel.isBaseOld && this.composer.panel.draw(),
         );
         this.element = this.picker.element;
-        this.asked = null; // the last question for phrasings, unless it is about nothing any more
+        this.asked = null; // the question for phrasings that is not answered yet, unless it is about nothing any more
     }
 
     get isOpen() {
@@ -37,7 +37,15 @@ export class Offers {
     // Phrasings are looked for when nothing has been typed for a while.
     wait() {
         this.drop();
-        this.timer = setTimeout(() => this.suggest(), PAUSE);
+        const asked = (this.asked = {});
+        this.timer = setTimeout(() => this.suggest(asked), PAUSE);
+    }
+
+    // The pictures are others: what is offered is about those before, and what is being looked for is looked for again.
+    renew() {
+        const { asked } = this;
+        this.hide();
+        if (asked) this.wait();
     }
 
     // What was asked for is not wanted any more.
@@ -88,15 +96,16 @@ export class Offers {
         return picture;
     }
 
-    async suggest() {
+    async suggest(asked) {
         const pictures = [...this.composer.tray.pictures];
         const text = this.composer.field.parts(pictures).filter((part) => typeof part === "string").join(" ");
         if (this.naming) return;
-        if (text.trim().length < 3 || text.length > 200) return this.picker.hide();
+        if (text.trim().length < 3 || text.length > 200) return this.hide();
         const query = { text, pictures: pictures.length, masked: Boolean(pictures[0]?.mask), language: language() };
-        const asked = (this.asked = {});
         const found = await server.suggestions(query).catch(() => []);
-        if (asked !== this.asked || this.naming || document.activeElement !== this.composer.field.element) return;
+        if (asked !== this.asked) return;
+        this.asked = null;
+        if (this.naming || document.activeElement !== this.composer.field.element) return;
         const items = found.map((one) => [
             { parts: one.parts, pictures },
             make("span", { className: "ace-chat-suggested" }, make("b", {}, one.title), make("span", {}, one.reading)),
