@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from comfyui_ace.training.tiny.measure.scores import Answer, score
+from comfyui_ace.training.tiny.measure.scores import Answer, score, score_holes
 
 HALF = torch.zeros(4, 4)
 HALF[:, :2] = 1
@@ -41,3 +41,16 @@ def test_without_a_mask_nothing_is_pasted_back():
     found = score([_answer(None)])
     assert found.outside is None and found.pasted is None
     assert found.share == pytest.approx(0.5 / 0.9)
+
+
+def test_a_hole_is_compared_with_the_mean_colour_and_with_a_smooth_fill():
+    """Of a slope, the smooth fill is right, and the mean colour of what is seen nowhere."""
+    slope = torch.linspace(0, 1, 16)[:, None, None].expand(16, 16, 3).contiguous()
+    hole = torch.zeros(16, 16)
+    hole[6:10, 6:10] = 1
+    spoilt = slope + 0.25 * hole[..., None]
+    found = score_holes([Answer(None, (), hole, slope, slope, slope + 0.125, spoilt)])
+    assert (found.student, found.ceiling) == pytest.approx((0.25, 0.125))
+    assert found.smooth == pytest.approx(0, abs=1e-4) and found.smooth_ratio < 0.01
+    assert found.mean_colour == pytest.approx((slope[6:10, 0, 0] - 0.5).abs().mean().item())
+    assert found.ratio == pytest.approx(found.student / found.mean_colour)

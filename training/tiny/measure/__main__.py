@@ -78,7 +78,7 @@ def _tasks(pipeline: ACEPipeline, arguments: argparse.Namespace, sampling: Sampl
         }
         if name in HOLES:
             holes = score_holes(answers)
-            rows[name] |= {"hole": vars(holes) | {"ratio": holes.ratio}}
+            rows[name] |= {"hole": vars(holes) | {"ratio": holes.ratio, "smooth_ratio": holes.smooth_ratio}}
         shown.append(answers)
         print(f"{name}: share {found.share:.2f}", flush=True)
     save_picture(answers_sheet(shown), arguments.output / "tasks.png")
@@ -131,7 +131,8 @@ def table(measured: dict[str, Any]) -> str:
                 hole = measured["tasks"][name]["hole"]
                 lines.append(
                     f"{name}: L1 in the hole {hole['student']:.4f}, of the mean colour {hole['mean_colour']:.4f} "
-                    f"(ratio {hole['ratio']:.2f}), of the VAE {hole['ceiling']:.4f}."
+                    f"(ratio {hole['ratio']:.2f}), of a smooth fill {hole['smooth']:.4f} ({hole['smooth_ratio']:.2f}), "
+                    f"of the VAE {hole['ceiling']:.4f}."
                 )
     for name, found in measured.get("words", {}).items():
         lines += ["", f"{found['prompts']} {name} from words; share of the pictures on which a program reads it:"]

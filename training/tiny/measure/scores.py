@@ -135,17 +135,24 @@ class HoleScore:
     Attributes:
         student: of the result.
         mean_colour: of the mean colour of what is seen.
+        smooth: of a biharmonic fill, which goes on smoothly from the edge of the hole and knows no pictures.
         ceiling: of the target after the VAE.
     """
 
     student: float
     mean_colour: float
+    smooth: float
     ceiling: float
 
     @property
     def ratio(self) -> float:
         """The student's error over that of the mean colour."""
         return self.student / self.mean_colour
+
+    @property
+    def smooth_ratio(self) -> float:
+        """The same of the smooth fill."""
+        return self.smooth / self.mean_colour
 
 
 def score_holes(answers: Iterable[Answer]) -> HoleScore:
@@ -154,8 +161,15 @@ def score_holes(answers: Iterable[Answer]) -> HoleScore:
     return HoleScore(
         student=_mean(_l1(a.result, a.target, hole) for a, hole in holes),
         mean_colour=_mean(_l1(a.target[~hole].mean(0).expand_as(a.target), a.target, hole) for a, hole in holes),
+        smooth=_mean(_l1(_smoothly_filled(a.target, hole), a.target, hole) for a, hole in holes),
         ceiling=_mean(_l1(a.ceiling, a.target, hole) for a, hole in holes),
     )
+
+
+def _smoothly_filled(picture: torch.Tensor, hole: torch.Tensor) -> torch.Tensor:
+    from skimage.restoration import inpaint_biharmonic
+
+    return picture.new_tensor(inpaint_biharmonic(picture.numpy(), hole.numpy(), channel_axis=-1)).clamp(0, 1)
 
 
 def _l1(first: torch.Tensor, second: torch.Tensor, where: torch.Tensor | None = None) -> float:
