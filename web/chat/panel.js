@@ -4,7 +4,7 @@ import { ServerError } from "../shared/server.js";
 import { chatActs } from "./chat_acts.js";
 import { ChatList } from "./chats.js";
 import { Composer } from "./compose/composer.js";
-import { keepFocus } from "../shared/focus.js";
+import { keepFocus, takeKeys } from "../shared/focus.js";
 import { Head } from "./frame/head.js";
 import { keepDraft, openedChat, rememberChat } from "./memory.js";
 import { pageKey } from "./turns/keys.js";
@@ -88,8 +88,7 @@ export class ChatPanel {
         this.tell("");
         this.help.hidden = true;
         this.showView("talk");
-        // Whoever opened it writes; a page that comes with it open leaves the keys to the canvas.
-        if (navigator.userActivation?.isActive) requestAnimationFrame(() => this.composer.field.focus());
+        takeKeys(this.composer.field);
         this.reload();
     }
 

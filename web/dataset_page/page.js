@@ -1,6 +1,6 @@
 // The page: a head, a list, a foot; and one pair over all of it.
 import { button, isComposing, isTyping, make } from "../shared/dom.js";
-import { keepFocus } from "../shared/focus.js";
+import { keepFocus, takeKeys } from "../shared/focus.js";
 import { Actions } from "./actions.js";
 import { Compare } from "./viewer/compare.js";
 import { createCell, fillCell } from "./list/cells.js";
@@ -83,6 +83,7 @@ export class DatasetPage {
         clearInterval(this.timer);
         this.timer = setInterval(() => this.look(), ASK);
         this.grid.restore();
+        takeKeys(this.grid.element);
         this.reload();
     }
 
@@ -358,6 +359,7 @@ export class DatasetPage {
     // -- keys -------------------------------------------------------------------------------------------------
 
     key(event) {
+        if (event.shiftKey && event.key === "D" && !isTyping(event.target)) return; // ComfyUI closes the page with it
         event.stopPropagation(); // ComfyUI would take Delete and others for its graph
         if (isTyping(event.target)) {
             if (event.key === "Escape" && !isComposing(event) && event.target === this.toolbar.search) this.grid.element.focus();

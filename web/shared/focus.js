@@ -11,6 +11,11 @@ export function keepFocus(within, work, rescue) {
     if (inside && (now === document.body || (within.contains(now) && !holds(now)))) rescue();
 }
 
+// Gives the keys to an element of a page that somebody opens. One that comes open with the window leaves them to the canvas.
+export function takeKeys(element) {
+    if (navigator.userActivation?.isActive) requestAnimationFrame(() => element.focus());
+}
+
 // What has the focus now and all around it, from the inside to the outside.
 export function placesOfFocus() {
     const found = [];

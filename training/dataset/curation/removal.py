@@ -41,7 +41,7 @@ def delete_pairs(catalogue: Catalogue, seen: Mapping[str, str]) -> list[RemovedP
                 f"{', '.join(later[:3])}{' and others' if len(later) > 3 else ''} goes on from a pair that you want to "
                 "delete, as a later round of it. Delete the later rounds, too."
             )
-        rows = [catalogue.row(entry.id) for entry in entries]
+        rows = [catalogue.row(entry.id) for entry in sorted(entries, key=lambda entry: entry.offset)]
         pairs = [RemovedPair(_free_key(catalogue, row.id), row, "") for row in rows]
         change = Change(
             replaced=tuple((entry.digest, None) for entry in entries),
@@ -51,17 +51,18 @@ def delete_pairs(catalogue: Catalogue, seen: Mapping[str, str]) -> list[RemovedP
         )
         apply_change(catalogue.folder, change)
         catalogue.refresh()
-        return [catalogue.removed_pair(pair.key) for pair in pairs]
+        keys = {pair.row.id: pair.key for pair in pairs}
+        return [catalogue.removed_pair(keys[pair_id]) for pair_id in seen]
 
 
 def restore_pairs(catalogue: Catalogue, keys: Sequence[str]) -> list[str]:
-    """Brings deleted pairs back, all of them or none.
+    """Brings deleted pairs back, all of them or none; those that were deleted together stand as they stood.
 
     Args:
-        keys: of the deleted pairs.
+        keys: of the deleted pairs, in any order.
 
     Returns:
-        Their ids.
+        Their ids, in the order in which they stand now.
 
     Raises:
         UnknownPairError: a deleted pair is not there any more.
@@ -71,7 +72,9 @@ def restore_pairs(catalogue: Catalogue, keys: Sequence[str]) -> list[str]:
     """
     with locked(catalogue.folder, LOCK_TIMEOUT), catalogue.lock:
         catalogue.refresh()
-        pairs = sorted((catalogue.removed_pair(key) for key in dict.fromkeys(keys)), key=lambda p: len(p.row.history))
+        order = {key: place for place, key in enumerate(catalogue.history.removed)}
+        pairs = [catalogue.removed_pair(key) for key in dict.fromkeys(keys)]
+        pairs.sort(key=lambda pair: (len(pair.row.history), order[pair.key]))
         contents = {entry.content_hash: entry.id for entry in catalogue if entry.content_hash}
         groups = split_groups([*catalogue, *(pair.row for pair in pairs)])
         splits = {groups[entry.id]: entry.split for entry in reversed(list(catalogue))}

@@ -40,6 +40,19 @@ def test_a_deleted_pair_comes_back_as_it_was(dataset, catalogue):
         restore_pairs(catalogue, [removed.key])
 
 
+def test_pairs_that_were_deleted_together_stand_as_they_stood(dataset, catalogue):
+    """Whatever the order in which they were chosen, as on a page that shows the newest first."""
+    for number in (20, 21, 22):
+        dataset.append(pair(number))
+    catalogue.refresh()
+    before = ids(catalogue)
+    chosen = [before[-1], before[-3], before[-2]]
+    removed = delete_pairs(catalogue, seen(catalogue, *chosen))
+    assert [one.row.id for one in removed] == chosen
+    assert restore_pairs(catalogue, [one.key for one in removed]) == before[-3:]
+    assert ids(catalogue) == before
+
+
 def test_the_same_pair_may_be_deleted_twice_and_is_never_there_twice(dataset, catalogue):
     first = ids(catalogue)[0]
     (one,) = delete_pairs(catalogue, seen(catalogue, first))
