@@ -9,7 +9,7 @@ import { addPanel, fillPanel, widgetOf } from "./shared/widgets.js";
 
 const NODE = "ACESweep";
 const PANEL = "ace_sweep";
-const PAIR_HEIGHT = 124; // pixels, with the bar
+const BAR_HEIGHT = 20, PAIR_HEIGHT = 104; // pixels
 const TEXTS = {
     en: {
         stop: "■ Stop sweep",
@@ -63,7 +63,8 @@ function showPanel(node) {
     }
     const hasBar = bar.hasAttribute("max"); // a sweep of this node was told of
     const shown = [...(sweep.running ? [buttons] : []), ...(hasBar ? [bar] : []), ...(picture.alt ? [picture] : [])];
-    fillPanel(node, PANEL, (sweep.running ? BUTTONS_HEIGHT : 0) + (hasBar ? PAIR_HEIGHT : 0), shown);
+    const height = (sweep.running ? BUTTONS_HEIGHT : 0) + (hasBar ? BAR_HEIGHT : 0) + (picture.alt ? PAIR_HEIGHT : 0);
+    fillPanel(node, PANEL, height, shown);
 }
 
 function showPanels() {
@@ -72,7 +73,7 @@ function showPanels() {
 
 function showEnd() {
     const [title, ...more] = sweep.text.split("\n");
-    showNotice(title[0].toUpperCase() + title.slice(1), more.slice(0, 2).join("\n"), [], sweep.failed);
+    showNotice(title[0].toUpperCase() + title.slice(1), more.slice(0, 2).join("\n"), [], sweep.failed, "sweep");
 }
 
 // What a page that was away has missed. While it is there, the front end itself shows what the server sends.

@@ -77,6 +77,8 @@ async function catchUp(node) {
     const run = await fetchJson(runRoute(kind, name)).catch(() => null);
     if (nameOf(node)?.value !== name) return; // typed on meanwhile
     showRun(node, run && { ...run, kind, name });
+    const isOutermost = node.graph === (app.rootGraph ?? app.graph); // one inside of a subgraph has another id for the host
+    if (run?.verdict && isOutermost) api.dispatchCustomEvent("progress_text", { nodeId: String(node.id), text: run.verdict });
 }
 
 // A graph that first captures a dataset and then learns from it names one that is not there yet. That is no error.

@@ -205,6 +205,7 @@ class SweepRunner:
             raise _SweepError(f"sweep: {error!r}. The log has more.") from error
         if progress is None:
             return "sweep: stopped before anything was run; queue again to start it", False
+        self._state.update(done=progress.total - progress.left, total=progress.total)
         wrong = progress.quarantined + progress.unusable + progress.failed
         return self._text(_summary(progress, settings.dry_run)), bool(wrong) or _kept_nothing(progress)
 

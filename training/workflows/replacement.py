@@ -121,7 +121,7 @@ class Replacement:
         """
         pictures = [picture for one in self.rounds for picture in one.pictures]
         lines = [
-            f"**{self.name}**: the distilled workflow, {verdict}.",
+            f"**{self.name}**: the distilled workflow, {verdict.removesuffix('.')}.",
             f"It needs the model *{self.bundle}* and the LoRA *{self.lora}*, which works on that model alone. The "
             "instruction is the one it was trained with; keep its words.",
         ]

@@ -224,15 +224,19 @@ export class ChatPanel {
         this.isAway = false;
     }
 
-    fail(error) {
+    // about: what it has happened to.
+    fail(error, about = "") {
         if (!(error instanceof ServerError)) console.warn("ACE Edit: chat:", error);
-        this.tell(error instanceof ServerError ? errorText(error) : error.message, true);
+        const why = error instanceof ServerError ? errorText(error) : error.message;
+        this.tell(about ? `${about}: ${why}` : why, true);
         this.isAway = error.code === "away";
     }
 
     async attempt(work) {
         try {
-            return await work();
+            const done = await work();
+            if (this.isAway) this.tell("");
+            return done;
         } catch (error) {
             this.fail(error);
         }

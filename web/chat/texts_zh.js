@@ -81,6 +81,7 @@ export const chinese = {
     askAgainHelp: "修改指令后再问一次，与此并列（E）",
     compare: "比较",
     compareHelp: "与另一张图像比较（C）",
+    nothingToCompare: "此对话中还没有其他图像可供比较。",
     maskThis: "画遮罩",
     openWorkflow: "作为工作流打开",
     openBranch: "把整个分支作为工作流打开",

@@ -16,6 +16,8 @@ import { Viewer } from "./viewer/viewer.js";
 const ASK = 3000; // ms between looks for what others have changed
 const MEMORY = "ACEEdit.Datasets";
 const WEIGHT_STEP = 0.25;
+// A letter with Shift, by which ComfyUI opens and closes this page and others. No key of ours is one.
+const opensPages = ({ key, shiftKey, ctrlKey, metaKey, altKey }) => shiftKey && !ctrlKey && !metaKey && !altKey && /^[A-Za-z]$/.test(key);
 
 export class DatasetPage {
     constructor() {
@@ -359,7 +361,7 @@ export class DatasetPage {
     // -- keys -------------------------------------------------------------------------------------------------
 
     key(event) {
-        if (event.shiftKey && event.key === "D" && !isTyping(event.target)) return; // ComfyUI closes the page with it
+        if (opensPages(event) && !isTyping(event.target)) return;
         event.stopPropagation(); // ComfyUI would take Delete and others for its graph
         if (isTyping(event.target)) {
             if (event.key === "Escape" && !isComposing(event) && event.target === this.toolbar.search) this.grid.element.focus();

@@ -31,8 +31,9 @@ export function buttonRow(buttons) {
     return make("div", { className: "ace-buttons" }, ...made);
 }
 
-// Shows a notice, below earlier ones, until it is closed, one of its buttons is used, or a minute is over.
-export function showNotice(title, text, buttons = [], failed = false) {
+// Shows a notice, below earlier ones, until it is closed, one of its buttons is used, or a minute is over. topic: of which only
+// the last one is shown.
+export function showNotice(title, text, buttons = [], failed = false, topic = null) {
     useStyle();
     document.querySelector(".ace-notices") ?? document.body.append(make("div", { className: "ace-notices" }));
     const close = () => notice.remove();
@@ -42,7 +43,12 @@ export function showNotice(title, text, buttons = [], failed = false) {
     const notice = make("div", { className: `ace-notice ${failed ? ERROR : ""}` }, make("b", { textContent: title }));
     notice.setAttribute("role", failed ? "alert" : "status");
     notice.append(make("p", { textContent: text }), ...(buttons.length ? [row] : []), cross);
-    document.querySelector(".ace-notices").append(notice);
+    const notices = document.querySelector(".ace-notices");
+    if (topic) {
+        notice.dataset.topic = topic;
+        for (const earlier of [...notices.children]) if (earlier.dataset.topic === topic) earlier.remove();
+    }
+    notices.append(notice);
     setTimeout(close, SHOWN_MS);
 }
 

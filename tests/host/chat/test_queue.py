@@ -65,7 +65,7 @@ def test_a_turn_of_another_window_is_followed_and_a_cleared_queue_is_seen_by_all
     begin(page, "blur it")
     page.page.wait_for_function(_SAMPLES)
     other = open_beside(open_page, page)
-    other.page.get_by_text("is made").wait_for()
+    other.page.get_by_text("being made").wait_for()
     other.write("invert it")
     other.page.get_by_text("#1 is not there yet").wait_for()
     other.page.keyboard.press("Enter")  # which would be beside what it is about

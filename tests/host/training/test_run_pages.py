@@ -175,6 +175,7 @@ def test_a_finished_distillation_is_opened_from_its_node_and_its_notice(
     later = open_page(training_comfy, nodes_2=nodes_2)
     open_distil(later, name, nodes_2)
     later.page.wait_for_function(f"() => ({PANEL})?.querySelectorAll('button').length === 2")
+    later.page.wait_for_function(f"() => ({NODE}).widgets.some(({{ value }}) => String(value).includes('score '))")
     later.screenshot(f"later-{nodes_2}")
     assert later.page.evaluate("() => app.extensionManager.workflow.persistedWorkflows.map(w => w.path)").count(
         f"workflows/{name}.json"

@@ -190,6 +190,7 @@ def test_pictures_from_text_alone_have_no_loader(tmp_path):
     (sampler,) = [node["inputs"] for node in made.graph().prompt().values() if node["class_type"] == "ACESampler"]
     assert sampler["keep_detail"] == 0.0 and sampler["result_size"] == "as sampled"
     assert "keep_detail" not in made.note("fine")
+    assert "workflow, it can.\n" in made.note("it can.") and "workflow, fine.\n" in made.note("fine")
 
 
 def test_nodes_do_not_overlap(workshop, tmp_path):

@@ -241,7 +241,7 @@ export class Composer {
         const before = !this.editing && this.panel.turnAt;
         if (this.extension.isOpen && this.tray.pictures[0]?.mask) return words.extendOrMask;
         if (this.extension.isOpen && !this.extension.asked) return words.extendNothing;
-        if (this.isEmpty) return null;
+        if (this.isEmpty) return this.arrivals.isSlow(this.panel.chat?.id ?? null) ? words.pictureComes : null;
         if (this.panel.isComing) return words.opens;
         if (this.arrivals.has(this.panel.chat?.id ?? null)) return words.pictureComes;
         if (this.isSending) return words.sending;

@@ -16,5 +16,6 @@ export function together(lost, begun) {
     const pictures = [...lost.pictures, ...chosen];
     const indexOf = (index) => pictures.findIndex(({ file }) => file === begun.pictures[index].file);
     const parts = begun.parts.map((part) => (typeof part === "number" ? indexOf(part) : part)).filter((part) => part !== -1);
-    return { ...lost, parts: parts.length ? [...lost.parts, "\n", ...parts] : lost.parts, pictures };
+    const between = lost.parts.length && parts.length ? ["\n"] : [];
+    return { ...lost, parts: [...lost.parts, ...between, ...parts], pictures };
 }

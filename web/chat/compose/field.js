@@ -193,6 +193,7 @@ export class Field {
 
     // event: of the browser; without one, something was put there by us.
     input(event = null) {
+        this.clean();
         const kind = TYPED.has(event?.inputType) ? event.inputType : null;
         const goesOn = kind !== null && kind === this.kind && event.timeStamp - this.typed < JOINED && !/^\s/.test(event.data ?? "");
         this.history.note(this.read(), goesOn);
@@ -201,6 +202,12 @@ export class Field {
         if (event?.inputType === "insertText") this.takeName();
         this.names(this.naming()?.prefix ?? null);
         this.changed();
+    }
+
+    // The browser leaves a line break in what was emptied, and what is to be written there would not be shown.
+    clean() {
+        const { childNodes } = this.element;
+        if (childNodes.length === 1 && childNodes[0].nodeName === "BR") this.element.replaceChildren();
     }
 
     // What is typed after an @ before the caret.

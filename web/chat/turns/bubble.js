@@ -139,6 +139,7 @@ function more(turn, acts) {
         return item;
     });
     const folded = make("details", { className: "ace-chat-more" }, make("summary", { className: "ace-button", title: words.more }, "…"), ...items);
+    folded.addEventListener("toggle", () => folded.open && folded.scrollIntoView({ block: "nearest" }));
     folded.addEventListener("focusout", (event) => {
         if (!folded.contains(event.relatedTarget)) folded.open = false;
     });

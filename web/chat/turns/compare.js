@@ -6,7 +6,7 @@ import { pictureAddress } from "../server.js";
 import { texts } from "../texts.js";
 import { allPictures, siblings } from "../tree.js";
 
-// Opens the comparison of a turn's answer with what was edited, or with any other picture.
+// Opens the comparison of a turn's answer with what was edited, or with any other picture; whether there is another.
 export function compare(chat, turn) {
     const words = texts();
     const names = new Map(allPictures(chat).map(({ file, name }) => [file, name]));
@@ -15,7 +15,7 @@ export function compare(chat, turn) {
         .map((other) => other.answer.file);
     const first = turn.pictures[0]?.file;
     const files = [...new Set([first, ...beside, ...names.keys()].filter((file) => file && file !== turn.answer.file))];
-    if (!files.length) return;
+    if (!files.length) return false;
     const wipe = new Wipe(words);
     const shown = { before: files[0], after: turn.answer.file };
     const show = () => {
@@ -48,6 +48,7 @@ export function compare(chat, turn) {
     showDialog(`#${turn.number}`, wipe.element, { tools: [sizes, make("span", {}, words.with), select], keys });
     show();
     select.focus();
+    return true;
 }
 
 // Where the picture that was extended lies in the answer, as shares of that; null for any other turn.

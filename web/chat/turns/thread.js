@@ -21,6 +21,9 @@ export class Thread {
             const bubble = event.target.closest?.(".ace-chat-turn");
             if (bubble) this.mark(bubble.dataset.turn);
         });
+        // What is written grows and shrinks below; whoever is at the end stays there.
+        this.element.addEventListener("scroll", () => (this.wasAtEnd = this.below < 8), { passive: true });
+        new ResizeObserver(() => this.wasAtEnd && (this.element.scrollTop = this.element.scrollHeight)).observe(this.element);
     }
 
     focus() {
@@ -81,9 +84,14 @@ export class Thread {
         if (kept) showRun(kept.element, this.runOf(turn));
     }
 
-    get isAtEnd() {
+    // Pixels below what is seen.
+    get below() {
         const { scrollTop, scrollHeight, clientHeight } = this.element;
-        return scrollHeight - scrollTop - clientHeight < 160;
+        return scrollHeight - scrollTop - clientHeight;
+    }
+
+    get isAtEnd() {
+        return this.below < 160;
     }
 
     toEnd() {

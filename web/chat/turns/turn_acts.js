@@ -25,7 +25,7 @@ export function turnActs(panel) {
         const dialog = showDialog(words.sheetTitle, body, { closed });
         const picture = ({ filename, subfolder, type }) => {
             const address = api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`);
-            body.replaceChildren(make("img", { src: address, alt: words.sheetTitle, className: "ace-chat-sheet" }));
+            body.replaceChildren(make("img", { src: address, alt: words.sheetTitle, className: "ace-chat-sheet ace-chat-long" }));
         };
         const failed = (why) => body.replaceChildren(why ? words.failed(why) : words.gone);
         try {
@@ -94,7 +94,7 @@ export function turnActs(panel) {
             panel.draw();
             panel.thread.reveal(turn.id);
         },
-        compare: (turn) => compare(panel.chat, turn),
+        compare: (turn) => compare(panel.chat, turn) || panel.tell(texts().nothingToCompare),
         mask: (turn) => {
             panel.composer.cancelEdit();
             panel.walk.goTo(turn.id);

@@ -1,0 +1,115 @@
+"""What an artist looks for in ACE Chat is in sight: buttons, words, and what has become of a picture."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from host.chat.chat_page import ChatPage, make_long, save_photo, until
+
+pytestmark = pytest.mark.timeout(900)
+
+_REFUSED = {
+    "status": 503,
+    "content_type": "application/json",
+    "body": json.dumps({"error": "The disk is full.", "code": "disk"}),
+}
+_IN_SIGHT = """() => {
+    const thread = document.querySelector(".ace-chat-thread").getBoundingClientRect();
+    const buttons = [...document.querySelectorAll(".ace-chat-more[open] button")];
+    return buttons.length > 4 && buttons.every(one => one.getBoundingClientRect().bottom <= thread.bottom + 1) }"""
+
+
+@pytest.fixture
+def page(open_page, comfy) -> ChatPage:
+    return ChatPage(open_page(comfy))
+
+
+def test_buttons_of_the_last_turn_and_the_words_of_its_sheet(page, comfy):
+    page.open(make_long(comfy, 6).id)
+    last = page.page.locator(".ace-chat-turn").last
+    last.locator("summary").click()
+    page.page.wait_for_function(_IN_SIGHT)
+    page.comfy.screenshot("chat-more")
+    # The tray comes above the text, and takes its room from the thread.
+    page.page.locator(".ace-chat-composer .ace-chat-cross").click()
+    page.page.locator(".ace-chat-composer .ace-chat-tray").wait_for(state="hidden")
+    page.page.locator(".ace-chat-thread").evaluate("thread => { thread.scrollTop = thread.scrollHeight }")
+    height = page.page.locator(".ace-chat-thread").bounding_box()["height"]
+    last.get_by_role("button", name="Mask", exact=True).click()
+    page.page.locator("dialog .ace-chat-marks").wait_for()
+    page.page.keyboard.press("Escape")
+    page.page.locator("dialog").wait_for(state="detached")
+    page.page.wait_for_function(
+        "height => document.querySelector('.ace-chat-thread').clientHeight < height - 20", arg=height
+    )
+    page.page.wait_for_function(
+        "() => { const { scrollTop, scrollHeight, clientHeight } = document.querySelector('.ace-chat-thread');"
+        "return scrollHeight - scrollTop - clientHeight < 8 }"
+    )
+
+    page.act("What was sent")
+    sheet = page.page.locator(".ace-chat-dialog img.ace-chat-sheet")
+    sheet.wait_for(timeout=300_000)
+    page.page.wait_for_function("() => document.querySelector('img.ace-chat-sheet')?.naturalWidth > 0")
+    natural, shown = sheet.evaluate("image => [image.naturalWidth, image.clientWidth]")
+    assert shown == natural, "its words are too small to be read"
+    page.comfy.screenshot("chat-long-sheet")
+    page.page.keyboard.press("Escape")
+    assert page.errors() == []
+
+
+def test_a_picture_that_is_slow_or_does_not_come_is_spoken_of(page, tmp_path):
+    held = []
+    page.page.route("**/ace/chats/*/pictures", lambda route: held.append(route))
+    note = page.page.locator(".ace-chat-composer > .ace-note[role=status]")
+    page.use()
+    photos = [save_photo(tmp_path), save_photo(tmp_path, 90)]
+    page.page.locator(".ace-chat-composer input[type=file]").set_input_files(photos)
+    page.page.get_by_text("A picture is on its way.").wait_for()  # though nothing is written
+    page.comfy.screenshot("chat-slow-picture")
+    until(lambda: page.pump() and held, "it was not sent")
+    held.pop().fulfill(**_REFUSED)
+    until(lambda: page.pump() and held, "the other one was not sent")
+    held.pop().continue_()
+    page.page.wait_for_function("() => document.querySelectorAll('.ace-chat-composer .ace-chat-held').length === 1")
+    until(lambda: page.notice() == f"{photos[0].name}: The disk is full." and page.pump(), "it is not said which")
+    assert note.is_hidden()
+    assert [error for error in page.errors() if "503" not in error] == []
+
+
+def test_a_message_that_the_server_is_away_goes_when_it_answers(page, tmp_path):
+    page.use()
+    page.page.route("**/ace/chats/*/pictures", lambda route: route.abort())
+    page.page.locator(".ace-chat-composer input[type=file]").set_input_files(save_photo(tmp_path))
+    page.page.locator(".ace-chat > .ace-note", has_text="does not answer").wait_for()
+    page.page.unroute("**/ace/chats/*/pictures")
+    page.upload(save_photo(tmp_path))
+    page.page.locator(".ace-chat > .ace-note").wait_for(state="hidden")
+
+
+def test_an_emptied_field_and_a_first_picture_say_what_can_be_done(page):
+    page.use(cfg=2.0)
+    words = page.field.evaluate("field => getComputedStyle(field, '::before').content")
+    assert words not in ("none", "normal")
+    page.write("a red circle")
+    assert page.field.evaluate("field => getComputedStyle(field, '::before').content") == "none"
+    page.page.keyboard.press("ControlOrMeta+a")
+    page.page.keyboard.press("Backspace")
+    assert page.field.evaluate("field => getComputedStyle(field, '::before').content") == words
+    page.page.keyboard.type("a red circle on a blue background")
+    assert page.field.inner_text() == "a red circle on a blue background"
+    page.page.keyboard.press("ControlOrMeta+z")
+    page.page.keyboard.press("ControlOrMeta+Shift+z")
+    page.send()
+    page.act("Compare")
+    until(lambda: "no other picture" in page.notice() and page.pump(), "nothing is said")
+    joined = page.page.evaluate(
+        """async () => { const { together } = await import("/extensions/ace-edit/chat/compose/drafts.js");
+            const nothing = { parts: [], pictures: [], extend: null, seed: "", editing: null, before: null };
+            const waits = { ...nothing, pictures: [{ file: "a", auto: false }] };
+            const typed = (...parts) => ({ ...nothing, parts });
+            return [together(waits, typed("blur it")), together(typed("one"), typed("two"))].map(({ parts }) => parts) }"""
+    )
+    assert joined == [["blur it"], ["one", "\n", "two"]], "the text begins with an empty line"
+    assert page.errors() == []
