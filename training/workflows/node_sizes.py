@@ -13,7 +13,7 @@ NODE_SIZES: dict[str, tuple[int, int]] = {
     "ACEConditionImage": (300, 330),
     "ACEConditionUnit": (340, 240),
     "ACECrop": (260, 90),
-    "ACEDistil": (420, 990),
+    "ACEDistil": (420, 1010),
     "ACEEncode": (300, 260),
     "ACEEncodePlus": (330, 430),
     "ACEGuidanceRescale": (260, 90),

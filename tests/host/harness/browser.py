@@ -259,6 +259,13 @@ class ComfyPage:
         found = self.page.locator(_ALERTS)
         return [text.strip() for text in found.all_inner_texts()]
 
+    def lasting_alerts(self) -> list[str]:
+        """Those that stay: the front end of 0.8 says for a second that it has renewed its menus, and errors for ten."""
+        deadline = time.monotonic() + 4
+        while self.alerts() and time.monotonic() < deadline:
+            self.page.wait_for_timeout(200)
+        return self.alerts()
+
     def error_texts(self) -> list[str]:
         """``alerts``, and what newer front ends keep in their panel of errors, one click away."""
         texts = self.alerts()

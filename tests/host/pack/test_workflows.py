@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -51,11 +50,7 @@ def saved_pictures(page, result) -> list:
 def assert_healthy(page) -> None:
     assert page.missing_node_types() == []
     assert page.red_nodes() == []
-    # The front end of 0.8 says for a second that it has renewed its menus; errors stay for ten.
-    deadline = time.monotonic() + 4
-    while page.alerts() and time.monotonic() < deadline:
-        page.page.wait_for_timeout(200)
-    assert page.alerts() == []
+    assert page.lasting_alerts() == []
     assert page.errors == []
 
 

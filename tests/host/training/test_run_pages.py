@@ -162,14 +162,14 @@ def test_a_finished_distillation_is_opened_from_its_node_and_its_notice(
     page.settle()
     assert notice.count() == 0
     assert page.page.evaluate("() => app.extensionManager.workflow.activeWorkflow.path") == f"workflows/{name}.json"
-    assert page.red_nodes() == [] and page.missing_node_types() == [] and page.alerts() == []
+    assert page.red_nodes() == [] and page.missing_node_types() == [] and page.lasting_alerts() == []
     assert page.page.locator("text=Missing Models").count() == 0
     page.screenshot(f"opened-{nodes_2}")
     assert_tidy(page)
     page.queue(timeout=300)
     page.screenshot(f"replaced-{nodes_2}")
     assert_tidy(page)
-    assert page.red_nodes() == [] and page.alerts() == []
+    assert page.red_nodes() == [] and page.lasting_alerts() == []
 
     # A page that comes later knows it, too.
     later = open_page(training_comfy, nodes_2=nodes_2)
