@@ -78,9 +78,8 @@ def test_the_button_stops_the_sweep_and_survives_a_reload(page, server, nodes_2)
         assert "of 14" in told(page)
         page.screenshot(f"sweep-running-{nodes_2}")
 
-        if (
-            server.host.version >= (0, 33) or not nodes_2
-        ):  # Nodes 2.0 of 0.8.0 goes on showing the element of the node before
+        # Nodes 2.0 of 0.8.0 goes on showing the panel of the node before.
+        if server.host.version >= (0, 33) or not nodes_2:
             page.load_prompt(another_workflow(f"another {name}", sweep.id))
             wait_for_button(page, "■ Stop sweep")
             assert page.page.locator(_BAR).count() == 0, "another workflow's node of that number shows the sweep"
