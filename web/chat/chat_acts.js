@@ -29,7 +29,7 @@ export function chatActs(panel) {
             if (wasOpen) panel.take(await server.read(chat.id), true, known);
             throw error;
         }
-        const [, , earlier = []] = panel.act ?? []; // while the notice stands, it takes all of them back
+        const [, , earlier = []] = panel.notice.act ?? []; // while the notice stands, it takes all of them back
         const chats = [...earlier.filter(({ id }) => id !== chat.id), chat];
         const titles = chats.map(({ title }) => title || texts().untitled);
         panel.tell(texts().deleted(...titles), false, restoring(...chats));

@@ -1,5 +1,6 @@
 // The list of conversations.
 import { make } from "../shared/dom.js";
+import { openedChat } from "./memory.js";
 import { server, smallAddress } from "./server.js";
 import { language, texts } from "./texts.js";
 
@@ -49,9 +50,10 @@ export class ChatList {
         const words = texts();
         const when = new Date(chat.changed * 1000).toLocaleString(language(), { dateStyle: "medium", timeStyle: "short" });
         const picture = chat.picture ? make("img", { src: smallAddress(chat.id, chat.picture), alt: "", loading: "lazy" }) : make("span", {});
+        const ariaCurrent = chat.id === openedChat() ? "true" : null;
         const open = make(
             "button",
-            { type: "button", className: "ace-chat-open", onclick: () => this.acts.open(chat.id) },
+            { type: "button", className: "ace-chat-open", ariaCurrent, onclick: () => this.acts.open(chat.id) },
             picture,
             make("span", {}, make("b", {}, chat.title || words.untitled), make("small", {}, `${words.turns(chat.turns)} · ${when}`)),
         );

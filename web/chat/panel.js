@@ -6,6 +6,7 @@ import { ChatList } from "./chats.js";
 import { Composer } from "./compose/composer.js";
 import { keepFocus, takeKeys } from "../shared/focus.js";
 import { Head } from "./frame/head.js";
+import { Notice } from "./frame/notice.js";
 import { keepDraft, openedChat, rememberChat } from "./memory.js";
 import { pageKey } from "./turns/keys.js";
 import { Runs } from "./runs.js";
@@ -63,14 +64,14 @@ export class ChatPanel {
     }
 
     build() {
-        this.notice = make("div", { className: "ace-note", role: "status", hidden: true });
+        this.notice = new Notice();
         const rows = texts().keys.flatMap(([keys, meaning]) => [make("dt", {}, keys), make("dd", {}, meaning)]);
         this.help = make("dl", { className: "ace-keys", hidden: true }, ...rows);
         this.element = make(
             "div",
             { className: "ace-page ace-chat" },
             this.bar.element,
-            this.notice,
+            this.notice.element,
             this.help,
             this.thread.element,
             this.list.element,
@@ -126,7 +127,7 @@ export class ChatPanel {
 
     // The server is there again, maybe another one that has forgotten its queue.
     async back() {
-        if (this.isAway) this.tell("");
+        this.notice.back();
         await this.reload();
         if (this.view === "list") this.list.load();
         if (this.view !== "settings") return;
@@ -215,28 +216,17 @@ export class ChatPanel {
         else this.composer.field.focus();
     }
 
-    tell(text, bad = false, act = null) {
-        const button = act && make("button", { type: "button", className: "ace-button", onclick: act[1] }, act[0]);
-        this.notice.replaceChildren(text, ...(button ? [" ", button] : []));
-        this.act = text ? act : null;
-        this.notice.hidden = !text;
-        this.notice.classList.toggle("ace-bad", bad);
-        this.isAway = false;
+    tell(...given) {
+        this.notice.tell(...given);
     }
 
-    // about: what it has happened to.
-    fail(error, about = "") {
-        if (!(error instanceof ServerError)) console.warn("ACE Edit: chat:", error);
-        const why = error instanceof ServerError ? errorText(error) : error.message;
-        this.tell(about ? `${about}: ${why}` : why, true);
-        this.isAway = error.code === "away";
+    fail(...given) {
+        this.notice.fail(...given);
     }
 
     async attempt(work) {
         try {
-            const done = await work();
-            if (this.isAway) this.tell("");
-            return done;
+            return await work();
         } catch (error) {
             this.fail(error);
         }
@@ -322,6 +312,7 @@ export class ChatPanel {
             return server.ask(id, ask, parent);
         });
         if (!told) return { lost: id };
+        this.notice.forgive();
         await this.attempt(() => this.begin(told));
         return {};
     }

@@ -26,7 +26,13 @@ def page(open_page, comfy) -> ChatPage:
 
 
 def test_buttons_of_the_last_turn_and_the_words_of_its_sheet(page, comfy):
-    page.open(make_long(comfy, 6).id)
+    chat = make_long(comfy, 6).id
+    page.open(chat)
+    page.page.locator(".ace-chat .pi-list").click()
+    marked = page.page.locator(".ace-chat-entry", has=page.page.locator("[aria-current=true]"))
+    marked.wait_for()
+    assert marked.get_attribute("data-chat") == chat, "the list does not say which conversation is open"
+    page.page.locator(".ace-chat .pi-list").click()
     last = page.page.locator(".ace-chat-turn").last
     last.locator("summary").click()
     page.page.wait_for_function(_IN_SIGHT)

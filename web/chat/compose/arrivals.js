@@ -5,8 +5,8 @@ import { pictureAddress, server } from "../server.js";
 const SLOW = 400; // ms after which it is said that something is on its way
 
 export class Arrivals {
-    // panel: ensureChat(), attempt(work), fail(error, about). changed(): other ones are on their way. arrived(chat, file): one is there.
-    // write(): the keyboard is free for it.
+    // panel: chat, notice, ensureChat(), attempt(work), fail(error, about). changed(): other ones are on their way.
+    // arrived(chat, file): one is there. write(): the keyboard is free for it.
     constructor(panel, { changed, arrived, write }) {
         Object.assign(this, { panel, changed, arrived, write });
         this.coming = new Set(); // {chat, isSlow}; chat: null for one that is made for them
@@ -49,6 +49,7 @@ export class Arrivals {
                 const made = await bring(coming.chat).catch((error) => void lost.push({ name, error }));
                 if (made) this.arrived(coming.chat, made);
             }
+            if (!lost.length) this.panel.notice.forgive();
         });
         if (lost.length) this.panel.fail(lost[0].error, lost.map(({ name }) => name).join(", "));
         clearTimeout(timer);

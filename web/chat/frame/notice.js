@@ -1,0 +1,38 @@
+// What is said above the turns: what was done and can be undone, or what went wrong.
+import { make } from "../../shared/dom.js";
+import { ServerError } from "../../shared/server.js";
+import { errorText } from "../texts.js";
+
+export class Notice {
+    constructor() {
+        this.element = make("div", { className: "ace-note", role: "status", hidden: true });
+        this.tell("");
+    }
+
+    // text: "" for nothing. act: [label, what a click does] of a button behind it.
+    tell(text, bad = false, act = null) {
+        const button = act && make("button", { type: "button", className: "ace-button", onclick: act[1] }, act[0]);
+        this.element.replaceChildren(text, ...(button ? [" ", button] : []));
+        this.element.hidden = !text;
+        this.element.classList.toggle("ace-bad", bad);
+        Object.assign(this, { act: text ? act : null, isBad: bad, isAway: false });
+    }
+
+    // about: what is lost by it.
+    fail(error, about = "") {
+        if (!(error instanceof ServerError)) console.warn("ACE Edit: chat:", error);
+        const why = error instanceof ServerError ? errorText(error) : error.message;
+        this.tell(about ? `${about}: ${why}` : why, true);
+        this.isAway = error.code === "away" && !about;
+    }
+
+    // Something has gone well, and what went wrong before need not be read any more.
+    forgive() {
+        if (this.isBad) this.tell("");
+    }
+
+    // The server is there again.
+    back() {
+        if (this.isAway) this.tell("");
+    }
+}
