@@ -5,7 +5,7 @@ import { app } from "../../scripts/app.js";
 import { make } from "./shared/dom.js";
 import { BUTTONS_HEIGHT, buttonRow, showNotice } from "./shared/notice.js";
 import { fetchJson, findNodes, inLanguage, nodeById, showError } from "./shared/page.js";
-import { addPanel, fillPanel, widgetOf } from "./shared/widgets.js";
+import { addPanel, fillPanel, isWired, widgetOf } from "./shared/widgets.js";
 
 const NODE = "ACESweep";
 const PANEL = "ace_sweep";
@@ -37,7 +37,7 @@ const isSweep = (node) => node.comfyClass === NODE;
 function isOfSweep(node) {
     if (!node || !isSweep(node) || String(sweep.node) === "" || nodeById(sweep.node) !== node) return false;
     const { parts } = widgetOf(node, PANEL);
-    return parts.folder === sweep.folder || widgetOf(node, "folder").value === sweep.folder;
+    return isWired(node, "folder") || [parts.folder, widgetOf(node, "folder").value].includes(sweep.folder);
 }
 
 function addSweepPanel(node) {

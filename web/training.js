@@ -6,7 +6,7 @@ import { COLOURS, curveImage } from "./shared/curve.js";
 import { make } from "./shared/dom.js";
 import { BUTTONS_HEIGHT, buttonRow, showNotice } from "./shared/notice.js";
 import { fetchJson, findNodes, inLanguage, nodeById, openWorkflow, refreshFiles, refreshMenus, showError } from "./shared/page.js";
-import { addPanel, fillPanel, onChosen, widgetOf } from "./shared/widgets.js";
+import { addPanel, fillPanel, isWired, onChosen, widgetOf } from "./shared/widgets.js";
 
 const KINDS = { ACETrain: "train", ACEDistil: "distil" };
 const NAME = "name";
@@ -66,11 +66,11 @@ const nameOf = (node) => widgetOf(node, NAME);
 
 // Whether a run is that of a node, and not of one with the same number in another workflow. A name may come by a wire.
 function isRunOf(node, { kind, name }) {
-    const isWired = node.inputs?.some(({ widget, link }) => widget?.name === NAME && link != null);
-    return KINDS[node.comfyClass] === kind && (isWired || nameOf(node)?.value.trim() === name);
+    return KINDS[node.comfyClass] === kind && (isWired(node, NAME) || nameOf(node)?.value.trim() === name);
 }
 
-async function catchUp(node) {
+// opened: the node has just come, so that it says nothing yet.
+async function catchUp(node, opened = false) {
     const kind = KINDS[node.comfyClass];
     const name = nameOf(node)?.value;
     if (!node.graph || !name) return;
@@ -78,7 +78,7 @@ async function catchUp(node) {
     if (nameOf(node)?.value !== name) return; // typed on meanwhile
     showRun(node, run && { ...run, kind, name });
     const isOutermost = node.graph === (app.rootGraph ?? app.graph); // one inside of a subgraph has another id for the host
-    if (run?.verdict && isOutermost) api.dispatchCustomEvent("progress_text", { nodeId: String(node.id), text: run.verdict });
+    if (run?.verdict && opened && isOutermost && !isWired(node, NAME)) api.dispatchCustomEvent("progress_text", { nodeId: String(node.id), text: run.verdict });
 }
 
 // A graph that first captures a dataset and then learns from it names one that is not there yet. That is no error.
@@ -117,12 +117,12 @@ app.registerExtension({
         if (!(node.comfyClass in KINDS)) return;
         addPanel(node, PANEL, "ace-run");
         onChosen(node, NAME, () => catchUp(node));
-        setTimeout(() => catchUp(node)); // once it has its place in the graph, and its name
+        setTimeout(() => catchUp(node, true)); // once it has its place in the graph, and its name
     },
     afterConfigureGraph() {
         for (const node of trainingNodes()) {
             awaitDataset(node);
-            catchUp(node);
+            catchUp(node, true);
         }
     },
     refreshComboInNodes() {

@@ -307,12 +307,13 @@ export class ChatPanel {
     // Asks for a turn. {lost}: the conversation for which that was in vain, null for one that has not begun.
     async send(ask, parent) {
         let id = this.chat?.id ?? null;
+        const { said } = this.notice;
         const told = await this.attempt(async () => {
             id = await this.ensureChat();
             return server.ask(id, ask, parent);
         });
         if (!told) return { lost: id };
-        this.notice.forgive();
+        this.notice.forgive(said);
         await this.attempt(() => this.begin(told));
         return {};
     }

@@ -5,6 +5,9 @@ const PANEL_MARGINS = 20; // pixels that the front end keeps above and below a p
 
 export const widgetOf = (node, name) => node?.widgets?.find((widget) => widget.name === name);
 
+// Whether a widget's value comes by a wire, and what the widget shows is not it.
+export const isWired = (node, name) => Boolean(node.inputs?.some(({ widget, link }) => widget?.name === name && link != null));
+
 // Has something called after an object's own function of that name, with what that was given.
 export function callAfter(object, name, react) {
     const before = object[name];

@@ -37,15 +37,12 @@ def test_buttons_of_the_last_turn_and_the_words_of_its_sheet(page, comfy):
     last.locator("summary").click()
     page.page.wait_for_function(_IN_SIGHT)
     page.comfy.screenshot("chat-more")
-    # The tray comes above the text, and takes its room from the thread.
-    page.page.locator(".ace-chat-composer .ace-chat-cross").click()
-    page.page.locator(".ace-chat-composer .ace-chat-tray").wait_for(state="hidden")
+    # What is written takes its room from the thread.
     page.page.locator(".ace-chat-thread").evaluate("thread => { thread.scrollTop = thread.scrollHeight }")
     height = page.page.locator(".ace-chat-thread").bounding_box()["height"]
-    last.get_by_role("button", name="Mask", exact=True).click()
-    page.page.locator("dialog .ace-chat-marks").wait_for()
-    page.page.keyboard.press("Escape")
-    page.page.locator("dialog").wait_for(state="detached")
+    page.field.click()
+    for _ in range(6):
+        page.page.keyboard.press("Shift+Enter")
     page.page.wait_for_function(
         "height => document.querySelector('.ace-chat-thread').clientHeight < height - 20", arg=height
     )
@@ -84,7 +81,7 @@ def test_a_picture_that_is_slow_or_does_not_come_is_spoken_of(page, tmp_path):
     assert [error for error in page.errors() if "503" not in error] == []
 
 
-def test_a_message_that_the_server_is_away_goes_when_it_answers(page, tmp_path):
+def test_a_message_about_a_lost_picture_goes_when_the_next_one_comes(page, tmp_path):
     page.use()
     page.page.route("**/ace/chats/*/pictures", lambda route: route.abort())
     page.page.locator(".ace-chat-composer input[type=file]").set_input_files(save_photo(tmp_path))

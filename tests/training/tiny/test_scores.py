@@ -45,6 +45,7 @@ def test_without_a_mask_nothing_is_pasted_back():
 
 def test_a_hole_is_compared_with_the_mean_colour_and_with_a_smooth_fill():
     """Of a slope, the smooth fill is right, and the mean colour of what is seen nowhere."""
+    pytest.importorskip("skimage")
     slope = torch.linspace(0, 1, 16)[:, None, None].expand(16, 16, 3).contiguous()
     hole = torch.zeros(16, 16)
     hole[6:10, 6:10] = 1

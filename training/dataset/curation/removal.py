@@ -72,9 +72,7 @@ def restore_pairs(catalogue: Catalogue, keys: Sequence[str]) -> list[str]:
     """
     with locked(catalogue.folder, LOCK_TIMEOUT), catalogue.lock:
         catalogue.refresh()
-        order = {key: place for place, key in enumerate(catalogue.history.removed)}
-        pairs = [catalogue.removed_pair(key) for key in dict.fromkeys(keys)]
-        pairs.sort(key=lambda pair: (len(pair.row.history), order[pair.key]))
+        pairs = _in_order(catalogue, [catalogue.removed_pair(key) for key in dict.fromkeys(keys)])
         contents = {entry.content_hash: entry.id for entry in catalogue if entry.content_hash}
         groups = split_groups([*catalogue, *(pair.row for pair in pairs)])
         splits = {groups[entry.id]: entry.split for entry in reversed(list(catalogue))}
@@ -97,6 +95,18 @@ def restore_pairs(catalogue: Catalogue, keys: Sequence[str]) -> list[str]:
             with contextlib.suppress(OSError):  # other people's files in it stay
                 (catalogue.folder / REMOVED / pair.key).rmdir()
         return list(rows)
+
+
+def _in_order(catalogue: Catalogue, pairs: Sequence[RemovedPair]) -> list[RemovedPair]:
+    """As they were deleted, which is as they stood, but none before one that it goes on from."""
+    order = {key: place for place, key in enumerate(catalogue.history.removed)}
+    places = {pair.row.id: order[pair.key] for pair in pairs}
+
+    def place(pair: RemovedPair) -> tuple[int, int]:
+        rounds = (pair.row.id, *pair.row.history)
+        return max(places[one] for one in rounds if one in places), len(pair.row.history)
+
+    return sorted(pairs, key=place)
 
 
 def _files(row: PairRow) -> list[str]:

@@ -36,6 +36,7 @@ export class Arrivals {
     async add(pictures) {
         const { activeElement: before } = document;
         const coming = { chat: this.panel.chat?.id ?? null, isSlow: false };
+        const { said } = this.panel.notice;
         const lost = [];
         this.coming.add(coming);
         this.changed();
@@ -49,7 +50,7 @@ export class Arrivals {
                 const made = await bring(coming.chat).catch((error) => void lost.push({ name, error }));
                 if (made) this.arrived(coming.chat, made);
             }
-            if (!lost.length) this.panel.notice.forgive();
+            if (!lost.length) this.panel.notice.forgive(said);
         });
         if (lost.length) this.panel.fail(lost[0].error, lost.map(({ name }) => name).join(", "));
         clearTimeout(timer);

@@ -6,6 +6,7 @@ import { errorText } from "../texts.js";
 export class Notice {
     constructor() {
         this.element = make("div", { className: "ace-note", role: "status", hidden: true });
+        this.said = 0; // how often something was said
         this.tell("");
     }
 
@@ -15,7 +16,7 @@ export class Notice {
         this.element.replaceChildren(text, ...(button ? [" ", button] : []));
         this.element.hidden = !text;
         this.element.classList.toggle("ace-bad", bad);
-        Object.assign(this, { act: text ? act : null, isBad: bad, isAway: false });
+        Object.assign(this, { act: text ? act : null, isBad: bad, isAway: false, said: this.said + 1 });
     }
 
     // about: what is lost by it.
@@ -26,9 +27,9 @@ export class Notice {
         this.isAway = error.code === "away" && !about;
     }
 
-    // Something has gone well, and what went wrong before need not be read any more.
-    forgive() {
-        if (this.isBad) this.tell("");
+    // Something has gone well, and what went wrong before it began need not be read any more. before: what `said` was then.
+    forgive(before) {
+        if (this.isBad && this.said === before) this.tell("");
     }
 
     // The server is there again.

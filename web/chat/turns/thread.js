@@ -22,6 +22,7 @@ export class Thread {
             if (bubble) this.mark(bubble.dataset.turn);
         });
         // What is written grows and shrinks below; whoever is at the end stays there.
+        this.wasAtEnd = true;
         this.element.addEventListener("scroll", () => (this.wasAtEnd = this.below < 8), { passive: true });
         new ResizeObserver(() => this.wasAtEnd && (this.element.scrollTop = this.element.scrollHeight)).observe(this.element);
     }
@@ -114,6 +115,7 @@ export class Thread {
     reveal(id) {
         this.mark(id);
         this.bubbles.get(id)?.element.scrollIntoView({ block: "nearest" });
+        this.wasAtEnd = this.below < 8; // it is to stay in view, whatever grows
     }
 
     move(step) {
