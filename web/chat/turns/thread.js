@@ -23,8 +23,8 @@ export class Thread {
         });
         // What is written grows and shrinks below; whoever is at the end stays there.
         this.wasAtEnd = true;
-        this.element.addEventListener("scroll", () => (this.wasAtEnd = this.below < 8), { passive: true });
-        new ResizeObserver(() => this.wasAtEnd && (this.element.scrollTop = this.element.scrollHeight)).observe(this.element);
+        this.element.addEventListener("scroll", () => this.scrolled(), { passive: true });
+        new ResizeObserver(() => this.resized()).observe(this.element);
     }
 
     focus() {
@@ -83,6 +83,16 @@ export class Thread {
     progress(turn) {
         const kept = this.bubbles.get(turn.id);
         if (kept) showRun(kept.element, this.runOf(turn));
+    }
+
+    // Of a scroll that is told of only after the height has changed, that change would be taken for somebody's leaving the end.
+    scrolled() {
+        if (this.element.clientHeight === this.height) this.wasAtEnd = this.below < 8;
+    }
+
+    resized() {
+        this.height = this.element.clientHeight;
+        if (this.wasAtEnd) this.element.scrollTop = this.element.scrollHeight;
     }
 
     // Pixels below what is seen.
