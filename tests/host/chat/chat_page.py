@@ -20,6 +20,11 @@ from host.harness.edits import photo
 SIZE = (96, 64)  # width, height of the pictures; ace-tiny works at 128 pixels
 STEPS = 2
 UNENDING = 1000  # steps: such a run goes on until it is stopped, see harness/probe_pack
+REFUSED = {
+    "status": 503,
+    "content_type": "application/json",
+    "body": json.dumps({"error": "The disk is full.", "code": "disk"}),
+}  # an answer of a server that cannot write
 _OF_ANSWERS = ".ace-chat-turn:last-child .ace-chat-answer img"
 
 

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
-from host.chat.chat_page import ChatPage, make_long, save_photo, until
+from host.chat.chat_page import REFUSED, ChatPage, make_long, save_photo, until
 
 pytestmark = pytest.mark.timeout(900)
 
-_REFUSED = {
-    "status": 503,
-    "content_type": "application/json",
-    "body": json.dumps({"error": "The disk is full.", "code": "disk"}),
-}
 _IN_SIGHT = """() => {
     const thread = document.querySelector(".ace-chat-thread").getBoundingClientRect();
     const buttons = [...document.querySelectorAll(".ace-chat-more[open] button")];
@@ -72,7 +65,7 @@ def test_a_picture_that_is_slow_or_does_not_come_is_spoken_of(page, tmp_path):
     page.page.get_by_text("A picture is on its way.").wait_for()  # though nothing is written
     page.comfy.screenshot("chat-slow-picture")
     until(lambda: page.pump() and held, "it was not sent")
-    held.pop().fulfill(**_REFUSED)
+    held.pop().fulfill(**REFUSED)
     until(lambda: page.pump() and held, "the other one was not sent")
     held.pop().continue_()
     page.page.wait_for_function("() => document.querySelectorAll('.ace-chat-composer .ace-chat-held').length === 1")

@@ -211,9 +211,8 @@ def test_one_mask_editor_opens_however_often_it_is_asked_for(page, tmp_path):
     pictures = []
     ways = {"hold": pictures.append, "pass": lambda route: route.continue_(), "fail": lambda route: route.abort()}
     way = "hold"
-    page.page.route(
-        "**/pictures/*.png", lambda route: ways[way](route)
-    )  # once: between two routes a request might pass
+    # Once: between two routes a request might pass.
+    page.page.route("**/pictures/*.png", lambda route: ways[way](route))
     button = page.page.get_by_role("button", name="Mask", exact=True)
     button.click()
     button.click()

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
-from host.chat.chat_page import ChatPage, make_long, save_photo, until
+from host.chat.chat_page import REFUSED, ChatPage, make_long, save_photo, until
 
 pytestmark = pytest.mark.timeout(900)
-
-_REFUSED = {
-    "status": 503,
-    "content_type": "application/json",
-    "body": json.dumps({"error": "The disk is full.", "code": "disk"}),
-}
 
 
 def chips(page: ChatPage) -> list[str]:
@@ -98,7 +91,7 @@ def test_what_was_typed_outlives_failures_other_windows_and_a_reload(open_page, 
     until(lambda: page.pump() and held, "it was not sent")
     keys.type("and then blue")
     page.page.get_by_text("on its way").wait_for()
-    held.pop().fulfill(**_REFUSED)
+    held.pop().fulfill(**REFUSED)
     page.page.get_by_text("The disk is full.").wait_for()
     assert page.field.inner_text() == "make it red\nand then blue"
     keys.press("Enter")
@@ -146,7 +139,7 @@ def test_settings_say_what_they_keep(open_page, comfy):
     until(lambda: page.chat.settings.cfg == 4.55 and page.pump(), "it was not kept")
     assert (page.chat.settings.width, page.chat.settings.steps, page.chat.settings.height) == (1008, 1000, 512)
 
-    page.page.route(f"**/ace/chats/{chat.id}/edit", lambda route: route.fulfill(**_REFUSED))
+    page.page.route(f"**/ace/chats/{chat.id}/edit", lambda route: route.fulfill(**REFUSED))
     choose("Steps", "7", "7")
     page.page.get_by_text("The disk is full.").wait_for()
     page.page.unroute(f"**/ace/chats/{chat.id}/edit")
@@ -231,7 +224,7 @@ def test_no_mask_is_lost_and_what_does_not_go_together_is_said(open_page, comfy,
     keys.press("Escape")
     page.page.wait_for_selector(".ace-chat-board:focus")
     address = f"**/pictures/{second}/mask"
-    page.page.route(address, lambda route: route.fulfill(**_REFUSED))
+    page.page.route(address, lambda route: route.fulfill(**REFUSED))
     keys.press("Enter")
     page.page.locator(".ace-chat-dialog").get_by_text("The disk is full.").wait_for()
     assert page.page.evaluate(marked) == one

@@ -94,10 +94,8 @@ def test_pairs_are_looked_at_and_changed_by_keys(open_page, comfy, photographs, 
     nodes = page.page.evaluate("() => app.graph.nodes.length")
 
     page.grid.focus()
-    for is_open in (
-        False,
-        True,
-    ):  # closed and opened again, it has the keys at once: ComfyUI would change the graph with them
+    # Closed and opened again, it has the keys at once: ComfyUI would change the graph with them.
+    for is_open in (False, True):
         page.press("Shift+D")
         page.page.wait_for_function("there => !!document.querySelector('.ace-page') === there", arg=is_open)
     page.page.wait_for_function("() => document.activeElement.matches('.ace-scroll')")

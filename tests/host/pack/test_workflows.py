@@ -135,9 +135,8 @@ def open_well(page, name: str, rendering: str) -> dict:
     assert choices_not_listed(page) == []
     assert_readable(page)
     assert_tidy(page)
-    if (
-        page.server.host.version >= (0, 33) or rendering == "canvas"
-    ):  # Nodes 2.0 of 0.8.0 spreads nodes beyond the window
+    # Nodes 2.0 of 0.8.0 spreads nodes beyond the window.
+    if page.server.host.version >= (0, 33) or rendering == "canvas":
         assert_can_be_run_alone(page, "ACEDistil")
     let_long_nodes_wait(page)
     page.screenshot(f"opened-{name}-{rendering}")

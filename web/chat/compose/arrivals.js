@@ -12,14 +12,9 @@ export class Arrivals {
         this.coming = new Set(); // {chat, isSlow}; chat: null for one that is made for them
     }
 
-    // Whether something is on its way to a conversation, null for one that has not begun.
-    has(chat) {
-        return [...this.coming].some((one) => one.chat === null || one.chat === chat);
-    }
-
-    // Whether somebody has waited for it for a while.
-    isSlow(chat) {
-        return [...this.coming].some((one) => one.isSlow && (one.chat === null || one.chat === chat));
+    // What is on its way to a conversation, null for one that has not begun.
+    to(chat) {
+        return [...this.coming].filter((one) => one.chat === null || one.chat === chat);
     }
 
     addFiles(files) {

@@ -241,9 +241,10 @@ export class Composer {
         const before = !this.editing && this.panel.turnAt;
         if (this.extension.isOpen && this.tray.pictures[0]?.mask) return words.extendOrMask;
         if (this.extension.isOpen && !this.extension.asked) return words.extendNothing;
-        if (this.isEmpty) return this.arrivals.isSlow(this.panel.chat?.id ?? null) ? words.pictureComes : null;
+        const coming = this.arrivals.to(this.panel.chat?.id ?? null);
+        if (this.isEmpty) return coming.some(({ isSlow }) => isSlow) ? words.pictureComes : null;
         if (this.panel.isComing) return words.opens;
-        if (this.arrivals.has(this.panel.chat?.id ?? null)) return words.pictureComes;
+        if (coming.length) return words.pictureComes;
         if (this.isSending) return words.sending;
         return before && this.panel.isBusy(before) ? words.notYet(before.number) : null;
     }
