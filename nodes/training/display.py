@@ -71,6 +71,7 @@ class NodeDisplay:
         self._curve = read_curve(self._metrics)  # without the steps that a killed run did not save
         self.write(f"{event['pairs']} pairs, {event['held_out']} held out, on {event['device']}")
         self._draw()
+        self._last_written = self._last_drawn = 0.0  # the first step is told at once
 
     def _on_step(self, event: Event) -> None:
         self._curve(event)

@@ -1,5 +1,5 @@
 // The list of conversations.
-import { make } from "../shared/dom.js";
+import { make, placeChildren } from "../shared/dom.js";
 import { openedChat } from "./memory.js";
 import { server, smallAddress } from "./server.js";
 import { language, texts } from "./texts.js";
@@ -10,6 +10,7 @@ export class ChatList {
     // open(id), rename(chat), remove(chat), exportChat(chat), fail(error).
     constructor(acts) {
         this.acts = acts;
+        this.entries = new Map(); // by conversation: {seen, element}
         const words = texts();
         this.search = make("input", { className: "ace-input", type: "search", placeholder: words.searchChats, ariaLabel: words.searchChats });
         this.search.addEventListener("input", () => {
@@ -39,14 +40,22 @@ export class ChatList {
         const focused = document.activeElement?.closest?.(".ace-chat-entry");
         const at = [...this.list.children].indexOf(focused);
         const button = [...(focused?.children ?? [])].indexOf(document.activeElement);
-        this.list.replaceChildren(...chats.map((chat) => this.entry(chat)));
+        this.entries = new Map(chats.map((chat) => [chat.id, this.entry(chat)]));
+        placeChildren(this.list, [...this.entries.values()].map(({ element }) => element));
         if (at < 0) return;
         const same = this.list.querySelector(`[data-chat="${focused.dataset.chat}"]`);
         const near = same ?? this.list.children[Math.min(at, chats.length - 1)];
         (near?.children[button] ?? this.search).focus(); // beside one that is gone
     }
 
+    // One that looks the same is the same: somebody may be about to press it.
     entry(chat) {
+        const seen = JSON.stringify([chat, chat.id === openedChat()]);
+        const there = this.entries.get(chat.id);
+        return there?.seen === seen ? there : { seen, element: this.row(chat) };
+    }
+
+    row(chat) {
         const words = texts();
         const when = new Date(chat.changed * 1000).toLocaleString(language(), { dateStyle: "medium", timeStyle: "short" });
         const picture = chat.picture ? make("img", { src: smallAddress(chat.id, chat.picture), alt: "", loading: "lazy" }) : make("span", {});

@@ -14,6 +14,15 @@ export function make(tag, properties = {}, ...children) {
     return element;
 }
 
+// Makes elements the children of one, in this order. What stays is not touched: it would lose the focus, or a click on it.
+export function placeChildren(parent, elements) {
+    const kept = new Set(elements);
+    for (const there of [...parent.children]) if (!kept.has(there)) there.remove();
+    elements.forEach((element, index) => {
+        if (parent.children[index] !== element) parent.insertBefore(element, parent.children[index] ?? null);
+    });
+}
+
 // kind: further classes.
 export function button(text, kind, onclick, properties = {}) {
     return make("button", { type: "button", className: `ace-button ${kind}`.trim(), onclick, ...properties }, text);

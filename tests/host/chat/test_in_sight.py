@@ -55,6 +55,36 @@ def test_buttons_of_the_last_turn_and_the_words_of_its_sheet(page, comfy):
     assert page.errors() == []
 
 
+def test_what_somebody_is_about_to_press_stays_while_news_come(page, comfy):
+    other = make_long(comfy, 1).id
+    chat = make_long(comfy, 2)
+    page.open(chat.id)
+    last = page.page.locator(".ace-chat-turn").last
+    last.locator("summary").click()
+    folded = last.locator(".ace-chat-more").element_handle()
+    picture = last.locator(".ace-chat-answer").element_handle()
+    timed = chat.turns[-1].model_copy(update={"answer": chat.turns[-1].answer.model_copy(update={"seconds": 12.5})})
+    page.chats.change(chat.id, lambda chat: chat.changed_by(turns=(*chat.turns[:-1], timed)))
+    # A second turn in its place, of somebody else's; pages are told.
+    assert comfy.fetch(f"/ace/chats/{chat.id}/turns/{timed.id}/retry", "POST", json={"seed": 5}).status == 200
+    last.get_by_text("1/2").wait_for()
+    last.get_by_text("12.5 s").wait_for()
+    assert folded.evaluate("one => one.isConnected && one.open"), "what was open has gone"
+    assert picture.evaluate("one => one.isConnected"), "the picture was drawn anew"
+    assert page.has_focus(".ace-chat-more")
+    page.act("Open the whole branch as workflow")
+    page.page.wait_for_function("() => app.graph.nodes.length > 3")
+
+    page.page.locator(".ace-chat .pi-list").click()
+    row = page.page.locator(f"[data-chat='{other}']").element_handle()
+    page.page.locator(f"[data-chat='{other}'] .pi-pencil").focus()
+    comfy.fetch(f"/ace/chats/{chat.id}/edit", "POST", json={"title": "Named elsewhere"})
+    page.page.locator(".ace-chat-entry", has_text="Named elsewhere").wait_for()
+    assert row.evaluate("one => one.isConnected"), "a row of which nothing is new was drawn anew"
+    assert page.has_focus(f"[data-chat='{other}']")
+    assert page.errors() == []
+
+
 def test_a_picture_that_is_slow_or_does_not_come_is_spoken_of(page, tmp_path):
     held = []
     page.page.route("**/ace/chats/*/pictures", lambda route: held.append(route))

@@ -101,6 +101,7 @@ def test_a_corrected_text_outlives_a_change_of_another_field(open_page, comfy, l
     page = Page(open_page(comfy), labelled)
     pair = open_first(page)
     page.page.locator(TEXTS).fill("{image} corrected")
+    page.page.locator(".ace-proposed summary").first.click()
     weight, tags = (page.page.locator(".ace-form").get_by_label(name, exact=True) for name in ("Weight", "Tags"))
     late = Late(page.comfy, "/edit$")
     weight.fill("2")
@@ -112,6 +113,7 @@ def test_a_corrected_text_outlives_a_change_of_another_field(open_page, comfy, l
     page.page.keyboard.type("nwhile")
     assert tags.input_value() == "typed meanwhile" and page.page.locator(TEXTS).input_value() == "{image} corrected"
     assert labelled.row(pair).weight == 2
+    assert page.page.locator(".ace-proposed details[open]").count() == 1, "what was open has gone"
     page.page.locator(".ace-label-accept").click()
     until(lambda: labelled.row(pair).instruction == "{image} corrected", "another text was accepted")
     assert page.errors() == []

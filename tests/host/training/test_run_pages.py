@@ -17,14 +17,15 @@ from host.training.test_training_nodes import training_comfy as training_comfy  
 
 NODE = "app.graph.nodes.find(node => node.type === 'ACEDistil')"
 PANEL = f"{NODE}?.widgets.find(widget => widget.name === 'ace_run')?.element"
-# Keeps what the node says while it runs, and whether its curve is there by then.
+# Keeps what the node shows at each piece of news while it runs: what it says, and whether its curve is there.
 WATCH = f"""() => {{
     window.told = [];
-    setInterval(() => {{
-        for (const {{ value }} of ({NODE})?.widgets ?? [])
-            if (typeof value === "string" && value.includes("step") && window.told.at(-1)?.text !== value)
-                window.told.push({{ text: value, curve: !!({PANEL})?.querySelector("svg polyline") }});
-    }}, 50);
+    const look = () => {{
+        const texts = (({NODE})?.widgets ?? []).map(({{ value }}) => value).filter(value => typeof value === "string");
+        const text = texts.find(value => value.includes("step ")) ?? null;
+        window.told.push({{ text, curve: !!({PANEL})?.querySelector("svg polyline") }});
+    }};
+    for (const name of ["progress_text", "ace.training"]) comfyAPI.api.api.addEventListener(name, look);
 }}"""
 # Of a run that a node of the same number began in another workflow.
 NEWS_OF_ANOTHER = f"""() => comfyAPI.api.api.dispatchCustomEvent("ace.training", {{
@@ -120,9 +121,9 @@ def open_distil(page: ComfyPage, name: str, nodes_2: bool) -> None:
 def assert_told_while_it_ran(page: ComfyPage) -> None:
     """How far it is stands first, above whatever else there is to say; the curve is drawn as it grows."""
     told = page.page.evaluate("() => window.told")
-    running = [one for one in told if one["text"].startswith("step ")]
-    assert running, told
-    assert any(one["curve"] for one in running) and all("loss" in one["text"].splitlines()[0] for one in running)
+    running = [one for one in told if one["text"] and one["text"].startswith("step ")]
+    assert any(one["curve"] for one in running), told
+    assert all("loss" in one["text"].splitlines()[0] for one in running)
 
 
 def test_a_finished_distillation_is_opened_from_its_node_and_its_notice(

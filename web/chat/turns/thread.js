@@ -1,6 +1,6 @@
 // The turns from the first to the head, one below the other. Only what changed is drawn anew.
-import { make } from "../../shared/dom.js";
-import { fillBubble, showRun, signature } from "./bubble.js";
+import { make, placeChildren } from "../../shared/dom.js";
+import { Bubble } from "./bubble.js";
 import { texts } from "../texts.js";
 import { pathTo } from "../tree.js";
 
@@ -9,7 +9,7 @@ export class Thread {
     constructor(acts, runOf, toLast) {
         this.acts = acts;
         this.runOf = runOf;
-        this.bubbles = new Map(); // by turn: {element, drawn}
+        this.bubbles = new Map(); // by turn
         this.at = null; // the turn that keys are about
         this.path = [];
         this.nothing = make("div", { className: "ace-nothing" }, texts().empty);
@@ -40,7 +40,7 @@ export class Thread {
         this.path = path;
         if (other) this.bubbles.clear();
         this.nothing.hidden = path.length > 0;
-        this.place(path.map((turn) => this.bubble(chat, turn)));
+        placeChildren(this.list, path.map((turn) => this.bubble(chat, turn)));
         for (const id of [...this.bubbles.keys()]) if (!path.some((turn) => turn.id === id)) this.bubbles.delete(id);
         this.mark(path.some((turn) => turn.id === this.at) ? this.at : (path.at(-1)?.id ?? null));
         for (const [id, { element }] of this.bubbles) element.classList.toggle("ace-chat-again", id === asked);
@@ -49,40 +49,16 @@ export class Thread {
         if (atEnd) this.toEnd();
     }
 
-    // What stays is not touched: it would lose the focus.
-    place(elements) {
-        const kept = new Set(elements);
-        for (const there of [...this.list.children]) if (!kept.has(there)) there.remove();
-        elements.forEach((element, index) => {
-            if (this.list.children[index] !== element) this.list.insertBefore(element, this.list.children[index] ?? null);
-        });
-    }
-
     bubble(chat, turn) {
-        const run = this.runOf(turn);
-        const seen = signature(chat, turn, run);
-        let kept = this.bubbles.get(turn.id);
-        if (!kept) {
-            kept = { element: make("article", { className: "ace-chat-turn", tabIndex: -1, data: { turn: turn.id } }) };
-            this.bubbles.set(turn.id, kept);
-        }
-        if (kept.drawn !== seen) {
-            const focused = document.activeElement;
-            const inside = kept.element.contains(focused) && kept.element !== focused;
-            fillBubble(kept.element, chat, turn, run, this.acts);
-            const { textContent: text, className } = focused;
-            const alike = (one) => one.textContent === text && one.className === className && !one.disabled;
-            const buttons = [...kept.element.querySelectorAll("button, summary")];
-            if (inside) (buttons.find(alike) ?? kept.element).focus({ preventScroll: true });
-            kept.drawn = seen;
-        }
-        return kept.element;
+        if (!this.bubbles.has(turn.id)) this.bubbles.set(turn.id, new Bubble(turn));
+        const bubble = this.bubbles.get(turn.id);
+        bubble.show(chat, turn, this.runOf(turn), this.acts);
+        return bubble.element;
     }
 
     // A step of the sampler: nothing else is touched.
     progress(turn) {
-        const kept = this.bubbles.get(turn.id);
-        if (kept) showRun(kept.element, this.runOf(turn));
+        this.bubbles.get(turn.id)?.showRun(this.runOf(turn));
     }
 
     // Of a scroll that is told of only after the height has changed, that change would be taken for somebody's leaving the end.

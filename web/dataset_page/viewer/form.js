@@ -34,11 +34,14 @@ export class Form {
         const typed = same ? this.fields.filter((field) => field.value !== this.first?.get(field) && field.value !== sent.get(field.ariaLabel)) : [];
         const inside = this.element.contains(document.activeElement);
         const writing = inside ? document.activeElement : null;
+        const summaries = () => [...this.element.querySelectorAll("details > summary")];
+        const opened = same ? summaries().filter((one) => one.parentElement.open).map((one) => one.textContent) : [];
         this.item = item;
         this.element.replaceChildren(...(item.number === undefined ? this.pairParts(item) : rejectedParts(item)));
         const { fields } = this;
         this.first = new Map(fields.map((field) => [field, field.value]));
         const named = (old) => fields.find((field) => field.ariaLabel === old.ariaLabel);
+        for (const one of summaries()) one.parentElement.open ||= opened.includes(one.textContent);
         for (const old of typed) if (named(old)) named(old).value = old.value;
         if (this.save) this.save.disabled = !this.isChanged;
         if (same && writing?.ariaLabel) takeOver(writing, named(writing));
