@@ -39,9 +39,12 @@ export function choice(label, options, value, onchange) {
     return select;
 }
 
-// options: [value, text] each.
+// options: [value, text] each. The same ones stay: somebody may have the list open.
 export function setOptions(select, options, value) {
-    select.replaceChildren(...options.map(([key, text]) => make("option", { value: key }, text)));
+    const there = [...select.options].map((option) => [option.value, option.textContent]);
+    if (JSON.stringify(there) !== JSON.stringify(options)) {
+        select.replaceChildren(...options.map(([key, text]) => make("option", { value: key }, text)));
+    }
     select.value = options.some(([key]) => key === value) ? value : (options[0]?.[0] ?? "");
 }
 
