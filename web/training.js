@@ -11,6 +11,7 @@ import { addPanel, fillPanel, isWired, onChosen, widgetOf } from "./shared/widge
 const KINDS = { ACETrain: "train", ACEDistil: "distil" };
 const NAME = "name";
 const PANEL = "ace_run";
+const SAID = "$$node-text-preview"; // the front end's own widget for a node's text
 const CURVE_HEIGHT = 112; // pixels, with its legend
 const TEXTS = {
     en: {
@@ -33,12 +34,12 @@ const TEXTS = {
 
 const runRoute = (kind, name) => `/ace/runs/${kind}/${encodeURIComponent(name)}`;
 
-// What a run has made, as [label, what a click does] each.
+// What a run has made, as [label, what a click does, whether more is chosen then] each.
 function actions({ kind, name, workflow, report }) {
     const texts = inLanguage(TEXTS);
     const open = () => openWorkflow(workflow).catch(() => showError(texts.missing(workflow)));
     const show = () => window.open(api.apiURL(`${runRoute(kind, name)}/report/`), "_blank");
-    return [...(workflow ? [[texts.openWorkflow, open]] : []), ...(report ? [[texts.openReport, show]] : [])];
+    return [...(workflow ? [[texts.openWorkflow, open]] : []), ...(report ? [[texts.openReport, show, true]] : [])];
 }
 
 // The colours of the curve in words, and the latest losses.
@@ -78,7 +79,9 @@ async function catchUp(node, opened = false) {
     if (nameOf(node)?.value !== name) return; // typed on meanwhile
     showRun(node, run && { ...run, kind, name });
     const isOutermost = node.graph === (app.rootGraph ?? app.graph); // one inside of a subgraph has another id for the host
-    if (run?.verdict && opened && isOutermost && !isWired(node, NAME)) api.dispatchCustomEvent("progress_text", { nodeId: String(node.id), text: run.verdict });
+    if (!isOutermost || isWired(node, NAME)) return;
+    const isToSay = opened ? run?.verdict : widgetOf(node, SAID); // what it said was about the run of another name
+    if (isToSay) api.dispatchCustomEvent("progress_text", { nodeId: String(node.id), text: run?.verdict ?? "" });
 }
 
 // A graph that first captures a dataset and then learns from it names one that is not there yet. That is no error.

@@ -101,7 +101,8 @@ class NodeDisplay:
 
     def _on_notice(self, event: Event) -> None:
         logging.info("ACE Edit: %s", event["text"])
-        self._notices.append(event["text"])
+        if not event.get("minor"):  # else what a node has no use for: files that only a command line's user looks for
+            self._notices.append(event["text"])
 
     def _on_other(self, event: Event) -> None:
         """Everything else is in the run's folder."""

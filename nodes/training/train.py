@@ -195,6 +195,7 @@ def execute_run(run: TrainingRun, display: NodeDisplay, *more: str) -> tuple[Eve
     Returns:
         The process's last event, and the file.
     """
+    display.write("starting …")
     free_host_memory()
     event = run_command([*run.arguments, *more], run.folder, display)
     training_files.mark_stopped(run.folder, not event["finished"])

@@ -72,8 +72,8 @@ def write_page(evaluation: Evaluation, path: Path, *, more: Sequence[str] = ()) 
 def describe(evaluation: Evaluation) -> str:
     """The evaluation in one sentence."""
     count = len(evaluation.results)
-    pairs = f"{count} pair{'' if count == 1 else 's'}"
-    where = f"{pairs} held out" if evaluation.split == "validation" else f"{pairs} of the split {evaluation.split}"
+    kinds = {"validation": "held-out ", "train": "training "}
+    where = f"{count} {kinds.get(evaluation.split, '')}pair{'' if count == 1 else 's'}"
     if evaluation.score is None:
         return f"no score on {where}: they have no source, or the teacher changed nothing{_failed(evaluation)}"
     if evaluation.score <= 0:
@@ -82,8 +82,8 @@ def describe(evaluation: Evaluation) -> str:
         reached = evaluation.share_of_ceiling
         share = "" if reached is None else f": {reached:.0%} of the best that this model can paint"
     if evaluation.score_with_detail is not None:
-        share += f" ({evaluation.score_with_detail:.3f} with Keep Detail)"
-    return f"score {evaluation.score:.3f}{share}, on {where}{_weakest(evaluation)}{_failed(evaluation)}"
+        share += f"; with Keep Detail {evaluation.score_with_detail:.3f}"
+    return f"score {evaluation.score:.3f} on {where}{share}{_weakest(evaluation)}{_failed(evaluation)}"
 
 
 def _weakest(evaluation: Evaluation) -> str:

@@ -154,7 +154,7 @@ def _evaluate_case(
 
     pictures = [*case.condition_images, ("teacher", case.teacher), ("student", student)]
     pictures += [] if kept is None else [("student with Keep Detail", kept)]
-    pictures.append(("best this VAE can", reconstruction))
+    pictures.append(("the best this VAE can do", reconstruction))
     if case.other_seed is not None:
         pictures.append(("teacher, another seed", case.other_seed))
     return PairResult(

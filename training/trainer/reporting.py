@@ -72,7 +72,7 @@ class Reporter:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
-            self.event("notice", text="no curves for TensorBoard: the package tensorboard is not installed")
+            self.event("notice", text="no curves for TensorBoard: the package tensorboard is not installed", minor=True)
             return None
         return SummaryWriter(str(self.folder / "tensorboard"), purge_step=step + 1)
 

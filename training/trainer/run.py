@@ -213,10 +213,10 @@ class _Run:
         try:
             return plot_losses(self.config.output)
         except ImportError:
-            reason = "the package matplotlib is not installed"
+            reason, minor = "the package matplotlib is not installed", True
         except OSError as error:
-            reason = str(error)
-        self.reporter.event("notice", text=f"no loss.png was drawn: {reason}")
+            reason, minor = str(error), False
+        self.reporter.event("notice", text=f"no loss.png was drawn: {reason}", minor=minor)
         return None
 
     def close(self) -> None:

@@ -39,7 +39,12 @@ export function chatActs(panel) {
     return {
         restoring,
         open: (id) => panel.open(id),
-        rename: (chat) => panel.open(chat.id).then((isShown) => isShown && panel.bar.edit()),
+        rename: (chat, title) =>
+            attempt(async () => {
+                const told = await server.edit(chat.id, { title });
+                if (told.id === panel.chat?.id) panel.take(told);
+                await panel.list.load();
+            }),
         remove: once("remove", remove),
         exportChat: (chat) => attempt(async () => panel.tell(texts().exported(await server.export(chat.id)))),
         fail: (error) => panel.fail(error),

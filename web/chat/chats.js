@@ -1,5 +1,6 @@
 // The list of conversations.
 import { make, placeChildren } from "../shared/dom.js";
+import { editName } from "./frame/naming.js";
 import { openedChat } from "./memory.js";
 import { server, smallAddress } from "./server.js";
 import { language, texts } from "./texts.js";
@@ -7,7 +8,7 @@ import { language, texts } from "./texts.js";
 const PAUSE = 200; // ms without a key before the search
 
 export class ChatList {
-    // open(id), rename(chat), remove(chat), exportChat(chat), fail(error).
+    // open(id), rename(chat, title), remove(chat), exportChat(chat), fail(error).
     constructor(acts) {
         this.acts = acts;
         this.entries = new Map(); // by conversation: {seen, element}
@@ -52,7 +53,8 @@ export class ChatList {
     entry(chat) {
         const seen = JSON.stringify([chat, chat.id === openedChat()]);
         const there = this.entries.get(chat.id);
-        return there?.seen === seen ? there : { seen, element: this.row(chat) };
+        const isNamed = there?.element.querySelector("input"); // somebody types its name
+        return isNamed || there?.seen === seen ? there : { seen, element: this.row(chat) };
     }
 
     row(chat) {
@@ -80,7 +82,7 @@ export class ChatList {
             "div",
             { className: "ace-chat-entry", role: "listitem", data: { chat: chat.id } },
             open,
-            button("pi-pencil", words.rename, this.acts.rename),
+            button("pi-pencil", words.rename, () => editName(open, chat.title, words.rename, (title) => this.acts.rename(chat, title))),
             button("pi-download", words.export, this.acts.exportChat),
             button("pi-trash", words.delete, this.acts.remove),
         );

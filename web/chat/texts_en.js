@@ -41,6 +41,9 @@ export const english = {
     rewriteAsk: "Ask",
     rewriteUse: "Use these words",
     rewriteWait: "Asking …",
+    rewriteNoAddress: "Type the address of your language model’s server first, such as http://127.0.0.1:11434.",
+    rewriteNoWords: "Write an instruction first: it is what is said in other words.",
+    rewriteOlder: "(for what stood there when it was asked; it takes the place of what you have written since)",
     cancel: "Cancel",
     cancelEdit: "Stop editing; what was being written before comes back",
     editing: (number) => `#${number} is asked again, beside it.`,
@@ -63,7 +66,6 @@ export const english = {
     sends: (count) => (count ? `sends ${rounds(count)}` : "sends no earlier round"),
     preview: "What is sent",
     previewHelp: "Draws what ACE will see: all pictures, masks and instructions of this turn and of the rounds before it",
-    sheetTitle: "What is sent",
     pictures: "Pictures of this conversation",
     suggestions: "Phrasings that ACE was trained with",
     waiting: "waiting in the queue",
@@ -97,8 +99,8 @@ export const english = {
     stopOther: (number) => `Stop #${number}`,
     toCanvas: "Put on the canvas",
     datasetName: "Dataset: turns up to this one become pairs, each with its history",
-    sent: ({ stored, known, rejected }) =>
-        [`${stored} pairs stored`, known ? `${known} known already` : "", ...rejected.map(([number, why]) => `#${number}: ${why}`)]
+    sent: (dataset, { stored, known, rejected }) =>
+        [`${stored === 1 ? "1 pair" : `${stored} pairs`} stored in “${dataset}”`, known ? `${known} known already` : "", ...rejected.map(([number, why]) => `#${number}: ${why}`)]
             .filter(Boolean)
             .join(" · "),
     with: "with",

@@ -39,6 +39,9 @@ export const chinese = {
     rewriteAsk: "询问",
     rewriteUse: "采用",
     rewriteWait: "正在询问……",
+    rewriteNoAddress: "请先填写语言模型服务器的地址，例如 http://127.0.0.1:11434。",
+    rewriteNoWords: "请先写一条指令：改写的就是它。",
+    rewriteOlder: "（针对询问时的文字；采用后会替换你之后写的内容）",
     cancel: "取消",
     cancelEdit: "停止修改；之前正在写的内容会恢复",
     editing: (number) => `正在修改 #${number}，结果与它并列。`,
@@ -61,7 +64,6 @@ export const chinese = {
     sends: (count) => (count ? `发送先前 ${count} 轮` : "不发送先前轮次"),
     preview: "发送内容",
     previewHelp: "画出 ACE 将看到的内容：本轮和先前轮次的全部图像、遮罩和指令",
-    sheetTitle: "发送内容",
     pictures: "此对话的图像",
     suggestions: "ACE 训练时使用的说法",
     waiting: "在队列中等待",
@@ -95,8 +97,8 @@ export const chinese = {
     stopOther: (number) => `停止 #${number}`,
     toCanvas: "放到画布上",
     datasetName: "数据集：到这一轮为止的各轮成为样本，各带其历史",
-    sent: ({ stored, known, rejected }) =>
-        [`已存 ${stored} 个样本`, known ? `${known} 个已存在` : "", ...rejected.map(([number, why]) => `#${number}：${why}`)]
+    sent: (dataset, { stored, known, rejected }) =>
+        [`已在“${dataset}”中存入 ${stored} 个样本`, known ? `${known} 个已存在` : "", ...rejected.map(([number, why]) => `#${number}：${why}`)]
             .filter(Boolean)
             .join(" · "),
     with: "与",

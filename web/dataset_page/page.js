@@ -5,7 +5,7 @@ import { Actions } from "./actions.js";
 import { Compare } from "./viewer/compare.js";
 import { createCell, fillCell } from "./list/cells.js";
 import { Grid } from "./list/grid.js";
-import { cursorKey } from "./list/keys.js";
+import { cursorKey, keyList } from "./list/keys.js";
 import { Selection } from "./list/selection.js";
 import { itemKey, server } from "./server.js";
 import { Source } from "./list/source.js";
@@ -56,11 +56,7 @@ export class DatasetPage {
         const words = texts();
         this.notice = make("div", { className: "ace-note", role: "status", hidden: true });
         this.nothing = make("div", { className: "ace-nothing", hidden: true });
-        this.help = make(
-            "dl",
-            { className: "ace-keys", hidden: true },
-            ...words.keys.flatMap(([keys, meaning]) => [make("dt", {}, keys), make("dd", {}, meaning)]),
-        );
+        this.help = keyList();
         this.counts = make("span", { className: "ace-counts" });
         this.undoButton = button(words.undo, "ace-undo", () => this.undo());
         this.deleteButton = button(words.delete, "ace-delete", () => this.remove());

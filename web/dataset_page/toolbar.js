@@ -27,7 +27,7 @@ export class Toolbar {
         this.tag = choice(words.tag, [["", words.anyTag]], "", (tag) => this.set({ tag }));
         this.order = choice(words.order, Object.entries(words.orders), query.order, (order) => this.set({ order }));
         this.tabs = Object.fromEntries(
-            ["kept", "proposed", "rejected", "deleted"].map((show) => [
+            ["kept", "rejected", "deleted", "proposed"].map((show) => [
                 show,
                 make("button", { type: "button", role: "tab", className: "ace-tab", data: { show }, onclick: () => this.set({ show }) }),
             ]),
@@ -40,7 +40,7 @@ export class Toolbar {
                 { className: "ace-row" },
                 this.datasets,
                 iconButton("pi-refresh", words.reload, hooks.reload),
-                iconButton("pi-sort-amount-down", words.compare.button, hooks.compare),
+                iconButton("pi-arrow-right-arrow-left", words.compare.button, hooks.compare),
                 iconButton("pi-question-circle", words.keysButton, hooks.help),
             ),
             make("div", { className: "ace-row ace-tabs", role: "tablist" }, ...Object.values(this.tabs)),

@@ -31,13 +31,13 @@ export function buttonRow(buttons) {
     return make("div", { className: "ace-buttons" }, ...made);
 }
 
-// Shows a notice, below earlier ones, until it is closed, one of its buttons is used, or a minute is over. topic: of which only
-// the last one is shown.
+// Shows a notice, below earlier ones, until it is closed or a minute is over. buttons: [label, what a click does, whether the
+// notice stays then] each. topic: of which only the last one is shown.
 export function showNotice(title, text, buttons = [], failed = false, topic = null) {
     useStyle();
     document.querySelector(".ace-notices") ?? document.body.append(make("div", { className: "ace-notices" }));
     const close = () => notice.remove();
-    const row = buttonRow(buttons.map(([label, act]) => [label, () => (close(), act())]));
+    const row = buttonRow(buttons.map(([label, act, stays]) => [label, () => (stays || close(), act())]));
     const cross = make("button", { type: "button", className: "ace-close", textContent: "×", onclick: close });
     cross.setAttribute("aria-label", inLanguage(TEXTS).close);
     const notice = make("div", { className: `ace-notice ${failed ? ERROR : ""}` }, make("b", { textContent: title }));

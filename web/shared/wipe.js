@@ -66,6 +66,8 @@ export class Wipe {
         this.percent = Math.min(100, Math.max(0, percent));
         this.layer.style.clipPath = `inset(0 ${100 - this.percent}% 0 0)`;
         this.edge.style.left = `${this.percent}%`;
+        this.beforeLabel.hidden = this.percent === 0; // of that picture nothing is seen
+        this.afterLabel.hidden = this.percent === 100;
     }
 
     step(direction) {

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ....ace.lcu.indicators import mentioned_images, normalize_indicators
+from ....training.vision_language.answer import Answer, without_thinking
 from ....training.vision_language.request import Request
 from .errors import ChatError
 from .wording import Part, instruction, mentioned, parts_of
@@ -20,6 +21,7 @@ _SYSTEM = (
 _KEY = "instruction"
 _SCHEMA = {"type": "object", "properties": {_KEY: {"type": "string"}}, "required": [_KEY]}
 _MOST = 2000  # characters
+_NO_SENTENCE = ("{", "[", "<", "`")  # what JSON that was cut off, a page, or code begins with
 
 
 def rewrite(backend: Any, parts: Sequence[Part], pictures: int) -> list[Part]:
@@ -40,7 +42,7 @@ def rewrite(backend: Any, parts: Sequence[Part], pictures: int) -> list[Part]:
     text = instruction(parts, pictures)
     asked = f"Rewrite this instruction:\n{text}"
     answer = backend.ask(Request((asked,), system=_SYSTEM, schema=_SCHEMA, max_tokens=1024))
-    found = (answer.json() or {}).get(_KEY)
+    found = (answer.json() or {}).get(_KEY) or _sentence(answer)
     if not isinstance(found, str) or not found.strip() or len(found) > _MOST:
         raise ChatError(f"The model {backend.model} answered, but not with an instruction; try another model.")
     try:
@@ -55,3 +57,10 @@ def rewrite(backend: Any, parts: Sequence[Part], pictures: int) -> list[Part]:
             "write it yourself."
         )
     return parts_of(better, pictures)
+
+
+def _sentence(answer: Answer) -> str | None:
+    """The answer of a small model that says the sentence and forgets the JSON around it. It is seen before it is used."""
+    text = without_thinking(answer.text).strip('"“” \n')
+    is_whole = text and "\n" not in text and not text.startswith(_NO_SENTENCE) and not answer.truncated
+    return text if is_whole else None

@@ -141,7 +141,8 @@ def test_a_sweep_is_stopped_and_goes_on(server, way):
         else:
             g.set(sweep, action="stop")
             stopping = server.queue(g)
-            assert server.fetch("/ace/sweep").json()["stopping"]
+            state = server.fetch("/ace/sweep").json()
+            assert state["stopping"] or not state["running"]  # it may have ended by now
     if way == "widget":
         run = server.wait(stopping)
         assert not any("none is running" in text for _, text in run.texts)

@@ -25,7 +25,7 @@ def labelled(comfy, request) -> Dataset:
     made = Dataset.create(comfy.base_dir / "output" / "datasets", f"hands {request.node.name[5:45].strip('_')}")
     for seed, place in enumerate(("left", "right", "top")):
         assert made.append(scene_pair(seed, "red", "blue", place)).stored
-    settings = LabelSettings(forms=("short",), identical=0)
+    settings = LabelSettings(forms=("short",), languages=("en", "zh"), identical=0)
     assert label_dataset(made, Labeller(Looking(), settings), settings).proposed == 3
     return made
 
@@ -171,6 +171,60 @@ def test_a_decision_that_is_refused_can_be_made_again(open_page, comfy, labelled
     assert open_first(page) == pair
     page.press("a")
     until(lambda: decided(LabelJournal(labelled.folder), pair), "it cannot be decided on")
+
+
+def test_a_corrected_text_waits_while_other_pairs_are_looked_at(open_page, comfy, labelled):
+    """Also after the pair was closed, and after Escape; what was proposed can be had back."""
+    page = Page(open_page(comfy), labelled)
+    show_proposed(page)
+    pair = open_first(page)
+    texts = page.page.locator(TEXTS)
+    proposed = texts.input_value()
+    texts.fill("{image} by hand")
+    page.press("Escape")  # leaves the field
+    page.press("ArrowRight")
+    until(lambda: shown(page) not in (pair, None) and page.comfy.rest() is None, "the next pair is not shown")
+    assert texts.input_value() not in ("{image} by hand", "")
+    page.press("ArrowLeft")
+    until(lambda: is_whole(page, pair), "the pair is not shown again")
+    assert texts.input_value() == "{image} by hand"
+    page.comfy.screenshot("proposed-draft")
+    page.press("Escape")
+    page.page.wait_for_selector(".ace-viewer[open]", state="detached")
+    assert open_first(page) == pair and texts.input_value() == "{image} by hand"
+    page.page.get_by_role("button", name="Take what was proposed").click()
+    assert texts.input_value() == proposed
+    texts.fill("{image} by hand")
+    page.press("ArrowRight")  # in the text
+    page.press("Control+Enter")
+    until(lambda: labelled.row(pair).instruction == "{image} by hand", "it was not accepted")
+    assert page.errors() == []
+
+
+def test_keys_and_undo_are_at_hand_over_an_open_pair(open_page, comfy, labelled):
+    page = Page(open_page(comfy), labelled)
+    pair = open_first(page)
+    page.press("?")
+    page.page.locator(".ace-viewer .ace-keys").get_by_text("other split").wait_for()
+    page.comfy.screenshot("keys-over-a-pair")
+    page.press("Escape")
+    assert page.page.locator(".ace-viewer[open] .ace-keys").is_hidden()
+    page.press("+")
+    until(lambda: labelled.row(pair).weight == 1.25, "it does not weigh more")
+    page.told("Saved")
+    page.page.locator(".ace-viewer .pi-undo").click()
+    until(lambda: labelled.row(pair).weight == 1, "it was not undone")
+    page.comfy.rest()
+    page.press("x")
+    assert [page.page.locator(f".ace-label-{side}").is_visible() for side in ("before", "after")] == [False, True]
+    page.press("x")
+    assert [page.page.locator(f".ace-label-{side}").is_visible() for side in ("before", "after")] == [True, False]
+    page.press("n")
+    until(lambda: shown(page) not in (pair, None) and page.comfy.rest() is None, "the next pair is not shown")
+    assert page.page.locator(".ace-viewer .ace-bar .ace-note").is_hidden(), "what was said was about another pair"
+    page.press("Escape", "?", "Escape")
+    assert page.page.locator(".ace-page > .ace-keys").is_hidden()
+    assert page.errors() == []
 
 
 def test_what_was_not_saved_does_not_stand_in_the_way(open_page, comfy, labelled):

@@ -73,7 +73,7 @@ def test_distil_makes_a_workflow_that_opens_and_runs(training_comfy, open_page, 
     result = training_comfy.run(graph, timeout=300)
     assert read_lora(lora_file(training_comfy, name)).trigger == "{image} as a negative"
     assert (training_comfy.base_dir / "output" / "distil" / name / "report" / "index.html").is_file()
-    assert "on 1 pair held out" in result.texts[-1][1]
+    assert "on 1 held-out pair" in result.texts[-1][1]
     assert result.previews and result.images["1"][0].width > 128  # sheets while it runs, and the last one on the node
     maxima = {event.data["max"] for event in result.events if event.type == "progress"}
     assert CONTROLS["steps"] in maxima

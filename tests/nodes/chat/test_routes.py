@@ -332,12 +332,12 @@ def test_suggestions_follow_what_is_typed(house):
 
 
 def test_words_are_rewritten_by_the_server_that_was_typed_and_pictures_stay(house):
-    said = {"value": "Place {image1} on the table of {image}."}
+    said = {"value": "Place {image1} on the table of {image}.", "whole": None}
 
     def script(asked):
         if asked.body is None:
             return Reply({}, status=404)
-        return openai_reply(json.dumps({"instruction": said["value"]}))
+        return openai_reply(said["whole"] or json.dumps({"instruction": said["value"]}))
 
     async def work(page: Client):
         with chat_server(script) as (address, _):
@@ -347,6 +347,15 @@ def test_words_are_rewritten_by_the_server_that_was_typed_and_pictures_stay(hous
             said["value"] = "Place it on the table of {image}."
             mixed = await page.post("/rewrite", body, 422)
             assert mixed["code"] == "refused" and "mixed up" in mixed["error"]
+            said["whole"] = '<think>On which table?</think>\n"Put {image1} onto the table of {image}."'  # and no JSON
+            assert (await page.post("/rewrite", body))["parts"] == ["Put ", 1, " onto the table of ", 0, "."]
+            for useless in (
+                "Sure!\n\nHere it is.",
+                '{"instruction": "Put {image1} on',
+                "<html>Not found {image} {image1}</html>",
+            ):
+                said["whole"] = useless
+                assert "not with an instruction" in (await page.post("/rewrite", body, 422))["error"]
         gone = await page.post("/rewrite", {**body, "address": "http://127.0.0.1:9"}, 502)
         assert gone["code"] == "model"
         assert (await page.post("/rewrite", {**body, "address": "file:///etc/passwd"}, 502))["code"] == "model"

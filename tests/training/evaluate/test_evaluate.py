@@ -229,7 +229,7 @@ def test_detail_that_costs_structure_does_not_help():
 
 def test_what_keep_detail_adds_is_on_the_page_and_in_the_sentence(tmp_path):
     found = evaluation(*[pair_result(0.04, 0.03), pair_result(0.05, 0.04), pair_result(0.03, 0.02)])
-    assert "(0.850 with Keep Detail)" in describe(found)
+    assert "; with Keep Detail 0.850" in describe(found)
     page = write_page(found, tmp_path / "page.html").read_text()
     assert "student with Keep Detail" in page and "0.850, +0.050: it helps" in page and "ceiling" in page
     without = evaluation(pair_result(0.04, None))
@@ -370,7 +370,7 @@ def test_words_cannot_become_markup(tmp_path):
     result = replace(result, pictures=((evil, Image.new("RGB", (8, 8))),))
     found = Evaluation((result,), evil, (evil,), "validation", {"steps": 2}, "cpu", None)
     assert "<script>alert" not in write_page(found, tmp_path / "p.html").read_text()
-    assert describe(found).startswith("no score on 1 pair held out")
+    assert describe(found).startswith("no score on 1 held-out pair")
 
 
 def test_command(workshop, tmp_path, capsys):

@@ -91,7 +91,7 @@ export class Composer {
             make("div", { className: "ace-chat-tools" }, this.attachButton, this.maskButton, this.extendButton, this.rewriteButton),
             history,
             this.note,
-            make("div", { className: "ace-chat-tools" }, this.seed, this.sheetButton, this.stopButton, this.sendButton),
+            make("div", { className: "ace-chat-tools" }, this.stopButton, this.seed, this.sheetButton, this.sendButton),
             this.files,
         );
     }

@@ -61,7 +61,11 @@ export class Rewording {
         const [address, model] = [this.address.value.trim(), this.model.value.trim()];
         const pictures = [...tray.pictures];
         const parts = field.parts(pictures);
-        if (!address || !parts.length) return;
+        if (!address || !parts.length) {
+            this.use.hidden = true;
+            this.tell(address ? texts().rewriteNoWords : texts().rewriteNoAddress, true);
+            return (address ? field : this.address).focus();
+        }
         localStorage.setItem(MEMORY, JSON.stringify({ address, model }));
         this.asked?.abort();
         const { signal } = (this.asked = new AbortController());
@@ -71,7 +75,9 @@ export class Rewording {
             const found = await server.rewrite({ address, model, parts, pictures: pictures.length }, signal);
             if (signal.aborted) return;
             this.found = { parts: found, pictures }; // these, whatever is put there until they are used
-            this.tell(found.map((part) => (typeof part === "number" ? `{${wordOf(part)}}` : part)).join(""));
+            const isOlder = JSON.stringify(field.parts(pictures)) !== JSON.stringify(parts); // somebody has written on
+            const said = found.map((part) => (typeof part === "number" ? `{${wordOf(part)}}` : part)).join("");
+            this.tell(isOlder ? `${said}\n${texts().rewriteOlder}` : said);
             this.use.hidden = false;
             // Whoever writes on meanwhile keeps the keyboard: the button would take the next space for a click.
             if (!isTyping(document.activeElement) || this.element.contains(document.activeElement)) this.use.focus();

@@ -1,6 +1,7 @@
 // The bar above: which conversation it is, and what can be done with it as a whole.
-import { isComposing, make } from "../../shared/dom.js";
+import { make } from "../../shared/dom.js";
 import { texts } from "../texts.js";
+import { editName } from "./naming.js";
 
 export class Head {
     // acts: toggleList, create, toggleSettings, toggleHelp, rename(title), undo, redo.
@@ -37,26 +38,7 @@ export class Head {
         this.settings.setAttribute("aria-pressed", view === "settings");
     }
 
-    // The title becomes a field; Enter or leaving it keeps what was typed, Esc does not.
     edit() {
-        const input = make("input", { className: "ace-input", value: this.title.textContent, maxLength: 200, ariaLabel: texts().rename });
-        let done = false;
-        const end = (keep) => {
-            if (done) return;
-            done = true;
-            input.replaceWith(this.title);
-            this.title.focus();
-            if (keep && input.value.trim() && input.value !== this.title.textContent) this.acts.rename(input.value);
-        };
-        input.addEventListener("keydown", (event) => {
-            if (isComposing(event) || (event.key !== "Enter" && event.key !== "Escape")) return;
-            event.preventDefault(); // the title has the focus then, and Enter would click it
-            event.stopPropagation();
-            end(event.key === "Enter");
-        });
-        input.addEventListener("blur", () => end(true));
-        this.title.replaceWith(input);
-        input.focus();
-        input.select();
+        editName(this.title, this.title.textContent, texts().rename, (title) => this.acts.rename(title));
     }
 }

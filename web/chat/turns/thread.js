@@ -21,10 +21,12 @@ export class Thread {
             const bubble = event.target.closest?.(".ace-chat-turn");
             if (bubble) this.mark(bubble.dataset.turn);
         });
-        // What is written grows and shrinks below; whoever is at the end stays there.
+        // Turns grow, and so does what is written below; whoever is at the end stays there.
         this.wasAtEnd = true;
         this.element.addEventListener("scroll", () => this.scrolled(), { passive: true });
-        new ResizeObserver(() => this.resized()).observe(this.element);
+        const observer = new ResizeObserver(() => this.resized());
+        observer.observe(this.element);
+        observer.observe(this.list);
     }
 
     focus() {

@@ -22,10 +22,10 @@ export function turnActs(panel) {
         const body = make("div", { className: "ace-stage" }, words.waiting);
         const told = await server.sheet(chat(), ask, parent, turn);
         const closed = () => panel.runs.get(told.prompt_id) && attempt(() => panel.runs.stop(told.prompt_id));
-        const dialog = showDialog(words.sheetTitle, body, { closed });
+        const dialog = showDialog(turn ? words.whatWasSent : words.preview, body, { closed });
         const picture = ({ filename, subfolder, type }) => {
             const address = api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`);
-            body.replaceChildren(make("img", { src: address, alt: words.sheetTitle, className: "ace-chat-sheet ace-chat-long" }));
+            body.replaceChildren(make("img", { src: address, alt: words.preview, className: "ace-chat-sheet ace-chat-long" }));
         };
         const failed = (why) => body.replaceChildren(why ? words.failed(why) : words.gone);
         try {
@@ -51,7 +51,7 @@ export function turnActs(panel) {
     function sendToDataset(turn) {
         const words = texts();
         const known = panel.choices?.datasets ?? [];
-        const name = make("input", { className: "ace-input", value: localStorage.getItem(DATASET) ?? known[0] ?? "chat", ariaLabel: words.datasetName });
+        const name = make("input", { className: "ace-input", value: localStorage.getItem(DATASET) ?? "chat", ariaLabel: words.datasetName });
         name.setAttribute("list", "ace-chat-datasets");
         const list = make("datalist", { id: "ace-chat-datasets" }, ...known.map((one) => make("option", { value: one })));
         const send = () =>
@@ -59,13 +59,13 @@ export function turnActs(panel) {
                 dialog.close();
                 localStorage.setItem(DATASET, name.value);
                 const told = await server.dataset(chat(), turn.id, name.value);
-                panel.tell(words.sent(told), told.rejected.length > 0);
+                panel.tell(words.sent(name.value, told), told.rejected.length > 0);
             });
         const button = make("button", { type: "button", className: "ace-button", onclick: send }, words.toDataset);
         const body = make("div", { className: "ace-chat-dataset" }, make("label", { className: "ace-field" }, make("span", {}, words.datasetName), name), list, button);
         name.addEventListener("keydown", (event) => event.key === "Enter" && !isComposing(event) && send());
         const dialog = showDialog(words.toDataset, body);
-        name.focus();
+        name.select();
     }
 
     return {

@@ -1,4 +1,11 @@
-// Keys that move through the list.
+// Keys that move through the list, and what all keys do.
+import { make } from "../../shared/dom.js";
+import { texts } from "../texts/texts.js";
+
+export function keyList() {
+    const rows = texts().keys.flatMap(([keys, meaning]) => [make("dt", {}, keys), make("dd", {}, meaning)]);
+    return make("dl", { className: "ace-keys", hidden: true }, ...rows);
+}
 
 // Whether the key was one of them.
 export function cursorKey(page, event) {
@@ -40,6 +47,7 @@ export function cursorKey(page, event) {
         3: () => page.toolbar.set({ show: "deleted" }),
         4: () => page.toolbar.set({ show: "proposed" }),
         Escape: () => {
+            if (!page.help.hidden) return page.toggleHelp();
             page.selection.clear();
             page.tell("");
             page.redraw();

@@ -32,6 +32,7 @@ export class Form {
     build(item, sent = new Map()) {
         const same = this.isOf(item);
         const typed = same ? this.fields.filter((field) => field.value !== this.first?.get(field) && field.value !== sent.get(field.ariaLabel)) : [];
+        if (!same) this.labels.leave();
         const inside = this.element.contains(document.activeElement);
         const writing = inside ? document.activeElement : null;
         const summaries = () => [...this.element.querySelectorAll("details > summary")];
@@ -58,6 +59,13 @@ export class Form {
 
     get isWriting() {
         return this.isChanged || this.labels.isChanged;
+    }
+
+    // Another pair is looked at, or none.
+    leave() {
+        this.labels.leave();
+        this.drop();
+        this.item = null; // what comes next is shown anew, also if it is the same pair
     }
 
     // What is written is not wanted any more.

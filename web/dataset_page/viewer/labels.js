@@ -7,6 +7,7 @@ export class LabelPanel {
     constructor(hooks) {
         this.hooks = hooks;
         this.item = null;
+        this.drafts = new Map(); // by pair: words that somebody changed and left without a decision
     }
 
     // Elements for the form; none where nothing was proposed.
@@ -16,18 +17,23 @@ export class LabelPanel {
         if (!label?.texts) return [];
         if (!label.waits) return label.reason ? [this.unlabelled(label)] : [];
         this.item = item;
+        this.left = null;
         const words = texts().labels;
         const proposed = label.words;
         this.first = proposed.texts.join("\n");
         this.texts = this.field("textarea", words.texts, this.first, { rows: Math.min(12, 2 * proposed.texts.length + 1), title: words.textsHelp });
         this.before = this.field("input", words.before, proposed.source_caption);
         this.after = this.field("input", words.after, proposed.target_caption);
+        const draft = this.drafts.get(item.id);
+        const isKept = draft?.proposed === this.first; // else other words have been proposed since
+        if (isKept) this.fill(draft);
         const labelled = (text, input) => make("label", { className: "ace-field" }, make("span", {}, text), input);
         return [
             make(
                 "section",
                 { className: "ace-proposed", ariaLabel: words.title },
                 make("div", { className: "ace-title" }, words.title),
+                isKept ? this.kept() : null,
                 labelled(words.texts, this.texts),
                 this.others(label),
                 labelled(words.before, this.before),
@@ -41,6 +47,18 @@ export class LabelPanel {
                 this.origin(label),
             ),
         ];
+    }
+
+    // Says whose words these are, and gives back what was proposed.
+    kept() {
+        const words = texts().labels;
+        const back = () => {
+            this.reset();
+            note.remove();
+            this.texts.focus();
+        };
+        const note = make("div", { className: "ace-row" }, make("span", { className: "ace-detail" }, words.kept), button(words.back, "", back));
+        return note;
     }
 
     field(tag, name, value, properties = {}) {
@@ -76,13 +94,10 @@ export class LabelPanel {
     origin(label) {
         const words = texts().labels;
         const checks = Object.entries(label.checks).map(([name, said]) => `${said === "passed" ? "✓" : said === "not needed" ? "–" : "✗"} ${name}`);
+        const source = [label.model || words.pixels, label.task, ...checks].filter(Boolean).join(" · ");
+        if (!label.dropped.length) return make("div", { className: "ace-detail" }, source);
         const dropped = label.dropped.map(([text, reason]) => make("li", {}, `${text} (${reason})`));
-        return make(
-            "details",
-            { className: "ace-detail" },
-            make("summary", {}, [label.model || words.pixels, label.task, ...checks].filter(Boolean).join(" · ")),
-            make("ul", {}, ...dropped),
-        );
+        return make("details", { className: "ace-detail" }, make("summary", {}, source), make("ul", {}, ...dropped));
     }
 
     get isChanged() {
@@ -108,17 +123,31 @@ export class LabelPanel {
         } else if (event.key === "Escape") {
             event.preventDefault();
             event.stopPropagation();
-            this.reset();
             this.hooks.leave();
         }
     }
 
+    // Another pair is looked at: what was changed here is there again when this one is.
+    leave() {
+        if (!this.item) return;
+        const { value: texts } = this.texts;
+        const draft = { proposed: this.first, texts, before: this.before.value, after: this.after.value };
+        if (this.isChanged && texts.trim()) this.drafts.set(this.item.id, draft);
+        else if (this.left !== this.item) this.drafts.delete(this.item.id);
+        this.left = this.item; // by now it only waits for the next one
+        this.reset();
+    }
+
     reset() {
         if (!this.item) return;
-        const { words } = this.item.label;
-        this.texts.value = this.first;
-        this.before.value = words.source_caption;
-        this.after.value = words.target_caption;
+        const { source_caption: before, target_caption: after } = this.item.label.words;
+        this.fill({ texts: this.first, before, after });
+    }
+
+    fill({ texts, before, after }) {
+        this.texts.value = texts;
+        this.before.value = before;
+        this.after.value = after;
     }
 
     accept() {
@@ -138,6 +167,7 @@ export class LabelPanel {
     decide(action, words) {
         const { item } = this;
         if (!item) return null;
+        this.leave(); // what cannot be decided, or is taken back, is as it was written
         this.item = null;
         return this.hooks.decide(item, action, words);
     }

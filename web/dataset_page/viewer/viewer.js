@@ -1,6 +1,7 @@
 // One pair at full size, over the whole window.
 import { iconButton, isTyping, make } from "../../shared/dom.js";
 import { Form } from "./form.js";
+import { keyList } from "../list/keys.js";
 import { itemKey, pictureAddress, server, thumbnailAddress } from "../server.js";
 import { errorText, texts } from "../texts/texts.js";
 import { Wipe } from "../../shared/wipe.js";
@@ -29,6 +30,7 @@ export class Viewer {
         this.position = make("span", { className: "ace-position" });
         this.notice = make("div", { className: "ace-note", hidden: true });
         this.strip = make("div", { className: "ace-strip" });
+        this.help = keyList();
         this.element = make(
             "dialog",
             { className: "ace-viewer", tabIndex: -1, ariaLabel: words.title },
@@ -40,15 +42,19 @@ export class Viewer {
                 iconButton("pi-chevron-right", words.next, () => this.go(1)),
                 this.notice,
                 make("span", { className: "ace-space" }),
+                iconButton("pi-undo", words.undo, () => page.undo()),
                 iconButton("pi-arrows-alt", words.fit, () => this.wipe.toggleSize()),
+                iconButton("pi-question-circle", words.keysButton, () => this.toggleHelp()),
                 iconButton("pi-times", words.close, () => this.close()),
             ),
+            this.help,
             make("div", { className: "ace-body" }, make("div", { className: "ace-main" }, this.wipe.element, this.strip), this.form.element),
         );
         this.element.type = "textarea"; // of any other element, ComfyUI takes Ctrl+Z for its graph, too
         this.element.addEventListener("cancel", (event) => {
             event.preventDefault(); // Escape: what was written is saved first
-            this.close();
+            if (this.help.hidden) this.close();
+            else this.toggleHelp();
         });
         this.element.addEventListener("keydown", (event) => this.key(event));
     }
@@ -59,6 +65,7 @@ export class Viewer {
 
     async open(writing = false) {
         if (!this.isOpen) {
+            this.help.hidden = true;
             document.body.append(this.element);
             this.element.showModal();
             this.element.focus();
@@ -95,7 +102,7 @@ export class Viewer {
 
     // There is nothing left to go through.
     finish() {
-        this.form.drop();
+        this.form.leave();
         this.shown = null; // what is looked at again may be another by then
         this.element.close();
         this.element.remove();
@@ -104,9 +111,12 @@ export class Viewer {
 
     async go(step) {
         if (!(await this.form.submit())) return;
-        this.form.drop();
-        this.page.moveTo(this.page.cursor + step);
+        const { page } = this;
         this.element.focus();
+        if (page.cursor + step < 0 || page.cursor + step >= page.source.total) return;
+        this.form.leave();
+        if (!this.notice.classList.contains("ace-bad")) page.tell(""); // it was about the pair that is left
+        page.moveTo(page.cursor + step);
         await this.update();
     }
 
@@ -198,6 +208,10 @@ export class Viewer {
         this.notice.hidden = !text;
     }
 
+    toggleHelp() {
+        this.help.hidden = !this.help.hidden;
+    }
+
     key(event) {
         event.stopPropagation(); // ComfyUI would take Delete and others for its graph
         if (isTyping(event.target) || event.defaultPrevented) return;
@@ -210,6 +224,7 @@ export class Viewer {
             f: () => this.wipe.toggleSize(),
             e: () => this.write(),
             n: () => this.go(1),
+            "?": () => this.toggleHelp(),
             // A key that is held down would decide on pairs that nobody has looked at.
             ...(this.form.labels.item && !event.repeat ? { a: () => this.form.labels.accept(), j: () => this.form.labels.reject() } : {}),
         };

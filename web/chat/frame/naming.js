@@ -1,0 +1,27 @@
+// A name that becomes a field in its place.
+import { isComposing, make } from "../../shared/dom.js";
+
+// element: what shows the name, and has the focus afterwards. keep(name): of another name that was typed. Enter or leaving the
+// field keeps it, Esc does not.
+export function editName(element, name, label, keep) {
+    const input = make("input", { className: "ace-input", value: name, maxLength: 200, ariaLabel: label });
+    let done = false;
+    const end = (isWanted) => {
+        if (done) return;
+        done = true;
+        input.replaceWith(element);
+        element.focus();
+        if (isWanted && input.value.trim() && input.value !== name) keep(input.value);
+    };
+    input.addEventListener("keydown", (event) => {
+        if (isComposing(event)) return;
+        event.stopPropagation();
+        if (event.key !== "Enter" && event.key !== "Escape") return;
+        event.preventDefault(); // the element has the focus then, and Enter would click it
+        end(event.key === "Enter");
+    });
+    input.addEventListener("blur", () => end(true));
+    element.replaceWith(input);
+    input.focus();
+    input.select();
+}
