@@ -14,13 +14,23 @@ export function make(tag, properties = {}, ...children) {
     return element;
 }
 
-// Makes elements the children of one, in this order. What stays is not touched: it would lose the focus, or a click on it.
+// Makes elements the children of one, in this order. What stays is not touched, and the one with the focus is never moved, but
+// others around it: it would lose the focus.
 export function placeChildren(parent, elements) {
     const kept = new Set(elements);
     for (const there of [...parent.children]) if (!kept.has(there)) there.remove();
-    elements.forEach((element, index) => {
-        if (parent.children[index] !== element) parent.insertBefore(element, parent.children[index] ?? null);
-    });
+    let next = parent.firstElementChild;
+    for (const element of elements) {
+        if (element.parentElement === parent && element.contains(document.activeElement)) {
+            while (next !== element) {
+                const later = next;
+                next = next.nextElementSibling;
+                parent.append(later);
+            }
+        }
+        if (element === next) next = next.nextElementSibling;
+        else parent.insertBefore(element, next);
+    }
 }
 
 // kind: further classes.

@@ -207,8 +207,10 @@ def test_a_branch_goes_to_a_dataset_and_an_answer_onto_the_canvas(chat, comfy, t
     page.page.locator(".ace-chat-dataset input").fill("from the chat")
     page.page.keyboard.press("Enter")
     page.page.wait_for_function(
-        "() => document.querySelector('.ace-chat > .ace-note').innerText.includes('pairs stored')"
+        "() => document.querySelector('.ace-chat > .ace-note').innerText.includes('2 pairs stored in “from the chat”')"
     )
+    page.page.wait_for_timeout(200)
+    assert page.page.locator(".ace-chat-more[open]").count() == 0, "Enter went on to what had the focus next"
     one, two = Dataset(comfy.base_dir / "output" / "datasets" / "from the chat").rows()
     assert two.history == (one.id,) and two.instruction == "{image} invert it"
 
@@ -275,6 +277,8 @@ def test_better_words_are_seen_before_they_are_used(chat, tmp_path):
     before = page.field.inner_text()
     with chat_server(answer) as (address, asked):
         page.page.get_by_role("button", name="Reword", exact=True).click()
+        page.page.keyboard.press("Enter")
+        page.page.get_by_text("Type the address of your language model").wait_for()
         page.page.locator(".ace-chat-rewording input").first.fill(address)
         page.page.keyboard.press("Enter")
         page.page.get_by_text("Place {image1} on the left of {image}.").wait_for(timeout=60_000)

@@ -30,6 +30,10 @@ def test_buttons_of_the_last_turn_and_the_words_of_its_sheet(page, comfy):
     last.locator("summary").click()
     page.page.wait_for_function(_IN_SIGHT)
     page.comfy.screenshot("chat-more")
+    last.get_by_role("button", name="Compare", exact=True).click()  # which moves when the others fold away
+    page.page.wait_for_selector(".ace-chat-dialog .ace-after")
+    page.page.keyboard.press("Escape")
+    page.page.wait_for_selector(".ace-chat-more[open]", state="detached")
     # What is written takes its room from the thread.
     page.page.locator(".ace-chat-thread").evaluate("thread => { thread.scrollTop = thread.scrollHeight }")
     height = page.page.locator(".ace-chat-thread").bounding_box()["height"]
@@ -82,6 +86,18 @@ def test_what_somebody_is_about_to_press_stays_while_news_come(page, comfy):
     page.page.locator(".ace-chat-entry", has_text="Named elsewhere").wait_for()
     assert row.evaluate("one => one.isConnected"), "a row of which nothing is new was drawn anew"
     assert page.has_focus(f"[data-chat='{other}']")
+    # A name is typed in the list, whatever news come meanwhile.
+    page.page.keyboard.press("Enter")
+    page.page.keyboard.type("My bi")
+    comfy.fetch(f"/ace/chats/{other}/edit", "POST", json={"settings": {"steps": 3}})
+    comfy.fetch(f"/ace/chats/{chat.id}/edit", "POST", json={"title": "Named again"})
+    page.page.locator(".ace-chat-entry", has_text="Named again").wait_for()
+    page.page.keyboard.type("rds")
+    page.comfy.screenshot("chat-named-in-the-list")
+    page.page.keyboard.press("Enter")
+    page.page.locator(f"[data-chat='{other}']", has_text="My birds").wait_for()
+    assert page.chats.read(other).title == "My birds" and page.chat.id == chat.id
+    assert page.has_focus(f"[data-chat='{other}'] .ace-chat-open")
     assert page.errors() == []
 
 

@@ -94,6 +94,11 @@ def test_a_killed_server_loses_nothing(start_comfy, open_page, tmp_path):
     page.page.keyboard.press("Enter")
     page.page.wait_for_function("() => document.querySelector('.ace-chat-run progress')?.value > 1")
     page.page.wait_for_selector(".ace-chat-preview:not([hidden])")
+    # Of turns that fill the page for the first time, the one that is made is seen whole.
+    page.page.wait_for_function(
+        "() => { const thread = document.querySelector('.ace-chat-thread');"
+        "return thread.scrollTop > 0 && thread.scrollHeight - thread.scrollTop - thread.clientHeight < 8 }"
+    )
     page.comfy.screenshot("chat-running")
     kill(server)
     server._spawn()

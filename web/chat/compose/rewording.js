@@ -29,7 +29,9 @@ export class Rewording {
         );
         this.element.addEventListener("keydown", (event) => {
             if (event.key === "Escape") this.hide();
-            if (event.key === "Enter" && !event.repeat && !isComposing(event) && event.target.matches("input")) this.ask();
+            if (event.key !== "Enter" || event.repeat || isComposing(event) || !event.target.matches("input")) return;
+            event.preventDefault(); // it would go on to what has the focus next
+            this.ask();
         });
     }
 

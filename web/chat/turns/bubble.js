@@ -1,5 +1,6 @@
 // One turn: what was said, and what came of it.
 import { button, make } from "../../shared/dom.js";
+import { afterPress } from "../../shared/press.js";
 import { carry } from "../canvas_drop.js";
 import { smallAddress } from "../server.js";
 import { texts } from "../texts.js";
@@ -174,7 +175,7 @@ function more(turn, acts) {
     const folded = make("details", { className: "ace-chat-more" }, make("summary", { className: "ace-button", title: words.more }, "…"), ...items);
     folded.addEventListener("toggle", () => folded.open && folded.scrollIntoView({ block: "nearest" }));
     folded.addEventListener("focusout", (event) => {
-        if (!folded.contains(event.relatedTarget)) folded.open = false;
+        if (!folded.contains(event.relatedTarget)) afterPress(() => (folded.open = false));
     });
     return folded;
 }

@@ -63,7 +63,11 @@ export function turnActs(panel) {
             });
         const button = make("button", { type: "button", className: "ace-button", onclick: send }, words.toDataset);
         const body = make("div", { className: "ace-chat-dataset" }, make("label", { className: "ace-field" }, make("span", {}, words.datasetName), name), list, button);
-        name.addEventListener("keydown", (event) => event.key === "Enter" && !isComposing(event) && send());
+        name.addEventListener("keydown", (event) => {
+            if (event.key !== "Enter" || isComposing(event)) return;
+            event.preventDefault(); // what has the focus next would be clicked
+            send();
+        });
         const dialog = showDialog(words.toDataset, body);
         name.select();
     }

@@ -57,7 +57,7 @@ export class LabelPanel {
             note.remove();
             this.texts.focus();
         };
-        const note = make("div", { className: "ace-row" }, make("span", { className: "ace-detail" }, words.kept), button(words.back, "", back));
+        const note = make("div", { className: "ace-field" }, make("span", {}, words.kept), button(words.back, "", back));
         return note;
     }
 
