@@ -81,7 +81,8 @@ async function catchUp(node, opened = false) {
     const isOutermost = node.graph === (app.rootGraph ?? app.graph); // one inside of a subgraph has another id for the host
     if (!isOutermost || isWired(node, NAME)) return;
     const isToSay = opened ? run?.verdict : widgetOf(node, SAID); // what it said was about the run of another name
-    if (isToSay) api.dispatchCustomEvent("progress_text", { nodeId: String(node.id), text: run?.verdict ?? "" });
+    const text = run?.verdict || " "; // of an empty one the front end takes no notice
+    if (isToSay) api.dispatchCustomEvent("progress_text", { nodeId: String(node.id), text });
 }
 
 // A graph that first captures a dataset and then learns from it names one that is not there yet. That is no error.

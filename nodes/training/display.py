@@ -101,7 +101,7 @@ class NodeDisplay:
 
     def _on_notice(self, event: Event) -> None:
         logging.info("ACE Edit: %s", event["text"])
-        if not event.get("minor"):  # else what a node has no use for: files that only a command line's user looks for
+        if not event.get("minor"):  # minor ones are about files that only someone at a command line looks for
             self._notices.append(event["text"])
 
     def _on_other(self, event: Event) -> None:

@@ -82,10 +82,15 @@ export class ChatList {
             "div",
             { className: "ace-chat-entry", role: "listitem", data: { chat: chat.id } },
             open,
-            button("pi-pencil", words.rename, () => editName(open, chat.title, words.rename, (title) => this.acts.rename(chat, title))),
+            button("pi-pencil", words.rename, () => this.name(chat, open)),
             button("pi-download", words.export, this.acts.exportChat),
             button("pi-trash", words.delete, this.acts.remove),
         );
+    }
+
+    name(chat, element) {
+        const keep = (title) => this.acts.rename(chat, title);
+        editName(element, chat.title, texts().rename, keep, () => this.load()); // what came meanwhile was not shown
     }
 
     // Arrow keys move from one conversation to the next, also out of the search.

@@ -1,5 +1,5 @@
 // The page: a head, the turns or the list of conversations or the settings, and where the next turn is written.
-import { make } from "../shared/dom.js";
+import { keyList, make } from "../shared/dom.js";
 import { ServerError } from "../shared/server.js";
 import { chatActs } from "./chat_acts.js";
 import { ChatList } from "./chats.js";
@@ -65,8 +65,7 @@ export class ChatPanel {
 
     build() {
         this.notice = new Notice();
-        const rows = texts().keys.flatMap(([keys, meaning]) => [make("dt", {}, keys), make("dd", {}, meaning)]);
-        this.help = make("dl", { className: "ace-keys", hidden: true }, ...rows);
+        this.help = keyList(texts().keys);
         this.element = make(
             "div",
             { className: "ace-page ace-chat" },

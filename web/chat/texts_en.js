@@ -43,7 +43,7 @@ export const english = {
     rewriteWait: "Asking …",
     rewriteNoAddress: "Type the address of your language model’s server first, such as http://127.0.0.1:11434.",
     rewriteNoWords: "Write an instruction first: it is what is said in other words.",
-    rewriteOlder: "(for what stood there when it was asked; it takes the place of what you have written since)",
+    rewriteOlder: "(Rewords what you had written when you asked; using it replaces what you have typed since.)",
     cancel: "Cancel",
     cancelEdit: "Stop editing; what was being written before comes back",
     editing: (number) => `#${number} is asked again, beside it.`,

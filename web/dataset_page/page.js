@@ -1,11 +1,11 @@
 // The page: a head, a list, a foot; and one pair over all of it.
-import { button, isComposing, isTyping, make } from "../shared/dom.js";
+import { button, isComposing, isTyping, keyList, make } from "../shared/dom.js";
 import { keepFocus, takeKeys } from "../shared/focus.js";
 import { Actions } from "./actions.js";
 import { Compare } from "./viewer/compare.js";
 import { createCell, fillCell } from "./list/cells.js";
 import { Grid } from "./list/grid.js";
-import { cursorKey, keyList } from "./list/keys.js";
+import { cursorKey } from "./list/keys.js";
 import { Selection } from "./list/selection.js";
 import { itemKey, server } from "./server.js";
 import { Source } from "./list/source.js";
@@ -56,7 +56,7 @@ export class DatasetPage {
         const words = texts();
         this.notice = make("div", { className: "ace-note", role: "status", hidden: true });
         this.nothing = make("div", { className: "ace-nothing", hidden: true });
-        this.help = keyList();
+        this.help = keyList(words.keys);
         this.counts = make("span", { className: "ace-counts" });
         this.undoButton = button(words.undo, "ace-undo", () => this.undo());
         this.deleteButton = button(words.delete, "ace-delete", () => this.remove());

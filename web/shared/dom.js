@@ -14,6 +14,12 @@ export function make(tag, properties = {}, ...children) {
     return element;
 }
 
+// What keys do, hidden at first. rows: [keys, meaning] each.
+export function keyList(rows) {
+    const cells = rows.flatMap(([keys, meaning]) => [make("dt", {}, keys), make("dd", {}, meaning)]);
+    return make("dl", { className: "ace-keys", hidden: true }, ...cells);
+}
+
 // Makes elements the children of one, in this order. What stays is not touched, and the one with the focus is never moved, but
 // others around it: it would lose the focus.
 export function placeChildren(parent, elements) {

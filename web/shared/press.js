@@ -9,7 +9,7 @@ function up() {
     setTimeout(() => works.forEach((work) => work())); // the click, or the drag, comes first
 }
 
-window.addEventListener("pointerdown", () => (isDown = true), true);
+window.addEventListener("pointerdown", ({ button }) => (isDown = button === 0), true); // of a menu, the end is not always told
 for (const name of ["pointerup", "pointercancel"]) window.addEventListener(name, up, true); // a drag begins with the latter
 
 export function afterPress(work) {

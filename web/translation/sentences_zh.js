@@ -15,6 +15,7 @@ export const sentences = {
     "the instruction": "指令",
 
     "{}: {} of {}": "{0}：{#1} / {#2}",
+    "starting …": "正在启动……",
     "encoding pictures": "正在编码图像",
     "encoding texts": "正在编码文本",
     "{} pairs, {} held out, on {}": "{#0} 对训练，留出 {#1} 对，设备 {2}",

@@ -42,7 +42,8 @@ def rewrite(backend: Any, parts: Sequence[Part], pictures: int) -> list[Part]:
     text = instruction(parts, pictures)
     asked = f"Rewrite this instruction:\n{text}"
     answer = backend.ask(Request((asked,), system=_SYSTEM, schema=_SCHEMA, max_tokens=1024))
-    found = (answer.json() or {}).get(_KEY) or _sentence(answer)
+    given = answer.json()
+    found = _sentence(answer) if given is None else given.get(_KEY)
     if not isinstance(found, str) or not found.strip() or len(found) > _MOST:
         raise ChatError(f"The model {backend.model} answered, but not with an instruction; try another model.")
     try:
@@ -61,6 +62,8 @@ def rewrite(backend: Any, parts: Sequence[Part], pictures: int) -> list[Part]:
 
 def _sentence(answer: Answer) -> str | None:
     """The answer of a small model that says the sentence and forgets the JSON around it. It is seen before it is used."""
-    text = without_thinking(answer.text).strip('"“” \n')
+    text = without_thinking(answer.text).strip()
+    quoted = len(text) > 1 and text[0] + text[-1] in ('""', "“”")
+    text = text[1:-1].strip() if quoted else text
     is_whole = text and "\n" not in text and not text.startswith(_NO_SENTENCE) and not answer.truncated
     return text if is_whole else None

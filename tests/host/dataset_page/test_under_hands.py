@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from urllib.parse import quote
 
 import pytest
 from comfyui_ace.training.dataset.store import Dataset
@@ -189,15 +190,42 @@ def test_a_corrected_text_waits_while_other_pairs_are_looked_at(open_page, comfy
     until(lambda: is_whole(page, pair), "the pair is not shown again")
     assert texts.input_value() == "{image} by hand"
     page.comfy.screenshot("proposed-draft")
+    page.press("+")
+    until(lambda: labelled.row(pair).weight == 1.25, "it does not weigh more")
+    page.comfy.rest()
+    page.page.locator(".ace-viewer .pi-undo").click()
+    until(lambda: labelled.row(pair).weight == 1, "it was not undone")
+    page.comfy.rest()
+    page.press("+")
+    until(lambda: labelled.row(pair).weight == 1.25, "what was undone is not known beside the text")
+    page.comfy.rest()
+    assert texts.input_value() == "{image} by hand"
     page.press("Escape")
     page.page.wait_for_selector(".ace-viewer[open]", state="detached")
     assert open_first(page) == pair and texts.input_value() == "{image} by hand"
-    page.page.get_by_role("button", name="Take what was proposed").click()
+    page.page.get_by_role("button", name="Restore the proposal").click()
     assert texts.input_value() == proposed
     texts.fill("{image} by hand")
     page.press("ArrowRight")  # in the text
     page.press("Control+Enter")
     until(lambda: labelled.row(pair).instruction == "{image} by hand", "it was not accepted")
+    assert page.errors() == []
+
+
+def test_a_text_about_a_pair_that_others_decide_on_holds_nobody(open_page, comfy, labelled):
+    page = Page(open_page(comfy), labelled)
+    show_proposed(page)
+    pair = open_first(page)
+    page.page.locator(TEXTS).fill("{image} by hand")
+    address = f"/ace/datasets/{quote(labelled.folder.name)}"
+    version = comfy.fetch(f"{address}/pairs/{pair}").json()["version"]
+    rejected = {"pair": {"id": pair, "version": version}, "action": "reject"}
+    assert comfy.fetch(f"{address}/label", "POST", json=rejected).status == 200
+    until(lambda: len(page.cells()) == 2 and page.comfy.rest() is None, "the list does not know")
+    assert is_whole(page, pair) and page.page.locator(TEXTS).input_value() == "{image} by hand"
+    page.press("Escape", "ArrowLeft")
+    until(lambda: shown(page) not in (pair, None) and page.comfy.rest() is None, "the other pair is not shown")
+    assert is_whole(page, page.cells()[0]) and "by hand" not in page.page.locator(TEXTS).input_value()
     assert page.errors() == []
 
 
@@ -222,7 +250,9 @@ def test_keys_and_undo_are_at_hand_over_an_open_pair(open_page, comfy, labelled)
     page.press("n")
     until(lambda: shown(page) not in (pair, None) and page.comfy.rest() is None, "the next pair is not shown")
     assert page.page.locator(".ace-viewer .ace-bar .ace-note").is_hidden(), "what was said was about another pair"
-    page.press("Escape", "?", "Escape")
+    page.press("Escape", "?")
+    page.page.locator(".ace-page > .ace-keys").wait_for()
+    page.press("Escape")
     assert page.page.locator(".ace-page > .ace-keys").is_hidden()
     assert page.errors() == []
 

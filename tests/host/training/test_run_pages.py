@@ -126,6 +126,31 @@ def assert_told_while_it_ran(page: ComfyPage) -> None:
     assert all("loss" in one["text"].splitlines()[0] for one in running)
 
 
+def assert_opens_report(page: ComfyPage, place) -> None:
+    """place: what the button is in."""
+    with page.page.expect_popup() as popup:
+        place.locator("button", has_text="Open report").click()
+    popup.value.wait_for_load_state()
+    assert "against its teacher" in popup.value.content() and popup.value.locator("img").count() > 1
+    popup.value.close()
+
+
+def assert_names_tell_runs_apart(page: ComfyPage, name: str) -> None:
+    """Of another name there is no run, so nothing is said of one; and back."""
+    says = f"({NODE}).widgets.some(({{ value }}) => String(value).includes('score '))"
+    buttons = f"({PANEL}).querySelectorAll('button').length"
+    for other, count in ((f"{name} no more", 0), (name, 2)):
+        page.page.evaluate(
+            f"""name => {{
+                const widget = ({NODE}).widgets.find(one => one.name === "name");
+                widget.value = name;
+                widget.callback?.(name);
+            }}""",
+            other,
+        )
+        page.page.wait_for_function(f"() => ({says}) === {'true' if count else 'false'} && {buttons} === {count}")
+
+
 def test_a_finished_distillation_is_opened_from_its_node_and_its_notice(
     training_comfy: ComfyServer, open_page, nodes_2
 ):
@@ -152,12 +177,8 @@ def test_a_finished_distillation_is_opened_from_its_node_and_its_notice(
     assert page.page.evaluate("() => app.graph.nodes.length") == edited
     assert page.page.evaluate(f"() => !!({PANEL})?.querySelector('svg polyline')")
 
-    with page.page.expect_popup() as popup:
-        page.page.locator(".ace-run button", has_text="Open report").click()
-    popup.value.wait_for_load_state()
-    assert "against its teacher" in popup.value.content() and popup.value.locator("img").count() > 1
-    popup.value.close()
-
+    for place in (page.page.locator(".ace-run"), notice):
+        assert_opens_report(page, place)
     notice.locator("button", has_text="Open workflow").click()
     page.page.wait_for_function("() => app.graph.nodes.some(node => node.type === 'LoraLoaderModelOnly')")
     page.settle()
@@ -178,6 +199,8 @@ def test_a_finished_distillation_is_opened_from_its_node_and_its_notice(
     later.page.wait_for_function(f"() => ({PANEL})?.querySelectorAll('button').length === 2")
     later.page.wait_for_function(f"() => ({NODE}).widgets.some(({{ value }}) => String(value).includes('score '))")
     later.screenshot(f"later-{nodes_2}")
+    assert_names_tell_runs_apart(later, name)
+    later.screenshot(f"renamed-{nodes_2}")
     assert later.page.evaluate("() => app.extensionManager.workflow.persistedWorkflows.map(w => w.path)").count(
         f"workflows/{name}.json"
     )

@@ -349,7 +349,10 @@ def test_words_are_rewritten_by_the_server_that_was_typed_and_pictures_stay(hous
             assert mixed["code"] == "refused" and "mixed up" in mixed["error"]
             said["whole"] = '<think>On which table?</think>\n"Put {image1} onto the table of {image}."'  # and no JSON
             assert (await page.post("/rewrite", body))["parts"] == ["Put ", 1, " onto the table of ", 0, "."]
+            said["whole"] = "Put {image1} where the sign of {image} says “OPEN”"
+            assert (await page.post("/rewrite", body))["parts"][-1] == " says “OPEN”"
             for useless in (
+                'Here it is: {"text": "Put {image1} into {image}."}',
                 "Sure!\n\nHere it is.",
                 '{"instruction": "Put {image1} on',
                 "<html>Not found {image} {image1}</html>",

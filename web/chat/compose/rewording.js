@@ -63,13 +63,13 @@ export class Rewording {
         const [address, model] = [this.address.value.trim(), this.model.value.trim()];
         const pictures = [...tray.pictures];
         const parts = field.parts(pictures);
+        this.asked?.abort();
         if (!address || !parts.length) {
             this.use.hidden = true;
             this.tell(address ? texts().rewriteNoWords : texts().rewriteNoAddress, true);
             return (address ? field : this.address).focus();
         }
         localStorage.setItem(MEMORY, JSON.stringify({ address, model }));
-        this.asked?.abort();
         const { signal } = (this.asked = new AbortController());
         this.tell(texts().rewriteWait);
         this.use.hidden = true;

@@ -21,12 +21,11 @@ export class Thread {
             const bubble = event.target.closest?.(".ace-chat-turn");
             if (bubble) this.mark(bubble.dataset.turn);
         });
-        // Turns grow, and so does what is written below; whoever is at the end stays there.
+        // The last turn grows, and so does what is written below; whoever is at the end stays there.
         this.wasAtEnd = true;
         this.element.addEventListener("scroll", () => this.scrolled(), { passive: true });
-        const observer = new ResizeObserver(() => this.resized());
-        observer.observe(this.element);
-        observer.observe(this.list);
+        this.observer = new ResizeObserver(() => this.resized());
+        this.observer.observe(this.element);
     }
 
     focus() {
@@ -48,7 +47,16 @@ export class Thread {
         for (const [id, { element }] of this.bubbles) element.classList.toggle("ace-chat-again", id === asked);
         this.later.hidden = !later;
         this.later.textContent = later ? `↓ ${texts().laterTurns(later)}` : "";
+        this.follow(this.list.lastElementChild);
         if (atEnd) this.toEnd();
+    }
+
+    // Of turns, the last one alone: an earlier one grows because somebody opens something there.
+    follow(turn) {
+        if (turn === this.followed) return;
+        if (this.followed) this.observer.unobserve(this.followed);
+        if (turn) this.observer.observe(turn);
+        this.followed = turn;
     }
 
     bubble(chat, turn) {
@@ -84,6 +92,7 @@ export class Thread {
     }
 
     toEnd() {
+        this.wasAtEnd = true; // nobody tells so where there is nothing to scroll
         const go = () => (this.element.scrollTop = this.element.scrollHeight);
         // Twice: only then turns that came into view have their real heights.
         requestAnimationFrame(() => (go(), requestAnimationFrame(go)));

@@ -69,6 +69,7 @@ export function turnActs(panel) {
             send();
         });
         const dialog = showDialog(words.toDataset, body);
+        name.focus();
         name.select();
     }
 

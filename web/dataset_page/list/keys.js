@@ -1,11 +1,4 @@
-// Keys that move through the list, and what all keys do.
-import { make } from "../../shared/dom.js";
-import { texts } from "../texts/texts.js";
-
-export function keyList() {
-    const rows = texts().keys.flatMap(([keys, meaning]) => [make("dt", {}, keys), make("dd", {}, meaning)]);
-    return make("dl", { className: "ace-keys", hidden: true }, ...rows);
-}
+// Keys that move through the list.
 
 // Whether the key was one of them.
 export function cursorKey(page, event) {

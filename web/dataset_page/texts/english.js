@@ -105,7 +105,7 @@ export const english = {
     labels: {
         title: "Proposed",
         kept: "Changed by you and not accepted yet.",
-        back: "Take what was proposed",
+        back: "Restore the proposal",
         texts: "Instructions, one per line",
         textsHelp: "The first one becomes the instruction, those below further phrasings; training draws one each time.",
         before: "Caption of the source",

@@ -10,7 +10,7 @@ export class Form {
     constructor(hooks) {
         this.hooks = hooks;
         this.element = make("form", { className: "ace-form", onsubmit: (event) => event.preventDefault() });
-        this.labels = new LabelPanel({ decide: hooks.decide, leave: () => hooks.leave() });
+        this.labels = new LabelPanel({ dataset: hooks.dataset, decide: hooks.decide, leave: () => hooks.leave() });
         this.item = null;
         this.busy = 0; // changes under way
     }
@@ -19,7 +19,7 @@ export class Form {
         const same = this.isOf(item);
         if (same && this.busy) return; // what the change answers is shown next
         if (same && this.isChanged && this.item.version !== item.version) return this.tellStale(item);
-        if (same && this.isWriting) return;
+        if (same && this.isWriting && this.item.version === item.version) return;
         this.build(item);
     }
 
@@ -31,13 +31,16 @@ export class Form {
     // sent: what has just been saved, by the name of its field. What else was typed for the same pair stays.
     build(item, sent = new Map()) {
         const same = this.isOf(item);
-        const typed = same ? this.fields.filter((field) => field.value !== this.first?.get(field) && field.value !== sent.get(field.ariaLabel)) : [];
+        const isTyped = (field) => field.value !== this.first?.get(field) && field.value !== sent.get(field.ariaLabel);
+        const isMeant = (field) => this.labels.item || !field.closest(".ace-proposed"); // after a decision they wait as a draft
+        const typed = same ? this.fields.filter((field) => isTyped(field) && isMeant(field)) : [];
         if (!same) this.labels.leave();
         const inside = this.element.contains(document.activeElement);
         const writing = inside ? document.activeElement : null;
         const summaries = () => [...this.element.querySelectorAll("details > summary")];
         const opened = same ? summaries().filter((one) => one.parentElement.open).map((one) => one.textContent) : [];
         this.item = item;
+        this.element.inert = false;
         this.element.replaceChildren(...(item.number === undefined ? this.pairParts(item) : rejectedParts(item)));
         const { fields } = this;
         this.first = new Map(fields.map((field) => [field, field.value]));
@@ -66,6 +69,7 @@ export class Form {
         this.labels.leave();
         this.drop();
         this.item = null; // what comes next is shown anew, also if it is the same pair
+        this.element.inert = true; // until then
     }
 
     // What is written is not wanted any more.

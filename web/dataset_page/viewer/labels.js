@@ -3,7 +3,7 @@ import { button, isComposing, make } from "../../shared/dom.js";
 import { texts } from "../texts/texts.js";
 
 export class LabelPanel {
-    // hooks: decide(item, action, words), leave()
+    // hooks: dataset(), decide(item, action, words), leave()
     constructor(hooks) {
         this.hooks = hooks;
         this.item = null;
@@ -17,15 +17,15 @@ export class LabelPanel {
         if (!label?.texts) return [];
         if (!label.waits) return label.reason ? [this.unlabelled(label)] : [];
         this.item = item;
-        this.left = null;
         const words = texts().labels;
         const proposed = label.words;
         this.first = proposed.texts.join("\n");
         this.texts = this.field("textarea", words.texts, this.first, { rows: Math.min(12, 2 * proposed.texts.length + 1), title: words.textsHelp });
         this.before = this.field("input", words.before, proposed.source_caption);
         this.after = this.field("input", words.after, proposed.target_caption);
-        const draft = this.drafts.get(item.id);
-        const isKept = draft?.proposed === this.first; // else other words have been proposed since
+        this.place = JSON.stringify([this.hooks.dataset(), item.id]); // the same pair may be in two datasets
+        const draft = this.drafts.get(this.place);
+        const isKept = draft?.proposed === JSON.stringify(proposed); // else other words have been proposed since
         if (isKept) this.fill(draft);
         const labelled = (text, input) => make("label", { className: "ace-field" }, make("span", {}, text), input);
         return [
@@ -53,6 +53,7 @@ export class LabelPanel {
     kept() {
         const words = texts().labels;
         const back = () => {
+            this.drafts.delete(this.place);
             this.reset();
             note.remove();
             this.texts.focus();
@@ -131,11 +132,12 @@ export class LabelPanel {
     leave() {
         if (!this.item) return;
         const { value: texts } = this.texts;
-        const draft = { proposed: this.first, texts, before: this.before.value, after: this.after.value };
-        if (this.isChanged && texts.trim()) this.drafts.set(this.item.id, draft);
-        else if (this.left !== this.item) this.drafts.delete(this.item.id);
-        this.left = this.item; // by now it only waits for the next one
+        const proposed = JSON.stringify(this.item.label.words);
+        const draft = { proposed, texts, before: this.before.value, after: this.after.value };
+        if (this.isChanged && texts.trim()) this.drafts.set(this.place, draft);
+        else this.drafts.delete(this.place);
         this.reset();
+        this.item = null; // no key is meant for it any more
     }
 
     reset() {
@@ -168,7 +170,6 @@ export class LabelPanel {
         const { item } = this;
         if (!item) return null;
         this.leave(); // what cannot be decided, or is taken back, is as it was written
-        this.item = null;
         return this.hooks.decide(item, action, words);
     }
 }

@@ -1,7 +1,6 @@
 // One pair at full size, over the whole window.
-import { iconButton, isTyping, make } from "../../shared/dom.js";
+import { iconButton, isTyping, keyList, make } from "../../shared/dom.js";
 import { Form } from "./form.js";
-import { keyList } from "../list/keys.js";
 import { itemKey, pictureAddress, server, thumbnailAddress } from "../server.js";
 import { errorText, texts } from "../texts/texts.js";
 import { Wipe } from "../../shared/wipe.js";
@@ -30,7 +29,7 @@ export class Viewer {
         this.position = make("span", { className: "ace-position" });
         this.notice = make("div", { className: "ace-note", hidden: true });
         this.strip = make("div", { className: "ace-strip" });
-        this.help = keyList();
+        this.help = keyList(words.keys);
         this.element = make(
             "dialog",
             { className: "ace-viewer", tabIndex: -1, ariaLabel: words.title },
@@ -113,10 +112,11 @@ export class Viewer {
         if (!(await this.form.submit())) return;
         const { page } = this;
         this.element.focus();
-        if (page.cursor + step < 0 || page.cursor + step >= page.source.total) return;
+        const to = Math.max(0, Math.min(page.cursor + step, page.source.total - 1));
+        if (to === page.cursor && this.form.isOf(page.source.get(to))) return; // there is no other one
         this.form.leave();
         if (!this.notice.classList.contains("ace-bad")) page.tell(""); // it was about the pair that is left
-        page.moveTo(page.cursor + step);
+        page.moveTo(to);
         await this.update();
     }
 
