@@ -178,9 +178,10 @@ export class ChatPanel {
 
     showView(view) {
         this.view = view;
-        if (view === "list") this.list.load().then(() => this.list.search.focus());
+        if (view === "list") this.list.load();
         if (view === "settings") this.openSettings();
         this.draw();
+        if (view === "list") this.list.search.focus(); // at once: later, somebody may be elsewhere in the list
         if (view === "talk") this.thread.toEnd();
     }
 
