@@ -50,6 +50,17 @@ def open_first(page: Page) -> str:
     return shown(page)
 
 
+def until_another(page: Page, pair: str) -> None:
+    """Waits until a pair other than this one is shown, and nothing more is on its way."""
+    until(lambda: shown(page) not in (pair, None) and page.comfy.rest() is None, "no other pair is shown")
+
+
+def until_weight(page: Page, dataset: Dataset, pair: str, weight: float) -> None:
+    """Waits until a pair has this weight on disk, and the page has done with it."""
+    until(lambda: dataset.row(pair).weight == weight, f"the weight did not become {weight}")
+    page.comfy.rest()
+
+
 def show_proposed(page: Page) -> None:
     page.grid.focus()
     page.press("4")
@@ -184,21 +195,18 @@ def test_a_corrected_text_waits_while_other_pairs_are_looked_at(open_page, comfy
     texts.fill("{image} by hand")
     page.press("Escape")  # leaves the field
     page.press("ArrowRight")
-    until(lambda: shown(page) not in (pair, None) and page.comfy.rest() is None, "the next pair is not shown")
+    until_another(page, pair)
     assert texts.input_value() not in ("{image} by hand", "")
     page.press("ArrowLeft")
     until(lambda: is_whole(page, pair), "the pair is not shown again")
     assert texts.input_value() == "{image} by hand"
     page.comfy.screenshot("proposed-draft")
     page.press("+")
-    until(lambda: labelled.row(pair).weight == 1.25, "it does not weigh more")
-    page.comfy.rest()
+    until_weight(page, labelled, pair, 1.25)
     page.page.locator(".ace-viewer .pi-undo").click()
-    until(lambda: labelled.row(pair).weight == 1, "it was not undone")
-    page.comfy.rest()
+    until_weight(page, labelled, pair, 1)
     page.press("+")
-    until(lambda: labelled.row(pair).weight == 1.25, "what was undone is not known beside the text")
-    page.comfy.rest()
+    until_weight(page, labelled, pair, 1.25)
     assert texts.input_value() == "{image} by hand"
     page.press("Escape")
     page.page.wait_for_selector(".ace-viewer[open]", state="detached")
@@ -224,7 +232,7 @@ def test_a_text_about_a_pair_that_others_decide_on_holds_nobody(open_page, comfy
     until(lambda: len(page.cells()) == 2 and page.comfy.rest() is None, "the list does not know")
     assert is_whole(page, pair) and page.page.locator(TEXTS).input_value() == "{image} by hand"
     page.press("Escape", "ArrowLeft")
-    until(lambda: shown(page) not in (pair, None) and page.comfy.rest() is None, "the other pair is not shown")
+    until_another(page, pair)
     assert is_whole(page, page.cells()[0]) and "by hand" not in page.page.locator(TEXTS).input_value()
     assert page.errors() == []
 
@@ -241,14 +249,13 @@ def test_keys_and_undo_are_at_hand_over_an_open_pair(open_page, comfy, labelled)
     until(lambda: labelled.row(pair).weight == 1.25, "it does not weigh more")
     page.told("Saved")
     page.page.locator(".ace-viewer .pi-undo").click()
-    until(lambda: labelled.row(pair).weight == 1, "it was not undone")
-    page.comfy.rest()
+    until_weight(page, labelled, pair, 1)
     page.press("x")
     assert [page.page.locator(f".ace-label-{side}").is_visible() for side in ("before", "after")] == [False, True]
     page.press("x")
     assert [page.page.locator(f".ace-label-{side}").is_visible() for side in ("before", "after")] == [True, False]
     page.press("n")
-    until(lambda: shown(page) not in (pair, None) and page.comfy.rest() is None, "the next pair is not shown")
+    until_another(page, pair)
     assert page.page.locator(".ace-viewer .ace-bar .ace-note").is_hidden(), "what was said was about another pair"
     page.press("Escape", "?")
     page.page.locator(".ace-page > .ace-keys").wait_for()
