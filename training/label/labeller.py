@@ -40,6 +40,7 @@ from .settings import LabelSettings, Shown
 
 Found = TypeVar("Found")
 _UNREAD = "the answer could not be read, even asked twice"
+_ALL_REJECTED = "a person rejected all that the templates have"
 _TOO_LONG = 2000  # characters; longer is no instruction
 
 
@@ -291,7 +292,7 @@ class Labeller:
         caption = self._caption(work, shown) if self.backend is not None and task.captioned else ""
         work.texts += template_texts(task, caption, self.settings, set(map(comparable, work.rejected)))
         if not work.texts:
-            raise _NoLabel("words: a person rejected all that the templates have")
+            raise _NoLabel(f"words: {_ALL_REJECTED}")
         work.captions = ("", caption)
 
     def _caption(self, work: _Work, shown: Shown) -> str:

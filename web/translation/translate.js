@@ -16,6 +16,9 @@ function compile([english, chinese]) {
     return { pattern: new RegExp(`^${source}$`), chinese, begins: Boolean(first), said: english.replaceAll("{}", "").length };
 }
 
+// What stands in quotes is a name, or somebody's own words.
+const inGap = (text) => (/^(["']).*\1$/s.test(text) ? text : translate(text));
+
 let compiled = null;
 
 // begins: among those that begin with words of their own (true) or with a gap (false).
@@ -23,7 +26,7 @@ function matching(text, begins) {
     compiled ??= Object.entries(sentences).map(compile).sort((a, b) => b.said - a.said); // what says more comes first
     for (const { pattern, chinese } of compiled.filter((one) => one.begins === begins)) {
         const found = text.match(pattern);
-        if (found) return chinese.replace(/\{#?(\d+)\}/g, (_, index) => translate(found[Number(index) + 1]));
+        if (found) return chinese.replace(/\{#?(\d+)\}/g, (_, index) => inGap(found[Number(index) + 1]));
     }
     return null;
 }

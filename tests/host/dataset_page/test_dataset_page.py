@@ -315,7 +315,29 @@ def test_the_page_speaks_chinese(open_page, comfy, photographs):
     page = Page(open_page(comfy, locale="zh-CN"), photographs)
     assert "已拒绝" in page.page.locator(".ace-tabs").inner_text()
     page.comfy.screenshot("datasets-chinese")
+    page.grid.focus()
+    page.press("2")
+    page.page.wait_for_function("() => document.querySelectorAll('.ace-rejected').length === 2")
+    page.press("End", "Enter")
+    why = page.page.locator(".ace-viewer[open] .ace-reason + .ace-detail")
+    why.wait_for()
+    assert why.inner_text().startswith("结果与源图相同（平均差 0.00 级，至少需要 1")
+    page.comfy.screenshot("datasets-rejected-chinese")
     assert page.errors() == []
+
+
+def test_why_no_text_was_proposed_is_said_in_chinese(open_page, comfy):
+    page = open_page(comfy, locale="zh-CN")
+    said = """async ([reason, dropped]) => {
+        const texts = await import("/extensions/ace-edit/dataset_page/texts/texts.js");
+        return [texts.labelReason(reason), texts.labelReason("nothing changed that can be seen"), texts.droppedReason(dropped)];
+    }"""
+    reason = "presence en: 'a red hat and a dog' is not seen in the result"
+    assert page.page.evaluate(said, [reason, "it does not name {image1}"]) == [
+        "是否可见 en: 结果中没有看到 'a red hat and a dog'",
+        "看不出任何变化",
+        "它没有提到 {image1}",
+    ]
 
 
 @pytest.mark.parametrize("palette", ["dark", "light"])

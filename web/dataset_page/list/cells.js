@@ -45,7 +45,7 @@ export function fillCell(cell, index, item, { dataset, selected, current, settle
     element.classList.toggle("ace-weightless", item?.weight === 0);
     element.dataset.pair = item ? itemKey(item) : "";
     cell.words.textContent = item?.instruction ?? "";
-    element.title = item ? [item.instruction, item.reason].filter(Boolean).join("\n") : "";
+    element.title = item ? [item.instruction, item.reason && reasonTexts(item).long].filter(Boolean).join("\n") : "";
     cell.marks.replaceChildren(...(item ? marks(item) : []));
 }
 

@@ -115,6 +115,7 @@ export const english = {
         others: "In another language (not written with these)",
         without: "No text was proposed, because",
         pixels: "told from the pixels",
+        checks: {}, // as the server calls them
     },
     errors: { away: () => "ComfyUI does not answer. Is it still running?" },
     keys: [

@@ -1,5 +1,6 @@
 // The page's words in the artist's language.
 import { inLanguage } from "../../shared/page.js";
+import { translate } from "../../translation/translate.js";
 import { chinese } from "./chinese.js";
 import { english } from "./english.js";
 
@@ -13,8 +14,25 @@ export function errorText(error) {
     return known ? known(error.message) : error.message;
 }
 
-// Why a pair was rejected: the kind in the artist's language, the numbers as the check said them.
+const said = (text) => (texts() === chinese ? translate(text) : text);
+
+// What a check of proposed texts is called; it may be made for each language.
+export function checkName(name) {
+    const [kind, ...more] = name.split(" ");
+    return [texts().labels.checks[kind] ?? kind, ...more].join(" ");
+}
+
+// Why no text was proposed: what the check said, which comes first where it was one.
+export function labelReason(reason) {
+    const [, check, why] = reason.match(/^([a-z]+(?: \w+)?): (.*)$/s) ?? [];
+    return check ? `${checkName(check)}: ${said(why)}` : said(reason);
+}
+
+// Why a proposed text was dropped.
+export const droppedReason = said;
+
+// Why a pair was rejected: the kind of reason, and what the check said.
 export function reasonTexts(item) {
     const kinds = item.checks.map((check) => texts().checks[check] ?? check.replaceAll("_", " "));
-    return { short: [...new Set(kinds)].join(" · "), long: item.reason };
+    return { short: [...new Set(kinds)].join(" · "), long: said(item.reason) };
 }

@@ -1,6 +1,6 @@
 // Texts that a model proposed for a pair: accepted, changed by hand, or rejected, each by a key.
 import { button, isComposing, make } from "../../shared/dom.js";
-import { texts } from "../texts/texts.js";
+import { checkName, droppedReason, labelReason, texts } from "../texts/texts.js";
 
 export class LabelPanel {
     // hooks: dataset(), decide(item, action, words), leave()
@@ -86,7 +86,7 @@ export class LabelPanel {
             "section",
             { className: "ace-proposed" },
             make("div", { className: "ace-title" }, words.without),
-            make("div", { className: "ace-detail" }, label.reason),
+            make("div", { className: "ace-detail" }, labelReason(label.reason)),
             this.origin(label),
         );
     }
@@ -94,10 +94,10 @@ export class LabelPanel {
     // Where the texts come from, and what was checked.
     origin(label) {
         const words = texts().labels;
-        const checks = Object.entries(label.checks).map(([name, said]) => `${said === "passed" ? "✓" : said === "not needed" ? "–" : "✗"} ${name}`);
+        const checks = Object.entries(label.checks).map(([name, said]) => `${said === "passed" ? "✓" : said === "not needed" ? "–" : "✗"} ${checkName(name)}`);
         const source = [label.model || words.pixels, label.task, ...checks].filter(Boolean).join(" · ");
         if (!label.dropped.length) return make("div", { className: "ace-detail" }, source);
-        const dropped = label.dropped.map(([text, reason]) => make("li", {}, `${text} (${reason})`));
+        const dropped = label.dropped.map(([text, reason]) => make("li", {}, `${text} (${droppedReason(reason)})`));
         return make("details", { className: "ace-detail" }, make("summary", {}, source), make("ul", {}, ...dropped));
     }
 
