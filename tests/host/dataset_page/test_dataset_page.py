@@ -329,8 +329,8 @@ def test_the_page_speaks_chinese(open_page, comfy, photographs):
 def test_why_no_text_was_proposed_is_said_in_chinese(open_page, comfy):
     page = open_page(comfy, locale="zh-CN")
     said = """async ([reason, dropped]) => {
-        const texts = await import("/extensions/ace-edit/dataset_page/texts/texts.js");
-        return [texts.labelReason(reason), texts.labelReason("nothing changed that can be seen"), texts.droppedReason(dropped)];
+        const { labelReason, droppedReason } = await import("/extensions/ace-edit/dataset_page/texts/texts.js");
+        return [labelReason(reason), labelReason("nothing changed that can be seen"), droppedReason(dropped)];
     }"""
     reason = "presence en: 'a red hat and a dog' is not seen in the result"
     assert page.page.evaluate(said, [reason, "it does not name {image1}"]) == [
