@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -71,7 +71,15 @@ class Page(Pictures):
 
     async def list(self, request: web.Request) -> web.Response:
         text = request.query.get("text", "")[:1000]
-        return web.json_response({"chats": await asyncio.to_thread(self.chats(request).list, text)})
+
+        def work() -> list[dict[str, Any]]:
+            found = self.chats(request).list(text)
+            busy = self._busy(prompt for chat in found for prompt in chat["open"])
+            for chat in found:
+                chat["busy"] = not busy.isdisjoint(chat.pop("open"))
+            return found
+
+        return web.json_response({"chats": await asyncio.to_thread(work)})
 
     async def choices(self, request: web.Request) -> web.Response:
         return web.json_response(await asyncio.to_thread(self._dependencies.choices))
@@ -156,7 +164,7 @@ class Page(Pictures):
             turn = chat.turn(request.match_info["turn"])
             if turn.answer is not None:
                 raise ChatError("This turn has its answer; retry it with another seed.")
-            if self._dependencies.states([turn.prompt])[turn.prompt].state in ("waiting", "running"):
+            if self._busy([turn.prompt]):
                 raise ChatError("This turn is in the queue.")
             chat = chat.with_changed(turn.id, prompt=str(uuid.uuid4()), ended=None, message="")
             return chat, chat.turn(turn.id)
@@ -230,12 +238,17 @@ class Page(Pictures):
             for file in filter(None, (picture.file, picture.mask)):
                 picture_path(folder, file)
 
+    def _busy(self, prompts: Iterable[str]) -> set[str]:
+        """Those that are in the queue."""
+        states = self._dependencies.states(list(prompts))
+        return {prompt for prompt, state in states.items() if state.state in ("waiting", "running")}
+
     def _check_parent(self, chat: Chat, parent: str | None) -> None:
         """Raises ChatError: the turn to go on from has no answer yet, but will have; another would be edited in its place."""
         turn = None if parent is None else chat.turn(parent)
         if turn is None or turn.answer is not None:
             return
-        if self._dependencies.states([turn.prompt])[turn.prompt].state in ("waiting", "running"):
+        if self._busy([turn.prompt]):
             raise ChatError(f"Turn {turn.number} has no answer yet. Send this when it has.")
 
     async def _change(self, request: web.Request, work: Callable[[Chat], Chat]) -> Chat:

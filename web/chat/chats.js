@@ -61,12 +61,14 @@ export class ChatList {
         const words = texts();
         const when = new Date(chat.changed * 1000).toLocaleString(language(), { dateStyle: "medium", timeStyle: "short" });
         const picture = chat.picture ? make("img", { src: smallAddress(chat.id, chat.picture), alt: "", loading: "lazy" }) : make("span", {});
+        const sign = { className: "ace-chat-busy pi pi-spin pi-spinner", role: "img", title: words.busy, ariaLabel: words.busy };
+        const busy = chat.busy ? make("i", sign) : null;
         const ariaCurrent = chat.id === openedChat() ? "true" : null;
         const open = make(
             "button",
             { type: "button", className: "ace-chat-open", ariaCurrent, onclick: () => this.acts.open(chat.id) },
             picture,
-            make("span", {}, make("b", {}, chat.title || words.untitled), make("small", {}, `${words.turns(chat.turns)} · ${when}`)),
+            make("span", {}, make("b", {}, chat.title || words.untitled), make("small", {}, busy, `${words.turns(chat.turns)} · ${when}`)),
         );
         const button = (icon, title, work) =>
             make("button", {

@@ -382,6 +382,7 @@ export class ChatPanel {
 
     // The queue is another: turns that other windows began run now, or what waited is gone.
     moved() {
+        if (this.view === "list") this.list.load();
         const isOpen = ({ answer, state }) => (answer ? answer.seconds === null : !["failed", "stopped"].includes(state));
         if (this.chat?.turns.some(isOpen)) this.attempt(() => this.refresh(this.chat.id));
     }

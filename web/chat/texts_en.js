@@ -16,6 +16,7 @@ export const english = {
     exported: (folder) => `Exported to ${folder}`,
     deleted: (...titles) => `${titles.map((title) => `“${title}”`).join(", ")} ${titles.length > 1 ? "are" : "is"} deleted.`,
     untitled: "New conversation",
+    busy: "A turn is under way",
     searchChats: "Search titles and instructions",
     noChats: "No conversation yet. Begin one: drop a picture here, or type what you want to see.",
     noneFound: "No conversation has these words.",

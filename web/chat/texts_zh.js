@@ -14,6 +14,7 @@ export const chinese = {
     exported: (folder) => `已导出到 ${folder}`,
     deleted: (...titles) => `${titles.map((title) => `“${title}”`).join("、")}已删除。`,
     untitled: "新对话",
+    busy: "有一轮正在进行",
     searchChats: "搜索标题和指令",
     noChats: "还没有对话。把图像拖到这里，或写下想看到的内容，即可开始。",
     noneFound: "没有对话包含这些词。",

@@ -95,6 +95,9 @@ class Chats:
 
         Args:
             text: words, in the title or in instructions, in any order; upper and lower case are the same.
+
+        Returns:
+            "open" are the prompts of which nobody has noted an end yet.
         """
         words = text.casefold().split()
         found = [chat for chat in self if _has(chat, words)]
@@ -156,4 +159,5 @@ def _summary(chat: Chat) -> dict[str, Any]:
         "changed": chat.changed,
         "turns": len(chat.turns),
         "picture": last,
+        "open": [turn.prompt for turn in chat.turns if turn.answer is None and turn.ended is None],
     }

@@ -235,6 +235,21 @@ def test_each_window_keeps_its_own_conversation_and_what_was_written_in_it(page,
     assert all("404" in error and error.count(f"/ace/chats/{mine}'") == 1 for error in page.errors())
 
 
+def test_the_list_shows_where_a_turn_is_under_way(page, comfy):
+    page.use(steps=UNENDING)
+    begin(page, "blur it")
+    page.page.wait_for_function(_SAMPLES)
+    busy = page.chat.id
+    page.page.locator(".ace-chat .pi-plus").click()  # another conversation meanwhile
+    page.page.locator(".ace-chat .pi-list").click()
+    row = page.page.locator(f"[data-chat='{busy}']")
+    row.get_by_role("img", name="A turn is under way").wait_for()
+    page.comfy.screenshot("chat-list-busy")
+    comfy.interrupt()
+    row.get_by_role("img", name="A turn is under way").wait_for(state="hidden")
+    assert row.locator(".ace-chat-open").is_visible() and page.errors() == []
+
+
 def test_two_windows_choose_different_settings_and_both_stay(page, open_page):
     other = open_beside(open_page, page)
     for window in (page, other):

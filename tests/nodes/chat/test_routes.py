@@ -203,6 +203,26 @@ def test_hostile_addresses_lead_nowhere(house, path):
     run(house, work)
 
 
+def test_the_list_says_in_which_conversations_a_turn_is_under_way(house):
+    async def work(page: Client):
+        chats = [await page.post("", {"settings": SETTINGS.model_dump(mode="json")}) for _ in range(2)]
+        told = await page.post(f"/{chats[0]['id']}/turns", {"ask": {"parts": ["a cat"]}})
+
+        async def busy() -> set[str]:
+            listed = (await page.get(""))["chats"]
+            assert len(listed) == 2 and all("open" not in one for one in listed)
+            return {one["id"] for one in listed if one["busy"]}
+
+        assert await busy() == set(), "nobody has put it into the queue yet"
+        for state in ("waiting", "running"):
+            house.queue[told["prompt_id"]] = PromptState(state)
+            assert await busy() == {chats[0]["id"]}
+        answer(house, told, 1)
+        assert await busy() == set()
+
+    run(house, work)
+
+
 def test_a_turn_waits_for_the_one_before_and_an_old_sheet_has_its_own_settings(house):
     async def work(page: Client):
         chat = await page.post("", {"settings": SETTINGS.model_dump(mode="json")})
