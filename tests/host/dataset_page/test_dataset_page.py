@@ -110,6 +110,8 @@ def test_pairs_are_looked_at_and_changed_by_keys(open_page, comfy, photographs, 
     page.press("Enter")
     page.page.wait_for_selector(".ace-viewer[open] .ace-after")
     page.page.wait_for_function("() => document.querySelector('.ace-after').naturalWidth > 400")
+    # As the instruction names them.
+    assert page.page.locator(".ace-viewer .ace-strip .ace-choice").all_inner_texts() == ["source", "{image1}"]
     page.press(",", ",")
     assert page.page.evaluate("() => document.querySelector('.ace-edge').style.left") == "40%"
     page.comfy.screenshot(f"datasets-viewer-{name}")

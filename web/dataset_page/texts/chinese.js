@@ -56,8 +56,8 @@ export const chinese = {
     result: "结果",
     picture: (name) => {
         const number = Number(name.split("_")[1] ?? 1);
-        if (name.startsWith("mask")) return number === 1 ? "遮罩" : `遮罩 ${number}`;
-        return number === 1 ? "源图" : `图片 ${number}`;
+        if (name.startsWith("mask")) return number === 1 ? "遮罩" : `{image${number - 1}} 的遮罩`;
+        return number === 1 ? "源图" : `{image${number - 1}}`;
     },
     sizesDiffer: "源图尺寸不同，这里被拉伸显示。",
     wipe: "拖动，或按 , 和 . 移动源图与结果的分界线",

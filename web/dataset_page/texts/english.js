@@ -59,8 +59,8 @@ export const english = {
     result: "result",
     picture: (name) => {
         const number = Number(name.split("_")[1] ?? 1);
-        if (name.startsWith("mask")) return number === 1 ? "mask" : `mask ${number}`;
-        return number === 1 ? "source" : `picture ${number}`;
+        if (name.startsWith("mask")) return number === 1 ? "mask" : `mask of {image${number - 1}}`;
+        return number === 1 ? "source" : `{image${number - 1}}`;
     },
     sizesDiffer: "The source has another size; it is stretched here.",
     wipe: "Drag, or press , and . to move the edge between source and result",
