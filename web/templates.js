@@ -17,12 +17,20 @@ if (listTemplates) {
 
 const MARK = "ace_readable"; // in files of the pack; what an artist saves has the artist's view instead
 const LEAST_SCALE = 0.6; // below 0.57 the front end leaves words out
-const CORNER = [100, 110], MARGIN = 30; // pixels, clear of the side bar and the tabs
+const CORNER = [100, 110], MARGIN = 30; // pixels, clear of the bar of icons and the tabs
 // The front end's own view comes a moment after the graph, on a busy machine later, and Nodes 2.0 measures nodes after that.
 const EVERY_MS = 400, TIMES = 8;
 const BY_HAND = ["pointerdown", "wheel", "keydown"];
 let marked = false;
 let timer = null;
+
+// Of the canvas, in its pixels: left and top, right and bottom. It goes on under open panels at the sides.
+function freePart(canvas) {
+    const whole = canvas.getBoundingClientRect();
+    const between = document.querySelector(".graph-canvas-panel")?.getBoundingClientRect() ?? whole;
+    const left = Math.max(CORNER[0], between.left - whole.left + MARGIN);
+    return [[left, CORNER[1]], [Math.min(whole.width, between.right - whole.left) - MARGIN, whole.height - MARGIN]];
+}
 
 function makeReadable() {
     const { canvas, ds } = app.canvas;
@@ -30,10 +38,10 @@ function makeReadable() {
     if (!nodes.length) return;
     const corner = [Math.min(...nodes.map(({ pos }) => pos[0])), Math.min(...nodes.map(({ pos }) => pos[1] - LiteGraph.NODE_TITLE_HEIGHT))];
     const far = [0, 1].map((side) => Math.max(...nodes.map(({ pos, size }) => pos[side] + size[side])));
-    const room = [canvas.clientWidth, canvas.clientHeight].map((length, side) => length - CORNER[side] - MARGIN);
-    const fitting = Math.min(...room.map((length, side) => length / (far[side] - corner[side])));
+    const [start, end] = freePart(canvas);
+    const fitting = Math.min(...[0, 1].map((side) => (end[side] - start[side]) / (far[side] - corner[side])));
     ds.scale = Math.min(1, Math.max(LEAST_SCALE, fitting));
-    ds.offset = [0, 1].map((side) => CORNER[side] / ds.scale - corner[side]);
+    ds.offset = [0, 1].map((side) => start[side] / ds.scale - corner[side]);
     app.canvas.setDirty(true, true);
 }
 

@@ -14,6 +14,11 @@ from host.chat.chat_page import ChatPage, save_photo, until
 from PIL import Image
 
 pytestmark = pytest.mark.timeout(1800)  # a conversation of ten rounds takes long on a busy machine
+# The first node of the graph, wherever the front end's canvas goes on under the sidebar.
+_BEGINS_BESIDE_THE_CHAT = """() => {
+    const { ds, canvas } = app.canvas, { right } = document.querySelector(".ace-chat").getBoundingClientRect();
+    const left = Math.min(...app.graph.nodes.map(({ pos }) => pos[0]));
+    return canvas.getBoundingClientRect().left + (left + ds.offset[0]) * ds.scale > right }"""
 
 
 @pytest.fixture
@@ -162,6 +167,7 @@ def test_the_opened_workflow_gives_the_same_picture(chat, tmp_path, branch):
     assert len(page.chat.rounds(turn)) == 2
     page.act("Open the whole branch as workflow" if branch else "Open as workflow")
     page.page.wait_for_function("() => app.graph.nodes.some(node => node.type === 'ACEChatAnswer')")
+    page.page.wait_for_function(_BEGINS_BESIDE_THE_CHAT)
     page.comfy.settle()
     page.comfy.screenshot(f"chat-workflow-{'branch' if branch else 'turn'}")
     assert (page.comfy.red_nodes(), page.comfy.missing_node_types()) == ([], [])
