@@ -238,7 +238,7 @@ class LoadBundleNode(Node):
             raise ValueError(f"there is no folder {name} in {root} any more; refresh the page and choose again")
         if not allowed:
             raise ValueError(
-                f"{name} is not on this machine. Switch “download” on to fetch it, or place it by hand: "
+                f"{name} is not on this machine. Set “download” to “if missing” to fetch it, or place it by hand: "
                 f"{manual_download_instructions(PUBLISHED_MODELS[name], root / name)}"
             )
         from ..ace.bundles.download import download

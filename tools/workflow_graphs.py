@@ -219,7 +219,7 @@ def ksampler() -> Graph:
 _OWN = "\n\nChoose your own picture in **Load Image**."
 _SWAP = (
     "\n\nThe model is **ace-tiny**, which comes with the pack and runs anywhere. For real work choose *ACE-0.6B-512px* in "
-    "**Load Bundle**, with *download* switched on the first time."
+    "**Load Bundle**, with *download* set to *if missing* the first time."
 )
 _STEPS = (
     "1. Press **Run**: *Sweep* runs the graph over {folders} and keeps a pair of each.\n"

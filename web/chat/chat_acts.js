@@ -13,8 +13,10 @@ export function chatActs(panel) {
             attempt(async () => {
                 const restored = await Promise.all(chats.map(({ id }) => server.restore(id)));
                 panel.tell("");
-                if (panel.view === "list") await panel.list.load();
-                else panel.take(restored.at(-1), true);
+                const opened = restored[chats.findIndex(({ wasOpen }) => wasOpen)];
+                if (panel.view !== "list") return panel.take(opened ?? restored.at(-1), true);
+                if (opened && !panel.chat) panel.take(opened, true);
+                await panel.list.load(restored.at(-1).id);
             });
         return [texts().undo, restore, chats];
     }
@@ -30,7 +32,7 @@ export function chatActs(panel) {
             throw error;
         }
         const [, , earlier = []] = panel.notice.act ?? []; // while the notice stands, it takes all of them back
-        const chats = [...earlier.filter(({ id }) => id !== chat.id), chat];
+        const chats = [...earlier.filter(({ id }) => id !== chat.id), { ...chat, wasOpen }];
         const titles = chats.map(({ title }) => title || texts().untitled);
         panel.tell(texts().deleted(...titles), false, restoring(...chats));
         await panel.list.load();

@@ -24,11 +24,14 @@ export class ChatList {
         this.element.addEventListener("keydown", (event) => this.key(event));
     }
 
-    async load() {
+    // focused: the conversation that has the keys then, unless somebody has used them meanwhile.
+    async load(focused = null) {
         const asked = (this.asked = this.search.value);
         try {
             const chats = await server.list(asked);
             if (asked === this.asked) this.show(chats);
+            const isIdle = document.activeElement === this.search && this.search.value === asked;
+            if (focused && isIdle) this.entries.get(focused)?.element.querySelector(".ace-chat-open")?.focus();
         } catch (error) {
             this.acts.fail(error);
         }

@@ -216,8 +216,9 @@ export class ChatPanel {
         else this.composer.field.focus();
     }
 
+    // Of a notice whose button was pressed, the button goes, too.
     tell(...given) {
-        this.notice.tell(...given);
+        keepFocus(this.element, () => this.notice.tell(...given), () => this.rescueFocus(false));
     }
 
     fail(...given) {
@@ -313,7 +314,7 @@ export class ChatPanel {
             return server.ask(id, ask, parent);
         });
         if (!told) return { lost: id };
-        this.notice.forgive(said);
+        this.notice.pass(said);
         await this.attempt(() => this.begin(told));
         return {};
     }

@@ -47,7 +47,7 @@ export const english = {
     rewriteOlder: "(Rewords what you had written when you asked; using it replaces what you have typed since.)",
     cancel: "Cancel",
     cancelEdit: "Stop editing; what was being written before comes back",
-    editing: (number) => `#${number} is asked again, beside it.`,
+    editing: (number) => `You are editing #${number}. Its new answer will stand beside the old one.`,
     notYet: (number) => `#${number} is not there yet. Send this when it is: it goes on from there.`,
     sending: "The turn before is on its way.",
     opens: "The conversation is being opened.",
@@ -150,7 +150,7 @@ export const english = {
     width: "Width",
     height: "Height",
     keepDetail: "Keep detail (0 … 2)",
-    noModel: "There is no ACE model on this machine yet. Put one into models/ace, or run a Load Bundle node with “download” on.",
+    noModel: "There is no ACE model on this machine yet. Put one into models/ace, or run a Load Bundle node with “download” set to “if missing”.",
     notInstalled: "not on this machine",
     dragHint: "Drag it onto the canvas for a Load Image node",
     keys: [

@@ -105,6 +105,7 @@ export class DatasetPage {
         this.ask();
         await this.attempt(async () => {
             this.state = name === null ? null : await server.state(name);
+            if (this.toolbar.query.show === "proposed" && !this.state?.proposed) this.toolbar.set({ show: "kept" });
             this.showState();
         });
     }
@@ -342,7 +343,9 @@ export class DatasetPage {
         if (items.length && this.toolbar.query.show === "deleted") await this.attempt(() => this.actions.restore(items));
     }
 
+    // What is written of the pair that is looked at, and not saved yet, is the last thing that was done.
     async undo() {
+        if (this.viewer.isOpen && this.viewer.form.isChanged) return this.viewer.form.dropWords();
         await this.attempt(() => this.actions.undo());
     }
 
@@ -360,12 +363,20 @@ export class DatasetPage {
         if (opensPages(event) && !isTyping(event.target)) return;
         event.stopPropagation(); // ComfyUI would take Delete and others for its graph
         if (isTyping(event.target)) {
-            if (event.key === "Escape" && !isComposing(event) && event.target === this.toolbar.search) this.grid.element.focus();
+            if (event.target === this.toolbar.search && !isComposing(event)) this.searchKey(event);
             return;
         }
         if (event.target.closest("button") && (event.key === "Enter" || event.key === " ")) return;
         if (cursorKey(this, event)) event.preventDefault();
         else this.changeByKey(event);
+    }
+
+    // Both lead to what was found, or with Escape to everything. The browser would empty the field and tell nobody.
+    searchKey(event) {
+        if (event.key !== "Escape" && event.key !== "Enter") return;
+        event.preventDefault();
+        this.grid.element.focus();
+        this.toolbar.searchFor(event.key === "Enter" ? this.toolbar.search.value : "");
     }
 
     // Keys that work on pairs in the list as in the viewer.

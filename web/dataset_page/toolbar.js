@@ -18,7 +18,7 @@ export class Toolbar {
             ariaLabel: words.search,
             oninput: () => {
                 clearTimeout(this.timer);
-                this.timer = setTimeout(() => this.set({ text: this.search.value.trim() }), TYPING);
+                this.timer = setTimeout(() => this.searchFor(this.search.value), TYPING);
             },
         });
         const splits = [["", words.splits.all], ...["train", "validation"].map((key) => [key, words.splits[key]])];
@@ -49,6 +49,12 @@ export class Toolbar {
         );
         for (const select of this.element.querySelectorAll("select")) select.classList.add("ace-input");
         this.showTab();
+    }
+
+    searchFor(words) {
+        clearTimeout(this.timer);
+        const text = words.trim();
+        if (text !== this.query.text || this.search.value !== words) this.set({ text });
     }
 
     set(changes) {

@@ -363,7 +363,7 @@ export const sentences = {
     "there is no text encoder yet. Put t5xxl_fp16.safetensors or another t5xxl file into {}, then refresh (R)":
         "还没有文本编码器。请把 t5xxl_fp16.safetensors 或其他 t5xxl 文件放入 {0}，然后刷新（R）",
     "there is no ACE model yet. {}": "还没有 ACE 模型。{0}",
-    "{} is not on this machine. Switch “download” on to fetch it, or place it by hand: {}": "这台机器上没有 {0}。请打开“下载”，或手动放置：{1}",
+    "{} is not on this machine. Set “download” to “if missing” to fetch it, or place it by hand: {}": "这台机器上没有 {0}。请把“下载”设为“缺失时”，或手动放置：{1}",
     "this MODEL is a {}, not an ACE model; load one with “ACE Edit: Load Model”": "这个 MODEL 是 {0}，不是 ACE 模型；请用“ACE Edit：加载模型”加载",
     "this CLIP is a {} without a T5; ACE reads T5 v1.1 XXL: load a t5xxl file with “ACE Edit: Load Text Encoder” or core's CLIPLoader (type pixart)":
         "这个 CLIP 是不含 T5 的 {0}；ACE 使用 T5 v1.1 XXL：请用“ACE Edit：加载文本编码器”或核心的 CLIPLoader（类型 pixart）加载 t5xxl 文件",

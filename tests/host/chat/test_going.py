@@ -30,7 +30,7 @@ def edit_and_cancel(page: ChatPage, chat: Chat, files: list[str]) -> None:
     """The first turn, that keys are about; nobody goes anywhere."""
     keys = page.page.keyboard
     keys.press("e")
-    page.page.get_by_text("#1 is asked again").wait_for()
+    page.page.get_by_text("You are editing #1").wait_for()
     page.comfy.screenshot("chat-edit")
     assert page.field.inner_text().startswith("step 0") and page.chosen() == []
     assert page.page.locator(".ace-chat-turn.ace-chat-again").get_attribute("data-turn") == chat.turns[0].id
@@ -38,7 +38,7 @@ def edit_and_cancel(page: ChatPage, chat: Chat, files: list[str]) -> None:
     assert page.chat.head == chat.head, "it is not sent yet"
     keys.press("Escape")
     keys.press("Escape")
-    page.page.get_by_text("#1 is asked again").wait_for(state="hidden")
+    page.page.get_by_text("You are editing #1").wait_for(state="hidden")
     assert page.field.inner_text() == "half a sentence" and page.chosen() == [files[-1]]
 
 

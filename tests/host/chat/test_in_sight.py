@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from host.chat.chat_page import REFUSED, ChatPage, make_long, save_photo, until
+from host.chat.chat_page import REFUSED, UNENDING, ChatPage, make_long, save_photo, until
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -11,6 +11,10 @@ _IN_SIGHT = """() => {
     const thread = document.querySelector(".ace-chat-thread").getBoundingClientRect();
     const buttons = [...document.querySelectorAll(".ace-chat-more[open] button")];
     return buttons.length > 4 && buttons.every(one => one.getBoundingClientRect().bottom <= thread.bottom + 1) }"""
+
+# An expression: pixels of the thread below what is seen.
+_BELOW = """(({ scrollTop, scrollHeight, clientHeight }) => scrollHeight - scrollTop - clientHeight)(
+    document.querySelector(".ace-chat-thread"))"""
 
 
 @pytest.fixture
@@ -67,12 +71,15 @@ def test_what_somebody_is_about_to_press_stays_while_news_come(page, comfy):
     last.locator("summary").click()
     folded = last.locator(".ace-chat-more").element_handle()
     picture = last.locator(".ace-chat-answer").element_handle()
+    retry = last.get_by_role("button", name="Retry", exact=True)
+    place = retry.bounding_box()["x"]
     timed = chat.turns[-1].model_copy(update={"answer": chat.turns[-1].answer.model_copy(update={"seconds": 12.5})})
     page.chats.change(chat.id, lambda chat: chat.changed_by(turns=(*chat.turns[:-1], timed)))
     # A second turn in its place, of somebody else's; pages are told.
     assert comfy.fetch(f"/ace/chats/{chat.id}/turns/{timed.id}/retry", "POST", json={"seed": 5}).status == 200
     last.get_by_text("1/2").wait_for()
     last.get_by_text("12.5 s").wait_for()
+    assert retry.bounding_box()["x"] == place, "what is pressed again and again has moved"
     assert folded.evaluate("one => one.isConnected && one.open"), "what was open has gone"
     assert picture.evaluate("one => one.isConnected"), "the picture was drawn anew"
     assert page.has_focus(".ace-chat-more")
@@ -98,6 +105,46 @@ def test_what_somebody_is_about_to_press_stays_while_news_come(page, comfy):
     page.page.locator(f"[data-chat='{other}']", has_text="My birds").wait_for()
     assert page.chats.read(other).title == "My birds" and page.chat.id == chat.id
     assert page.has_focus(f"[data-chat='{other}'] .ace-chat-open")
+    assert page.errors() == []
+
+
+def test_the_last_turn_stays_in_view_while_it_runs(page, comfy):
+    page.open(make_long(comfy, 5).id)
+    page.use(steps=UNENDING)
+    page.write("blur it")
+    page.page.keyboard.press("Enter")
+    page.page.wait_for_function("() => document.querySelector('.ace-chat-run progress')?.value > 1")
+    page.page.wait_for_function(f"() => ({_BELOW}) < 8")
+    comfy.interrupt()
+    page.page.get_by_text("Stopped.").wait_for()
+    assert page.page.evaluate(_BELOW) < 8 and page.errors() == []
+
+
+def test_an_earlier_turn_that_is_edited_stays_in_view(page, comfy):
+    page.open(make_long(comfy, 2).id)
+    height = 1000
+    while not 60 < page.page.evaluate(_BELOW + " + document.querySelector('.ace-chat-thread').scrollTop") < 140:
+        height -= 40  # until a little of the first turn is out of view
+        page.page.set_viewport_size({"width": 1600, "height": height})
+    page.field.press("Escape")
+    page.page.keyboard.press("ArrowUp")
+    page.page.keyboard.press("e")
+    page.page.get_by_text("You are editing #1").wait_for()
+    frames = "async () => { for (let n = 0; n < 5; n++) await new Promise(requestAnimationFrame) }"
+    page.page.evaluate(frames)
+    top, thread = (
+        page.page.locator(place).first.bounding_box()["y"] for place in (".ace-chat-turn", ".ace-chat-thread")
+    )
+    assert top >= thread, "what is edited is out of view"
+    # What was said before somebody goes on is over then.
+    page.page.locator(".ace-chat .pi-list").click()
+    page.page.locator(".ace-chat-entry .pi-download").first.click()
+    page.page.locator(".ace-chat > .ace-note:visible").wait_for()
+    page.page.locator(".ace-chat .pi-list").click()
+    page.use()
+    page.page.get_by_role("button", name="Cancel", exact=True).click()
+    page.send("and on")
+    page.page.locator(".ace-chat > .ace-note").wait_for(state="hidden")
     assert page.errors() == []
 
 

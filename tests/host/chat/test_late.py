@@ -123,6 +123,7 @@ def test_a_double_click_deletes_one_conversation_and_undo_brings_all_back(page):
     page.page.wait_for_function("() => document.querySelectorAll('.ace-chat-entry').length === 3")
     shown = page.page.evaluate("() => [...document.querySelectorAll('.ace-chat-entry')].map(one => one.dataset.chat)")
     assert sorted(shown) == sorted(chats) and page.errors() == []
+    until(lambda: page.has_focus(".ace-chat-open") and page.pump(), "the keys are not with what came back")
 
 
 def test_an_answer_that_comes_while_a_list_is_open_is_what_the_next_turn_goes_on_from(page, comfy, tmp_path):

@@ -134,6 +134,24 @@ def test_pairs_are_looked_at_and_changed_by_keys(open_page, comfy, photographs, 
     assert page.errors() == [] and page.comfy.foreign_requests == []
 
 
+def test_what_is_found_is_what_is_looked_for(open_page, comfy, photographs):
+    """Escape leads from the search to everything, Enter to what was found."""
+    page = Page(open_page(comfy), photographs)
+    search = page.page.locator(".ace-search")
+    counts = page.page.locator(".ace-counts")
+    page.grid.focus()
+    for key, left, found in (("Escape", "", "24 pairs"), ("Enter", "sepia", "6 of 24")):
+        page.press("/")
+        page.page.keyboard.type("sepia")
+        counts.get_by_text("6 of 24").wait_for()
+        page.press(key)
+        counts.get_by_text(found).wait_for()
+        assert search.input_value() == left and page.page.evaluate(
+            "() => document.activeElement.matches('.ace-scroll')"
+        )
+    assert page.errors() == []
+
+
 def test_rejected_pairs_say_why(open_page, comfy, photographs):
     page = Page(open_page(comfy), photographs)
     page.grid.focus()

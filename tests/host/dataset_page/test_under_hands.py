@@ -237,6 +237,25 @@ def test_a_text_about_a_pair_that_others_decide_on_holds_nobody(open_page, comfy
     assert page.errors() == []
 
 
+def test_escape_keeps_what_was_written_and_undo_takes_that_back_first(open_page, comfy, labelled):
+    page = Page(open_page(comfy), labelled)
+    pair = open_first(page)
+    words = page.page.get_by_role("textbox", name="Instruction", exact=True)
+    words.fill("{image} saved")
+    page.press("Control+Enter")
+    until(lambda: labelled.row(pair).instruction == "{image} saved" and page.comfy.rest() is None, "it is not saved")
+    words.fill("{image} taken back")
+    page.press("Escape")
+    assert words.input_value() == "{image} taken back"
+    page.press("Control+z")
+    assert words.input_value() == "{image} saved"
+    words.fill("{image} left")
+    page.press("Escape")
+    page.press("ArrowRight")
+    until(lambda: labelled.row(pair).instruction == "{image} left", "it is lost")
+    assert page.errors() == []
+
+
 def test_keys_and_undo_are_at_hand_over_an_open_pair(open_page, comfy, labelled):
     page = Page(open_page(comfy), labelled)
     pair = open_first(page)

@@ -73,7 +73,7 @@ def test_published_bundle_is_not_fetched_unasked(comfy):
     error = comfy.run_expect_error(g)
     assert error.node_type == "ACELoadBundle"
     assert f"{_PUBLISHED} is not on this machine" in error.message
-    assert "Switch “download” on" in error.message
+    assert "Set “download” to “if missing”" in error.message
     target = comfy.base_dir / "models" / "ace" / _PUBLISHED / "models" / "dit"
     assert f"ace_0.6b_512px.pth -> {target}" in error.message
     assert not target.parent.exists()

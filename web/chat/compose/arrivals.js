@@ -45,7 +45,7 @@ export class Arrivals {
                 const made = await bring(coming.chat).catch((error) => void lost.push({ name, error }));
                 if (made) this.arrived(coming.chat, made);
             }
-            if (!lost.length) this.panel.notice.forgive(said);
+            if (!lost.length) this.panel.notice.pass(said);
         });
         if (lost.length) this.panel.fail(lost[0].error, lost.map(({ name }) => name).join(", "));
         clearTimeout(timer);

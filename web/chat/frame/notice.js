@@ -16,7 +16,7 @@ export class Notice {
         this.element.replaceChildren(text, ...(button ? [" ", button] : []));
         this.element.hidden = !text;
         this.element.classList.toggle("ace-bad", bad);
-        Object.assign(this, { act: text ? act : null, isBad: bad, isAway: false, said: this.said + 1 });
+        Object.assign(this, { act: text ? act : null, isAway: false, said: this.said + 1 });
     }
 
     // about: what is lost by it.
@@ -27,9 +27,10 @@ export class Notice {
         this.isAway = error.code === "away" && !about;
     }
 
-    // Something has gone well, and what went wrong before it began need not be read any more. before: what `said` was then.
-    forgive(before) {
-        if (this.isBad && this.said === before) this.tell("");
+    // Somebody has gone on, and that went well: what was said before need not be read any more, unless it can be undone there.
+    // before: what `said` was then.
+    pass(before) {
+        if (!this.act && this.said === before) this.tell("");
     }
 
     // The server is there again.

@@ -12,8 +12,8 @@ const PARTS = {
     said: [() => null, said],
     came: [({ turn, run }) => turn.answer?.file ?? [turn.state, turn.message, run?.state, run?.message], came],
     facts: [({ turn }) => turn.answer?.seconds, facts],
-    branches: [({ chat, turn }) => siblings(chat, turn).map(({ id }) => id), branches],
     actions: [({ turn }) => Boolean(turn.answer), actions],
+    branches: [({ chat, turn }) => siblings(chat, turn).map(({ id }) => id), branches], // last: what is pressed again stays
 };
 
 export class Bubble {
@@ -23,8 +23,8 @@ export class Bubble {
             said: make("div", { className: "ace-chat-said" }),
             came: make("div", { className: "ace-chat-part" }),
             facts: make("div", { className: "ace-chat-facts" }),
-            branches: make("div", { className: "ace-chat-part" }),
             actions: make("div", { className: "ace-chat-part" }),
+            branches: make("div", { className: "ace-chat-part" }),
         };
         const { said, came, facts, ...buttons } = this.parts;
         const row = make("div", { className: "ace-chat-actions" }, ...Object.values(buttons));

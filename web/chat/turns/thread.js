@@ -48,7 +48,7 @@ export class Thread {
         this.later.hidden = !later;
         this.later.textContent = later ? `↓ ${texts().laterTurns(later)}` : "";
         this.follow(this.list.lastElementChild);
-        if (atEnd) this.toEnd();
+        if (atEnd && !asked) this.toEnd(); // whoever asks a turn again looks at that
     }
 
     // Of turns, the last one alone: an earlier one grows because somebody opens something there.
@@ -71,13 +71,17 @@ export class Thread {
         this.bubbles.get(turn.id)?.showRun(this.runOf(turn));
     }
 
-    // Of a scroll that is told of only after the height has changed, that change would be taken for somebody's leaving the end.
+    get heights() {
+        return `${this.element.clientHeight} ${this.followed?.offsetHeight}`;
+    }
+
+    // Of a scroll that is told of only after a height has changed, that change would be taken for somebody's leaving the end.
     scrolled() {
-        if (this.element.clientHeight === this.height) this.wasAtEnd = this.below < 8;
+        if (this.heights === this.measured) this.wasAtEnd = this.below < 8;
     }
 
     resized() {
-        this.height = this.element.clientHeight;
+        this.measured = this.heights;
         if (this.wasAtEnd) this.element.scrollTop = this.element.scrollHeight;
     }
 

@@ -178,7 +178,7 @@ function side() {
         const address = (name) => pictureAddress(dataset, item, name);
         const source = item.pictures.includes("control") ? address("control") : null;
         wipe.show(source, address("target"), texts().source);
-        words.textContent = item.prompt || item.instruction;
+        words.textContent = item.instruction || item.prompt;
     }
 
     // A picture that cannot be shown has come, too: it is seen to be broken.

@@ -75,7 +75,13 @@ export class Form {
     // What is written is not wanted any more.
     drop() {
         this.labels.reset();
-        if (this.isChanged) this.words.value = this.item.instruction;
+        this.dropWords();
+    }
+
+    dropWords() {
+        if (!this.isChanged) return;
+        this.words.value = this.item.instruction;
+        this.save.disabled = true;
     }
 
     pairParts(item) {
@@ -178,9 +184,7 @@ export class Form {
         } else if (event.key === "Escape") {
             event.preventDefault();
             event.stopPropagation();
-            this.words.value = this.item.instruction;
-            this.save.disabled = true;
-            this.hooks.leave();
+            this.hooks.leave(); // what is written stays, and is saved when the pair is left
         }
     }
 
