@@ -25,7 +25,7 @@ from ...training.dataset.intake.rejections import Rejection
 from ...training.errors import UnknownPairError
 from ...training.judge.ranking import record_choice
 from ...training.label.journal import LabelJournal
-from ...training.label.review import label_item, waiting
+from ...training.label.review import label_item, proposed_text, waiting
 from ..pages.errors import answered
 from ..pages.requests import read_body
 from .answers import ERRORS, comparison, details, kept_item, pictures, rejected_item, removed_item
@@ -248,6 +248,8 @@ def _list(catalogue: Catalogue, journal: LabelJournal, wanted: ListRequest) -> d
         if wanted.show == "proposed":
             found = waiting(journal, found)
         items = [kept_item(catalogue, entry) for entry in found[stretch]]
+        if wanted.show == "proposed":
+            items = [{**item, "proposed": proposed_text(journal, item["id"])} for item in items]
     return {"version": _version(catalogue, journal), "total": len(found), "offset": wanted.offset, "items": items}
 
 

@@ -11,6 +11,7 @@ from ..dataset.disk.rows import PairRow
 from ..errors import PairError
 from .applying import decide, recover, words_of_label, words_of_row
 from .journal import ACCEPTED, OPEN, LabelJournal, Words
+from .labels import Label
 from .report import state_of
 from .settings import LANGUAGES
 
@@ -28,6 +29,17 @@ def waiting(journal: LabelJournal, entries: Sequence[Entry]) -> list[Entry]:
     return [entry for entry in entries if journal[entry.id].waits]
 
 
+def proposed_text(journal: LabelJournal, pair: str) -> str:
+    """The text that would become a pair's instruction; empty where there is none."""
+    label = journal[pair].label
+    return "" if label is None else next(iter(label.words(_language(label))), "")
+
+
+def _language(label: Label) -> str:
+    """Of the texts that a person would accept."""
+    return next((name for name in LANGUAGES if label.words(name)), LANGUAGES[0])
+
+
 def label_item(journal: LabelJournal, row: PairRow) -> dict[str, Any]:
     """All that a page shows of a pair's label; empty where there is none.
 
@@ -38,7 +50,7 @@ def label_item(journal: LabelJournal, row: PairRow) -> dict[str, Any]:
     if state.label is None:
         return {}
     label = state.label
-    language = next((name for name in LANGUAGES if label.words(name)), LANGUAGES[0])
+    language = _language(label)
     words = words_of_label(label, row, language) or words_of_row(row)
     return {
         "state": state_of(state),

@@ -138,6 +138,8 @@ def test_what_is_selected_stays_while_others_change_the_pair(open_page, comfy, t
     page = Review(open_page(comfy), three)
     page.start(3)
     shown = page.shown()
+    proposed = LabelJournal(three.folder)[shown].label.words("en")[0]
+    assert page.page.locator(".ace-cell .ace-words").first.inner_text() == proposed != three.row(shown).instruction
     page.press("e")
     page.page.wait_for_selector(".ace-proposed textarea:focus")
     page.press("Control+a")

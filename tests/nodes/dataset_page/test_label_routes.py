@@ -41,6 +41,8 @@ def test_labels_are_told_and_decided(dataset):
         items = await page.items(show="proposed", order="oldest")
         assert [item["id"] for item in items] == [row.id for row in list(dataset.rows())[:3]]
         label = (await page.get(f"/{NAME}/pairs/{items[0]['id']}"))["label"]
+        assert items[0]["proposed"] == label["words"]["texts"][0] != items[0]["instruction"]
+        assert "proposed" not in (await page.items())[0], "it is told where texts wait, and nowhere else"
         assert label["waits"] and [text["form"] for text in label["texts"]] == ["imperative", "short"]
         assert label["checks"]["exchange"] == "passed" and label["model"] == "eyes"
 

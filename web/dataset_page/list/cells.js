@@ -44,8 +44,9 @@ export function fillCell(cell, index, item, { dataset, selected, current, settle
     element.classList.toggle("ace-rejected", item?.number !== undefined);
     element.classList.toggle("ace-weightless", item?.weight === 0);
     element.dataset.pair = item ? itemKey(item) : "";
-    cell.words.textContent = item?.instruction ?? "";
-    element.title = item ? [item.instruction, item.reason && reasonTexts(item).long].filter(Boolean).join("\n") : "";
+    const { proposed, instruction, reason } = item ?? {};
+    cell.words.textContent = proposed || instruction || "";
+    element.title = [proposed, instruction, reason && reasonTexts(item).long].filter(Boolean).join("\n");
     cell.marks.replaceChildren(...(item ? marks(item) : []));
 }
 
