@@ -249,6 +249,9 @@ def test_escape_keeps_what_was_written_and_undo_takes_that_back_first(open_page,
     assert words.input_value() == "{image} taken back"
     page.press("Control+z")
     assert words.input_value() == "{image} saved"
+    words.fill("  ")
+    page.press("Escape")
+    assert words.input_value() == "{image} saved", "a pair without words could not be left"
     words.fill("{image} left")
     page.press("Escape")
     page.press("ArrowRight")

@@ -184,6 +184,7 @@ export class Form {
         } else if (event.key === "Escape") {
             event.preventDefault();
             event.stopPropagation();
+            if (!this.words.value.trim()) this.dropWords(); // no words cannot be saved, so the pair could not be left
             this.hooks.leave(); // what is written stays, and is saved when the pair is left
         }
     }
