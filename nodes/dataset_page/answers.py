@@ -80,7 +80,7 @@ def rejected_item(rejection: Rejection, number: int) -> dict[str, Any]:
         "number": number,
         "name": rejection.name,
         "instruction": rejection.instruction,
-        "reason": rejection.reason,
+        "reasons": [finding["message"] for finding in rejection.findings],
         "checks": [finding["check"] for finding in rejection.findings],
         "tags": rejection.tags,
         "created": rejection.created,

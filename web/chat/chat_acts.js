@@ -11,11 +11,12 @@ export function chatActs(panel) {
     function restoring(...chats) {
         const restore = () =>
             attempt(async () => {
+                const { place } = panel;
                 const restored = await Promise.all(chats.map(({ id }) => server.restore(id)));
                 panel.tell("");
                 const opened = restored[chats.findIndex(({ wasOpen }) => wasOpen)];
                 if (panel.view !== "list") return panel.take(opened ?? restored.at(-1), true);
-                if (opened && !panel.chat) panel.take(opened, true);
+                if (opened && place === panel.place) panel.take(opened, true);
                 await panel.list.load(restored.at(-1).id);
             });
         return [texts().undo, restore, chats];

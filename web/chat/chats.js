@@ -26,10 +26,12 @@ export class ChatList {
 
     // focused: the conversation that has the keys then, unless somebody has used them meanwhile.
     async load(focused = null) {
-        const asked = (this.asked = this.search.value);
+        const asked = this.search.value;
+        const number = (this.number = (this.number ?? 0) + 1);
         try {
             const chats = await server.list(asked);
-            if (asked === this.asked) this.show(chats);
+            if (number !== this.number) return; // a later one knows more
+            this.show(chats, asked);
             const isIdle = document.activeElement === this.search && this.search.value === asked;
             if (focused && isIdle) this.entries.get(focused)?.element.querySelector(".ace-chat-open")?.focus();
         } catch (error) {
@@ -37,10 +39,10 @@ export class ChatList {
         }
     }
 
-    show(chats) {
+    show(chats, asked) {
         const words = texts();
         this.nothing.hidden = chats.length > 0;
-        this.nothing.textContent = this.asked.trim() ? words.noneFound : words.noChats;
+        this.nothing.textContent = asked.trim() ? words.noneFound : words.noChats;
         const focused = document.activeElement?.closest?.(".ace-chat-entry");
         const at = [...this.list.children].indexOf(focused);
         const button = [...(focused?.children ?? [])].indexOf(document.activeElement);

@@ -149,7 +149,7 @@ export class ChatPanel {
             if (!isWanted()) return;
             const gone = this.chat;
             this.leave();
-            if (gone) this.tell(texts().deleted(gone.title || texts().untitled), false, this.chatActs.restoring(gone));
+            if (gone) this.tell(texts().deleted(gone.title || texts().untitled), false, this.chatActs.restoring({ ...gone, wasOpen: true }));
         }
     }
 
@@ -222,7 +222,7 @@ export class ChatPanel {
     }
 
     fail(...given) {
-        this.notice.fail(...given);
+        keepFocus(this.element, () => this.notice.fail(...given), () => this.rescueFocus(false));
     }
 
     async attempt(work) {
@@ -383,7 +383,7 @@ export class ChatPanel {
 
     // The queue is another: turns that other windows began run now, or what waited is gone.
     moved() {
-        if (this.view === "list") this.list.load();
+        if (this.view === "list" && this.element.isConnected) this.list.load();
         const isOpen = ({ answer, state }) => (answer ? answer.seconds === null : !["failed", "stopped"].includes(state));
         if (this.chat?.turns.some(isOpen)) this.attempt(() => this.refresh(this.chat.id));
     }

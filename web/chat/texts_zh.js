@@ -148,7 +148,7 @@ export const chinese = {
     width: "宽",
     height: "高",
     keepDetail: "保留细节（0 … 2）",
-    noModel: "这台机器上还没有 ACE 模型。请把模型放入 models/ace，或运行打开了“下载”的 Load Bundle 节点。",
+    noModel: "这台机器上还没有 ACE 模型。请把模型放入 models/ace，或运行把“下载”设为“缺失时”的 Load Bundle 节点。",
     notInstalled: "不在这台机器上",
     dragHint: "拖到画布上即成为加载图像节点",
     keys: [

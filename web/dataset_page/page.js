@@ -104,7 +104,9 @@ export class DatasetPage {
         this.dataset = name;
         this.ask();
         await this.attempt(async () => {
-            this.state = name === null ? null : await server.state(name);
+            const state = name === null ? null : await server.state(name);
+            if (name !== this.dataset) return;
+            this.state = state;
             if (this.toolbar.query.show === "proposed" && !this.state?.proposed) this.toolbar.set({ show: "kept" });
             this.showState();
         });
@@ -345,8 +347,7 @@ export class DatasetPage {
 
     // What is written of the pair that is looked at, and not saved yet, is the last thing that was done.
     async undo() {
-        if (this.viewer.isOpen && this.viewer.form.isChanged) return this.viewer.form.dropWords();
-        await this.attempt(() => this.actions.undo());
+        if (!this.viewer.takeBack()) await this.attempt(() => this.actions.undo());
     }
 
     stepWeight(step) {

@@ -249,9 +249,6 @@ export const sentences = {
         "与之前保存的图像对 {0} 几乎相同；near_duplicate=off 可保留两者",
     "{} of the {} is NaN or infinite": "{1}的 {#0} 是 NaN 或无穷大",
     "the mask of the {} is {}x{}, its picture {}x{}": "{0}的遮罩为 {#1}x{#2}，而图像为 {#3}x{#4}",
-    "source": "源图",
-    "target": "结果",
-    "reference {}": "参考图 {#0}",
 
     "nothing changed that can be seen": "看不出任何变化",
     "its task cannot be told from the pixels, and no model was named": "无法从像素判断任务，也没有指定模型",

@@ -13,20 +13,25 @@ function compile([english, chinese]) {
     const named = (index) => (chinese.includes(`{${index}}`) ? anything : "(\\w*)");
     const gap = (index) => (chinese.includes(`{#${index}}`) ? "([-+]?\\d[\\d.]*%?)" : named(index));
     const source = rest.reduce((text, part, index) => text + gap(index) + escape(part), escape(first));
-    return { pattern: new RegExp(`^${source}$`), chinese, begins: Boolean(first), said: english.replaceAll("{}", "").length };
+    return { pattern: new RegExp(`^${source}$`), chinese, begins: Boolean(first), joins: JOINING.includes(english), said: english.replaceAll("{}", "").length };
 }
 
 // What stands in quotes is a name, or somebody's own words.
 const inGap = (text) => (/^(["']).*\1$/s.test(text) ? text : translate(text));
 
+// Sentences that only join two: others have words like these of their own, so both must be known.
+const JOINING = ["{} and {}", "{}. {}"];
+const MOST_KNOWN = 500;
+
 let compiled = null;
+const known = new Map(); // translations by text: the same parts are met again and again
 
 // begins: among those that begin with words of their own (true) or with a gap (false).
 function matching(text, begins) {
     compiled ??= Object.entries(sentences).map(compile).sort((a, b) => b.said - a.said); // what says more comes first
-    for (const { pattern, chinese } of compiled.filter((one) => one.begins === begins)) {
+    for (const { pattern, chinese, joins } of compiled.filter((one) => one.begins === begins)) {
         const found = text.match(pattern);
-        if (found) return chinese.replace(/\{#?(\d+)\}/g, (_, index) => inGap(found[Number(index) + 1]));
+        if (found && (!joins || found.slice(1).every((part) => translate(part) !== part))) return chinese.replace(/\{#?(\d+)\}/g, (_, index) => inGap(found[Number(index) + 1]));
     }
     return null;
 }
@@ -40,8 +45,16 @@ function inParts(text) {
     return null;
 }
 
-// What begins with a gap may begin with anything, so it comes last.
 export function translate(text) {
+    if (!known.has(text)) {
+        if (known.size >= MOST_KNOWN) known.clear();
+        known.set(text, find(text));
+    }
+    return known.get(text);
+}
+
+// What begins with a gap may begin with anything, so it comes last.
+function find(text) {
     const whole = matching(text, true) ?? inParts(text) ?? matching(text, false);
     if (whole !== null) return whole;
     const lines = text.split("\n");

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from host.chat.chat_page import REFUSED, UNENDING, ChatPage, make_long, save_photo, until
 
@@ -18,8 +20,9 @@ _BELOW = """(({ scrollTop, scrollHeight, clientHeight }) => scrollHeight - scrol
 
 
 @pytest.fixture
-def page(open_page, comfy) -> ChatPage:
-    return ChatPage(open_page(comfy))
+def page(open_page, comfy) -> Iterator[ChatPage]:
+    yield ChatPage(open_page(comfy))
+    comfy.interrupt()  # a failed test may leave a turn that never ends
 
 
 def test_buttons_of_the_last_turn_and_the_words_of_its_sheet(page, comfy):

@@ -32,7 +32,7 @@ def test_what_is_there_is_told(dataset):
         assert (listed["total"], listed["offset"], listed["version"]) == (5, 1, state["version"])
         assert [item["id"] for item in listed["items"]] == [row.id for row in dataset.rows()][1:3]
         (rejected,) = await page.items(show="rejected")
-        assert rejected["checks"] == ["no_op"] and "differ" in rejected["reason"]
+        assert rejected["checks"] == ["no_op"] and "differ" in rejected["reasons"][0]
         small = await page.get(f"/夜 1.5/rejected/{rejected['number']}/thumbnail")
         assert Image.open(io.BytesIO(small)).format == "JPEG"
 

@@ -1,7 +1,7 @@
 // One pair in the grid: its small picture, its instruction and what is special about it.
 import { make } from "../../shared/dom.js";
 import { itemKey, thumbnailAddress } from "../server.js";
-import { reasonTexts, texts } from "../texts/texts.js";
+import { reasonKinds, reasonText, texts } from "../texts/texts.js";
 
 const loaded = new Set(); // addresses that the browser has by now
 const MOST_REMEMBERED = 20000;
@@ -44,9 +44,9 @@ export function fillCell(cell, index, item, { dataset, selected, current, settle
     element.classList.toggle("ace-rejected", item?.number !== undefined);
     element.classList.toggle("ace-weightless", item?.weight === 0);
     element.dataset.pair = item ? itemKey(item) : "";
-    const { proposed, instruction, reason } = item ?? {};
+    const { proposed, instruction, reasons } = item ?? {};
     cell.words.textContent = proposed || instruction || "";
-    element.title = [proposed, instruction, reason && reasonTexts(item).long].filter(Boolean).join("\n");
+    element.title = [proposed, instruction, reasons && reasonText(item)].filter(Boolean).join("\n");
     cell.marks.replaceChildren(...(item ? marks(item) : []));
 }
 
@@ -65,7 +65,7 @@ function showPicture(cell, address, settled) {
 
 function marks(item) {
     const words = texts();
-    if (item.number !== undefined) return [mark(reasonTexts(item).short, "ace-bad")];
+    if (item.number !== undefined) return [mark(reasonKinds(item), "ace-bad")];
     return [
         item.instruction ? null : mark(words.unlabelled, "ace-bad"),
         item.split === "validation" ? mark(words.splits.validation, "ace-held") : null,

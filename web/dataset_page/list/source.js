@@ -142,7 +142,7 @@ export class Source {
     replace(item) {
         for (const items of this.stretches.values()) {
             const index = items.findIndex((other) => other.id === item.id && other.key === item.key);
-            if (index >= 0) items[index] = item;
+            if (index >= 0) items[index] = { proposed: items[index].proposed, ...item };
         }
     }
 }

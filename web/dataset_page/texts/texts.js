@@ -31,8 +31,11 @@ export function labelReason(reason) {
 // Why a proposed text was dropped.
 export const droppedReason = said;
 
-// Why a pair was rejected: the kind of reason, and what the check said.
-export function reasonTexts(item) {
+// Why a pair was rejected: the kinds of reasons.
+export function reasonKinds(item) {
     const kinds = item.checks.map((check) => texts().checks[check] ?? check.replaceAll("_", " "));
-    return { short: [...new Set(kinds)].join(" · "), long: said(item.reason) };
+    return [...new Set(kinds)].join(" · ");
 }
+
+// And what each check said.
+export const reasonText = (item) => item.reasons.map(said).join("; ");

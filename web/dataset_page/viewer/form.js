@@ -1,7 +1,7 @@
 // What can be changed of one pair, and what is known of it.
 import { button, choice, isComposing, make } from "../../shared/dom.js";
 import { server } from "../server.js";
-import { errorText, reasonTexts, texts } from "../texts/texts.js";
+import { errorText, reasonKinds, reasonText, texts } from "../texts/texts.js";
 import { LabelPanel } from "./labels.js";
 
 export class Form {
@@ -268,11 +268,10 @@ function takeOver(old, now) {
 
 function rejectedParts(item) {
     const words = texts();
-    const { short, long } = reasonTexts(item);
     return [
         make("div", { className: "ace-title" }, words.rejectedTitle),
-        make("div", { className: "ace-reason" }, short),
-        make("div", { className: "ace-detail" }, long),
+        make("div", { className: "ace-reason" }, reasonKinds(item)),
+        make("div", { className: "ace-detail" }, reasonText(item)),
         make("div", { className: "ace-title" }, words.instruction),
         make("div", {}, item.instruction),
         make("p", { className: "ace-detail" }, words.rejectedHelp),

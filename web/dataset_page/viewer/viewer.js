@@ -77,6 +77,7 @@ export class Viewer {
     async decide(item, action, words) {
         const { page } = this;
         this.element.focus();
+        if (action === "reject" && !(await this.form.submit())) return; // somebody has written words of their own instead
         this.form.drop();
         const done = page.attempt(() => page.actions.decide(item, action, words));
         if (page.toolbar.query.show === "proposed") page.drop(item);
@@ -87,6 +88,15 @@ export class Viewer {
         if (!now || itemKey(now) !== itemKey(item)) return;
         this.shown = null; // it is the last one, or it could not be decided on: what is shown is of before
         await this.update();
+    }
+
+    // What is written and not saved yet is taken back first; whether there was anything.
+    takeBack() {
+        if (!this.isOpen || this.form.busy || !this.form.isChanged) return false;
+        this.form.dropWords();
+        this.shown = null; // what came meanwhile was held back
+        this.update();
+        return true;
     }
 
     write() {
