@@ -147,7 +147,7 @@ class Story:
         page = self.page.page.context.new_page()
         page.set_viewport_size({"width": 1000, "height": 800})
         page.goto(path.as_uri())
-        _write(page.screenshot(), "distilling-6-report")
+        write_picture(page.screenshot(), "distilling-6-report")
         page.close()
 
     def replacement(self) -> None:
@@ -187,7 +187,7 @@ class Story:
         width, height = self.page.page.evaluate(_FIT, shown)
         self.page.settle()
         clip = {"x": left, "y": top, "width": width + 2 * _MARGIN, "height": height + 2 * _MARGIN}
-        _write(self.page.page.screenshot(clip=clip), name)
+        write_picture(self.page.page.screenshot(clip=clip), name)
 
 
 def teacher(photo: str, *, marked: bool = False) -> tuple[Graph, list[tuple]]:
@@ -234,7 +234,8 @@ def _fill(folder: Path) -> None:
             square.save(folder / f"{name}-{number}.png")
 
 
-def _write(png: bytes, name: str) -> None:
+def write_picture(png: bytes, name: str) -> None:
+    """A screenshot for the manual, no wider than its page."""
     picture = Image.open(io.BytesIO(png)).convert("RGB")
     if picture.width > _WIDTH:
         height = round(picture.height * _WIDTH / picture.width)

@@ -7,7 +7,6 @@ Needs a ComfyUI as for the host tests (the newest supported one), Chromium, and 
 
 from __future__ import annotations
 
-import io
 import sys
 from pathlib import Path
 
@@ -18,15 +17,12 @@ from host.chat.chat_page import ChatPage  # noqa: E402
 from host.dataset_page.page_datasets import make_photographs  # noqa: E402
 from host.harness.browser import ComfyPage, launch_chromium  # noqa: E402
 from host.harness.comfy_server import PACK_ROOT, ComfyServer  # noqa: E402
-from PIL import Image  # noqa: E402
+from make_docs_pictures import write_picture  # noqa: E402
 
-PICTURES = ROOT / "docs" / "images"
 PHOTO = ROOT / "pictures" / "photos" / "cat.jpg"
 ASKED = ("make it black and white", "make it look like an old photograph in sepia")
 _SIZE = {"width": 1440, "height": 900}
-_SHOWN_WIDTH = 1280
 _SIDEBAR = 470  # pixels
-_QUALITY = 82
 _REST = 5000  # ms
 
 
@@ -48,7 +44,7 @@ def chat(page: ComfyPage) -> None:
     page.page.wait_for_function("() => app.graph._groups.length")
     page.settle()
     page.page.wait_for_timeout(_REST)  # the page goes on placing the workflow until the front end has come to rest
-    _write(page.page.screenshot(), "chat")
+    write_picture(page.page.screenshot(), "chat")
 
 
 def datasets(page: ComfyPage) -> None:
@@ -61,14 +57,7 @@ def datasets(page: ComfyPage) -> None:
         page.page.keyboard.press(key)
     page.page.wait_for_function("() => document.querySelector('.ace-viewer[open] .ace-after')?.naturalWidth > 400")
     page.settle()
-    _write(page.page.screenshot(), "dataset-page")
-
-
-def _write(png: bytes, name: str) -> None:
-    picture = Image.open(io.BytesIO(png)).convert("RGB")
-    height = round(picture.height * _SHOWN_WIDTH / picture.width)
-    picture = picture.resize((_SHOWN_WIDTH, height), Image.Resampling.LANCZOS)
-    picture.save(PICTURES / f"{name}.webp", quality=_QUALITY, method=6)
+    write_picture(page.page.screenshot(), "dataset-page")
 
 
 if __name__ == "__main__":

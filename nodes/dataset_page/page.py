@@ -243,13 +243,14 @@ def _list(catalogue: Catalogue, journal: LabelJournal, wanted: ListRequest) -> d
     elif wanted.show == "deleted":
         found = catalogue.select_removed(query)
         items = [removed_item(pair) for pair in found[stretch]]
+    elif wanted.show == "proposed":
+        found = waiting(journal, catalogue.select(query))
+        items = [
+            {**kept_item(catalogue, entry), "proposed": proposed_text(journal, entry.id)} for entry in found[stretch]
+        ]
     else:
         found = catalogue.select(query)
-        if wanted.show == "proposed":
-            found = waiting(journal, found)
         items = [kept_item(catalogue, entry) for entry in found[stretch]]
-        if wanted.show == "proposed":
-            items = [{**item, "proposed": proposed_text(journal, item["id"])} for item in items]
     return {"version": _version(catalogue, journal), "total": len(found), "offset": wanted.offset, "items": items}
 
 

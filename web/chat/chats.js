@@ -12,6 +12,7 @@ export class ChatList {
     constructor(acts) {
         this.acts = acts;
         this.entries = new Map(); // by conversation: {seen, element}
+        this.readings = 0;
         const words = texts();
         this.search = make("input", { className: "ace-input", type: "search", placeholder: words.searchChats, ariaLabel: words.searchChats });
         this.search.addEventListener("input", () => {
@@ -27,10 +28,10 @@ export class ChatList {
     // focused: the conversation that has the keys then, unless somebody has used them meanwhile.
     async load(focused = null) {
         const asked = this.search.value;
-        const number = (this.number = (this.number ?? 0) + 1);
+        const reading = ++this.readings;
         try {
             const chats = await server.list(asked);
-            if (number !== this.number) return; // a later one knows more
+            if (reading !== this.readings) return; // a later one knows more
             this.show(chats, asked);
             const isIdle = document.activeElement === this.search && this.search.value === asked;
             if (focused && isIdle) this.entries.get(focused)?.element.querySelector(".ace-chat-open")?.focus();

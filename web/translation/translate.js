@@ -13,7 +13,8 @@ function compile([english, chinese]) {
     const named = (index) => (chinese.includes(`{${index}}`) ? anything : "(\\w*)");
     const gap = (index) => (chinese.includes(`{#${index}}`) ? "([-+]?\\d[\\d.]*%?)" : named(index));
     const source = rest.reduce((text, part, index) => text + gap(index) + escape(part), escape(first));
-    return { pattern: new RegExp(`^${source}$`), chinese, begins: Boolean(first), joins: JOINING.includes(english), said: english.replaceAll("{}", "").length };
+    const kind = { begins: Boolean(first), joins: JOINING.includes(english), said: english.replaceAll("{}", "").length };
+    return { pattern: new RegExp(`^${source}$`), chinese, ...kind };
 }
 
 // What stands in quotes is a name, or somebody's own words.
@@ -31,7 +32,8 @@ function matching(text, begins) {
     compiled ??= Object.entries(sentences).map(compile).sort((a, b) => b.said - a.said); // what says more comes first
     for (const { pattern, chinese, joins } of compiled.filter((one) => one.begins === begins)) {
         const found = text.match(pattern);
-        if (found && (!joins || found.slice(1).every((part) => translate(part) !== part))) return chinese.replace(/\{#?(\d+)\}/g, (_, index) => inGap(found[Number(index) + 1]));
+        if (!found || (joins && found.slice(1).some((part) => translate(part) === part))) continue;
+        return chinese.replace(/\{#?(\d+)\}/g, (_, index) => inGap(found[Number(index) + 1]));
     }
     return null;
 }

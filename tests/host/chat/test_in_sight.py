@@ -50,10 +50,7 @@ def test_buttons_of_the_last_turn_and_the_words_of_its_sheet(page, comfy):
     page.page.wait_for_function(
         "height => document.querySelector('.ace-chat-thread').clientHeight < height - 20", arg=height
     )
-    page.page.wait_for_function(
-        "() => { const { scrollTop, scrollHeight, clientHeight } = document.querySelector('.ace-chat-thread');"
-        "return scrollHeight - scrollTop - clientHeight < 8 }"
-    )
+    page.page.wait_for_function(f"() => ({_BELOW}) < 8")
 
     page.act("What was sent")
     sheet = page.page.locator(".ace-chat-dialog img.ace-chat-sheet")
