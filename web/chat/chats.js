@@ -13,6 +13,7 @@ export class ChatList {
         this.acts = acts;
         this.entries = new Map(); // by conversation: {seen, element}
         this.readings = 0;
+        this.focused = null;
         const words = texts();
         this.search = make("input", { className: "ace-input", type: "search", placeholder: words.searchChats, ariaLabel: words.searchChats });
         this.search.addEventListener("input", () => {
@@ -27,6 +28,7 @@ export class ChatList {
 
     // focused: the conversation that has the keys then, unless somebody has used them meanwhile.
     async load(focused = null) {
+        this.focused = focused ?? this.focused; // also when another reading overtakes this one
         const asked = this.search.value;
         const reading = ++this.readings;
         try {
@@ -34,10 +36,11 @@ export class ChatList {
             if (reading !== this.readings) return; // a later one knows more
             this.show(chats, asked);
             const isIdle = document.activeElement === this.search && this.search.value === asked;
-            if (focused && isIdle) this.entries.get(focused)?.element.querySelector(".ace-chat-open")?.focus();
+            if (this.focused && isIdle) this.entries.get(this.focused)?.element.querySelector(".ace-chat-open")?.focus();
         } catch (error) {
             this.acts.fail(error);
         }
+        if (reading === this.readings) this.focused = null;
     }
 
     show(chats, asked) {

@@ -126,6 +126,26 @@ def test_a_double_click_deletes_one_conversation_and_undo_brings_all_back(page):
     until(lambda: page.has_focus(".ace-chat-open") and page.pump(), "the keys are not with what came back")
 
 
+def test_what_undo_brings_back_has_the_keys_although_the_list_is_read_again_meanwhile(page):
+    first, second = (make_chat(page, title) for title in ("okapi A", "okapi B"))
+    page.page.locator(".ace-chat .pi-list").click()
+    page.page.locator(".ace-chat-overview input").fill("okapi")
+    page.page.wait_for_function("() => document.querySelectorAll('.ace-chat-entry').length === 2")
+    page.page.locator(f"[data-chat='{first}'] .pi-trash").click()
+    assert "is deleted" in page.notice()
+    page.comfy.rest()
+    late = Late(page.comfy, r"/ace/chats\?", "GET")
+    page.page.locator(".ace-chat > .ace-note button").click()
+    late.wait()  # the list with what was brought back
+    before = late.count
+    assert page.comfy.server.fetch(f"/ace/chats/{second}/edit", "POST", json={"title": "okapi C"}).status == 200
+    late.wait(before + 1)
+    late.come()
+    page.page.wait_for_function("() => document.querySelectorAll('.ace-chat-entry').length === 2")
+    page.page.locator(f"[data-chat='{second}'] b", has_text="okapi C").wait_for()
+    assert page.has_focus(f"[data-chat='{first}'] .ace-chat-open") and page.errors() == []
+
+
 def test_an_answer_that_comes_while_a_list_is_open_is_what_the_next_turn_goes_on_from(page, comfy, tmp_path):
     """The list closes by itself when nothing more fits."""
     page.open(make_chat(page, "list and answer"))
