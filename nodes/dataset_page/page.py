@@ -14,7 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
-from ...training.dataset.curation.catalogue import Catalogue
+from ...training.dataset.curation.catalogue import Catalogue, Entry, search_words
 from ...training.dataset.curation.edits import edit_pairs
 from ...training.dataset.curation.history import RemovedPair
 from ...training.dataset.curation.removal import delete_pairs, restore_pairs
@@ -25,7 +25,7 @@ from ...training.dataset.intake.rejections import Rejection
 from ...training.errors import UnknownPairError
 from ...training.judge.ranking import record_choice
 from ...training.label.journal import LabelJournal
-from ...training.label.review import label_item, proposed_text, waiting
+from ...training.label.review import label_item, proposed_texts, waiting
 from ..pages.errors import answered
 from ..pages.requests import read_body
 from .answers import ERRORS, comparison, details, kept_item, pictures, rejected_item, removed_item
@@ -244,9 +244,14 @@ def _list(catalogue: Catalogue, journal: LabelJournal, wanted: ListRequest) -> d
         found = catalogue.select_removed(query)
         items = [removed_item(pair) for pair in found[stretch]]
     elif wanted.show == "proposed":
-        found = waiting(journal, catalogue.select(query))
+
+        def words(entry: Entry) -> str:
+            return f"{entry.words}\n{search_words(proposed_texts(journal, entry.id))}"
+
+        found = waiting(journal, catalogue.select(query, words))
         items = [
-            {**kept_item(catalogue, entry), "proposed": proposed_text(journal, entry.id)} for entry in found[stretch]
+            {**kept_item(catalogue, entry), "proposed": next(iter(proposed_texts(journal, entry.id)), "")}
+            for entry in found[stretch]
         ]
     else:
         found = catalogue.select(query)

@@ -29,10 +29,10 @@ def waiting(journal: LabelJournal, entries: Sequence[Entry]) -> list[Entry]:
     return [entry for entry in entries if journal[entry.id].waits]
 
 
-def proposed_text(journal: LabelJournal, pair: str) -> str:
-    """The text that would become a pair's instruction; empty where there is none."""
+def proposed_texts(journal: LabelJournal, pair: str) -> Sequence[str]:
+    """The texts that would become a pair's instruction and its further phrasings; empty where there are none."""
     label = journal[pair].label
-    return "" if label is None else next(iter(label.words(_language(label))), "")
+    return () if label is None else label.words(_language(label))
 
 
 def _language(label: Label) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -63,6 +64,8 @@ def compare_last(page: ChatPage) -> None:
         page.page.keyboard.press(key)
         assert page.page.evaluate(edge) == place
     page.comfy.screenshot("chat-compare")
+    names = page.page.locator(".ace-chat-dialog select.ace-chat-with option").all_inner_texts()
+    assert names and all(re.fullmatch(r"Answer #\d+|Picture \d+", name) for name in names)
     box = page.page.locator(".ace-chat-dialog .ace-pictures").bounding_box()
     page.page.mouse.move(box["x"] + 0.8 * box["width"], box["y"] + 0.5 * box["height"])
     page.page.mouse.down()

@@ -42,7 +42,12 @@ def give(page: ChatPage, kind: str, selector: str, path) -> None:
 
 def test_dropped_pasted_and_chosen_pictures_are_named_by_what_they_are(page, tmp_path):
     nodes = page.page.evaluate("() => app.graph.nodes.length")
+    outline = "() => getComputedStyle(document.querySelector('.ace-chat')).outlineStyle"
+    for kind, seen in (("dragover", "dashed"), ("dragleave", "none"), ("dragover", "dashed")):
+        give(page, kind, ".ace-chat-thread", save_photo(tmp_path))
+        assert page.page.evaluate(outline) == seen
     give(page, "drop", ".ace-chat-thread", save_photo(tmp_path))
+    assert page.page.evaluate(outline) == "none"
     held(page, 1)
     page.field.click()
     give(page, "paste", ".ace-chat-field", save_photo(tmp_path, 90))

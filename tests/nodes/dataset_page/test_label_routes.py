@@ -43,6 +43,11 @@ def test_labels_are_told_and_decided(dataset):
         label = (await page.get(f"/{NAME}/pairs/{items[0]['id']}"))["label"]
         assert items[0]["proposed"] == label["words"]["texts"][0] != items[0]["instruction"]
         assert "proposed" not in (await page.items())[0], "it is told where texts wait, and nowhere else"
+        found = await page.items(show="proposed", text=label["words"]["texts"][1])
+        assert items[0]["id"] in [item["id"] for item in found], "the texts that are shown are looked at"
+        assert (
+            await page.items(show="proposed", text="no such words") == [] == await page.items(text=items[0]["proposed"])
+        )
         assert label["waits"] and [text["form"] for text in label["texts"]] == ["imperative", "short"]
         assert label["checks"]["exchange"] == "passed" and label["model"] == "eyes"
 

@@ -9,8 +9,9 @@ import hashlib
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Literal
 
@@ -221,9 +222,13 @@ class Catalogue:
         """Number of stored pairs by tag."""
         return Counter(tag for entry in self for tag in entry.tags)
 
-    def select(self, query: Query) -> list[Entry]:
-        """The stored pairs that are looked for, in the order that is asked for."""
-        found = [entry for entry in self if query.finds(entry.words, entry.split, entry.tags)]
+    def select(self, query: Query, words: Callable[[Entry], str] = attrgetter("words")) -> list[Entry]:
+        """The stored pairs that are looked for, in the order that is asked for.
+
+        Args:
+            words: what is looked at of a pair, as ``search_words`` gives it.
+        """
+        found = [entry for entry in self if query.finds(words(entry), entry.split, entry.tags)]
         if query.order == "newest":
             found.reverse()
         elif query.order == "words":

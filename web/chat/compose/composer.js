@@ -99,13 +99,17 @@ export class Composer {
     // Files and pictures may be dropped anywhere on the page.
     acceptDrops(element) {
         const brings = (event) => carries(event) || [...(event.dataTransfer?.types ?? [])].includes("Files");
+        const show = (isOver) => element.classList.toggle("ace-chat-drop", isOver);
         element.addEventListener("dragover", (event) => {
             if (!brings(event)) return;
             event.preventDefault();
             event.stopPropagation();
+            show(true);
         });
+        element.addEventListener("dragleave", (event) => element.contains(event.relatedTarget) || show(false));
         element.addEventListener("drop", (event) => {
             if (!brings(event)) return;
+            show(false);
             event.preventDefault();
             event.stopPropagation();
             const picture = carried(event);
@@ -241,6 +245,8 @@ export class Composer {
         const before = !this.editing && this.panel.turnAt;
         if (this.extension.isOpen && this.tray.pictures[0]?.mask) return words.extendOrMask;
         if (this.extension.isOpen && !this.extension.asked) return words.extendNothing;
+        const { unknownName } = this.offers;
+        if (unknownName) return words.noSuchPicture(unknownName);
         const coming = this.arrivals.to(this.panel.chat?.id ?? null);
         if (this.isEmpty) return coming.some(({ isSlow }) => isSlow) ? words.pictureComes : null;
         if (this.panel.isComing) return words.opens;

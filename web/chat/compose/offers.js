@@ -6,6 +6,7 @@ import { allPictures, wordOf } from "../tree.js";
 import { Picker } from "./picker.js";
 
 const PAUSE = 250; // ms without a key, after which phrasings are looked for
+const NAMES = /(?<![\p{L}\p{N}])@(image\d*|[ap]\d+)(?![\p{L}\p{N}])/giu; // of pictures, whether there are any or not
 
 export class Offers {
     constructor(composer) {
@@ -65,6 +66,14 @@ export class Offers {
         }));
         const others = all.filter(({ file }) => !held.some((one) => one.file === file));
         return [...held, ...others.map(({ file, name }) => ({ file, names: [name] }))];
+    }
+
+    // What is written like the name of a picture and is none's; null where there is no such thing.
+    get unknownName() {
+        const known = new Set(this.nameable.flatMap(({ names }) => names));
+        const written = this.composer.field.read().content.filter((part) => typeof part === "string");
+        const names = written.flatMap((text) => [...text.matchAll(NAMES)].map(([, name]) => name));
+        return names.find((name) => !known.has(name.toLowerCase())) ?? null;
     }
 
     showNames(prefix) {

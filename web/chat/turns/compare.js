@@ -9,7 +9,7 @@ import { allPictures, siblings } from "../tree.js";
 // Opens the comparison of a turn's answer with what was edited, or with any other picture; whether there is another.
 export function compare(chat, turn) {
     const words = texts();
-    const names = new Map(allPictures(chat).map(({ file, name }) => [file, name]));
+    const names = new Map(allPictures(chat).map(({ file, name }) => [file, words.pictureCalled(name)]));
     const beside = siblings(chat, turn)
         .filter((other) => other.answer && other.id !== turn.id)
         .map((other) => other.answer.file);
