@@ -31,6 +31,15 @@ def said(node: ast.AST) -> str | None:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 
+def texts_of(node: ast.AST) -> Iterator[str]:
+    """All texts in a piece of the sources, each one whole."""
+    if (text := said(node)) is not None:
+        yield text
+    else:
+        for child in ast.iter_child_nodes(node):
+            yield from texts_of(child)
+
+
 def sentences_of_the_code() -> set[str]:
     """Every text of the sources."""
     nodes = (
@@ -80,6 +89,17 @@ def test_every_error_of_a_node_is_translated():
         if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
             missing |= {text for argument in node.exc.args if (text := said(argument)) and text not in known}
     assert missing == set()
+
+
+def test_every_reason_for_which_a_proposed_text_is_dropped_is_translated():
+    known, label = table("sentences_zh.js"), ROOT / "training" / "label"
+    reasons = set()
+    for path in (label / "labeller.py", label / "analysis" / "checks.py", label / "analysis" / "words.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        texts = {text for node in ast.walk(tree) if isinstance(node, ast.Return) for text in texts_of(node)}
+        reasons |= {text for text in texts if re.search("[a-z]", text) and " " in text.strip()}
+    assert {"it names other pictures", "its {} are {}, not {}", "it is too long"} <= reasons
+    assert reasons - known.keys() == set()
 
 
 def test_a_translation_has_no_other_gaps_than_its_sentence():
