@@ -31,6 +31,12 @@ class LossCurve:
         elif event["event"] == "validation":
             self._held_out.append((step, loss))
 
+    @property
+    def latest(self) -> float:
+        """The training loss as the curve ends; only once there is a step."""
+        _, total, count = self._points[-1]
+        return total / count
+
     def as_json(self) -> dict[str, list]:
         """Lists of [step, loss]: "training", each point the mean since the point before it, and "held_out"."""
         return {

@@ -76,7 +76,7 @@ class NodeDisplay:
     def _on_step(self, event: Event) -> None:
         self._curve(event)
         self._bar.update_absolute(event["step"], self._steps)
-        parts = [f"step {event['step']} of {self._steps}", f"loss {event['loss']:.4f}"]
+        parts = [f"step {event['step']} of {self._steps}", f"loss {self._curve.latest:.4f}"]
         if self._held_out is not None:
             parts.append(f"held out {self._held_out:.4f}")
         minutes = event["seconds_left"] / 60

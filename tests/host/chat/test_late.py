@@ -128,6 +128,7 @@ def test_a_double_click_deletes_one_conversation_and_undo_brings_all_back(page):
 
 def test_what_undo_brings_back_has_the_keys_although_the_list_is_read_again_meanwhile(page):
     first, second = (make_chat(page, title) for title in ("okapi A", "okapi B"))
+    page.open(first)
     page.page.locator(".ace-chat .pi-list").click()
     page.page.locator(".ace-chat-overview input").fill("okapi")
     page.page.wait_for_function("() => document.querySelectorAll('.ace-chat-entry').length === 2")
@@ -143,7 +144,10 @@ def test_what_undo_brings_back_has_the_keys_although_the_list_is_read_again_mean
     late.come()
     page.page.wait_for_function("() => document.querySelectorAll('.ace-chat-entry').length === 2")
     page.page.locator(f"[data-chat='{second}'] b", has_text="okapi C").wait_for()
-    assert page.has_focus(f"[data-chat='{first}'] .ace-chat-open") and page.errors() == []
+    assert page.has_focus(f"[data-chat='{first}'] .ace-chat-open[aria-current]"), (
+        "it is not open again, or has not the keys"
+    )
+    assert page.chat.id == first and page.errors() == []
 
 
 def test_an_answer_that_comes_while_a_list_is_open_is_what_the_next_turn_goes_on_from(page, comfy, tmp_path):
