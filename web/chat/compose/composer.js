@@ -245,11 +245,11 @@ export class Composer {
         const before = !this.editing && this.panel.turnAt;
         if (this.extension.isOpen && this.tray.pictures[0]?.mask) return words.extendOrMask;
         if (this.extension.isOpen && !this.extension.asked) return words.extendNothing;
-        const { unknownName } = this.offers;
-        if (unknownName) return words.noSuchPicture(unknownName);
         const coming = this.arrivals.to(this.panel.chat?.id ?? null);
         if (this.isEmpty) return coming.some(({ isSlow }) => isSlow) ? words.pictureComes : null;
         if (this.panel.isComing) return words.opens;
+        const { unknownName } = this.offers;
+        if (unknownName) return words.noSuchPicture(unknownName);
         if (coming.length) return words.pictureComes;
         if (this.isSending) return words.sending;
         return before && this.panel.isBusy(before) ? words.notYet(before.number) : null;

@@ -21,7 +21,8 @@ export class Extension {
         const options = [["", words.toRatio], ...RATIOS.map((ratio) => [ratio, ratio])];
         this.ratio = choice(words.toRatio, options, "", (ratio) => ratio && this.reach(...ratio.split(":").map(Number)));
         this.ratio.className = "ace-input ace-chat-ratio";
-        this.element = make("div", { className: "ace-chat-extend", hidden: true }, make("span", { className: "ace-chat-facts" }, words.extendUnit), ...fields, this.ratio);
+        const unit = make("span", { className: "ace-chat-facts" }, words.extendUnit);
+        this.element = make("div", { className: "ace-chat-extend", hidden: true }, unit, ...fields, this.ratio);
         this.element.addEventListener("input", (event) => {
             if (event.target !== this.ratio) this.ratio.value = "";
         });
