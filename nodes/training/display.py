@@ -13,8 +13,7 @@ from ..host.messages import send_to_pages, show_on_node
 from .curve import LossCurve, read_curve
 from .process import Event
 
-_TEXT_SECONDS = 0.5
-_CURVE_SECONDS = 1.0
+_SECONDS = 0.5  # from one thing that is told to the next, while there is much
 _SHEET_SIDE = 1024  # pixels of a preview
 
 
@@ -41,7 +40,7 @@ class NodeDisplay:
         self._steps = 1
         self._held_out: float | None = None
         self._score = ""
-        self._last_written = self._last_drawn = 0.0
+        self._told = 0.0  # when something was told last
         self._notices: list[str] = []
 
     def __call__(self, event: Event) -> None:
@@ -64,26 +63,28 @@ class NodeDisplay:
 
     def _on_progress(self, event: Event) -> None:
         self._bar.update_absolute(event["done"], max(1, event["total"]))
-        self._write_throttled(f"{event['what']}: {event['done']} of {event['total']}")
+        if self._is_due():
+            self.write(f"{event['what']}: {event['done']} of {event['total']}")
 
     def _on_start(self, event: Event) -> None:
         self._steps = event["steps"]
         self._curve = read_curve(self._metrics)  # without the steps that a killed run did not save
         self.write(f"{event['pairs']} pairs, {event['held_out']} held out, on {event['device']}")
         self._draw()
-        self._last_written = self._last_drawn = 0.0  # the first step is told at once
+        self._told = 0.0  # the first step is told at once
 
     def _on_step(self, event: Event) -> None:
         self._curve(event)
         self._bar.update_absolute(event["step"], self._steps)
+        if not self._is_due():
+            return
         parts = [f"step {event['step']} of {self._steps}", f"loss {self._curve.latest:.4f}"]
         if self._held_out is not None:
             parts.append(f"held out {self._held_out:.4f}")
         minutes = event["seconds_left"] / 60
         parts += [self._score, f"at most {minutes:.1f} min left"] if self._score else [f"{minutes:.1f} min left"]
-        self._write_throttled(" · ".join(parts))
-        if time.monotonic() - self._last_drawn >= _CURVE_SECONDS:
-            self._draw()
+        self.write(" · ".join(parts))
+        self._draw()  # together: they tell the same losses
 
     def _on_validation(self, event: Event) -> None:
         self._curve(event)
@@ -108,12 +109,13 @@ class NodeDisplay:
         """Everything else is in the run's folder."""
 
     def _draw(self) -> None:
-        self._last_drawn = time.monotonic()
         state = {"curve": self._curve.as_json(), "steps": self._steps, "running": True}
         send_to_pages("ace.training", {**self._run, **state})
 
-    def _write_throttled(self, text: str) -> None:
+    def _is_due(self) -> bool:
+        """Whether it is time to tell something, which is noted then."""
         now = time.monotonic()
-        if now - self._last_written >= _TEXT_SECONDS:
-            self._last_written = now
-            self.write(text)
+        if now - self._told < _SECONDS:
+            return False
+        self._told = now
+        return True

@@ -75,22 +75,24 @@ def describe(evaluation: Evaluation) -> str:
     kinds = {"validation": "held-out ", "train": "training "}
     where = f"{count} {kinds.get(evaluation.split, '')}pair{'' if count == 1 else 's'}"
     if evaluation.score is None:
-        return f"no score on {where}: they have no source, or the teacher changed nothing{_failed(evaluation)}"
-    if evaluation.score <= 0:
-        share = ", no better than the unedited source"
+        parts = [f"no score on {where}: they have no source, or the teacher changed nothing"]
     else:
-        reached = evaluation.share_of_ceiling
-        share = "" if reached is None else f": {reached:.0%} of the best that this model can paint"
-    if evaluation.score_with_detail is not None:
-        share += f"; with Keep Detail {evaluation.score_with_detail:.3f}"
-    return f"score {evaluation.score:.3f} on {where}{share}{_weakest(evaluation)}{_failed(evaluation)}"
+        parts = [f"score {evaluation.score:.3f} on {where}"]
+        if evaluation.score <= 0:
+            parts.append("no better than the unedited source")
+        elif (reached := evaluation.share_of_ceiling) is not None:
+            parts.append(f"{reached:.0%} of the best that this model can paint")
+        if evaluation.score_with_detail is not None:
+            parts.append(f"with Keep Detail {evaluation.score_with_detail:.3f}")
+        parts.append(_weakest(evaluation))
+    return "; ".join(filter(None, [*parts, _failed(evaluation)]))
 
 
 def _weakest(evaluation: Evaluation) -> str:
     """Of several datasets, the one that a mean would hide."""
     for name, part in evaluation.by_dataset().items():
         if part.score is not None:
-            return f"; weakest on {name}: {part.score:.3f}"
+            return f"weakest on {name}: {part.score:.3f}"
     return ""
 
 
@@ -101,7 +103,7 @@ def _failed(evaluation: Evaluation) -> str:
     names = [pair.id for pair in evaluation.failed]
     one = len(names) == 1
     return (
-        f"; {len(names)} more pair{'' if one else 's'} {'is' if one else 'are'} in no number, because the student gave no "
+        f"{len(names)} more pair{'' if one else 's'} {'is' if one else 'are'} in no number, because the student gave no "
         f"picture there: {listed(names, _NAMED)}"
     )
 

@@ -44,9 +44,8 @@ export async function putOnCanvas({ chat, file }, at = null) {
 }
 
 export function dropOnCanvas() {
-    // The sidebar may lie within the canvas's own frame.
-    const places = "#graph-canvas, .graph-canvas-container, .graph-canvas-panel";
-    const isCanvas = (target) => target?.closest?.(places) && !target.closest(".ace-chat");
+    // Bars and panels lie within the canvas's own frame, and nodes that the front end draws as elements over it.
+    const isCanvas = (target) => Boolean(target?.closest?.("#graph-canvas, [data-node-id]"));
     const onCanvas = (event) => carries(event) && isCanvas(event.target);
     document.addEventListener("dragover", (event) => onCanvas(event) && event.preventDefault(), true);
     document.addEventListener(

@@ -15,9 +15,10 @@ export function chatActs(panel) {
                 const restored = await Promise.all(chats.map(({ id }) => server.restore(id)));
                 panel.tell("");
                 const opened = restored[chats.findIndex(({ wasOpen }) => wasOpen)];
-                if (panel.view !== "list") return panel.take(opened ?? restored.at(-1), true);
-                if (opened && place === panel.place) panel.take(opened, true);
-                await panel.list.load(restored.at(-1).id);
+                const isIdle = panel.view !== "list" && !panel.chat; // nothing is open that somebody would be taken away from
+                const shown = opened ?? (isIdle ? restored.at(-1) : null);
+                if (shown && place === panel.place) panel.take(shown, true);
+                if (panel.view === "list") await panel.list.load(restored.at(-1).id);
             });
         return [texts().undo, restore, chats];
     }

@@ -4,6 +4,7 @@ import { ServerError } from "../shared/server.js";
 import { chatActs } from "./chat_acts.js";
 import { ChatList } from "./chats.js";
 import { Composer } from "./compose/composer.js";
+import { acceptDrops } from "./compose/drops.js";
 import { keepFocus, takeKeys } from "../shared/focus.js";
 import { Head } from "./frame/head.js";
 import { Notice } from "./frame/notice.js";
@@ -77,7 +78,7 @@ export class ChatPanel {
             this.settings.element,
             this.composer.element,
         );
-        this.composer.acceptDrops(this.element);
+        acceptDrops(this);
         this.element.addEventListener("keydown", (event) => pageKey(this, event));
         this.element.addEventListener("paste", (event) => event.stopPropagation());
     }

@@ -52,6 +52,7 @@ export const english = {
     notYet: (number) => `#${number} is not there yet. Send this when it is: it goes on from there.`,
     sending: "The turn before is on its way.",
     opens: "The conversation is being opened.",
+    noPicture: "This is no picture that can be read.",
     pictureComes: "A picture is on its way.",
     pictureAway: "The picture cannot be loaded. Try again when ComfyUI runs.",
     extendNothing: "Say how far the picture is extended, or close Extend.",

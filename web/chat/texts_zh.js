@@ -50,6 +50,7 @@ export const chinese = {
     notYet: (number) => `#${number} 尚未完成。完成后再发送：将从它继续。`,
     sending: "上一轮正在发送。",
     opens: "正在打开对话。",
+    noPicture: "这不是可以读取的图像。",
     pictureComes: "一张图片正在上传。",
     pictureAway: "图片无法加载。请在 ComfyUI 运行时重试。",
     extendNothing: "请填写要扩展多少，或关闭“扩展”。",

@@ -84,7 +84,11 @@ def return_to_turns(page: ChatPage) -> None:
 def extend_last(page: ChatPage, before):
     """Extends the last answer to the left; what was there stays, and lies on itself where both are compared."""
     page.page.get_by_role("button", name="Extend", exact=True).click()
-    page.page.locator(".ace-chat-extend input").first.fill("32")
+    left = page.page.locator(".ace-chat-extend input").first
+    for typed, taken in (("-5", "0"), ("99999", "8192"), ("32", "32")):
+        left.fill(typed)
+        left.blur()
+        assert left.input_value() == taken
     turn = page.send("continue the picture")
     old, new = (read_pixels(page.chats.folder(page.chat.id), f) for f in (before.answer.file, turn.answer.file))
     assert new.shape[1] == old.shape[1] + 32 and np.array_equal(new[:, 40:], old[:, 8:])

@@ -132,9 +132,11 @@ def test_what_undo_brings_back_has_the_keys_although_the_list_is_read_again_mean
     page.page.locator(".ace-chat .pi-list").click()
     page.page.locator(".ace-chat-overview input").fill("okapi")
     page.page.wait_for_function("() => document.querySelectorAll('.ace-chat-entry').length === 2")
+    place = page.page.locator(f"[data-chat='{second}']").bounding_box()
     page.page.locator(f"[data-chat='{first}'] .pi-trash").click()
     assert "is deleted" in page.notice()
     page.comfy.rest()
+    assert page.page.locator(f"[data-chat='{second}']").bounding_box() == place, "another comes under the pointer"
     late = Late(page.comfy, r"/ace/chats\?", "GET")
     page.page.locator(".ace-chat > .ace-note button").click()
     late.wait()  # the list with what was brought back
@@ -147,7 +149,15 @@ def test_what_undo_brings_back_has_the_keys_although_the_list_is_read_again_mean
     assert page.has_focus(f"[data-chat='{first}'] .ace-chat-open[aria-current]"), (
         "it is not open again, or has not the keys"
     )
-    assert page.chat.id == first and page.errors() == []
+    assert page.chat.id == first
+
+    page.page.locator(f"[data-chat='{second}'] .pi-trash").click()
+    page.page.wait_for_function("() => document.querySelectorAll('.ace-chat-entry').length === 1")
+    page.page.locator(".ace-chat .pi-list").click()
+    page.page.locator(".ace-chat > .ace-note button").click()
+    page.page.wait_for_selector(".ace-chat > .ace-note", state="hidden")
+    assert {chat["id"] for chat in page.chats.list("okapi")} == {first, second}
+    assert page.chat.id == first and page.errors() == [], "nobody asked for another conversation"
 
 
 def test_an_answer_that_comes_while_a_list_is_open_is_what_the_next_turn_goes_on_from(page, comfy, tmp_path):

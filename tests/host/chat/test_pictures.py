@@ -43,10 +43,12 @@ def give(page: ChatPage, kind: str, selector: str, path) -> None:
 def test_dropped_pasted_and_chosen_pictures_are_named_by_what_they_are(page, tmp_path):
     nodes = page.page.evaluate("() => app.graph.nodes.length")
     outline = "() => getComputedStyle(document.querySelector('.ace-chat')).outlineStyle"
+    page.page.locator(".ace-chat .pi-list").click()
     for kind, seen in (("dragover", "dashed"), ("dragleave", "none"), ("dragover", "dashed")):
-        give(page, kind, ".ace-chat-thread", save_photo(tmp_path))
+        give(page, kind, ".ace-chat-overview", save_photo(tmp_path))
         assert page.page.evaluate(outline) == seen
-    give(page, "drop", ".ace-chat-thread", save_photo(tmp_path))
+    give(page, "drop", ".ace-chat-overview", save_photo(tmp_path))
+    assert page.page.locator(".ace-chat-overview").is_hidden(), "nobody sees where it went"
     assert page.page.evaluate(outline) == "none"
     held(page, 1)
     page.field.click()

@@ -33,6 +33,14 @@ def hold(page: ChatPage, address: str) -> list[Any]:
     return held
 
 
+_PASTE = """text => {
+    const clipboardData = new DataTransfer();
+    clipboardData.setData("text/plain", text);
+    const event = new ClipboardEvent("paste", { bubbles: true, cancelable: true, clipboardData });
+    document.querySelector(".ace-chat-field").dispatchEvent(event);
+}"""
+
+
 def test_pictures_are_named_exactly_and_all_can_be_undone(open_page, comfy):
     files = [turn.answer.file for turn in make_long(comfy, 12).turns]
     page = ChatPage(open_page(comfy))
@@ -84,6 +92,13 @@ def test_pictures_are_named_exactly_and_all_can_be_undone(open_page, comfy):
         keys.press("Backspace")
     page.page.get_by_text("No picture of this conversation").wait_for(state="hidden")
     assert page.page.locator(".ace-chat-send").is_enabled() and page.field.inner_text() == "add a hat"
+    page.page.evaluate(_PASTE, " like @a1 and @A12, not me@a2.org")
+    assert chips(page) == [files[0], files[11]] and page.draft()["parts"][-1] == ", not me@a2.org"
+    keys.type("!")
+    assert page.draft()["parts"][-1] == ", not me@a2.org!", "the caret is not where the pasted text ends"
+    keys.press("ControlOrMeta+z")
+    keys.press("ControlOrMeta+z")
+    assert page.draft()["parts"] == ["add a hat like @a1 and @A12, not me@a2.org"]
     assert page.errors() == []
 
 

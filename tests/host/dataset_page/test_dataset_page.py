@@ -353,22 +353,6 @@ def test_the_page_speaks_chinese(open_page, comfy, photographs):
     assert page.errors() == []
 
 
-def test_why_no_text_was_proposed_is_said_in_chinese(open_page, comfy):
-    page = open_page(comfy, locale="zh-CN")
-    said = """async ([reason, dropped]) => {
-        const { labelReason, droppedReason } = await import("/extensions/ace-edit/dataset_page/texts/texts.js");
-        return [labelReason(reason), labelReason("nothing changed that can be seen"), ...dropped.map(droppedReason)];
-    }"""
-    reason = "presence en: 'a red hat and a dog' is not seen in the result"
-    dropped = ["it does not name {image1}", "its colours are none, not blue, red"]
-    assert page.page.evaluate(said, [reason, dropped]) == [
-        "是否可见 en: 结果中没有看到 'a red hat and a dog'",
-        "看不出任何变化",
-        "它没有提到 {image1}",
-        "它的颜色是 无，而不是 blue, red",
-    ]
-
-
 @pytest.mark.parametrize("palette", ["dark", "light"])
 def test_all_of_it_can_be_read_in_the_hosts_colours(open_page, comfy, photographs, setting, palette):
     setting("Comfy.ColorPalette", palette)

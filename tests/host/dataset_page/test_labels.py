@@ -168,3 +168,19 @@ def test_nobody_decides_on_a_pair_that_was_not_looked_at(open_page, comfy, three
     until(lambda: (journal.refresh(), journal[second].decision == ACCEPTED)[1], "the second pair was not accepted")
     assert journal[first].decision == REJECTED and journal[third].waits
     assert page.errors() == []
+
+
+def test_why_no_text_was_proposed_is_said_in_chinese(open_page, comfy):
+    page = open_page(comfy, locale="zh-CN")
+    said = """async ([reason, dropped]) => {
+        const { labelReason, droppedReason } = await import("/extensions/ace-edit/dataset_page/texts/texts.js");
+        return [labelReason(reason), labelReason("nothing changed that can be seen"), ...dropped.map(droppedReason)];
+    }"""
+    reason = "presence en: 'a red hat and a dog' is not seen in the result"
+    dropped = ["it does not name {image1}", "its colours are none, not blue, red"]
+    assert page.page.evaluate(said, [reason, dropped]) == [
+        "是否可见 en: 结果中没有看到 'a red hat and a dog'",
+        "看不出任何变化",
+        "它没有提到 {image1}",
+        "它的颜色是 无，而不是 blue, red",
+    ]

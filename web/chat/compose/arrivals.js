@@ -1,6 +1,7 @@
 // Pictures on their way to a conversation: files from a disk, and pictures of other conversations.
 import { isTyping } from "../../shared/dom.js";
 import { pictureAddress, server } from "../server.js";
+import { texts } from "../texts.js";
 
 const SLOW = 400; // ms after which it is said that something is on its way
 
@@ -17,7 +18,9 @@ export class Arrivals {
         return [...this.coming].filter((one) => one.chat === null || one.chat === chat);
     }
 
-    addFiles(files) {
+    addFiles(given) {
+        const files = given.filter((file) => file.type.startsWith("image/"));
+        if (given.length && !files.length) this.panel.tell(texts().noPicture, true);
         if (files.length) return this.add(files.map((file) => ({ name: file.name, bring: (chat) => server.addPicture(chat, file) })));
     }
 

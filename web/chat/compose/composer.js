@@ -1,6 +1,5 @@
 // Where a turn is put together: pictures, words, and how it is made.
 import { iconButton, make } from "../../shared/dom.js";
-import { carried, carries } from "../canvas_drop.js";
 import { Arrivals } from "./arrivals.js";
 import { Extension } from "./extension.js";
 import { Field } from "./field.js";
@@ -94,28 +93,6 @@ export class Composer {
             make("div", { className: "ace-chat-tools" }, this.stopButton, this.seed, this.sheetButton, this.sendButton),
             this.files,
         );
-    }
-
-    // Files and pictures may be dropped anywhere on the page.
-    acceptDrops(element) {
-        const brings = (event) => carries(event) || [...(event.dataTransfer?.types ?? [])].includes("Files");
-        const show = (isOver) => element.classList.toggle("ace-chat-drop", isOver);
-        element.addEventListener("dragover", (event) => {
-            if (!brings(event)) return;
-            event.preventDefault();
-            event.stopPropagation();
-            show(true);
-        });
-        element.addEventListener("dragleave", (event) => element.contains(event.relatedTarget) || show(false));
-        element.addEventListener("drop", (event) => {
-            if (!brings(event)) return;
-            show(false);
-            event.preventDefault();
-            event.stopPropagation();
-            const picture = carried(event);
-            if (picture) this.arrivals.addCarried(picture);
-            else this.arrivals.addFiles([...event.dataTransfer.files].filter((file) => file.type.startsWith("image/")));
-        });
     }
 
     // -- pictures ----------------------------------------------------------------------------------------------

@@ -26,6 +26,8 @@ export class Extension {
         this.element.addEventListener("input", (event) => {
             if (event.target !== this.ratio) this.ratio.value = "";
         });
+        // What is no number of pixels that can be added becomes the nearest one.
+        for (const side of SIDES) this.sides[side].addEventListener("change", () => (this.sides[side].value = this.values[side]));
     }
 
     get isOpen() {

@@ -5,6 +5,7 @@ import { History } from "./history.js";
 
 const NAMING = /@([\p{L}\p{N}]*)$/u;
 const NAMED = /(?:^|[^\p{L}\p{N}])(@([\p{L}\p{N}]+))[\s,.;:!?，。；：！？、]$/u;
+const WHOLE = /(?<![\p{L}\p{N}])@([\p{L}\p{N}]+)(?![\p{L}\p{N}])/gu;
 const JOINED = 1000; // ms between two letters that are undone together
 const TYPED = new Set(["insertText", "insertCompositionText", "deleteContentBackward"]);
 
@@ -269,6 +270,32 @@ export class Field {
         const files = [...event.clipboardData.files].filter((file) => file.type.startsWith("image/"));
         if (files.length) this.paste(files);
         else document.execCommand("insertText", false, event.clipboardData.getData("text/plain"));
+        this.takeNames();
+    }
+
+    // Whole names of pictures that came with other words are these pictures.
+    takeNames() {
+        const { content, caret } = this.read();
+        const made = [];
+        let [before, moved] = [0, 0]; // how far what was read goes; by how much the caret has to go back
+        for (const part of content) {
+            let end = 0; // of what was taken of this part
+            for (const match of typeof part === "string" ? part.matchAll(WHOLE) : []) {
+                const picture = this.named(match[1].toLowerCase());
+                if (!picture) continue;
+                made.push(part.slice(end, match.index), picture);
+                end = match.index + match[0].length;
+                if (before + end <= caret) moved += match[0].length - 1;
+            }
+            made.push(typeof part === "string" ? part.slice(end) : part);
+            before += typeof part === "string" ? part.length : 1;
+        }
+        if (made.length === content.length) return;
+        this.write({ content: made.filter((part) => part !== ""), caret: caret - moved });
+        this.kind = null; // what is typed now is undone by itself
+        this.history.note(this.read(), false);
+        this.names(this.naming()?.prefix ?? null);
+        this.changed();
     }
 
     caretTo(node, offset) {
