@@ -72,8 +72,9 @@ def write_page(evaluation: Evaluation, path: Path, *, more: Sequence[str] = ()) 
 def describe(evaluation: Evaluation) -> str:
     """The evaluation in one sentence."""
     count = len(evaluation.results)
-    kinds = {"validation": "held-out ", "train": "training "}
-    where = f"{count} {kinds.get(evaluation.split, '')}pair{'' if count == 1 else 's'}"
+    plural = "" if count == 1 else "s"
+    kinds = {"validation": f"{count} held-out pair{plural}", "train": f"{count} training pair{plural}"}
+    where = kinds.get(evaluation.split, f"{count} pair{plural}")
     if evaluation.score is None:
         parts = [f"no score on {where}: they have no source, or the teacher changed nothing"]
     else:

@@ -9,17 +9,21 @@ export function chatActs(panel) {
 
     // What takes deleted conversations back, for a notice.
     function restoring(...chats) {
-        const restore = () =>
-            attempt(async () => {
-                const { place } = panel;
+        const restore = async () => {
+            const { place, notice } = panel;
+            const { said } = notice;
+            try {
                 const restored = await Promise.all(chats.map(({ id }) => server.restore(id)));
-                panel.tell("");
+                if (notice.said === said) panel.tell(""); // else something else can be undone by now
                 const opened = restored[chats.findIndex(({ wasOpen }) => wasOpen)];
                 const isIdle = panel.view !== "list" && !panel.chat; // nothing is open that somebody would be taken away from
                 const shown = opened ?? (isIdle ? restored.at(-1) : null);
                 if (shown && place === panel.place) panel.take(shown, true);
                 if (panel.view === "list") await panel.list.load(restored.at(-1).id);
-            });
+            } catch (error) {
+                panel.fail(error, "", restoring(...chats)); // to be tried again
+            }
+        };
         return [texts().undo, restore, chats];
     }
 

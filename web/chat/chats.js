@@ -17,6 +17,7 @@ export class ChatList {
         const words = texts();
         this.search = make("input", { className: "ace-input", type: "search", placeholder: words.searchChats, ariaLabel: words.searchChats });
         this.search.addEventListener("input", () => {
+            this.focused = null; // somebody uses the keys
             clearTimeout(this.timer);
             this.timer = setTimeout(() => this.load(), PAUSE);
         });
@@ -106,6 +107,7 @@ export class ChatList {
 
     // Arrow keys move from one conversation to the next, also out of the search.
     key(event) {
+        this.focused = null;
         const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
         if (!step) return;
         const buttons = [this.search, ...this.list.querySelectorAll(".ace-chat-open")];

@@ -117,7 +117,8 @@ def test_the_last_turn_stays_in_view_while_it_runs(page, comfy):
     page.page.wait_for_function(f"() => ({_BELOW}) < 8")
     comfy.interrupt()
     page.page.get_by_text("Stopped.").wait_for()
-    assert page.page.evaluate(_BELOW) < 8 and page.errors() == []
+    page.page.wait_for_function(f"() => ({_BELOW}) < 8")
+    assert page.errors() == []
 
 
 def test_an_earlier_turn_that_is_edited_stays_in_view(page, comfy):

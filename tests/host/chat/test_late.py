@@ -134,12 +134,13 @@ def test_what_undo_brings_back_has_the_keys_although_the_list_is_read_again_mean
     page.page.wait_for_function("() => document.querySelectorAll('.ace-chat-entry').length === 2")
     place = page.page.locator(f"[data-chat='{second}']").bounding_box()
     page.page.locator(f"[data-chat='{first}'] .pi-trash").click()
-    assert "is deleted" in page.notice()
+    page.page.get_by_text("is deleted").wait_for()
     page.comfy.rest()
     assert page.page.locator(f"[data-chat='{second}']").bounding_box() == place, "another comes under the pointer"
     late = Late(page.comfy, r"/ace/chats\?", "GET")
     page.page.locator(".ace-chat > .ace-note button").click()
-    late.wait()  # the list with what was brought back
+    late.wait()
+    page.comfy.rest()  # the list with what was brought back is asked for, and for the server's news
     before = late.count
     assert page.comfy.server.fetch(f"/ace/chats/{second}/edit", "POST", json={"title": "okapi C"}).status == 200
     late.wait(before + 1)
@@ -158,6 +159,25 @@ def test_what_undo_brings_back_has_the_keys_although_the_list_is_read_again_mean
     page.page.wait_for_selector(".ace-chat > .ace-note", state="hidden")
     assert {chat["id"] for chat in page.chats.list("okapi")} == {first, second}
     assert page.chat.id == first and page.errors() == [], "nobody asked for another conversation"
+
+
+def test_whoever_searches_before_undo_is_done_keeps_the_keys(page):
+    chat = make_chat(page, "quokka")
+    page.page.locator(".ace-chat .pi-list").click()
+    page.page.locator(f"[data-chat='{chat}'] .pi-trash").click()
+    page.page.get_by_text("is deleted").wait_for()
+    page.comfy.rest()
+    late = Late(page.comfy, r"/ace/chats\?", "GET")
+    page.page.locator(".ace-chat > .ace-note button").click()
+    late.wait()
+    page.comfy.rest()
+    before = late.count
+    page.page.keyboard.type("quok")
+    late.wait(before + 1)
+    late.come()
+    page.page.keyboard.type("ka")
+    page.page.locator(f"[data-chat='{chat}']").wait_for()
+    assert page.page.locator(".ace-chat-overview input").input_value() == "quokka" and page.errors() == []
 
 
 def test_an_answer_that_comes_while_a_list_is_open_is_what_the_next_turn_goes_on_from(page, comfy, tmp_path):

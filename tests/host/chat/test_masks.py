@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from comfyui_ace.nodes.chat.conversation.images import read_marks, read_pixels
-from host.chat.chat_page import ChatPage, save_photo
+from host.chat.chat_page import ChatPage, save_photo, until
 
 _BOX = """() => {
     const layers = [...document.querySelectorAll(".maskEditor-dialog-root canvas")];
@@ -34,7 +34,8 @@ def open_host_editor(page: ChatPage) -> None:
     page.page.wait_for_function(
         "() => [...document.querySelectorAll('.maskEditor-dialog-root canvas')].some(canvas => canvas.width === 96)"
     )
-    page.page.wait_for_timeout(1500)  # the editor fits the picture into its window, and fades in
+    places = []  # the editor fits the picture into its window, and fades in
+    until(lambda: places.append(page.page.evaluate(_BOX)) or places[-6:] == places[-1:] * 6, "it does not come to rest")
 
 
 def paint(page: ChatPage) -> None:

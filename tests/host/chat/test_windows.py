@@ -29,7 +29,7 @@ def test_closed_and_opened_five_times_it_is_one_page(open_page, comfy, tmp_path)
         page.page.keyboard.press("Shift+D")
         page.page.wait_for_selector(".ace-head")
         page.page.keyboard.press("Shift+C")
-        page.page.wait_for_selector(".ace-chat .ace-chat-field")
+        page.page.wait_for_selector(".ace-chat .ace-chat-field:focus")
     assert page.page.locator(".ace-chat").count() == 1
     assert page.field.inner_text().strip() == "half a sentence"
     page.comfy.rest()
@@ -112,6 +112,9 @@ def test_a_killed_server_loses_nothing(start_comfy, open_page, tmp_path):
     page.page.get_by_role("button", name="Run again", exact=True).click()
     until(lambda: page.chat.turns[1].answer is not None and page.pump(), "the turn did not run again")
     assert page.chat.turns[1].seed == chat.turns[1].seed and len(page.chat.turns) == 2
+
+    again = f"[data-turn='{page.chat.turns[1].id}'] .ace-chat-answer img"
+    page.page.wait_for_selector(again)  # before, nothing goes on from it
 
     page.use(steps=UNENDING)
     page.write("never mind")

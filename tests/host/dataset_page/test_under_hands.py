@@ -271,6 +271,24 @@ def test_words_of_ones_own_are_saved_when_what_was_proposed_is_rejected(open_pag
     assert page.errors() == []
 
 
+def test_whoever_goes_on_before_a_pair_is_there_does_not_write_in_the_next(open_page, comfy, labelled):
+    page = Page(open_page(comfy), labelled)
+    first, second, _ = page.cells()
+    page.grid.focus()
+    page.press("Home")
+    late = Late(page.comfy, r"/pairs/[^/]+$", "GET")
+    page.press("e")
+    late.wait()
+    page.press("ArrowRight")
+    late.wait(2)
+    late.come()
+    until(lambda: is_whole(page, second), "the next pair is not shown")
+    assert page.page.evaluate("() => document.activeElement.matches('.ace-viewer')"), "the next key would be a letter"
+    page.press("ArrowLeft", "e")
+    page.page.wait_for_selector(f"{TEXTS}:focus")
+    assert is_whole(page, first) and page.errors() == []
+
+
 def test_a_dataset_without_proposals_opens_on_its_pairs(open_page, comfy, labelled):
     other = make_many(labelled.folder.parent, "nothing proposed", 2)
     page = Page(open_page(comfy), labelled)

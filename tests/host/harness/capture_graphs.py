@@ -107,8 +107,8 @@ def capture_result(g: Graph, image, dataset: str, **more) -> NodeRef:
 
 
 def run_on(g: Graph, behind: NodeRef) -> None:
-    """Lets the graph run on for a second after a marker, so that what it shows of the writing is shown within the run."""
-    g.node("PreviewImage", images=g.node("ProbeSteps", image=behind, steps=20, seconds=0.05))
+    """Lets the graph run on for two seconds after a marker, so that what it shows of the writing is shown within the run."""
+    g.node("PreviewImage", images=g.node("ProbeSteps", image=behind, steps=40, seconds=0.05))
 
 
 def inverse(pixels: np.ndarray) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from host.harness.comfy_server import Graph, PromptFailedError
@@ -51,6 +53,13 @@ def test_prompt_opens_runs_and_survives_a_save(browser_page):
     browser_page.screenshot("inverted")
 
 
+def _wait_for_alert(browser_page, text: str) -> None:
+    deadline = time.monotonic() + 60
+    while not any(text in alert.lower() for alert in browser_page.alerts()):
+        assert time.monotonic() < deadline, browser_page.alerts()
+        browser_page.page.wait_for_timeout(100)
+
+
 def test_missing_nodes_are_seen(browser_page):
     browser_page.load_prompt(_inverted())
     workflow = browser_page.save_workflow_json()
@@ -58,7 +67,7 @@ def test_missing_nodes_are_seen(browser_page):
     browser_page.load_workflow(workflow)
     assert browser_page.missing_node_types() == ["NoSuchNode"]
     assert [node["type"] for node in browser_page.red_nodes()] == ["NoSuchNode"]
-    assert any("missing node" in text.lower() for text in browser_page.alerts())
+    _wait_for_alert(browser_page, "missing node")
     browser_page.screenshot("missing-node")
 
 
@@ -69,7 +78,7 @@ def test_malformed_workflow_is_seen(browser_page):
     # Newer front ends look only when they are asked to.
     browser_page.page.evaluate("() => app.extensionManager.setting.set('Comfy.Validation.Workflows', true)")
     browser_page.load_workflow(workflow)
-    assert any("Invalid workflow" in text for text in browser_page.alerts())
+    _wait_for_alert(browser_page, "invalid workflow")
 
 
 def _run_a_failing_node(browser_page):

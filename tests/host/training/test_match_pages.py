@@ -26,10 +26,13 @@ def test_sets_and_pictures_are_struck_out_and_saved(page, tmp_path):
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(report(found, chosen, silent).as_uri())
     assert page.locator("li", has_text="<b>broken.jpg").count() == 1
+    here = page.url
     page.get_by_role("link", name="Sets").click()
+    page.wait_for_url(
+        lambda url: url != here
+    )  # and until it is loaded: a click before its script runs would do nothing
     assert page.locator(".set").count() == 3
     assert all(page.locator(".picture img").evaluate_all("pictures => pictures.map(one => one.naturalWidth > 0)"))
-    page.wait_for_load_state()  # a click before its script runs would do nothing
     beside = page.context.new_page()
     beside.goto(page.url)
     page.locator(".set", has_text="g000-").get_by_role("button", name="Strike out", exact=True).click()

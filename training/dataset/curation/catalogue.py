@@ -228,7 +228,7 @@ class Catalogue:
         Args:
             words: what is looked at of a pair, as ``search_words`` gives it.
         """
-        found = [entry for entry in self if query.finds(words(entry), entry.split, entry.tags)]
+        found = [entry for entry in self if query.finds(words(entry) if query.text else "", entry.split, entry.tags)]
         if query.order == "newest":
             found.reverse()
         elif query.order == "words":

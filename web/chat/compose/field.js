@@ -269,8 +269,10 @@ export class Field {
         event.stopPropagation(); // the host would paste nodes
         const files = [...event.clipboardData.files].filter((file) => file.type.startsWith("image/"));
         if (files.length) this.paste(files);
-        else document.execCommand("insertText", false, event.clipboardData.getData("text/plain"));
-        this.takeNames();
+        else {
+            document.execCommand("insertText", false, event.clipboardData.getData("text/plain"));
+            this.takeNames();
+        }
     }
 
     // Whole names of pictures that came with other words are these pictures.

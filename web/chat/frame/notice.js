@@ -19,11 +19,11 @@ export class Notice {
         Object.assign(this, { act: text ? act : null, isAway: false, said: this.said + 1 });
     }
 
-    // about: what is lost by it.
-    fail(error, about = "") {
+    // about: what is lost by it. act: as of tell().
+    fail(error, about = "", act = null) {
         if (!(error instanceof ServerError)) console.warn("ACE Edit: chat:", error);
         const why = error instanceof ServerError ? errorText(error) : error.message;
-        this.tell(about ? `${about}: ${why}` : why, true);
+        this.tell(about ? `${about}: ${why}` : why, true, act);
         this.isAway = error.code === "away" && !about;
     }
 

@@ -227,7 +227,9 @@ export class Form {
     async tell(error, changes = null) {
         if (error.code === "stale") {
             try {
-                return this.tellStale(await server.pair(this.hooks.dataset(), this.item), changes);
+                const about = this.item;
+                const now = await server.pair(this.hooks.dataset(), about);
+                return this.isOf(about) ? this.tellStale(now, changes) : this.hooks.fail(error); // another is looked at by now
             } catch (other) {
                 error = other;
             }

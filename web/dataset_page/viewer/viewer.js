@@ -26,6 +26,7 @@ export class Viewer {
             decide: (item, action, words) => this.decide(item, action, words),
             fail: (error) => page.fail(error),
         });
+        this.writesAt = null; // where in the list the pair is whose words somebody wants to write
         this.position = make("span", { className: "ace-position" });
         this.notice = make("div", { className: "ace-note", hidden: true });
         this.strip = make("div", { className: "ace-strip" });
@@ -69,13 +70,22 @@ export class Viewer {
             this.element.showModal();
             this.element.focus();
         }
+        this.writesAt = writing ? this.page.cursor : null;
         await this.update();
-        if (writing) this.write();
+    }
+
+    // Once the pair is there for which that was wanted.
+    beginWriting() {
+        const { cursor, source } = this.page;
+        if (this.writesAt !== cursor || !this.form.isOf(source.get(cursor))) return;
+        this.writesAt = null;
+        this.write();
     }
 
     // The next pair is shown at once; the decision is carried out meanwhile.
     async decide(item, action, words) {
         const { page } = this;
+        this.writesAt = null;
         this.element.focus();
         if (action === "reject" && !(await this.form.submit())) return; // somebody has written words of their own instead
         this.form.drop();
@@ -121,6 +131,7 @@ export class Viewer {
     async go(step) {
         if (!(await this.form.submit())) return;
         const { page } = this;
+        this.writesAt = null;
         this.element.focus();
         const to = Math.max(0, Math.min(page.cursor + step, page.source.total - 1));
         if (to === page.cursor && this.form.isOf(page.source.get(to))) return; // there is no other one
@@ -142,11 +153,12 @@ export class Viewer {
         }
         if (item.number !== undefined) return this.showRejected(item);
         const key = versionKey(item);
-        if (key === this.shown && this.form.item) return;
+        if (key === this.shown && this.form.item) return this.beginWriting();
         if (page.actions.removed.has(this.form.item?.id)) this.form.drop();
         if (this.isHeld(item)) return;
         if (key !== this.asked) this.answer = this.ask(item, key);
         await this.answer; // asked for twice, a pair would be shown twice, the second time under somebody's hands
+        this.beginWriting();
     }
 
     // Whether somebody writes about the pair that is shown, while another one has come to its place in the list.
@@ -232,7 +244,7 @@ export class Viewer {
             ".": () => this.wipe.step(1),
             x: () => this.wipe.flip(),
             f: () => this.wipe.toggleSize(),
-            e: () => this.write(),
+            e: () => this.open(true),
             n: () => this.go(1),
             "?": () => this.toggleHelp(),
             // A key that is held down would decide on pairs that nobody has looked at.
