@@ -154,7 +154,7 @@ export class DatasetPage {
     async refresh(outside = false, follow = outside) {
         const { cursor } = this;
         const { query } = this.source;
-        const item = this.source.get(cursor);
+        const item = this.source.find(cursor, ({ id }) => !this.actions.removed.has(id));
         const more = await this.source.refresh(...this.grid.range());
         const { show, order } = this.toolbar.query;
         const isAbove = outside && more > 0 && (show !== "kept" || order === "newest");
@@ -320,7 +320,7 @@ export class DatasetPage {
         this.source.gone.clear();
         this.state = await server.state(this.dataset);
         this.showState();
-        await this.refresh(false, items.length > 0); // what comes back is the next key's
+        await this.refresh(false, items.length > 0 || this.actions.removed.size > 0); // what comes back is the next key's
     }
 
     // Whether the list holds pairs of the dataset, which can be changed.

@@ -259,46 +259,6 @@ def test_escape_keeps_what_was_written_and_undo_takes_that_back_first(open_page,
     assert page.errors() == []
 
 
-def test_words_of_ones_own_are_saved_when_what_was_proposed_is_rejected(open_page, comfy, labelled):
-    page = Page(open_page(comfy), labelled)
-    show_proposed(page)
-    pair = open_first(page)
-    page.page.get_by_role("textbox", name="Instruction", exact=True).fill("{image} of mine")
-    page.press("Escape", "j")
-    journal = LabelJournal(labelled.folder)
-    until(lambda: decided(journal, pair), "it was not rejected")
-    assert labelled.row(pair).instruction == "{image} of mine" and journal[pair].decision != ACCEPTED
-    assert page.errors() == []
-
-
-def test_whoever_goes_on_before_a_pair_is_there_does_not_write_in_the_next(open_page, comfy, labelled):
-    page = Page(open_page(comfy), labelled)
-    first, second, _ = page.cells()
-    page.grid.focus()
-    page.press("Home")
-    late = Late(page.comfy, r"/pairs/[^/]+$", "GET")
-    page.press("e")
-    late.wait()
-    page.press("ArrowRight")
-    late.wait(2)
-    late.come()
-    until(lambda: is_whole(page, second), "the next pair is not shown")
-    assert page.page.evaluate("() => document.activeElement.matches('.ace-viewer')"), "the next key would be a letter"
-    page.press("ArrowLeft", "e")
-    page.page.wait_for_selector(f"{TEXTS}:focus")
-    assert is_whole(page, first) and page.errors() == []
-
-
-def test_a_dataset_without_proposals_opens_on_its_pairs(open_page, comfy, labelled):
-    other = make_many(labelled.folder.parent, "nothing proposed", 2)
-    page = Page(open_page(comfy), labelled)
-    show_proposed(page)
-    page.choose(other)
-    page.page.wait_for_function("() => document.querySelectorAll('.ace-cell').length === 2")
-    assert set(page.cells()) == {row.id for row in other.rows()}
-    assert page.page.get_by_role("tab", name="Proposed").is_hidden() and page.errors() == []
-
-
 def test_keys_and_undo_are_at_hand_over_an_open_pair(open_page, comfy, labelled):
     page = Page(open_page(comfy), labelled)
     pair = open_first(page)

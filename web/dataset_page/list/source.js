@@ -29,6 +29,13 @@ export class Source {
         return this.stretches.get(Math.floor(index / STRETCH))?.[index % STRETCH];
     }
 
+    // The first item from a place on that is as asked for; null where the next one is not there.
+    find(first, isWanted) {
+        let index = first;
+        while (this.get(index) && !isWanted(this.get(index))) index++;
+        return this.get(index) ?? null;
+    }
+
     // Where an item stands, if its stretch is there; -1 otherwise.
     indexOf(item) {
         for (const [number, items] of this.stretches) {
