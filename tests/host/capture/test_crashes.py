@@ -35,6 +35,13 @@ def _inverted(seconds: float = 0.0) -> Graph:
     return graph
 
 
+def _gated(gate: Gate) -> Graph:
+    graph = Graph()
+    held = gate.node(graph, graph.node("LoadImage", image="any.png"))
+    graph.node("SaveImage", images=graph.node("ImageInvert", image=held), filename_prefix="capture")
+    return graph
+
+
 def _fill(folder: CaptureFolder, count: int, first: int = 0) -> set[str]:
     """Write pictures; returns their stems."""
     numbers = range(first, first + count)
@@ -102,9 +109,7 @@ def test_a_prompt_whose_client_died_is_found_again(folder, comfy, tmp_path):
     names = _fill(folder, 3)
     mark, before = comfy.log_mark(), set(comfy.history())
     with Gate(comfy, "its client dies") as gate:
-        graph = Graph()
-        held = gate.node(graph, graph.node("LoadImage", image="any.png"))
-        graph.node("SaveImage", images=graph.node("ImageInvert", image=held), filename_prefix="capture")
+        graph = _gated(gate)
         capture = KillableCapture(folder.arguments(graph, servers=[comfy.url]), tmp_path / "log")
         _wait_for_queue(comfy, 2)
         capture.kill()
@@ -121,9 +126,7 @@ def test_a_killed_server_leaves_its_work_to_the_other(folder, comfy, start_comfy
     names = _fill(folder, 16)
     with start_comfy(packs={"probe": PROBE_PACK}) as other:
         with Gate(comfy, "both have a part") as gate, Gate(other, "both have a part") as gate_of_other:
-            graph = Graph()
-            held = gate.node(graph, graph.node("LoadImage", image="any.png"))
-            graph.node("SaveImage", images=graph.node("ImageInvert", image=held), filename_prefix="capture")
+            graph = _gated(gate)
             gate_of_other.admit(1)
             capture = folder.start(graph, servers=[comfy.url, other.url])
             assert json.loads(_await_a_pair(capture))["server"] == other.url
@@ -182,9 +185,7 @@ def test_what_somebody_clears_on_the_server_is_done_again(folder, comfy):
     """A cleared queue, and uploads deleted between two seeds of one picture."""
     names = _fill(folder, 5)
     with Gate(comfy, "before clearing") as gate:
-        graph = Graph()
-        held = gate.node(graph, graph.node("LoadImage", image="any.png"))
-        graph.node("SaveImage", images=graph.node("ImageInvert", image=held), filename_prefix="capture")
+        graph = _gated(gate)
         gate.admit(1)
         capture = folder.start(graph, "--in-flight", "4", servers=[comfy.url])
         _await_a_pair(capture)

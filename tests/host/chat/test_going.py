@@ -166,11 +166,6 @@ def test_all_of_it_by_keys_alone(open_page, comfy, tmp_path):
     assert page.errors() == [] and len(page.chat.turns) == 4
 
 
-def middle(locator) -> tuple[float, float]:
-    box = locator.bounding_box()
-    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-
-
 def test_the_keyboard_stays_near_what_it_was_about(open_page, comfy, tmp_path):
     page = ChatPage(open_page(comfy))
     keys = page.page.keyboard
@@ -182,7 +177,7 @@ def test_the_keyboard_stays_near_what_it_was_about(open_page, comfy, tmp_path):
     shots.nth(2).locator("img").drag_to(shots.nth(0))
     assert page.chosen() == [third, first, second], "by mouse, too"
     assert not page.page.locator(".ace-chat-drop").count(), "it is dropped, and still awaited"
-    page.page.mouse.move(*middle(shots.nth(0)))
+    shots.nth(0).hover()
     page.page.mouse.down()
     page.page.mouse.move(300, 600, steps=4)
     page.page.mouse.move(25, 700, steps=4)  # the bar of icons

@@ -28,9 +28,8 @@ def test_sets_and_pictures_are_struck_out_and_saved(page, tmp_path):
     assert page.locator("li", has_text="<b>broken.jpg").count() == 1
     here = page.url
     page.get_by_role("link", name="Sets").click()
-    page.wait_for_url(
-        lambda url: url != here
-    )  # and until it is loaded: a click before its script runs would do nothing
+    # And until it is loaded: a click before its script runs would do nothing.
+    page.wait_for_url(lambda url: url != here)
     assert page.locator(".set").count() == 3
     assert all(page.locator(".picture img").evaluate_all("pictures => pictures.map(one => one.naturalWidth > 0)"))
     beside = page.context.new_page()
